@@ -1,0 +1,168 @@
+"""Contract 1: where the next step comes from.
+
+A source answers two questions, always for a batch of traces at once: how does a problem start, and what does the trace
+look like once model *m* has written the next step. It knows nothing of money, budgets, observations or rewards; those
+are rules (:mod:`gym_stepwise_routing.rules`) and hold alike for recorded, simulated and live steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gym_stepwise_routing.pool import ModelPool
+
+__all__ = ["CONFIDENCE", "QUESTION", "SPLITS", "ProblemBatch", "SourceState", "Split", "StepSource"]
+
+Split = Literal["train", "calibration", "test"]
+SPLITS: tuple[Split, ...] = ("train", "calibration", "test")
+
+CONFIDENCE = (
+    "logprob_mean",
+    "logprob_min",
+    "entropy_mean",
+    "entropy_max",
+    "entropy_first",
+    "margin_mean",
+    "margin_min",
+    "margin_first",
+    "top1_mean",
+)
+"""Confidence figures of a step, in this order: natural log-probabilities of the chosen tokens; entropies in nats (from
+the top log-probabilities plus one bucket for the rest); probability of the most likely minus the second token; mean
+probability of the most likely token. ``first`` is the first token of the step."""
+
+QUESTION = ("characters", "words", "sentences", "numbers")
+"""Counts over the question text, in this order; NaN where the source does not know the text."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemBatch:
+    """What is known of ``B`` problems before the first step.
+
+    Attributes:
+        prompt_tokens: ``int64[B, K]`` tokens of the whole prompt, as each model's tokenizer counts them.
+        shared_prefix: ``int64[B, K]`` how many of them are the same for every problem, hence served by a prefix cache.
+        question: ``float32[B, len(QUESTION)]``, NaN where unknown.
+    """
+
+    prompt_tokens: NDArray[np.int64]
+    shared_prefix: NDArray[np.int64]
+    question: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceState:
+    """``B`` traces. Every array has ``B`` rows; a state is never changed, a step makes a new one.
+
+    Attributes:
+        problem: ``int64[B]`` problem number within the source.
+        depth: ``int64[B]`` steps written so far.
+        model: ``int64[B]`` model that wrote the last step, -1 at the start.
+        tokens: ``int64[B]`` tokens of the last step, 0 at the start.
+        confidence: ``float32[B, len(CONFIDENCE)]`` of the last step, NaN where missing.
+        score: ``float32[B]`` verifier score of the last step in [0, 1], NaN where missing.
+        terminal: ``bool[B]`` the trace has ended with (or without) an answer.
+        correct: ``bool[B]`` the final answer is right; False until terminal.
+        available: ``bool[B, K]`` models that can write the next step. All False only where the trace has ended.
+        failed: ``bool[B]`` the model that was asked did not deliver: the trace is as before, without that model.
+        latent: whatever the source needs to go on, as arrays with ``B`` rows.
+    """
+
+    problem: NDArray[np.int64]
+    depth: NDArray[np.int64]
+    model: NDArray[np.int64]
+    tokens: NDArray[np.int64]
+    confidence: NDArray[np.float32]
+    score: NDArray[np.float32]
+    terminal: NDArray[np.bool_]
+    correct: NDArray[np.bool_]
+    available: NDArray[np.bool_]
+    failed: NDArray[np.bool_]
+    latent: dict[str, NDArray[Any]]
+
+    def take(self, rows: NDArray[Any]) -> Self:
+        """The rows ``rows`` (indices or a mask) as a state of their own."""
+        return type(self)(
+            **{
+                f.name: {k: v[rows] for k, v in self.latent.items()} if f.name == "latent" else getattr(self, f.name)[rows]
+                for f in fields(self)
+            }
+        )
+
+    def put(self, rows: NDArray[Any], other: Self) -> Self:
+        """A copy in which ``rows`` are those of ``other`` (which has as many rows as ``rows`` selects)."""
+
+        def merged(mine: NDArray[Any], theirs: NDArray[Any]) -> NDArray[Any]:
+            out = mine.copy()
+            out[rows] = theirs
+            return out
+
+        return type(self)(
+            **{
+                f.name: {k: merged(v, other.latent[k]) for k, v in self.latent.items()}
+                if f.name == "latent"
+                else merged(getattr(self, f.name), getattr(other, f.name))
+                for f in fields(self)
+            }
+        )
+
+    def __len__(self) -> int:
+        return len(self.depth)
+
+
+@runtime_checkable
+class StepSource(Protocol):
+    """Source of reasoning steps. Implementations: bank (recorded), simulator (measured constants), live (generators).
+
+    Attributes:
+        kind: which of the three it is; shown as ``info["source"]``.
+        name: name of the bank, the preset or the live pool.
+        simulated: True if any figure comes from a random process instead of a language model.
+        pool: the models, smallest first.
+        horizon: most steps a trace can have; a trace that has not ended by then is truncated.
+        deterministic: the same choices always give the same trace, so that the game can be tabulated.
+    """
+
+    kind: ClassVar[Literal["bank", "simulator", "live"]]
+    name: str
+    simulated: bool
+    pool: ModelPool
+    horizon: int
+    deterministic: bool
+
+    def problems(self, split: Split) -> NDArray[np.int64]:
+        """Numbers of the problems of a split (finite sources), or of the problems that it may draw from."""
+        ...
+
+    def describe(self, problems: NDArray[np.int64]) -> ProblemBatch:
+        """What is known of the problems before the first step."""
+        ...
+
+    def problem_ids(self, problems: NDArray[np.int64]) -> Sequence[str]:
+        """Stable public ids, for example ``gsm8k/test/17``."""
+        ...
+
+    def start(self, problems: NDArray[np.int64], rng: np.random.Generator) -> SourceState:
+        """State before the first step of each problem."""
+        ...
+
+    def step(self, state: SourceState, models: NDArray[np.int64], rng: np.random.Generator) -> SourceState:
+        """State after ``models[b]`` has written the next step of trace ``b`` (never called for ended traces)."""
+        ...
+
+    def probe(self, state: SourceState, rng: np.random.Generator) -> tuple[NDArray[np.float32], SourceState | None]:
+        """Smallest model's first token of the next step: ``float32[B, 2]`` (entropy in nats, top-1 minus top-2 margin).
+
+        The second part is the state after the smallest model's *whole* next step where the source knows it already,
+        else None. The rules charge one token unless the smallest model goes on to write the step.
+        """
+        ...
+
+    def texts(self, state: SourceState) -> Sequence[str]:
+        """Text of the last step of each trace, '' where there is none; for rendering only."""
+        ...
