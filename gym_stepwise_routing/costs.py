@@ -89,4 +89,5 @@ def available_units(pool: ModelPool) -> tuple[CostUnit, ...]:
 
 def cost_of(ledger: NDArray[np.int64], unit: CostUnit, pool: ModelPool) -> NDArray[np.float64]:
     """Cost of ledgers ``int64[..., rows, kinds]`` in ``unit``: ``float64[...]``."""
-    return np.einsum("...rk,rk->...", ledger.astype(np.float64), cost_weights(unit, pool))
+    cost: NDArray[np.float64] = np.einsum("...rk,rk->...", ledger.astype(np.float64), cost_weights(unit, pool))
+    return cost

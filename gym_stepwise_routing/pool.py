@@ -81,7 +81,9 @@ class Model:
         if not self.name:
             raise ValueError("Model: name='' ; allowed: a non-empty string")
         if self.parameters is not None and not (math.isfinite(self.parameters) and self.parameters > 0):
-            raise ValueError(f"Model {self.name}: parameters={self.parameters!r}; allowed: a finite number > 0, or None")
+            raise ValueError(
+                f"Model {self.name}: parameters={self.parameters!r}; allowed: a finite number > 0, or None"
+            )
 
 
 class ModelPool(Sequence[Model]):
@@ -126,4 +128,6 @@ class ModelPool(Sequence[Model]):
         return hash(self.rows)
 
     def __repr__(self) -> str:
-        return f"ModelPool({', '.join(self.names)}{'' if self.verifier is None else f'; verifier {self.verifier.name}'})"
+        return (
+            f"ModelPool({', '.join(self.names)}{'' if self.verifier is None else f'; verifier {self.verifier.name}'})"
+        )

@@ -8,12 +8,13 @@ are rules (:mod:`gym_stepwise_routing.rules`) and hold alike for recorded, simul
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gym_stepwise_routing.batching import Batch
 from gym_stepwise_routing.pool import ModelPool
 
 __all__ = ["CONFIDENCE", "QUESTION", "SPLITS", "ProblemBatch", "SourceState", "Split", "StepSource"]
@@ -41,7 +42,7 @@ QUESTION = ("characters", "words", "sentences", "numbers")
 
 
 @dataclass(frozen=True, slots=True)
-class ProblemBatch:
+class ProblemBatch(Batch):
     """What is known of ``B`` problems before the first step.
 
     Attributes:
@@ -56,7 +57,7 @@ class ProblemBatch:
 
 
 @dataclass(frozen=True, slots=True)
-class SourceState:
+class SourceState(Batch):
     """``B`` traces. Every array has ``B`` rows; a state is never changed, a step makes a new one.
 
     Attributes:
@@ -85,35 +86,6 @@ class SourceState:
     failed: NDArray[np.bool_]
     latent: dict[str, NDArray[Any]]
 
-    def take(self, rows: NDArray[Any]) -> Self:
-        """The rows ``rows`` (indices or a mask) as a state of their own."""
-        return type(self)(
-            **{
-                f.name: {k: v[rows] for k, v in self.latent.items()} if f.name == "latent" else getattr(self, f.name)[rows]
-                for f in fields(self)
-            }
-        )
-
-    def put(self, rows: NDArray[Any], other: Self) -> Self:
-        """A copy in which ``rows`` are those of ``other`` (which has as many rows as ``rows`` selects)."""
-
-        def merged(mine: NDArray[Any], theirs: NDArray[Any]) -> NDArray[Any]:
-            out = mine.copy()
-            out[rows] = theirs
-            return out
-
-        return type(self)(
-            **{
-                f.name: {k: merged(v, other.latent[k]) for k, v in self.latent.items()}
-                if f.name == "latent"
-                else merged(getattr(self, f.name), getattr(other, f.name))
-                for f in fields(self)
-            }
-        )
-
-    def __len__(self) -> int:
-        return len(self.depth)
-
 
 @runtime_checkable
 class StepSource(Protocol):
@@ -126,6 +98,7 @@ class StepSource(Protocol):
         pool: the models, smallest first.
         horizon: most steps a trace can have; a trace that has not ended by then is truncated.
         deterministic: the same choices always give the same trace, so that the game can be tabulated.
+        modes: the modes that it can be played in, some of ``route``, ``escalate``, ``regenerate``.
     """
 
     kind: ClassVar[Literal["bank", "simulator", "live"]]
@@ -134,6 +107,7 @@ class StepSource(Protocol):
     pool: ModelPool
     horizon: int
     deterministic: bool
+    modes: tuple[str, ...]
 
     def problems(self, split: Split) -> NDArray[np.int64]:
         """Numbers of the problems of a split (finite sources), or of the problems that it may draw from."""

@@ -1,0 +1,139 @@
+"""What a decision costs: the rules that turn steps into ledger entries. Written once, for a batch of traces.
+
+Every model of the pool keeps a prefix cache per trace, as inference servers do. A model that is called reads the part
+of the context that it has not cached (``prefill``) and finds the rest in its cache (``cached``). At the start the cache
+holds what all prompts have in common, such as a few-shot head. A model's own decoded tokens are cached by it, other
+models' are not: alternating between models is charged for what it makes them read. A draft that is thrown away leaves
+no cache behind.
+
+Steps are counted in tokens of the model that wrote them; for pools whose tokenizers differ this is an approximation of
+what the other models read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gym_stepwise_routing.batching import Batch
+from gym_stepwise_routing.ledger import CACHED, CALLS, DISCARDED, KEPT, PREFILL, PROBE, VERIFIER, empty_ledger
+from gym_stepwise_routing.pool import ModelPool
+from gym_stepwise_routing.sources.base import ProblemBatch
+
+__all__ = ["MODES", "Account", "Mode", "charge_draft_step", "charge_step", "open_account"]
+
+Mode = Literal["route", "escalate", "regenerate"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+
+_Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Account(Batch):
+    """Spending of ``B`` traces. Rows of the second axis are those of the ledger: the models, then the verifier if any.
+
+    Attributes:
+        context: ``int64[B, rows]`` tokens of prompt and trace so far.
+        cached: ``int64[B, rows]`` how many of them the model's prefix cache holds.
+        ledger: ``int64[B, rows, kinds]`` what was spent so far.
+    """
+
+    context: _Ints
+    cached: _Ints
+    ledger: _Ints
+
+    def _copy(self) -> Account:
+        return Account(self.context.copy(), self.cached.copy(), self.ledger.copy())
+
+    def _call(self, rows: _Ints, models: _Ints) -> None:
+        cached = self.cached[rows, models]
+        self.ledger[rows, models, CALLS] += 1
+        self.ledger[rows, models, PREFILL] += self.context[rows, models] - cached
+        self.ledger[rows, models, CACHED] += cached
+        self.cached[rows, models] = self.context[rows, models]
+
+    def _write(self, rows: _Ints, models: _Ints, tokens: _Ints) -> None:
+        self.ledger[rows, models, KEPT] += tokens
+        self.context[rows] += tokens[:, None]
+        self.cached[rows, models] = self.context[rows, models]
+
+    def _verify(self, verifier: int, rows: _Ints, draft: _Ints | None) -> None:
+        unread = self.context[rows, verifier] - self.cached[rows, verifier]
+        self.ledger[rows, verifier, CALLS] += 1
+        self.ledger[rows, verifier, VERIFIER] += unread if draft is None else unread + draft
+        self.cached[rows, verifier] = self.context[rows, verifier]
+
+
+def open_account(problems: ProblemBatch, pool: ModelPool) -> Account:
+    """Account before the first step. The verifier, if any, reads the prompt as the largest model counts it."""
+    columns = [*range(len(pool)), *([len(pool) - 1] if pool.verifier is not None else [])]
+    return Account(
+        context=problems.prompt_tokens[:, columns],
+        cached=problems.shared_prefix[:, columns],
+        ledger=empty_ledger(pool, len(problems.prompt_tokens)),
+    )
+
+
+def charge_step(
+    account: Account,
+    models: _Ints,
+    tokens: _Ints,
+    *,
+    probed: NDArray[np.bool_] | None,
+    scored: NDArray[np.bool_] | None,
+) -> Account:
+    """Account after ``models[b]`` wrote a step of ``tokens[b]`` tokens (modes *route* and *escalate*).
+
+    Args:
+        account: before the step.
+        models: ``int64[B]`` who wrote it.
+        tokens: ``int64[B]`` its length.
+        probed: ``bool[B]`` traces for which the smallest model's first token was decoded before the decision. It is
+            thrown away (and charged as a probe) unless the smallest model went on to write the step.
+        scored: ``bool[B]`` traces whose last step the verifier had scored before the decision.
+    """
+    after = account._copy()
+    everyone = np.arange(len(models))
+    if scored is not None:
+        after._verify(account.ledger.shape[1] - 1, np.flatnonzero(scored), None)
+    if probed is not None:
+        wasted = np.flatnonzero(probed & (models != 0))
+        smallest = np.zeros(len(wasted), dtype=np.int64)
+        after._call(wasted, smallest)
+        after.ledger[wasted, smallest, PROBE] += 1
+    after._call(everyone, models)
+    after._write(everyone, models, tokens)
+    return after
+
+
+def charge_draft_step(
+    account: Account, models: _Ints, tokens: _Ints, drafts: _Ints, *, drafted: NDArray[np.bool_], scored: bool
+) -> Account:
+    """Account after a draft of the smallest model was kept or rewritten (mode *regenerate*).
+
+    Args:
+        account: before the draft.
+        models: ``int64[B]`` 0 where the draft was kept, else the model that rewrote it without having read it.
+        tokens: ``int64[B]`` length of the step that entered the trace.
+        drafts: ``int64[B]`` length of the draft.
+        drafted: ``bool[B]`` traces that had a draft (the smallest model was available).
+        scored: whether the verifier scored the drafts.
+    """
+    after = account._copy()
+    had_draft = np.flatnonzero(drafted)
+    after._call(had_draft, np.zeros(len(had_draft), dtype=np.int64))
+    if scored:
+        after._verify(account.ledger.shape[1] - 1, had_draft, drafts[had_draft])
+    rewritten = np.flatnonzero(models != 0)
+    kept = np.flatnonzero(models == 0)
+    thrown = np.flatnonzero(drafted & (models != 0))
+    after.ledger[thrown, 0, DISCARDED] += drafts[thrown]
+    after._call(rewritten, models[rewritten])
+    after._write(rewritten, models[rewritten], tokens[rewritten])
+    after._write(kept, models[kept], tokens[kept])
+    if scored:  # a kept draft has been read already, a rewritten one is dropped from the verifier's cache
+        after.cached[kept, -1] = after.context[kept, -1]
+    return after
