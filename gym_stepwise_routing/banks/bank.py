@@ -1,0 +1,225 @@
+"""A bank: recorded routing trees, in memory as arrays. The one door to the files on disk."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gym_stepwise_routing.banks.arrays import Nodes, Problems
+from gym_stepwise_routing.banks.checks import check_nodes, check_problems
+from gym_stepwise_routing.banks.manifest import MANIFEST, Manifest
+from gym_stepwise_routing.banks.tables import bank_schemas, open_table
+from gym_stepwise_routing.errors import BankError, check_choice
+from gym_stepwise_routing.pool import ModelPool
+from gym_stepwise_routing.sources.base import SPLITS, Split
+
+__all__ = ["Bank", "bundled_banks"]
+
+
+def _data_directory() -> Path:
+    return Path(str(resources.files("gym_stepwise_routing"))) / "data"
+
+
+def bundled_banks() -> tuple[str, ...]:
+    """Names of the banks that come with the package."""
+    return tuple(sorted(path.parent.name for path in _data_directory().glob(f"*/{MANIFEST}")))
+
+
+def _locate(path_or_name: str | Path) -> Path:
+    """Directory of a bank, given a path or the name of a bundled bank."""
+    path = Path(path_or_name)
+    if path.is_dir():
+        return path
+    if str(path_or_name) in bundled_banks():
+        return _data_directory() / path_or_name
+    raise BankError(
+        f"bank={str(path_or_name)!r} is neither a directory nor a bundled bank; bundled: {', '.join(bundled_banks())}"
+    )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Bank:
+    """Recorded routing trees of ``P`` problems, ``N`` nodes and ``K`` models. All arrays are read-only.
+
+    Example:
+        >>> bank = Bank.open("gsm8k-qwen2.5-coder")
+        >>> root = bank.problems.root[bank.split_problems("test")[0]]
+        >>> draft = bank.child[root, 0]  # the trace after the smallest model's first step
+        >>> bank.text(draft)
+        'The number of eggs Janet eats for breakfast every morning is 16 * 3 = 48 eggs.'
+
+    Attributes:
+        path: directory that it was read from.
+        manifest: what was recorded, how, and with which models.
+        problems: the problems, see :class:`gym_stepwise_routing.banks.arrays.Problems`.
+        nodes: the nodes, see :class:`gym_stepwise_routing.banks.arrays.Nodes`; the most used of its arrays are
+            attributes of the bank as well.
+        verify: whether files are checked against their hashes when they are read.
+    """
+
+    path: Path
+    manifest: Manifest
+    problems: Problems
+    nodes: Nodes
+    verify: bool = True
+
+    @classmethod
+    def open(cls, path_or_name: str | Path, *, verify: bool = True) -> Self:
+        """Read a bank.
+
+        Args:
+            path_or_name: directory of a bank, or name of a bundled bank.
+            verify: check sizes, hashes and structure. Without it only the manifest, the columns and the row counts are
+                checked: for a bank that this process has just written.
+
+        Raises:
+            BankError: no such bank, or one fault found; the message names the file and the fault.
+        """
+        path = _locate(path_or_name)
+        manifest = Manifest.load(path / MANIFEST)
+        models = len(manifest.models)
+        schemas = bank_schemas(models)
+
+        def table(name: str) -> Any:
+            return open_table(path / name, manifest.files[name], schemas[name], verify=verify)
+
+        try:
+            problems = Problems.read(table("problems.parquet"), models)
+        except BankError:
+            raise
+        except ValueError as error:
+            raise BankError(f"{path / 'problems.parquet'}: {error}") from None
+        nodes = Nodes.read(table("nodes.parquet"), models)
+        if verify:
+            if manifest.files["texts.parquet"].rows != len(nodes):
+                rows = manifest.files["texts.parquet"].rows
+                raise BankError(f"{path / 'texts.parquet'}: the file has {rows} rows, but there are {len(nodes)} nodes")
+            if not (path / "texts.parquet").is_file():
+                raise BankError(f"{path / 'texts.parquet'}: the file is missing")
+            shared_prefix = manifest.prompt.shared_prefix_tokens
+            check_problems(path / "problems.parquet", problems, manifest.split_rule, shared_prefix)
+            check_nodes(path / "nodes.parquet", nodes, problems, manifest.horizon)
+        return cls(path=path, manifest=manifest, problems=problems, nodes=nodes, verify=verify)
+
+    @property
+    def name(self) -> str:
+        """Name of the bank."""
+        return self.manifest.name
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 over the manifest and the hashes of the files, hence over the whole content."""
+        return self.manifest.content_sha256
+
+    @cached_property
+    def pool(self) -> ModelPool:
+        """The models, smallest first."""
+        return self.manifest.pool
+
+    @property
+    def child(self) -> NDArray[np.int32]:
+        """``int32[N, K]``: node after each model's next step, -1 where that was not recorded."""
+        return self.nodes.child
+
+    @property
+    def tokens(self) -> NDArray[np.int32]:
+        """``int32[N]``: tokens of the last step."""
+        return self.nodes.tokens
+
+    @property
+    def model(self) -> NDArray[np.int32]:
+        """``int32[N]``: model that wrote the last step, -1 at a root."""
+        return self.nodes.model
+
+    @property
+    def depth(self) -> NDArray[np.int32]:
+        """``int32[N]``: steps so far."""
+        return self.nodes.depth
+
+    @property
+    def terminal(self) -> NDArray[np.bool_]:
+        """``bool[N]``: the trace has ended."""
+        return self.nodes.terminal
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """``bool[N]``: the final answer is right; False where the trace has not ended."""
+        return self.nodes.correct
+
+    @property
+    def confidence(self) -> NDArray[np.float32]:
+        """``float32[N, 9]`` in the order of ``sources.base.CONFIDENCE``, NaN where missing."""
+        return self.nodes.confidence
+
+    @property
+    def score(self) -> NDArray[np.float32]:
+        """``float32[N]``: verifier score, NaN where missing."""
+        return self.nodes.score
+
+    @cached_property
+    def problem_ids(self) -> tuple[str, ...]:
+        """Public id of each problem, such as ``gsm8k/test/17``."""
+        return tuple(self.problems.ids())
+
+    @cached_property
+    def _splits(self) -> dict[str, NDArray[np.int64]]:
+        stored = np.asarray(self.problems.split.to_pylist())
+        return {split: np.flatnonzero(stored == split) for split in SPLITS}
+
+    def split_problems(self, split: Split) -> NDArray[np.int64]:
+        """Problems of a split, ``int64[n]``, ascending.
+
+        Raises:
+            ValueError: unknown split.
+        """
+        check_choice("split", split, SPLITS)
+        return self._splits[split]
+
+    def split_hash(self, split: Split) -> str:
+        """SHA-256 over the sorted ids of the split's problems and the content hash: what a result was obtained on."""
+        ids = sorted(self.problem_ids[problem] for problem in self.split_problems(split))
+        return hashlib.sha256("\n".join([self.hash, *ids]).encode()).hexdigest()
+
+    @cached_property
+    def _texts(self) -> pa.Table:
+        # Most uses never look at a text, so that file is read, and checked, when somebody does.
+        name = "texts.parquet"
+        schema = bank_schemas(len(self.pool))[name]
+        return open_table(self.path / name, self.manifest.files[name], schema, verify=self.verify).read()
+
+    def text(self, row: int) -> str | None:
+        """Text of the step that ends in node ``row``; None at a root, or where it was not recorded.
+
+        Raises:
+            BankError: ``texts.parquet`` is missing or changed.
+        """
+        text: str | None = self._texts["text"][int(row)].as_py()
+        return text
+
+    def final_answer(self, row: int) -> str | None:
+        """Answer that was read from the trace of node ``row``; None if it has not ended, or ended without one."""
+        answer: str | None = self._texts["final_answer"][int(row)].as_py()
+        return answer
+
+    def check_texts(self) -> None:
+        """Read, and so check, the one file that :meth:`open` leaves alone.
+
+        Raises:
+            BankError: ``texts.parquet`` is missing or changed.
+        """
+        _ = self._texts
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        # Nothing in a bank can change, and gymnasium.make deep-copies its arguments.
+        return self
+
+    def __repr__(self) -> str:
+        return f"Bank({self.name!r}, {len(self.problems)} problems, {len(self.nodes)} nodes, {self.pool})"

@@ -1,0 +1,257 @@
+"""The manifest of a bank, ``bank.json``: what was recorded, with which models, from which problems, and its hashes.
+
+A *recipe* is the part that a person writes down (models, prompt, decoding, licences, split rule); a *manifest* is a
+recipe plus what the importer found out (row counts, hashes). The recipe of a bundled bank lies in ``data/recipes``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from gym_stepwise_routing.banks.splits import SplitRule
+from gym_stepwise_routing.banks.strict import canonical_json, decode, read_json, to_json
+from gym_stepwise_routing.errors import BankError
+from gym_stepwise_routing.pool import Model, ModelPool
+
+__all__ = [
+    "BANK_FILES",
+    "FORMAT_VERSION",
+    "MANIFEST",
+    "Dataset",
+    "Decoding",
+    "FileEntry",
+    "Grader",
+    "Manifest",
+    "Prompt",
+    "Recipe",
+    "StepRule",
+]
+
+FORMAT_VERSION = 1
+MANIFEST = "bank.json"
+BANK_FILES = ("problems.parquet", "nodes.parquet", "texts.parquet")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def _check_sha256(parameter: str, value: str) -> None:
+    if not _SHA256.fullmatch(value):
+        raise ValueError(f"{parameter}={value!r}; allowed: 64 lower-case hexadecimal digits")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """The prompt in front of every trace.
+
+    Args:
+        template_sha256: hash of the template's UTF-8 text.
+        template: the text itself, with ``{question}`` where the question goes; None if it may not be given away.
+        shared_prefix_tokens: per model, how many prompt tokens are the same for every problem (the few-shot head).
+    """
+
+    template_sha256: str
+    template: str | None
+    shared_prefix_tokens: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        _check_sha256("prompt.template_sha256", self.template_sha256)
+        if self.template is not None and hashlib.sha256(self.template.encode()).hexdigest() != self.template_sha256:
+            raise ValueError("prompt.template does not have the sha256 that prompt.template_sha256 gives")
+        if any(tokens < 0 for tokens in self.shared_prefix_tokens):
+            raise ValueError(f"prompt.shared_prefix_tokens={self.shared_prefix_tokens!r}; allowed: integers >= 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoding:
+    """How the steps were decoded.
+
+    Args:
+        temperature: 0 is greedy.
+        max_tokens: most tokens of one generation.
+        stop: strings at which a generation ends.
+        top_logprobs: log-probabilities recorded per token; the confidence figures come from them.
+        form: raw completion, or chat template.
+        engine: software, its version, and the arithmetic.
+    """
+
+    temperature: float
+    max_tokens: int
+    stop: tuple[str, ...]
+    top_logprobs: int
+    form: Literal["completion", "chat"]
+    engine: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRule:
+    """Where a step ends: at ``separator``, with ``note`` for what that does not say."""
+
+    separator: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grader:
+    """What decided whether a final answer is right."""
+
+    name: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """Source and licence of the problems of one dataset; the texts themselves are never part of a bank.
+
+    Args:
+        hub: name for the ``datasets`` library.
+        config: configuration for the ``datasets`` library.
+        question_field: field that holds the question; its UTF-8 text is what ``question_sha256`` hashes.
+        source: where the problems come from, for people.
+        licence: SPDX identifier, as stated by the source.
+    """
+
+    hub: str
+    config: str
+    question_field: str
+    source: str
+    licence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileEntry:
+    """Hash (SHA-256, hexadecimal), size and number of rows of one file of a bank."""
+
+    sha256: str
+    bytes: int
+    rows: int
+
+    def __post_init__(self) -> None:
+        _check_sha256("sha256", self.sha256)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What a person states about a bank.
+
+    Args:
+        name: name of the bank.
+        description: one or two sentences for ``stepwise-routing bank info``.
+        simulated: True if any figure comes from a random process instead of a language model.
+        models: the pool, smallest first.
+        verifier: the model that scored the steps, if one did.
+        prompt: the prompt.
+        decoding: how steps were decoded.
+        step_rule: where a step ends.
+        horizon: most steps of a trace.
+        recorded_mode: the action semantics whose traces are all in the bank (``route`` covers the other two).
+        grader: what graded the answers.
+        datasets: where the problems come from, by the dataset's name in the bank.
+        split_rule: which problem belongs to which split.
+        command: the command that builds the bank from its recording.
+        licence: SPDX identifier of the recording itself.
+    """
+
+    name: str
+    description: str
+    simulated: bool
+    models: tuple[Model, ...]
+    verifier: Model | None = None
+    prompt: Prompt
+    decoding: Decoding
+    step_rule: StepRule
+    horizon: int
+    recorded_mode: Literal["route", "escalate", "regenerate"]
+    grader: Grader
+    datasets: Mapping[str, Dataset]
+    split_rule: SplitRule
+    command: str
+    licence: str
+
+    def __post_init__(self) -> None:
+        pool = self.pool
+        if len(self.prompt.shared_prefix_tokens) != len(pool):
+            raise ValueError(
+                f"prompt.shared_prefix_tokens={list(self.prompt.shared_prefix_tokens)!r}; allowed: one for each of the "
+                f"{len(pool)} models"
+            )
+        if self.horizon < 1:
+            raise ValueError(f"horizon={self.horizon!r}; allowed: an integer >= 1")
+
+    @property
+    def pool(self) -> ModelPool:
+        """The models as a pool."""
+        return ModelPool(self.models, self.verifier)
+
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """The modes that the bank can be played in: those whose every trace was recorded."""
+        return ("route", "escalate", "regenerate") if self.recorded_mode == "route" else (self.recorded_mode,)
+
+    @classmethod
+    def load(cls, path: Path) -> Recipe:
+        """Recipe in a JSON file.
+
+        Raises:
+            BankError: missing file, or unknown, missing or wrong key; the message names file and key.
+        """
+        recipe: Recipe = decode(Recipe, read_json(path), path)
+        return recipe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest(Recipe):
+    """A recipe plus what the importer found out.
+
+    Args:
+        format_version: version of the bank format.
+        created_with: versions of this package and of pyarrow.
+        files: the Parquet files of the bank, by name.
+        content_sha256: hash over everything else in the manifest, hence over every byte of the bank.
+    """
+
+    format_version: int
+    created_with: str
+    files: Mapping[str, FileEntry]
+    content_sha256: str
+
+    def __post_init__(self) -> None:
+        Recipe.__post_init__(self)
+        if self.format_version != FORMAT_VERSION:
+            raise ValueError(f"format_version={self.format_version!r}; allowed: {FORMAT_VERSION}")
+        if set(self.files) != set(BANK_FILES):
+            raise ValueError(f"files={sorted(self.files)!r}; allowed: exactly {', '.join(BANK_FILES)}")
+
+    @classmethod
+    def seal(cls, recipe: Recipe, *, created_with: str, files: Mapping[str, FileEntry]) -> Manifest:
+        """Manifest of a recipe and the files that were written, with its content hash."""
+        stated = {field.name: getattr(recipe, field.name) for field in fields(Recipe)}
+        open_manifest = cls(
+            **stated, format_version=FORMAT_VERSION, created_with=created_with, files=files, content_sha256=""
+        )
+        stated |= {"format_version": FORMAT_VERSION, "created_with": created_with, "files": files}
+        return cls(**stated, content_sha256=open_manifest.computed_sha256())
+
+    @classmethod
+    def load(cls, path: Path) -> Manifest:
+        """Manifest in ``path`` (a ``bank.json``), its content hash checked.
+
+        Raises:
+            BankError: missing file; unknown, missing or wrong key; changed content. The message names file and key.
+        """
+        manifest: Manifest = decode(Manifest, read_json(path), path)
+        if manifest.computed_sha256() != manifest.content_sha256:
+            raise BankError(
+                f"{path}: content_sha256 is {manifest.content_sha256!r}, but the manifest hashes to "
+                f"{manifest.computed_sha256()!r}: it was changed after it was written"
+            )
+        return manifest
+
+    def computed_sha256(self) -> str:
+        """Hash over the manifest without ``content_sha256``, as canonical JSON."""
+        plain: dict[str, Any] = to_json(self)
+        del plain["content_sha256"]
+        return hashlib.sha256(canonical_json(plain)).hexdigest()

@@ -1,0 +1,120 @@
+"""JSON to frozen dataclasses and back, strictly: every unknown, missing or wrong key is a ``BankError`` of its own.
+
+The core install has no pydantic; the manifest needs no more than this.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from gym_stepwise_routing.errors import BankError
+
+__all__ = ["canonical_json", "decode", "read_json", "to_json"]
+
+
+def read_json(path: Path) -> Any:
+    """Content of a JSON file.
+
+    Raises:
+        BankError: the file is missing, or is not JSON; the message names it.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BankError(f"{path}: the file is missing") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise BankError(f"{path}: not JSON ({error})") from None
+
+
+def canonical_json(value: Any) -> bytes:
+    """One spelling of a JSON value (sorted keys, no blanks, ASCII), fit for hashing."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def to_json(value: Any) -> dict[str, Any]:
+    """A dataclass as JSON values: :func:`decode` gives back an equal dataclass."""
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(value), allow_nan=False))
+    return plain
+
+
+def decode(annotation: Any, value: Any, file: Path, key: str = "") -> Any:
+    """``value`` (as ``json`` reads it) as an instance of ``annotation``.
+
+    Knows dataclasses, ``X | None``, ``Literal``, ``tuple[X, ...]``, ``Mapping[str, X]``, ``str``, ``int``, ``float``
+    and ``bool``. A key that has a default may be left out.
+
+    Args:
+        annotation: the type to make.
+        value: the JSON value.
+        file: where the value comes from, for messages.
+        key: its place in the file, such as ``models[0].price``, for messages.
+
+    Raises:
+        BankError: unknown key, missing key, or wrong type or value; the message names file and key.
+    """
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if is_dataclass(annotation) and isinstance(annotation, type):
+        return _decode_dataclass(annotation, value, file, key)
+    if origin in (types.UnionType, Union):
+        if value is None and type(None) in arguments:
+            return None
+        (inner,) = (argument for argument in arguments if argument is not type(None))
+        return decode(inner, value, file, key)
+    if origin is Literal:
+        if value not in arguments or isinstance(value, bool):
+            raise _wrong(file, key, value, f"one of {', '.join(map(repr, arguments))}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise _wrong(file, key, value, "a list")
+        return tuple(decode(arguments[0], item, file, f"{key}[{number}]") for number, item in enumerate(value))
+    if origin is Mapping:
+        if not isinstance(value, dict):
+            raise _wrong(file, key, value, "an object")
+        return {name: decode(arguments[1], item, file, f"{key}.{name}") for name, item in value.items()}
+    return _decode_scalar(annotation, value, file, key)
+
+
+def _decode_scalar(annotation: type, value: Any, file: Path, key: str) -> Any:
+    if annotation is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            raise _wrong(file, key, value, "a finite number")
+        return float(value)
+    # bool is a subclass of int, so that ``isinstance`` alone would let True pass as 1.
+    if isinstance(value, annotation) and (annotation is bool or not isinstance(value, bool)):
+        return value
+    raise _wrong(
+        file, key, value, {float: "a number", int: "an integer", str: "a string", bool: "true or false"}[annotation]
+    )
+
+
+def _decode_dataclass(cls: type, value: Any, file: Path, key: str) -> Any:
+    if not isinstance(value, dict):
+        raise _wrong(file, key, value, "an object")
+    prefix = f"{key}." if key else ""
+    known = {field.name: field for field in fields(cls)}
+    for name in value:
+        if name not in known:
+            raise BankError(f"{file}: unknown key {prefix + name!r}; allowed: {', '.join(known)}")
+    for name, field in known.items():
+        if name not in value and field.default is MISSING and field.default_factory is MISSING:
+            raise BankError(f"{file}: key {prefix + name!r} is missing")
+    hints = get_type_hints(cls)
+    arguments = {name: decode(hints[name], item, file, prefix + name) for name, item in value.items()}
+    try:
+        return cls(**arguments)
+    except BankError:
+        raise
+    except ValueError as error:
+        raise BankError(f"{file}: {f'key {key!r}: ' if key else ''}{error}") from None
+
+
+def _wrong(file: Path, key: str, value: Any, allowed: str) -> BankError:
+    place = f"key {key!r}" if key else "the file"
+    return BankError(f"{file}: {place} is {value!r:.80}; allowed: {allowed}")

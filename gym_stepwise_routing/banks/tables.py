@@ -1,0 +1,150 @@
+"""Columns of the Parquet files of a bank, and how files are read (hash first) and written (never half).
+
+``problems.parquet`` has a row a problem, ``nodes.parquet`` and ``texts.parquet`` a row a node, in the order of the
+recording; the nodes of a problem are one block. ``-1`` in an index column means "none".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gym_stepwise_routing.banks.manifest import FileEntry
+from gym_stepwise_routing.errors import BankError
+from gym_stepwise_routing.sources.base import QUESTION
+
+__all__ = ["RAW_FIGURES", "bank_schemas", "open_table", "replaced_directory", "write_table"]
+
+RAW_FIGURES = (
+    "logprob_sum",
+    "logprob_min",
+    "entropy_mean",
+    "entropy_max",
+    "entropy_first",
+    "margin_first",
+    "margin_mean",
+    "margin_min",
+    "top1_mean",
+)
+"""Confidence figures as they were recorded, in the order of the JSON Lines form (see ``docs/banks.md``)."""
+
+_ROW_GROUP = 1 << 17  # rows decoded at a time: bounds the memory that opening a large bank takes on top of its arrays
+
+
+def bank_schemas(models: int) -> Mapping[str, pa.Schema]:
+    """Schema of each file of a bank with that many models."""
+
+    def required(name: str, kind: pa.DataType) -> pa.Field:
+        return pa.field(name, kind, nullable=False)
+
+    problems = [
+        required("dataset", pa.string()),
+        required("split", pa.string()),  # official split
+        required("index", pa.int32()),  # row of the official file
+        required("question_sha256", pa.string()),
+        required("answer", pa.string()),
+        required("prompt_tokens", pa.list_(required("item", pa.int32()))),  # one figure for all models, or one a model
+        required("bank_split", pa.string()),
+        required("root", pa.int32()),
+        *(pa.field(name, pa.int32()) for name in QUESTION),
+    ]
+    nodes = [
+        required("problem", pa.int32()),
+        required("id", pa.int32()),
+        required("parent", pa.int32()),
+        required("depth", pa.int32()),
+        required("model", pa.int32()),
+        required("tokens", pa.int32()),
+        pa.field("first_step_tokens", pa.int32()),
+        *(pa.field(name, pa.float64()) for name in RAW_FIGURES),
+        required("terminal", pa.bool_()),
+        pa.field("correct", pa.bool_()),
+        pa.field("same_as", pa.int32()),
+        pa.field("verifier_score", pa.float64()),
+        *(required(f"child_{model}", pa.int32()) for model in range(models)),
+    ]
+    texts = [pa.field("text", pa.string()), pa.field("final_answer", pa.string())]
+    return {
+        "problems.parquet": pa.schema(problems),
+        "nodes.parquet": pa.schema(nodes),
+        "texts.parquet": pa.schema(texts),
+    }
+
+
+def write_table(path: Path, table: pa.Table) -> FileEntry:
+    """Write one Parquet file (zstd) and return its manifest entry."""
+    pq.write_table(table, path, compression="zstd", compression_level=19, row_group_size=_ROW_GROUP)
+    data = path.read_bytes()
+    return FileEntry(sha256=hashlib.sha256(data).hexdigest(), bytes=len(data), rows=table.num_rows)
+
+
+def open_table(path: Path, entry: FileEntry, schema: pa.Schema, *, verify: bool) -> pq.ParquetFile:
+    """Open one Parquet file of a bank; the bytes that are hashed are the bytes that are then read.
+
+    Args:
+        path: the file.
+        entry: what the manifest says of it.
+        schema: the columns it must have.
+        verify: check size and SHA-256.
+
+    Raises:
+        BankError: missing file, other size, hash, columns or number of rows; the message names the file.
+    """
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        raise BankError(f"{path}: the file is missing") from None
+    if verify and size != entry.bytes:
+        raise BankError(f"{path}: the file has {size} bytes, the manifest says {entry.bytes}")
+    try:
+        buffer = pa.memory_map(str(path)).read_buffer()
+        if verify and (digest := hashlib.sha256(buffer).hexdigest()) != entry.sha256:
+            raise BankError(f"{path}: the file's sha256 is {digest}, the manifest says {entry.sha256}")
+        table = pq.ParquetFile(pa.BufferReader(buffer))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise BankError(f"{path}: not a Parquet file ({error})") from None
+    if not table.schema_arrow.equals(schema):
+        found = {(field.name, str(field.type)) for field in table.schema_arrow}
+        wanted = {(field.name, str(field.type)) for field in schema}
+        raise BankError(f"{path}: wrong columns; differing: {sorted(found ^ wanted) or 'order or nullability'}")
+    if table.metadata.num_rows != entry.rows:
+        raise BankError(f"{path}: the file has {table.metadata.num_rows} rows, the manifest says {entry.rows}")
+    return table
+
+
+@contextmanager
+def replaced_directory(target: Path, *, overwrite: bool) -> Iterator[Path]:
+    """A temporary directory beside ``target`` that takes its place if the block ends well, and is removed if not.
+
+    Raises:
+        BankError: ``target`` exists and ``overwrite`` is False.
+    """
+    if target.exists() and not overwrite:
+        raise BankError(f"{target}: exists already; allowed: a new directory, or overwriting it")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
+    try:
+        yield temporary
+        temporary.chmod(0o755)  # mkdtemp makes it private
+        if target.exists():
+            # A directory cannot be replaced in one step; the old one is set aside, and put back if the new one fails.
+            aside = temporary.with_suffix(".old.tmp")
+            os.replace(target, aside)
+            try:
+                os.replace(temporary, target)
+            except OSError:
+                os.replace(aside, target)
+                raise
+            shutil.rmtree(aside)
+        else:
+            os.replace(temporary, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
