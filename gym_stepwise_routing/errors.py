@@ -18,7 +18,7 @@ class NotApplicableError(ValueError):
 
 
 def check_choice(parameter: str, value: object, allowed: Iterable[object]) -> None:
-    """Raise ``ValueError`` naming the parameter, the value and what is allowed, unless ``value`` is one of ``allowed``."""
+    """Raise ``ValueError``, naming parameter, value and what is allowed, unless ``value`` is one of ``allowed``."""
     choices = list(allowed)
     if value not in choices:
         raise ValueError(f"{parameter}={value!r} is not known; allowed: {', '.join(map(repr, choices))}")

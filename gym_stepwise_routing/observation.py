@@ -130,7 +130,8 @@ def describe_features(pool: ModelPool, blocks: Sequence[Block]) -> tuple[Feature
 
 
 def _log(count: NDArray[np.generic]) -> NDArray[np.float32]:
-    return np.multiply(np.log1p(count), _LOG_SCALE, dtype=np.float32, casting="same_kind")
+    scaled: NDArray[np.float32] = np.log1p(count).astype(np.float32) * _LOG_SCALE
+    return scaled
 
 
 def _with_known(figures: NDArray[np.float32]) -> NDArray[np.float32]:

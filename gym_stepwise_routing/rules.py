@@ -115,7 +115,8 @@ class Rules:
 
     def cost(self, play: Play) -> NDArray[np.float64]:
         """Cost so far in the cost unit, not normalised, ``float64[B]``."""
-        return np.einsum("brk,rk->b", play.account.ledger.astype(np.float64), self.weights)
+        cost: NDArray[np.float64] = np.einsum("brk,rk->b", play.account.ledger.astype(np.float64), self.weights)
+        return cost
 
     def observe(self, play: Play, normaliser: float) -> NDArray[np.float32]:
         """Observations ``float32[B, features]``; the budget columns are 0."""

@@ -37,8 +37,9 @@ class GameTable:
         depth: ``int32[N]`` steps so far.
         terminal: ``bool[N]`` the trace has ended with (or without) an answer.
         correct: ``bool[N]`` the answer is right.
+        stuck: ``bool[N]`` no action is left.
         node: ``int64[N]`` the source's own row (``latent["node"]``), -1 if it has none; for texts.
-        draft: ``int64[N]`` the source's row of the pending draft, -1 if there is none.
+        draft: ``int64[N]`` the source's row of the pending draft (*regenerate*), -1 if there is none.
     """
 
     problems: NDArray[np.int64]
@@ -53,11 +54,16 @@ class GameTable:
     depth: NDArray[np.int32]
     terminal: NDArray[np.bool_]
     correct: NDArray[np.bool_]
+    stuck: NDArray[np.bool_]
     node: NDArray[np.int64]
     draft: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.child)
+
+    def __deepcopy__(self, memo: dict[int, object]) -> GameTable:
+        """Its arrays are read-only: copies of an environment share them."""
+        return self
 
 
 def tabulate(rules: Rules, problems: NDArray[np.int64], normaliser: float) -> GameTable:
@@ -101,17 +107,20 @@ def tabulate(rules: Rules, problems: NDArray[np.int64], normaliser: float) -> Ga
 
 def _level(rules: Rules, play: Play, normaliser: float) -> dict[str, NDArray[np.generic]]:
     raw = rules.cost(play)
+    mask = rules.masks(play)
     none = np.full(len(play), -1, dtype=np.int64)
-    drafts = None if play.lookahead is None else play.lookahead.latent.get("node", none)
+    drafting = rules.mode == "regenerate" and play.lookahead is not None
+    drafts = play.lookahead.latent.get("node", none) if drafting else none
     return {
         "observation": rules.observe(play, normaliser),
         "cost": raw / normaliser,
         "raw_cost": raw,
         "ledger": play.account.ledger.astype(np.int32),
-        "mask": rules.masks(play),
+        "mask": mask,
         "depth": play.trace.depth.astype(np.int32),
         "terminal": play.trace.terminal,
         "correct": play.trace.correct,
+        "stuck": ~mask.any(axis=1),
         "node": play.trace.latent.get("node", none),
-        "draft": none if drafts is None else np.where(play.drafted, drafts, -1),
+        "draft": np.where(play.drafted, drafts, -1),
     }

@@ -1,1 +1,1 @@
-
+"""Environments."""

@@ -1,1 +1,41 @@
+"""Step sources: recorded (bank), simulated and live. ``resolve`` finds the source that a user means."""
 
+from __future__ import annotations
+
+from pathlib import Path
+
+from gym_stepwise_routing.sources.base import StepSource
+
+__all__ = ["StepSource", "resolve"]
+
+
+def resolve(source: object) -> StepSource:
+    """The step source that ``source`` stands for.
+
+    Args:
+        source: a :class:`StepSource` (returned as it is), a :class:`gym_stepwise_routing.banks.Bank`, the path of a bank
+            folder, the name of a bundled bank, or the name of a simulator preset.
+
+    Raises:
+        ValueError: it is none of these; the message lists the names there are.
+        BankError: it is a bank, but a damaged one.
+    """
+    from gym_stepwise_routing.banks import Bank, bundled_banks
+    from gym_stepwise_routing.sources.bank import BankSource
+
+    if isinstance(source, Bank):
+        return BankSource(source)
+    if isinstance(source, StepSource):
+        return source
+    if isinstance(source, str | Path):
+        if Path(source).is_dir() or source in bundled_banks():
+            return BankSource(Bank.open(source))
+        from gym_stepwise_routing.sources.simulator import SimulatorSource, preset_names
+
+        if source in preset_names():
+            return SimulatorSource(str(source))
+        raise ValueError(
+            f"source={str(source)!r} is not known; allowed: a bundled bank ({', '.join(bundled_banks())}), "
+            f"a simulator preset ({', '.join(preset_names())}), or the folder of a bank"
+        )
+    raise ValueError(f"source={source!r}; allowed: a StepSource, a Bank, a name or a path")

@@ -137,6 +137,6 @@ class StepSource(Protocol):
         """
         ...
 
-    def texts(self, state: SourceState) -> Sequence[str]:
-        """Text of the last step of each trace, '' where there is none; for rendering only."""
+    def texts(self, latent: dict[str, NDArray[Any]]) -> Sequence[str]:
+        """Text of the last step of each trace of a state with this ``latent``, '' where there is none."""
         ...

@@ -1,0 +1,509 @@
+"""The environment ``StepwiseRouting-v0``: which model writes the next reasoning step?"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from gymnasium.error import ResetNeeded
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from gym_stepwise_routing.accounting import Mode
+from gym_stepwise_routing.costs import CostUnit
+from gym_stepwise_routing.envs.rendering import Frame, Renderer
+from gym_stepwise_routing.errors import check_choice
+from gym_stepwise_routing.game import Budget, Game, MaskedAction, RoutingSpec, check_budget
+from gym_stepwise_routing.observation import DEFAULT_BLOCKS, Block
+from gym_stepwise_routing.positions import Standing, cursor, positions, project_actions
+from gym_stepwise_routing.sources.base import Split
+
+__all__ = ["StepwiseRoutingEnv", "StepwiseRoutingVectorEnv"]
+
+Info = dict[str, Any]
+
+
+def observation_space(spec: RoutingSpec) -> spaces.Box:
+    """Box of the features' ranges."""
+    low, high = ([getattr(f, end) for f in spec.features] for end in ("low", "high"))
+    return spaces.Box(np.array(low, np.float32), np.array(high, np.float32), dtype=np.float32)
+
+
+def _check_options(options: dict[str, Any] | None, allowed: Sequence[str]) -> dict[str, Any]:
+    for key in options or {}:
+        check_choice("reset option", key, allowed)
+    return options or {}
+
+
+class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
+    """Stepwise LLM routing as a constrained Markov decision process.
+
+    ## Description
+
+    A chain of thought is written step by step. Before each step the agent sees the trace so far and picks which model
+    of a pool, ordered from smallest to largest, writes the next one. The final answer is right or wrong; every token
+    has its price. The task is to be right as often as possible at limited cost. Steps come from a *source*: a bank of
+    recorded routing trees of real models (the default), a simulator, or models running live.
+
+    Three modes decide what an action means (`mode`):
+
+    | mode         | action                                                                                            |
+    |--------------|---------------------------------------------------------------------------------------------------|
+    | `route`      | any model writes the next step                                                                    |
+    | `escalate`   | as `route`, but never back to a smaller model: smaller ones are masked once a larger one has written |
+    | `regenerate` | the smallest model has drafted the step: 0 keeps the draft, i has model i write the step instead  |
+
+    ## Action Space
+
+    `Discrete(K)` for a pool of K models, smallest first. `action_masks()` (also `info["action_mask"]`) tells which
+    actions are allowed: a branch may be unrecorded, a model down, or the mode may forbid it.
+
+    ## Observation Space
+
+    A flat float32 `Box`. `env.unwrapped.feature_names` names the components and `env.unwrapped.routing_spec.features`
+    gives their meaning. With K = 2 and all blocks:
+
+    | num   | block        | names                                                            | min  | max   |
+    |-------|--------------|------------------------------------------------------------------|------|-------|
+    | 0-6   | `progress`   | depth, trace_tokens, last_tokens, writer_k, share_k              | 0    | 2.5   |
+    | 7-16  | `confidence` | p_mean, p_min, entropy_mean, ..., top1_mean, confidence_known    | 0    | 13.8  |
+    | 17-25 | `aggregates` | worst_p_mean, ..., mean_margin_first, aggregates_known           | 0    | 13.8  |
+    | 26-30 | `ledger`     | spent, budget_left, budget_known, decoded_k                      | -1e6 | 1e6   |
+    | 31-33 | `probe`      | probe_entropy, probe_margin, probe_known                         | 0    | 13.8  |
+    | 34-37 | `verifier`   | score, score_min, score_product, score_known                     | 0    | 1     |
+    | 38-43 | `question`   | question_tokens, question_characters, ..., question_known        | 0    | 2.5   |
+
+    Blocks `probe` and `verifier` cost tokens, which are charged. A missing value is 0 and the block's `*_known` feature
+    says so.
+
+    ## Rewards
+
+    1 if the final answer is right, else 0, at the end; 0 before. The cost of a step is `info["cost"]`, normalised so
+    that letting the largest model write everything costs 1 an episode on average over the split. What an observation
+    itself costs (draft, probe, verifier) is charged in the step that follows it. Besides: `info["raw_cost"]` (this
+    step, in the cost unit), `info["spent"]` (the episode so far, normalised), `info["ledger"]` (the episode so far,
+    int array `[models, kinds]`, see `gym_stepwise_routing.ledger`), `info["action_mask"]`, `info["problem"]`,
+    `info["source"]`, with a budget `info["budget"]` and, at the end, `info["bankrupt"]`; `info["failed"]` is True where
+    a live model did not deliver and the trace is as it was; `info["truncated_by"]` is the reason of a truncation.
+
+    ## Starting State
+
+    The prompt of a problem drawn uniformly from the split, no step written. `reset(options={"problem": id_or_number,
+    "budget": number})` chooses either.
+
+    ## Episode End
+
+    Termination: the trace has ended, with or without an answer.
+
+    Truncation: the horizon is reached without an end, a hard budget is exceeded (reward 0, even if the step finished
+    the answer), or no model is left that can go on.
+
+    ## Arguments
+
+    ```python
+    >>> import gymnasium as gym
+    >>> import gym_stepwise_routing
+    >>> env = gym.make("StepwiseRouting-v0", mode="escalate", cost_unit="large_tokens", budget=0.5)
+    >>> env.action_space
+    Discrete(2)
+
+    ```
+
+    | parameter       | type                  | default                | meaning                                              |
+    |-----------------|-----------------------|------------------------|------------------------------------------------------|
+    | `source`        | name, path or object  | `gsm8k-qwen2.5-coder`  | where steps come from                                |
+    | `split`         | str                   | `train`                | `train`, `calibration` or `test`                     |
+    | `mode`          | str                   | `route`                | see the table above                                  |
+    | `cost_unit`     | str                   | `flops`                | `flops`, `large_tokens`, `dollars` or `latency`      |
+    | `observation`   | sequence of blocks    | five without extra cost | see the table above                                 |
+    | `budget`        | float, pair or None   | None                   | cost allowed an episode; a pair is drawn from        |
+    | `hard_budget`   | bool                  | False                  | truncate an episode that exceeds its budget          |
+    | `masked_action` | str                   | `error`                | or `project`: the next larger available model        |
+    | `normaliser`    | float or None         | None                   | cost of always-largest; None: measured on the split  |
+    | `render_mode`   | str or None           | None                   | `ansi`, `human` or `rgb_array`                       |
+
+    ## Vectorized environment
+
+    `gym.make_vec("StepwiseRouting-v0", num_envs=1024, vectorization_mode="vector_entry_point")` plays by the same rules
+    on arrays (:class:`StepwiseRoutingVectorEnv`); `gym_stepwise_routing.sb3.RoutingVecEnv` makes it a Stable-Baselines3
+    `VecEnv`.
+
+    ## Version History
+
+    * v0: initial version.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi", "human", "rgb_array"], "render_fps": 2}
+
+    def __init__(
+        self,
+        source: object = "gsm8k-qwen2.5-coder",
+        *,
+        split: Split = "train",
+        mode: Mode = "route",
+        cost_unit: CostUnit = "flops",
+        observation: Sequence[Block] = DEFAULT_BLOCKS,
+        budget: Budget = None,
+        hard_budget: bool = False,
+        masked_action: MaskedAction = "error",
+        normaliser: float | None = None,
+        render_mode: str | None = None,
+    ) -> None:
+        check_choice("render_mode", render_mode, [None, *self.metadata["render_modes"]])
+        self.game = Game(
+            source,
+            split=split,
+            mode=mode,
+            cost_unit=cost_unit,
+            observation=observation,
+            budget=budget,
+            hard_budget=hard_budget,
+            masked_action=masked_action,
+            normaliser=normaliser,
+        )
+        self.routing_spec = self.game.spec
+        self.action_space = spaces.Discrete(len(self.routing_spec.models))
+        self.observation_space = observation_space(self.routing_spec)
+        self.render_mode = render_mode
+        self._renderer = None if render_mode is None else Renderer(self.routing_spec)
+        self._frames: list[Frame] = []
+        self._cursor = cursor(self.game)
+        self._models = len(self.routing_spec.models)
+        self._standing: Standing | None = None
+        self._budget: float | None = None
+        self._over = True
+        self._problem = -1
+        self._kind = self.game.source.kind
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the observation's components, in order."""
+        return self.routing_spec.feature_names
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Allowed actions, ``bool[K]``; the name that sb3-contrib's ``MaskablePPO`` looks for."""
+        return self._stands().mask
+
+    def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[NDArray[np.float32], Info]:
+        """Start an episode.
+
+        Args:
+            seed: seeds the environment's generator, which draws problems, budgets and random steps.
+            options: ``problem`` (id or number, of this split) and ``budget`` (a number) of this episode.
+
+        Raises:
+            ValueError: unknown option, a problem of another split, or a bad budget.
+        """
+        super().reset(seed=seed)
+        if options:
+            chosen = _check_options(options, ("problem", "budget"))
+            problem = self.game.position_of(chosen["problem"]) if "problem" in chosen else self._draw()
+            budget = check_budget(chosen["budget"]) if "budget" in chosen else self.game.budget
+        else:
+            problem, budget = self._draw(), self.game.budget
+        self._budget = float(self.np_random.uniform(*budget)) if isinstance(budget, tuple) else budget
+        self._problem = int(self.game.problems[problem])
+        self._cursor.begin(problem, self.np_random)
+        stands = self._standing = self._cursor.standing()
+        self._over = False
+        if self._renderer is not None:
+            self._frames = [Frame(-1, *self._cursor.texts(), 0.0)]
+            self._show()
+        return self._observation(stands), self._info(stands, 0.0, 0.0)
+
+    def step(self, action: np.int64 | int) -> tuple[NDArray[np.float32], float, bool, bool, Info]:
+        """Let a model write the next step (*regenerate*: keep or rewrite the draft).
+
+        Args:
+            action: index of a model; must be allowed, unless ``masked_action="project"``.
+
+        Raises:
+            ValueError: the action is out of range or masked.
+            ResetNeeded: the episode has ended, or none was started.
+        """
+        if self._over:
+            raise ResetNeeded("step() on a finished episode; allowed: reset() first")
+        before = self._stands()
+        model = self._allowed(action, before.mask)
+        self._cursor.move(model, self.np_random)
+        stands = self._standing = self._cursor.standing()
+        info = self._info(stands, stands.cost - before.cost, stands.raw_cost - before.raw_cost)
+        bankrupt = self.game.hard_budget and self._budget is not None and stands.cost > self._budget
+        terminated = stands.terminal and not bankrupt
+        truncated = bankrupt or (stands.stuck and not terminated)
+        reward = 1.0 if terminated and stands.correct else 0.0
+        if stands.failed:
+            info["failed"] = True
+        if terminated or truncated:
+            self._over = True
+            if self._budget is not None:
+                info["bankrupt"] = stands.cost > self._budget
+            if truncated:
+                info["truncated_by"] = self._reason(bankrupt, stands)
+        if self._renderer is not None:
+            self._frames.append(Frame(model, *self._cursor.texts(), stands.cost, answered=terminated, right=reward > 0))
+            self._show()
+        return self._observation(stands), reward, terminated, truncated, info
+
+    def render(self) -> str | NDArray[np.uint8] | None:  # type: ignore[override]
+        """The trace so far, coloured by model, with its cost: text (``ansi``) or ``uint8[height, width, 3]``."""
+        if self._renderer is None:
+            gym.logger.warn("render() without a render mode; allowed: gym.make(..., render_mode='ansi')")
+            return None
+        if self.render_mode == "rgb_array":
+            return self._renderer.image(self._frames)
+        return self._renderer.text(self._frames) if self.render_mode == "ansi" else None
+
+    def _show(self) -> None:
+        if self.render_mode == "human" and self._renderer is not None:
+            self._renderer.show(self._frames)
+
+    def _draw(self) -> int:
+        return int(self.np_random.integers(len(self.game.problems)))
+
+    def _stands(self) -> Standing:
+        if self._standing is None:
+            raise ResetNeeded("no episode was started; allowed: reset() first")
+        return self._standing
+
+    def _allowed(self, action: np.int64 | int, mask: NDArray[np.bool_]) -> int:
+        try:
+            model = operator.index(action)
+        except TypeError:
+            model = -1
+        if not 0 <= model < self._models:
+            raise ValueError(f"action={action!r}; allowed: an integer from 0 to {self._models - 1}")
+        if mask[model]:
+            return model
+        if self.game.masked_action == "project":
+            return int(project_actions(np.array([model]), mask[None])[0])
+        raise ValueError(f"action={model} is masked here; allowed: {np.flatnonzero(mask).tolist()}")
+
+    def _observation(self, stands: Standing) -> NDArray[np.float32]:
+        observation: NDArray[np.float32] = stands.observation
+        if self._budget is not None and self.game.budget_columns is not None:
+            left, known = self.game.budget_columns
+            observation[left] = self._budget - stands.cost
+            observation[known] = 1.0
+        return observation
+
+    def _info(self, stands: Standing, cost: float, raw_cost: float) -> Info:
+        info = {
+            "cost": cost,
+            "raw_cost": raw_cost,
+            "spent": stands.cost,
+            "ledger": stands.ledger,
+            "action_mask": stands.mask,
+            "problem": self._problem,
+            "source": self._kind,
+        }
+        if self._budget is not None:
+            info["budget"] = self._budget
+        return info
+
+    def _reason(self, bankrupt: bool, stands: Standing) -> str:
+        if bankrupt:
+            return "budget"
+        return "no_model" if stands.failed else "horizon"
+
+
+class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]]):
+    """``num_envs`` episodes of the same game on arrays; rules, arguments and observations as in the scalar environment.
+
+    Infos are arrays with one row an episode under the scalar environment's names. ``reset(options=...)`` takes
+    ``problems`` and ``budgets``, one an episode.
+
+    Args:
+        num_envs: number of episodes played side by side.
+        autoreset_mode: ``NEXT_STEP`` (Gymnasium's default: the step after the last one resets and ignores its action)
+            or ``SAME_STEP`` (the last step resets; ``info["final_obs"]`` holds the last observations of all episodes
+            that ended, and ``info["final_info"]`` their infos).
+        source: and all further arguments, see :class:`StepwiseRoutingEnv`.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        source: object = "gsm8k-qwen2.5-coder",
+        *,
+        split: Split = "train",
+        mode: Mode = "route",
+        cost_unit: CostUnit = "flops",
+        observation: Sequence[Block] = DEFAULT_BLOCKS,
+        budget: Budget = None,
+        hard_budget: bool = False,
+        masked_action: MaskedAction = "error",
+        normaliser: float | None = None,
+        autoreset_mode: AutoresetMode = AutoresetMode.NEXT_STEP,
+        render_mode: str | None = None,
+    ) -> None:
+        check_choice("render_mode", render_mode, [None])
+        check_choice("autoreset_mode", autoreset_mode, [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
+        if num_envs < 1:
+            raise ValueError(f"num_envs={num_envs!r}; allowed: an integer >= 1")
+        self.game = Game(
+            source,
+            split=split,
+            mode=mode,
+            cost_unit=cost_unit,
+            observation=observation,
+            budget=budget,
+            hard_budget=hard_budget,
+            masked_action=masked_action,
+            normaliser=normaliser,
+        )
+        self.routing_spec = self.game.spec
+        self.num_envs = num_envs
+        self.metadata = {**self.metadata, "autoreset_mode": autoreset_mode}
+        self.render_mode = render_mode
+        self.single_action_space = spaces.Discrete(len(self.routing_spec.models))
+        self.single_observation_space = observation_space(self.routing_spec)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self._same_step = autoreset_mode == AutoresetMode.SAME_STEP
+        self._positions = positions(self.game, num_envs)
+        self._standing: Standing | None = None
+        self._ended = np.zeros(num_envs, dtype=np.bool_)
+        self._budgets = np.full(num_envs, np.inf)
+        self._problems = np.zeros(num_envs, dtype=np.int64)
+        self._everyone = np.arange(num_envs)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the observation's components, in order."""
+        return self.routing_spec.feature_names
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Allowed actions, ``bool[num_envs, K]``; all True for an ended episode, whose next action is ignored."""
+        return self._stands().mask | self._ended[:, None]
+
+    def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[NDArray[np.float32], Info]:
+        """Start every episode; see :meth:`StepwiseRoutingEnv.reset`. Options: ``problems`` and ``budgets``."""
+        super().reset(seed=seed)
+        chosen = _check_options(options, ("problems", "budgets"))
+        for key, values in chosen.items():
+            if len(values) != self.num_envs:
+                raise ValueError(f"reset option {key!r} has {len(values)} entries; allowed: {self.num_envs}")
+        self._begin(
+            self._everyone,
+            np.array([self.game.position_of(problem) for problem in chosen["problems"]])
+            if "problems" in chosen
+            else None,
+            np.array([check_budget(budget) for budget in chosen["budgets"]], dtype=np.float64)
+            if "budgets" in chosen
+            else None,
+        )
+        stands = self._standing = self._positions.standing()
+        self._ended[:] = False
+        nothing = np.zeros(self.num_envs)
+        return self._observation(stands), self._info(stands, nothing, nothing)
+
+    def step(
+        self, actions: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], Info]:
+        """One decision in every episode; see :meth:`StepwiseRoutingEnv.step`."""
+        before = self._stands()
+        resets = np.flatnonzero(self._ended)
+        models = self._allowed(np.asarray(actions), before.mask)
+        self._positions.move(models, self.np_random, self._ended)
+        before_cost, before_raw_cost = before.cost, before.raw_cost
+        if len(resets):
+            self._begin(resets)
+        stands = self._positions.standing()
+        if len(resets):
+            before_cost, before_raw_cost = before_cost.copy(), before_raw_cost.copy()
+            before_cost[resets], before_raw_cost[resets] = stands.cost[resets], stands.raw_cost[resets]
+        over_budget = stands.cost > self._budgets
+        terminated, truncated = stands.terminal, stands.stuck & ~stands.terminal
+        if self.game.hard_budget:
+            terminated, truncated = terminated & ~over_budget, truncated | over_budget
+        ended = terminated | truncated
+        reward = (terminated & stands.correct).astype(np.float64)
+        info = self._info(stands, stands.cost - before_cost, stands.raw_cost - before_raw_cost)
+        if self.game.budget is not None or np.isfinite(self._budgets).any():
+            info["bankrupt"] = over_budget & ended
+        if self.game.table is None:
+            info["failed"] = stands.failed
+        observation = self._observation(stands)
+        self._standing = stands
+        self._ended = ended
+        if self._same_step and ended.any():
+            observation, info = self._restart(np.flatnonzero(ended), observation, info)
+        return observation, reward, terminated, truncated, info
+
+    def _restart(
+        self, rows: NDArray[np.int64], observation: NDArray[np.float32], info: Info
+    ) -> tuple[NDArray[np.float32], Info]:
+        """SAME_STEP: begin the ended episodes anew and keep how they ended."""
+        final = {"final_obs": observation, "final_info": info, "_final_obs": self._ended, "_final_info": self._ended}
+        self._begin(rows)
+        stands = self._standing = self._positions.standing()
+        self._ended = np.zeros(self.num_envs, dtype=np.bool_)
+        return self._observation(stands), self._info(stands, info["cost"], info["raw_cost"]) | final
+
+    def _begin(
+        self,
+        rows: NDArray[np.int64],
+        problems: NDArray[np.int64] | None = None,
+        budgets: NDArray[np.float64] | None = None,
+    ) -> None:
+        if problems is None:
+            problems = self.np_random.integers(len(self.game.problems), size=len(rows))
+        self._problems[rows] = problems
+        self._budgets[rows] = self.game.draw_budgets(len(rows), self.np_random) if budgets is None else budgets
+        self._positions.begin(rows, problems, self.np_random)
+
+    def _stands(self) -> Standing:
+        if self._standing is None:
+            raise ResetNeeded("no episode was started; allowed: reset() first")
+        return self._standing
+
+    def _allowed(self, actions: NDArray[np.int64], masks: NDArray[np.bool_]) -> NDArray[np.int64]:
+        models = masks.shape[1]
+        if actions.shape != (self.num_envs,) or not np.issubdtype(actions.dtype, np.integer):
+            raise ValueError(
+                f"actions of shape {actions.shape} and type {actions.dtype}; allowed: integers of shape ({self.num_envs},)"
+            )
+        if actions.min() < 0 or actions.max() >= models:
+            row = int(np.flatnonzero((actions < 0) | (actions >= models))[0])
+            raise ValueError(f"action={actions[row]} of episode {row}; allowed: an integer from 0 to {models - 1}")
+        allowed = masks.ravel().take(self._everyone * models + actions) | self._ended
+        if allowed.all():
+            return actions
+        if self.game.masked_action == "project":
+            return np.where(allowed, actions, project_actions(actions, masks))
+        row = int(np.flatnonzero(~allowed)[0])
+        raise ValueError(
+            f"action={actions[row]} of episode {row} is masked here; allowed: {np.flatnonzero(masks[row]).tolist()}"
+        )
+
+    def _observation(self, stands: Standing) -> NDArray[np.float32]:
+        observation: NDArray[np.float32] = stands.observation
+        if self.game.budget_columns is not None:
+            given = np.isfinite(self._budgets)
+            if given.any():
+                left, known = self.game.budget_columns
+                observation[:, left] = np.where(given, self._budgets - stands.cost, 0.0)
+                observation[:, known] = given
+        return observation
+
+    def _info(self, stands: Standing, cost: NDArray[np.float64], raw_cost: NDArray[np.float64]) -> Info:
+        info = {
+            "cost": cost,
+            "raw_cost": raw_cost,
+            "spent": stands.cost,
+            "ledger": stands.ledger,
+            "action_mask": stands.mask,
+            "problem": self.game.problems[self._problems],
+            "source": self.game.source.kind,
+        }
+        if self.game.budget is not None:
+            info["budget"] = self._budgets.copy()
+        return info

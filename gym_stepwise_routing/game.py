@@ -1,0 +1,222 @@
+"""A game: source, split, mode, observation, cost unit and budget, checked and made ready to be played."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gym_stepwise_routing.accounting import Mode
+from gym_stepwise_routing.costs import CostUnit
+from gym_stepwise_routing.errors import check_choice
+from gym_stepwise_routing.observation import DEFAULT_BLOCKS, Block, Feature
+from gym_stepwise_routing.rules import Rules
+from gym_stepwise_routing.sources import resolve
+from gym_stepwise_routing.sources.base import SPLITS, Split, StepSource
+from gym_stepwise_routing.tables import GameTable, tabulate
+
+__all__ = ["Budget", "Game", "MaskedAction", "RoutingSpec", "always_largest_cost"]
+
+Budget = float | tuple[float, float] | None
+MaskedAction = Literal["error", "project"]
+MASKED_ACTIONS = ("error", "project")
+REFERENCE_EPISODES = 20_000
+"""Episodes of always-largest that estimate the normaliser of a random source."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingSpec:
+    """What a router may know of a game before it plays: names and sizes, no numbers of any problem.
+
+    Attributes:
+        models: names of the models, smallest first; the action is an index into them.
+        mode: ``route``, ``escalate`` or ``regenerate``.
+        cost_unit: unit of the costs.
+        horizon: most steps of an episode.
+        features: the components of the observation, in order.
+        source: name of the bank, preset or live pool.
+        simulated: True if the figures come from a random process instead of language models.
+    """
+
+    models: tuple[str, ...]
+    mode: Mode
+    cost_unit: CostUnit
+    horizon: int
+    features: tuple[Feature, ...]
+    source: str
+    simulated: bool
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the observation's components, in order."""
+        return tuple(feature.name for feature in self.features)
+
+
+def always_largest_cost(source: StepSource, problems: NDArray[np.int64], cost_unit: CostUnit) -> float:
+    """Mean cost of letting the largest model write everything, in the cost unit: what normalised costs are measured by.
+
+    It is the same in every mode (no drafts, probes or verifier), so that costs can be compared between modes. Random
+    sources are sampled with a fixed seed. Where the largest model is not available, the next smaller one writes.
+
+    Raises:
+        ValueError: no problems, or always-largest costs nothing.
+    """
+    mode: Mode = "route" if "route" in source.modes else "escalate"
+    rules = Rules(source, mode=mode, observation=("progress",), cost_unit=cost_unit)
+    rng = np.random.default_rng(0)
+    chosen = problems if source.deterministic else rng.choice(problems, REFERENCE_EPISODES)
+    play = rules.start(chosen, rng)
+    total = 0.0
+    while len(play):
+        masks = rules.masks(play)
+        alive = masks.any(axis=1)
+        total += float(rules.cost(play)[~alive].sum())
+        largest = masks.shape[1] - 1 - np.argmax(masks[:, ::-1], axis=1)
+        rows = np.flatnonzero(alive)
+        if len(rows) == 0:
+            break
+        play = rules.step(play.take(rows), largest[rows], rng)
+    if total <= 0:
+        raise ValueError(f"source={source.name!r}, cost_unit={cost_unit!r}: always-largest costs {total}; allowed: > 0")
+    return total / len(chosen)
+
+
+class Game:
+    """One game, ready to be played by environments and by the evaluation.
+
+    Args:
+        source: a :class:`StepSource`, a bank, the name of a bundled bank or simulator preset, or the path of a bank.
+        split: ``train``, ``calibration`` or ``test``.
+        mode: ``route``, ``escalate`` or ``regenerate``; see :class:`gym_stepwise_routing.rules.Rules`.
+        cost_unit: ``flops``, ``large_tokens``, ``dollars`` or ``latency``; see :mod:`gym_stepwise_routing.costs`.
+        observation: blocks of the observation; see :mod:`gym_stepwise_routing.observation`.
+        budget: cost allowed an episode, where always-largest costs 1 on average; a pair (low, high) is drawn from
+            uniformly at each reset; None for no budget.
+        hard_budget: an episode whose cost exceeds the budget is truncated without reward. If False the budget is only
+            observed.
+        masked_action: what a masked action does: ``error``, or ``project`` to the next larger available model (the
+            largest available one if there is none).
+        normaliser: cost of always-largest in the cost unit. None: measured on the split (:func:`always_largest_cost`).
+
+    Raises:
+        ValueError: any argument out of range; the message names it, its value and what is allowed.
+    """
+
+    def __init__(
+        self,
+        source: object = "gsm8k-qwen2.5-coder",
+        *,
+        split: Split = "train",
+        mode: Mode = "route",
+        cost_unit: CostUnit = "flops",
+        observation: Sequence[Block] = DEFAULT_BLOCKS,
+        budget: Budget = None,
+        hard_budget: bool = False,
+        masked_action: MaskedAction = "error",
+        normaliser: float | None = None,
+    ) -> None:
+        check_choice("split", split, SPLITS)
+        check_choice("masked_action", masked_action, MASKED_ACTIONS)
+        self.source = resolve(source)
+        self.split: Split = split
+        self.rules = Rules(self.source, mode=mode, observation=observation, cost_unit=cost_unit)
+        self.cost_unit: CostUnit = cost_unit
+        self.budget = check_budget(budget)
+        if hard_budget and budget is None:
+            raise ValueError("hard_budget=True with budget=None; allowed: a budget, or hard_budget=False")
+        self.hard_budget = hard_budget
+        self.masked_action: MaskedAction = masked_action
+        self.problems = self.source.problems(split)
+        if len(self.problems) == 0:
+            raise ValueError(f"split={split!r}: {self.source.kind} {self.source.name!r} has no problem in it")
+        self.normaliser = self._normaliser(normaliser)
+
+    def _normaliser(self, given: float | None) -> float:
+        if given is None:
+            if self.source.kind == "live":
+                raise ValueError(
+                    "normaliser=None with a live source; allowed: the cost of always-largest, e.g. that of a bank"
+                )
+            return always_largest_cost(self.source, self.problems, self.cost_unit)
+        if not (math.isfinite(given) and given > 0):
+            raise ValueError(f"normaliser={given!r}; allowed: a finite number > 0, or None")
+        return float(given)
+
+    @property
+    def spec(self) -> RoutingSpec:
+        """What routers may know of the game."""
+        return RoutingSpec(
+            models=self.source.pool.names,
+            mode=self.rules.mode,
+            cost_unit=self.cost_unit,
+            horizon=self.source.horizon,
+            features=self.rules.features,
+            source=self.source.name,
+            simulated=self.source.simulated,
+        )
+
+    @cached_property
+    def table(self) -> GameTable | None:
+        """Every sequence of decisions, tabulated, if the source is deterministic."""
+        return tabulate(self.rules, self.problems, self.normaliser) if self.source.deterministic else None
+
+    @cached_property
+    def budget_columns(self) -> tuple[int, int] | None:
+        """Columns of the observation that show what is left of the budget, and that there is one."""
+        names = self.spec.feature_names
+        return (names.index("budget_left"), names.index("budget_known")) if "budget_left" in names else None
+
+    def position_of(self, problem: object) -> int:
+        """Position in the split of a problem given by id (``str``) or number (``int``).
+
+        Raises:
+            ValueError: the problem does not exist or belongs to another split.
+        """
+        if isinstance(problem, str):
+            found = self._ids.get(problem)
+        else:
+            matches = np.flatnonzero(self.problems == problem)
+            found = int(matches[0]) if len(matches) else None
+        if found is None:
+            example = self.source.problem_ids(self.problems[:1])[0]
+            raise ValueError(
+                f"problem={problem!r} is not in split {self.split!r} of {self.source.name!r}; "
+                f"allowed: its {len(self.problems)} problems, such as {example!r}"
+            )
+        return found
+
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        return {name: position for position, name in enumerate(self.source.problem_ids(self.problems))}
+
+    def draw_budgets(self, size: int, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Budgets of ``size`` episodes, inf where there is none."""
+        if self.budget is None:
+            return np.full(size, np.inf)
+        if isinstance(self.budget, tuple):
+            return rng.uniform(*self.budget, size=size)
+        return np.full(size, self.budget)
+
+
+def check_budget(budget: object) -> Budget:
+    """The budget, or ``ValueError``."""
+    allowed = "allowed: a finite number > 0, a pair 0 < low <= high, or None"
+    values = budget if isinstance(budget, tuple | list) else (budget,)
+    if budget is None:
+        return None
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, int | float | np.floating | np.integer):
+            raise ValueError(f"budget={budget!r}; {allowed}")
+        if not (math.isfinite(value) and value > 0):
+            raise ValueError(f"budget={budget!r}; {allowed}")
+    numbers = [float(value) for value in values]
+    if len(numbers) == 1:
+        return numbers[0]
+    if len(numbers) != 2 or numbers[0] > numbers[1]:
+        raise ValueError(f"budget={budget!r}; {allowed}")
+    return numbers[0], numbers[1]
