@@ -1,23 +1,52 @@
-"""The arrays of a bank in memory: problems and nodes as structures of arrays, read from the Parquet files."""
+"""The arrays of a bank in memory: problems and nodes as structures of arrays, made from the Parquet columns."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.banks.tables import RAW_FIGURES
 from gym_stepwise_routing.sources.base import CONFIDENCE, QUESTION
 
-__all__ = ["Nodes", "Problems"]
+__all__ = ["Nodes", "Problems", "RowError", "first_true", "node_columns"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+class RowError(ValueError):
+    """A fault of one row. Whoever knows the file turns it into a ``BankError``.
+
+    Args:
+        table: which table it is in.
+        row: which row it is in.
+        fault: what is wrong, and what is allowed.
+    """
+
+    def __init__(self, table: Literal["problems", "nodes"], row: int, fault: str) -> None:
+        super().__init__(f"{table} row {row}: {fault}")
+        self.table = table
+        self.row = row
+        self.fault = fault
+
+
+def first_true(mask: NDArray[Any]) -> tuple[int, ...] | None:
+    """Index of the first True of an array, or None."""
+    if not mask.any():
+        return None
+    return tuple(int(i) for i in np.unravel_index(int(np.argmax(mask)), mask.shape))
+
+
+def _frozen(array: NDArray[Any]) -> NDArray[Any]:
+    """Read-only from here on: a bank is shared by every environment that plays it."""
+    array.flags.writeable = False
+    return array
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Problems:
     """The ``P`` problems of a bank with ``K`` models.
 
@@ -33,58 +62,67 @@ class Problems:
         question: ``float32[P, len(QUESTION)]`` counts over the question text, NaN where not recorded.
     """
 
-    dataset: pa.ChunkedArray
-    official_split: pa.ChunkedArray
+    dataset: pa.ChunkedArray[Any]
+    official_split: pa.ChunkedArray[Any]
     index: NDArray[np.int64]
-    question_sha256: pa.ChunkedArray
-    answer: pa.ChunkedArray
+    question_sha256: pa.ChunkedArray[Any]
+    answer: pa.ChunkedArray[Any]
     prompt_tokens: NDArray[np.int64]
-    split: pa.ChunkedArray
+    split: pa.ChunkedArray[Any]
     root: NDArray[np.int32]
     question: NDArray[np.float32]
 
     @classmethod
-    def read(cls, file: pq.ParquetFile, models: int) -> Problems:
+    def of(cls, table: pa.Table, models: int) -> Problems:
         """The arrays of ``problems.parquet``. A single ``prompt_tokens`` figure counts for every model.
 
         Raises:
-            ValueError: a ``prompt_tokens`` entry with neither one figure nor one a model.
+            RowError: a ``prompt_tokens`` entry with neither one figure nor one a model.
         """
-        table = file.read()
-        prompts = table["prompt_tokens"].combine_chunks()
-        lengths = pc.list_value_length(prompts).to_numpy(zero_copy_only=False)
-        wrong = np.flatnonzero((lengths != 1) & (lengths != models))
-        if wrong.size:
-            row = int(wrong[0])
-            raise ValueError(
-                f"row {row}: {lengths[row]} prompt_tokens; allowed: 1, or one for each of the {models} models"
+        prompts: Any = table["prompt_tokens"]
+        lengths = pc.list_value_length(prompts).to_numpy()
+        if found := first_true((lengths != 1) & (lengths != models)):
+            raise RowError(
+                "problems", found[0], f"{lengths[found]} prompt_tokens; allowed: 1, or one a model ({models})"
             )
+        figures = pc.list_flatten(prompts).to_numpy().astype(np.int64)
         starts = np.cumsum(lengths) - lengths
-        flat = prompts.flatten().to_numpy(zero_copy_only=False).astype(np.int64)
         columns = np.where(lengths[:, None] == 1, 0, np.arange(models))
         question = [pc.cast(table[name], pa.float32()).to_numpy() for name in QUESTION]
         return cls(
             dataset=table["dataset"],
             official_split=table["split"],
-            index=table["index"].to_numpy().astype(np.int64),
+            index=_frozen(table["index"].to_numpy().astype(np.int64)),
             question_sha256=table["question_sha256"],
             answer=table["answer"],
-            prompt_tokens=_frozen(flat[starts[:, None] + columns]),
+            prompt_tokens=_frozen(figures[starts[:, None] + columns]),
             split=table["bank_split"],
             root=_frozen(table["root"].to_numpy()),
-            question=_frozen(np.stack(question, axis=1).astype(np.float32)),
+            question=_frozen(np.stack(question, axis=1)),
         )
+
+    def references(self) -> list[tuple[str, str, int, str]]:
+        """Dataset, official split, index and ``question_sha256`` of each problem: all that leads to its text."""
+        strings = [column.to_pylist() for column in (self.dataset, self.official_split, self.question_sha256)]
+        return list(zip(*strings[:2], self.index.tolist(), strings[2], strict=True))
 
     def ids(self) -> list[str]:
         """Public ids, such as ``gsm8k/test/17``."""
-        columns = zip(self.dataset.to_pylist(), self.official_split.to_pylist(), self.index.tolist(), strict=True)
-        return [f"{dataset}/{split}/{index}" for dataset, split, index in columns]
+        return [f"{dataset}/{split}/{index}" for dataset, split, index, _ in self.references()]
 
     def __len__(self) -> int:
         return len(self.index)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+def node_columns(models: int) -> list[str]:
+    """The columns of ``nodes.parquet`` that :meth:`Nodes.of` needs."""
+    return [
+        *("problem", "parent", "depth", "model", "tokens", "first_step_tokens", *RAW_FIGURES),
+        *("terminal", "correct", "same_as", "verifier_score", *(f"child_{model}" for model in range(models))),
+    ]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Nodes:
     """The ``N`` nodes of a bank with ``K`` models; a node is a trace, namely the one that ends with its step.
 
@@ -94,9 +132,9 @@ class Nodes:
         depth: ``int32[N]`` steps so far.
         model: ``int32[N]`` model that wrote the last step, -1 at a root.
         tokens: ``int32[N]`` tokens of the last step, 0 at a root.
+        same_as: ``int32[N]`` sibling with the same text, whose children serve both; -1 for none.
         terminal: ``bool[N]`` the trace has ended.
         correct: ``bool[N]`` the final answer is right; False where the trace has not ended.
-        same_as: ``int32[N]`` sibling with the same text, whose children serve both; -1 for none.
         child: ``int32[N, K]`` node after each model's next step, -1 where that was not recorded.
         confidence: ``float32[N, len(CONFIDENCE)]``, NaN where missing. ``logprob_mean`` is the recorded sum over the
             tokens it was summed over: those of the first line, where the step is a whole tail.
@@ -108,52 +146,87 @@ class Nodes:
     depth: NDArray[np.int32]
     model: NDArray[np.int32]
     tokens: NDArray[np.int32]
+    same_as: NDArray[np.int32]
     terminal: NDArray[np.bool_]
     correct: NDArray[np.bool_]
-    same_as: NDArray[np.int32]
     child: NDArray[np.int32]
     confidence: NDArray[np.float32]
     score: NDArray[np.float32]
 
     @classmethod
-    def read(cls, file: pq.ParquetFile, models: int) -> Nodes:
-        """The arrays of ``nodes.parquet``, decoded a row group at a time straight into their final place."""
-        count = file.metadata.num_rows
-        plain = {
+    def of(cls, tables: Iterable[pa.Table], count: int, models: int) -> Nodes:
+        """The arrays of ``nodes.parquet``, filled from consecutive parts of it, so that none is in memory twice.
+
+        Args:
+            tables: parts with the columns :func:`node_columns`.
+            count: rows of all parts together.
+            models: models of the pool.
+
+        Raises:
+            RowError: ``correct`` missing where a trace has ended, or there where it has not; or first-line tokens that
+                are not between 1 and all tokens.
+        """
+        integers: dict[str, NDArray[np.int32]] = {
             name: np.empty(count, np.int32) for name in ("problem", "parent", "depth", "model", "tokens", "same_as")
         }
-        flags = {name: np.empty(count, np.bool_) for name in ("terminal", "correct")}
+        flags: dict[str, NDArray[np.bool_]] = {name: np.empty(count, np.bool_) for name in ("terminal", "correct")}
         child = np.empty((count, models), np.int32)
         confidence = np.empty((count, len(CONFIDENCE)), np.float32)
         score = np.empty(count, np.float32)
-        wanted = [*plain, *flags, "first_step_tokens", *RAW_FIGURES, "verifier_score"]
-        wanted += [f"child_{model}" for model in range(models)]
         start = 0
-        for group in range(file.num_row_groups):
-            table = file.read_row_group(group, columns=wanted)
+        for table in tables:
             rows = slice(start, start + table.num_rows)
-            start = rows.stop
-            for name, column in plain.items():
-                column[rows] = pc.fill_null(table[name], -1).to_numpy()
+            for name, integer in integers.items():
+                integer[rows] = _filled(table, name, -1)
             for name, flag in flags.items():
-                flag[rows] = pc.fill_null(table[name], False).to_numpy()
+                flag[rows] = _filled(table, name, False)
             for model in range(models):
                 child[rows, model] = table[f"child_{model}"].to_numpy()
-            summed = pc.cast(pc.coalesce(table["first_step_tokens"], table["tokens"]), pa.float64())
+            _check_part(table, start)
             for number, name in enumerate(CONFIDENCE):
-                figure = pc.divide(table["logprob_sum"], summed) if name == "logprob_mean" else table[name]
-                confidence[rows, number] = figure.to_numpy()
+                confidence[rows, number] = _logprob_mean(table) if name == "logprob_mean" else table[name].to_numpy()
             score[rows] = table["verifier_score"].to_numpy()
-        nodes = cls(**plain, **flags, child=child, confidence=confidence, score=score)
-        for field in fields(cls):
-            _frozen(getattr(nodes, field.name))
-        return nodes
+            start = rows.stop
+        for array in (*integers.values(), *flags.values(), child, confidence, score):
+            _frozen(array)
+        return cls(
+            problem=integers["problem"],
+            parent=integers["parent"],
+            depth=integers["depth"],
+            model=integers["model"],
+            tokens=integers["tokens"],
+            same_as=integers["same_as"],
+            terminal=flags["terminal"],
+            correct=flags["correct"],
+            child=child,
+            confidence=confidence,
+            score=score,
+        )
 
     def __len__(self) -> int:
         return len(self.depth)
 
 
-def _frozen(array: NDArray[Any]) -> NDArray[Any]:
-    """Read-only from here on: a bank is shared by every environment that plays it."""
-    array.flags.writeable = False
-    return array
+def _filled(table: pa.Table, name: str, missing: int) -> NDArray[Any]:
+    column: Any = table[name]
+    filled: NDArray[Any] = pc.fill_null(column, missing).to_numpy()
+    return filled
+
+
+def _logprob_mean(table: pa.Table) -> NDArray[np.float64]:
+    """Mean over the tokens that the sum was taken over; a root has neither, and comes out as NaN."""
+    summed: Any = pc.coalesce(table["first_step_tokens"], table["tokens"])
+    mean: NDArray[np.float64] = pc.divide(table["logprob_sum"], pc.cast(summed, pa.float64())).to_numpy()
+    return mean
+
+
+def _check_part(table: pa.Table, start: int) -> None:
+    """What the arrays no longer tell, because a missing value was filled in."""
+    graded = table["correct"].is_valid().to_numpy()
+    if found := first_true(graded != table["terminal"].to_numpy()):
+        state = "has not ended and yet is graded" if graded[found] else "has ended and yet is not graded"
+        raise RowError("nodes", start + found[0], f"the trace {state} (correct is {table['correct'][found[0]]})")
+    line = _filled(table, "first_step_tokens", 1)
+    tokens = table["tokens"].to_numpy()
+    if found := first_true((line < 1) | (line > np.maximum(tokens, 1))):
+        raise RowError("nodes", start + found[0], f"first_step_tokens is {line[found]}; allowed: 1 to {tokens[found]}")

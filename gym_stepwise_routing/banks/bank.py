@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.banks.arrays import Nodes, Problems
+from gym_stepwise_routing.banks.arrays import Nodes, Problems, RowError, node_columns
 from gym_stepwise_routing.banks.checks import check_nodes, check_problems
 from gym_stepwise_routing.banks.manifest import MANIFEST, Manifest
 from gym_stepwise_routing.banks.tables import bank_schemas, open_table
@@ -91,23 +91,36 @@ class Bank:
         def table(name: str) -> Any:
             return open_table(path / name, manifest.files[name], schemas[name], verify=verify)
 
+        texts = path / "texts.parquet"
+        if not texts.is_file():
+            raise BankError(f"{texts}: the file is missing")
         try:
-            problems = Problems.read(table("problems.parquet"), models)
-        except BankError:
-            raise
-        except ValueError as error:
-            raise BankError(f"{path / 'problems.parquet'}: {error}") from None
-        nodes = Nodes.read(table("nodes.parquet"), models)
-        if verify:
-            if manifest.files["texts.parquet"].rows != len(nodes):
-                rows = manifest.files["texts.parquet"].rows
-                raise BankError(f"{path / 'texts.parquet'}: the file has {rows} rows, but there are {len(nodes)} nodes")
-            if not (path / "texts.parquet").is_file():
-                raise BankError(f"{path / 'texts.parquet'}: the file is missing")
-            shared_prefix = manifest.prompt.shared_prefix_tokens
-            check_problems(path / "problems.parquet", problems, manifest.split_rule, shared_prefix)
-            check_nodes(path / "nodes.parquet", nodes, problems, manifest.horizon)
+            problems = Problems.of(table("problems.parquet").read(), models)
+            file = table("nodes.parquet")
+            parts = (file.read_row_group(group, node_columns(models)) for group in range(file.num_row_groups))
+            nodes = Nodes.of(parts, file.metadata.num_rows, models)
+            if manifest.files[texts.name].rows != len(nodes):
+                raise BankError(f"{texts}: {manifest.files[texts.name].rows} rows; allowed: {len(nodes)}, one a node")
+            if verify:
+                check_problems(problems, manifest.split_rule, manifest.prompt.shared_prefix_tokens)
+                check_nodes(nodes, problems, manifest.horizon)
+        except RowError as error:
+            raise BankError(f"{path / error.table}.parquet: row {error.row}: {error.fault}") from None
         return cls(path=path, manifest=manifest, problems=problems, nodes=nodes, verify=verify)
+
+    def read(self, name: str) -> pa.Table:
+        """One of the files on disk, all columns and as recorded, checked against its hash.
+
+        Args:
+            name: a key of ``manifest.files``.
+
+        Raises:
+            ValueError: no such file in a bank.
+            BankError: the file is missing or changed.
+        """
+        check_choice("name", name, self.manifest.files)
+        schema = bank_schemas(len(self.manifest.models))[name]
+        return open_table(self.path / name, self.manifest.files[name], schema, verify=self.verify).read()
 
     @property
     def name(self) -> str:
@@ -191,9 +204,7 @@ class Bank:
     @cached_property
     def _texts(self) -> pa.Table:
         # Most uses never look at a text, so that file is read, and checked, when somebody does.
-        name = "texts.parquet"
-        schema = bank_schemas(len(self.pool))[name]
-        return open_table(self.path / name, self.manifest.files[name], schema, verify=self.verify).read()
+        return self.read("texts.parquet")
 
     def text(self, row: int) -> str | None:
         """Text of the step that ends in node ``row``; None at a root, or where it was not recorded.
@@ -201,21 +212,15 @@ class Bank:
         Raises:
             BankError: ``texts.parquet`` is missing or changed.
         """
-        text: str | None = self._texts["text"][int(row)].as_py()
-        return text
+        return self._cell("text", row)
 
     def final_answer(self, row: int) -> str | None:
         """Answer that was read from the trace of node ``row``; None if it has not ended, or ended without one."""
-        answer: str | None = self._texts["final_answer"][int(row)].as_py()
-        return answer
+        return self._cell("final_answer", row)
 
-    def check_texts(self) -> None:
-        """Read, and so check, the one file that :meth:`open` leaves alone.
-
-        Raises:
-            BankError: ``texts.parquet`` is missing or changed.
-        """
-        _ = self._texts
+    def _cell(self, column: str, row: int) -> str | None:
+        cell: str | None = self._texts[column][int(row)].as_py()
+        return cell
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         # Nothing in a bank can change, and gymnasium.make deep-copies its arguments.

@@ -1,100 +1,39 @@
-"""Import of recorded trees: JSON Lines, one tree a line, to the Parquet form of a bank (see ``docs/banks.md``)."""
+"""Import and export of recorded trees: JSON Lines, one tree a line, to a bank and back without loss."""
 
 from __future__ import annotations
 
-import gzip
 import json
-import math
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 import gym_stepwise_routing
+from gym_stepwise_routing.banks.arrays import Nodes, Problems, RowError
 from gym_stepwise_routing.banks.bank import Bank
+from gym_stepwise_routing.banks.checks import check_nodes, check_problems
 from gym_stepwise_routing.banks.manifest import MANIFEST, Manifest, Recipe
+from gym_stepwise_routing.banks.records import (
+    NODE_KEYS,
+    PROBLEM_KEYS,
+    NodeRecord,
+    ProblemRecord,
+    TreeRecord,
+    open_lines,
+    read_trees,
+)
 from gym_stepwise_routing.banks.strict import to_json
-from gym_stepwise_routing.banks.tables import RAW_FIGURES, bank_schemas, replaced_directory, write_table
+from gym_stepwise_routing.banks.tables import bank_schemas, replaced_directory, write_table
 from gym_stepwise_routing.errors import BankError
 from gym_stepwise_routing.sources.base import QUESTION
 
-__all__ = ["NODE_KEYS", "PROBLEM_KEYS", "QuestionCounts", "import_jsonl"]
+__all__ = ["QuestionCounts", "export_jsonl", "import_jsonl"]
 
-PROBLEM_KEYS = ("dataset", "split", "index", "question_sha256", "answer", "prompt_tokens")
-NODE_KEYS = (
-    "id",
-    "parent",
-    "depth",
-    "model",
-    "text",
-    "tokens",
-    "first_step_tokens",
-    *RAW_FIGURES,
-    "verifier_score",
-    "terminal",
-    "final_answer",
-    "correct",
-    "same_as",
-)
-"""Keys of a problem and of a node, in the order in which they are exported."""
-
-QuestionCounts = Callable[[str, str, int, str], Sequence[int] | None]
-"""Counts over a question's text, given dataset, official split, index and sha256; None where the text is not at hand."""
-
-_STEP_REQUIRED = ("model", "tokens")
-_ENDING = ("terminal", "final_answer", "correct")
-
-
-class _Fault(ValueError):
-    """What is wrong with the present line."""
-
-
-def _read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    opener = gzip.open if path.suffix == ".gz" else open
-    number = 0
-    try:
-        with opener(path, "rt", encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    yield number, line
-    except FileNotFoundError:
-        raise BankError(f"{path}: the file is missing") from None
-    except (EOFError, UnicodeDecodeError, OSError) as error:
-        raise BankError(f"{path}: line {number + 1}: cannot be read ({error})") from None
-
-
-def _take(
-    source: Mapping[str, Any],
-    key: str,
-    kind: type,
-    owner: str,
-    *,
-    low: int | None = None,
-    high: int | None = None,
-    required: bool = False,
-) -> Any:
-    """``source[key]``, checked; None where it is absent and may be."""
-    if key not in source:
-        if required:
-            raise _Fault(f"{owner}: key {key!r} is missing")
-        return None
-    value = source[key]
-    fits = isinstance(value, (int, float) if kind is float else kind) and (kind is bool or not isinstance(value, bool))
-    if not fits or (kind is float and not math.isfinite(value)):
-        raise _Fault(f"{owner}: {key} is {value!r:.60}; allowed: a JSON {_KINDS[kind]}")
-    if (low is not None and value < low) or (high is not None and value > high):
-        raise _Fault(f"{owner}: {key} is {value!r}; allowed: {low} to {high}")
-    return value
-
-
-_KINDS = {int: "integer", float: "number (finite)", str: "string", bool: "boolean", list: "list", dict: "object"}
-_INT32 = 2**31 - 1
-
-
-def _only(source: Mapping[str, Any], allowed: Sequence[str], owner: str) -> None:
-    if unknown := [key for key in source if key not in allowed]:
-        raise _Fault(f"{owner}: unknown key {unknown[0]!r}; allowed: {', '.join(allowed)}")
+QuestionCounts = Callable[[str, str, int, str], Sequence[int]]
+"""Counts over a question's text, given dataset, official split, index and sha256 (see ``banks.questions``)."""
 
 
 class _Columns:
@@ -103,140 +42,95 @@ class _Columns:
     def __init__(self, recipe: Recipe, counts: QuestionCounts | None) -> None:
         self.recipe = recipe
         self.counts = counts
-        self.models = len(recipe.models)
-        self.schemas = bank_schemas(self.models)
-        self.columns: dict[str, dict[str, list[Any]]] = {
+        self.schemas = bank_schemas(len(recipe.models))
+        self.lines: list[int] = []  # of each problem
+        self._columns: dict[str, dict[str, list[Any]]] = {
             file: {name: [] for name in schema.names} for file, schema in self.schemas.items()
         }
 
-    def add_tree(self, tree: Any) -> None:
-        """Add the tree of one line.
+    def add(self, line: int, tree: TreeRecord) -> None:
+        """Add one tree.
 
         Raises:
-            ValueError: what is wrong with it.
+            ValueError: it is not a tree, or its problem is not of the recipe's datasets and splits.
         """
-        if not isinstance(tree, dict):
-            raise _Fault("not a JSON object")
-        _only(tree, ("problem", "nodes"), "tree")
-        problem = _take(tree, "problem", dict, "tree", required=True)
-        nodes = _take(tree, "nodes", list, "tree", required=True)
-        base = len(self.columns["nodes.parquet"]["id"])
-        number = len(self.columns["problems.parquet"]["index"])
-        root = self._add_nodes(nodes, base, number)
-        self._add_problem(problem, root)
-
-    def _add_problem(self, problem: Mapping[str, Any], root: int) -> None:
-        _only(problem, PROBLEM_KEYS, "problem")
-        row = {
-            key: _take(problem, key, str, "problem", required=True)
-            for key in ("dataset", "split", "question_sha256", "answer")
-        }
-        row["index"] = _take(problem, "index", int, "problem", low=0, high=_INT32, required=True)
-        if row["dataset"] not in self.recipe.datasets:
-            raise _Fault(f"problem: dataset is {row['dataset']!r}; allowed: {', '.join(self.recipe.datasets)} (recipe)")
-        tokens = problem.get("prompt_tokens")
-        figures = tokens if isinstance(tokens, list) else [tokens]
-        if isinstance(tokens, list) and len(tokens) != self.models:
-            raise _Fault(
-                f"problem: {len(tokens)} prompt_tokens; allowed: one number, or one for each of {self.models} models"
-            )
-        row["prompt_tokens"] = [
-            _take({"prompt_tokens": figure}, "prompt_tokens", int, "problem", low=1, high=_INT32) for figure in figures
-        ]
-        row["bank_split"] = self.recipe.split_rule.assign([row["split"]], [row["question_sha256"]])[0]
-        row["root"] = root
-        known = self.counts and self.counts(row["dataset"], row["split"], row["index"], row["question_sha256"])
-        row |= dict(zip(QUESTION, known or [None] * len(QUESTION), strict=True))
-        self._append("problems.parquet", row)
-
-    def _add_nodes(self, nodes: Sequence[Any], base: int, problem: int) -> int:
-        """Add the nodes of one tree, which starts at row ``base``, and return the row of its root."""
-        rows: dict[int, int] = {}
-        for place, node in enumerate(nodes):
-            if not isinstance(node, dict):
-                raise _Fault(f"node number {place}: not a JSON object")
-            _only(node, NODE_KEYS, f"node number {place}")
-            identity = _take(node, "id", int, f"node number {place}", low=0, high=_INT32, required=True)
-            if rows.setdefault(identity, base + place) != base + place:
-                raise _Fault(f"node {identity}: the id occurs twice")
-        roots = [node["id"] for node in nodes if node.get("parent") is None]
+        problem, base = len(self.lines), len(self._columns["nodes.parquet"]["id"])
+        rows = _rows_of(tree.nodes, base)
+        children = _children_of(tree.nodes, rows)
+        roots = [node.id for node in tree.nodes if node.parent is None]
         if len(roots) != 1:
-            raise _Fault(f"{len(roots)} nodes without a parent; allowed: exactly one, the root")
-        children: dict[tuple[int, int], int] = {}
-        for node in nodes:
-            if node["id"] != roots[0]:
-                key = (_take(node, "parent", int, f"node {node['id']}", required=True), node.get("model", -1))
-                if key in children:
-                    raise _Fault(f"node {node['id']}: model {key[1]} has written a child of node {key[0]} already")
-                children[key] = node["id"]
-        by_id = {node["id"]: node for node in nodes}
-        for node in nodes:
-            self._append("texts.parquet", {"text": node.get("text"), "final_answer": node.get("final_answer")})
-            self._append("nodes.parquet", self._node_row(node, by_id, rows, children) | {"problem": problem})
-        return rows[roots[0]]
+            raise ValueError(f"{len(roots)} nodes without a parent; allowed: exactly one, the root")
+        self._append("problems.parquet", self._problem_row(tree.problem) | {"root": rows[roots[0]]})
+        texts = {node.id: node.text for node in tree.nodes}
+        for node in tree.nodes:
+            sibling = node.id if node.same_as is None else node.same_as
+            if texts.get(sibling) != node.text:
+                raise ValueError(f"node {node.id}: same_as is {sibling}; allowed: a sibling with the same text")
+            served = [children.get((sibling, model), -1) for model in range(len(self.recipe.models))]
+            if sibling != node.id and any(key[0] == node.id for key in children):
+                raise ValueError(f"node {node.id}: has same_as and yet children of its own")
+            row = asdict(node) | {f"child_{model}": child for model, child in enumerate(served)}
+            self._append("texts.parquet", row)
+            self._append("nodes.parquet", row | _references(node, rows) | {"problem": problem})
+        self.lines.append(line)
 
-    def _node_row(
-        self,
-        node: Mapping[str, Any],
-        by_id: Mapping[int, Mapping[str, Any]],
-        rows: Mapping[int, int],
-        children: Mapping[tuple[int, int], int],
-    ) -> dict[str, Any]:
-        owner = f"node {node['id']}"
-        row: dict[str, Any] = {
-            "id": node["id"],
-            "depth": _take(node, "depth", int, owner, low=0, high=self.recipe.horizon, required=True),
+    def _problem_row(self, problem: ProblemRecord) -> dict[str, Any]:
+        key = (problem.dataset, problem.split, problem.index, problem.question_sha256)
+        if problem.dataset not in self.recipe.datasets:
+            raise ValueError(
+                f"dataset is {problem.dataset!r}; allowed by the recipe: {', '.join(self.recipe.datasets)}"
+            )
+        if isinstance(problem.prompt_tokens, tuple) and len(problem.prompt_tokens) != len(self.recipe.models):
+            raise ValueError(f"{len(problem.prompt_tokens)} prompt_tokens; allowed: one figure, or one for each model")
+        counts: Sequence[int | None] = self.counts(*key) if self.counts else [None] * len(QUESTION)
+        return asdict(problem) | {
+            "prompt_tokens": problem.prompt_figures,
+            "bank_split": self.recipe.split_rule.assign(problem.split, problem.question_sha256),
+            **dict(zip(QUESTION, counts, strict=True)),
         }
-        is_root = node.get("parent") is None
-        if is_root:
-            if "parent" not in node:
-                raise _Fault(f"{owner}: key 'parent' is missing")
-            if extra := [key for key in node if key not in ("id", "parent", "depth")]:
-                raise _Fault(f"{owner}: the root has a key {extra[0]!r}; allowed: id, parent, depth")
-            row |= {"parent": -1, "model": -1, "tokens": 0}
-        else:
-            if node["parent"] not in rows:
-                raise _Fault(f"{owner}: parent {node['parent']} is not in the tree")
-            row["parent"] = rows[node["parent"]]
-            row["model"] = _take(node, "model", int, owner, low=0, high=self.models - 1, required=True)
-            row["tokens"] = _take(node, "tokens", int, owner, low=1, high=_INT32, required=True)
-            if node["depth"] != by_id[node["parent"]].get("depth", -1) + 1:
-                raise _Fault(f"{owner}: depth is {node['depth']}; allowed: its parent's plus 1")
-        _take(node, "text", str, owner)
-        row["first_step_tokens"] = _take(node, "first_step_tokens", int, owner, low=1, high=row["tokens"])
-        row |= {name: _take(node, name, float, owner) for name in RAW_FIGURES}
-        row["verifier_score"] = _take(node, "verifier_score", float, owner, low=0, high=1)
-        ending = [key for key in _ENDING if key in node]
-        row["terminal"] = bool(ending)
-        if ending:
-            if len(ending) < len(_ENDING) or node["terminal"] is not True:
-                raise _Fault(
-                    f"{owner}: an ended trace has terminal = true, final_answer and correct; an open one has none"
-                )
-            if node["final_answer"] is not None:
-                _take(node, "final_answer", str, owner)
-        row["correct"] = _take(node, "correct", bool, owner)
-        row["same_as"] = None
-        sibling = node["id"]
-        if "same_as" in node:
-            sibling = _take(node, "same_as", int, owner)
-            if sibling not in rows or by_id[sibling].get("text") != node.get("text"):
-                raise _Fault(f"{owner}: same_as is {sibling}; allowed: a sibling with the same text")
-            if any((node["id"], model) in children for model in range(self.models)):
-                raise _Fault(f"{owner}: has same_as and yet children of its own")
-            row["same_as"] = rows[sibling]
-        for model in range(self.models):
-            child = children.get((sibling, model))
-            row[f"child_{model}"] = -1 if child is None else rows[child]
-        return row
 
     def _append(self, file: str, row: Mapping[str, Any]) -> None:
-        for name, column in self.columns[file].items():
+        for name, column in self._columns[file].items():
             column.append(row[name])
 
     def tables(self) -> dict[str, pa.Table]:
         """The three tables."""
-        return {file: pa.table(self.columns[file], schema=schema) for file, schema in self.schemas.items()}
+        return {file: pa.table(self._columns[file], schema=schema) for file, schema in self.schemas.items()}
+
+
+def _rows_of(nodes: Sequence[NodeRecord], base: int) -> dict[int, int]:
+    """Row of each id."""
+    rows: dict[int, int] = {}
+    for row, node in enumerate(nodes, start=base):
+        if node.id in rows:
+            raise ValueError(f"node {node.id}: the id occurs twice")
+        rows[node.id] = row
+    return rows
+
+
+def _children_of(nodes: Sequence[NodeRecord], rows: Mapping[int, int]) -> dict[tuple[int, int], int]:
+    """Row of each child, by the parent's id and the model."""
+    children: dict[tuple[int, int], int] = {}
+    for node in nodes:
+        if node.parent is None or node.model is None:
+            continue
+        if node.parent not in rows:
+            raise ValueError(f"node {node.id}: parent is {node.parent}, which is not in the tree")
+        if (node.parent, node.model) in children:
+            raise ValueError(f"node {node.id}: model {node.model} has written a child of {node.parent} already")
+        children[node.parent, node.model] = rows[node.id]
+    return children
+
+
+def _references(node: NodeRecord, rows: Mapping[int, int]) -> dict[str, Any]:
+    """The columns of a node that are not spelt as in its record."""
+    return {
+        "parent": -1 if node.parent is None else rows[node.parent],
+        "model": -1 if node.model is None else node.model,
+        "tokens": node.tokens or 0,
+        "terminal": node.terminal is True,
+        "same_as": None if node.same_as is None else rows[node.same_as],
+    }
 
 
 def import_jsonl(
@@ -253,25 +147,92 @@ def import_jsonl(
         trees: ``.jsonl`` or ``.jsonl.gz``, one tree a line.
         recipe: what is stated of the recording.
         target: directory to make.
-        counts: counts over the question texts, where these are at hand; otherwise they stay unknown.
+        counts: counts over the question texts, where these are at hand; without it they stay unknown.
         overwrite: replace an existing ``target``.
 
     Raises:
-        BankError: a malformed line (named by its number), or trees that do not make a valid bank.
+        BankError: a malformed line (named by its number), trees that do not make a bank, or an existing ``target``.
     """
     columns = _Columns(recipe, counts)
-    for number, line in _read_lines(trees):
+    for line, tree in read_trees(trees):
         try:
-            columns.add_tree(json.loads(line))
+            columns.add(line, tree)
+        except BankError:
+            raise  # from ``counts``, which names its own file
         except ValueError as error:
-            raise BankError(f"{trees}: line {number}: {error}") from None
-    if not columns.columns["problems.parquet"]["index"]:
-        raise BankError(f"{trees}: no tree in the file")
+            raise BankError(f"{trees}: line {line}: {error}") from None
+    if not columns.lines:
+        raise BankError(f"{trees}: the file has no tree")
+    tables = columns.tables()
+    _check(trees, columns.lines, tables, recipe)
     with replaced_directory(target, overwrite=overwrite) as directory:
-        files = {name: write_table(directory / name, table) for name, table in columns.tables().items()}
+        files = {name: write_table(directory / name, table) for name, table in tables.items()}
         created_with = f"gym-stepwise-routing {gym_stepwise_routing.__version__}, pyarrow {pa.__version__}"
         manifest = Manifest.seal(recipe, created_with=created_with, files=files)
         text = json.dumps(to_json(manifest), indent=2, ensure_ascii=False, allow_nan=False)
         (directory / MANIFEST).write_text(text + "\n", encoding="utf-8")
-        Bank.open(directory)
     return Bank.open(target)
+
+
+def _check(trees: Path, lines: Sequence[int], tables: Mapping[str, pa.Table], recipe: Recipe) -> None:
+    """The checks of :meth:`Bank.open`, with faults told by line and node instead of by row."""
+    nodes, models = tables["nodes.parquet"], len(recipe.models)
+    try:
+        problems = Problems.of(tables["problems.parquet"], models)
+        check_problems(problems, recipe.split_rule, recipe.prompt.shared_prefix_tokens)
+        check_nodes(Nodes.of([nodes], len(nodes), models), problems, recipe.horizon)
+    except RowError as error:
+        if error.table == "problems":
+            raise BankError(f"{trees}: line {lines[error.row]}: {error.fault}") from None
+        line, node = lines[nodes["problem"][error.row].as_py()], nodes["id"][error.row]
+        raise BankError(f"{trees}: line {line}: node {node} (row {error.row} of all nodes): {error.fault}") from None
+
+
+def export_jsonl(bank: Bank, target: Path, *, overwrite: bool = False) -> None:
+    """Write a bank as JSON Lines, gzipped if ``target`` ends in ``.gz``: the very objects that were imported.
+
+    Question counts are not part of that form; they are counted anew on import.
+
+    Raises:
+        BankError: ``target`` exists and ``overwrite`` is False, or a file of the bank is missing or changed.
+    """
+    if target.exists() and not overwrite:
+        raise BankError(f"{target}: exists already; allowed: a new file, or overwriting it")
+    temporary = target.with_name(f".{target.stem}.tmp{target.suffix}")
+    try:
+        with open_lines(temporary, "w") as file:
+            for tree in _trees_of(bank):
+                file.write(json.dumps(tree, ensure_ascii=False, allow_nan=False) + "\n")
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _trees_of(bank: Bank) -> Iterator[dict[str, Any]]:
+    tables = {name: bank.read(name) for name in bank.manifest.files}
+    nodes, texts = tables["nodes.parquet"], tables["texts.parquet"]
+    ids = nodes["id"].to_numpy()
+    ends = [*bank.problems.root.tolist()[1:], len(nodes)]
+    for problem, start, end in zip(
+        tables["problems.parquet"].to_pylist(), bank.problems.root.tolist(), ends, strict=True
+    ):
+        rows = zip(
+            nodes.slice(start, end - start).to_pylist(), texts.slice(start, end - start).to_pylist(), strict=True
+        )
+        figures = problem["prompt_tokens"]
+        problem["prompt_tokens"] = figures[0] if len(figures) == 1 else figures
+        yield {
+            "problem": {key: problem[key] for key in PROBLEM_KEYS},
+            "nodes": [_node_of(node | text, ids) for node, text in rows],
+        }
+
+
+def _node_of(row: dict[str, Any], ids: Any) -> dict[str, Any]:
+    """The JSON object of a node: absent keys where nothing was recorded."""
+    if row["parent"] < 0:
+        return {"id": row["id"], "parent": None, "depth": row["depth"]}
+    row["parent"] = int(ids[row["parent"]])
+    row["same_as"] = None if row["same_as"] is None else int(ids[row["same_as"]])
+    row["terminal"] = row["terminal"] or None
+    kept = {"final_answer"} if row["terminal"] else set()  # null there says that the trace ended without an answer
+    return {key: row[key] for key in NODE_KEYS if row[key] is not None or key in kept}

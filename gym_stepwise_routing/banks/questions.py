@@ -74,9 +74,7 @@ class Questions:
         if index >= len(texts):
             raise BankError(f"{where}: has {len(texts)} rows; problem {key}/{index} is not among them")
         if (found := hashlib.sha256(texts[index].encode()).hexdigest()) != sha256:
-            raise BankError(
-                f"{where}: the question of row {index} has sha256 {found}, problem {key}/{index} has {sha256}"
-            )
+            raise BankError(f"{where}: row {index} has sha256 {found}, problem {key}/{index} has {sha256}")
         return texts[index]
 
     def counts(self, dataset: str, split: str, index: int, sha256: str) -> tuple[int, int, int, int]:
@@ -133,12 +131,4 @@ def join_questions(bank: Bank, files: Mapping[str, Path] | None = None) -> list[
         BankError: texts that are not at hand (the message says how to get them), or a text with another hash.
     """
     questions = Questions(bank.manifest.datasets, files)
-    problems = bank.problems
-    columns = zip(
-        problems.dataset.to_pylist(),
-        problems.official_split.to_pylist(),
-        problems.index.tolist(),
-        problems.question_sha256.to_pylist(),
-        strict=True,
-    )
-    return [questions.text(*row) for row in columns]
+    return [questions.text(*reference) for reference in bank.problems.references()]

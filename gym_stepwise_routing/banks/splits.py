@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import accumulate
 
+from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.sources.base import SPLITS, Split
 
 __all__ = ["SplitRule"]
@@ -24,6 +24,9 @@ class SplitRule:
         salt: free text; another salt draws other splits.
         shares: ``{official split: {bank split: share}}``; the shares of an official split add up to 1. For example
             ``{"test": {"test": 1.0}, "train": {"train": 0.6, "calibration": 0.4}}``.
+
+    Raises:
+        ValueError: no official split, an unknown bank split, or shares that do not add up to 1.
     """
 
     salt: str
@@ -31,35 +34,28 @@ class SplitRule:
 
     def __post_init__(self) -> None:
         if not self.shares:
-            raise ValueError("split_rule.shares is empty; allowed: at least one official split")
+            raise ValueError("split_rule.shares={}; allowed: at least one official split")
         for official, shares in self.shares.items():
-            place = f"split_rule.shares[{official!r}]"
             for split, share in shares.items():
-                if split not in SPLITS:
-                    raise ValueError(f"{place}: split={split!r}; allowed: {', '.join(map(repr, SPLITS))}")
+                check_choice(f"split_rule.shares[{official!r}]: split", split, SPLITS)
                 if not 0 < share <= 1:
-                    raise ValueError(f"{place}[{split!r}]={share!r}; allowed: a number in (0, 1]")
+                    raise ValueError(f"split_rule.shares[{official!r}][{split!r}]={share!r}; allowed: (0, 1]")
             if not math.isclose(sum(shares.values()), 1.0, abs_tol=1e-9):
-                raise ValueError(f"{place} adds up to {sum(shares.values())!r}; allowed: 1")
+                raise ValueError(f"split_rule.shares[{official!r}]={dict(shares)!r}; allowed: shares that add up to 1")
 
-    def assign(self, official: Sequence[str], question_sha256: Sequence[str]) -> list[Split]:
-        """Split of each problem, given its official split and the hash of its question.
+    def assign(self, official: str, question_sha256: str) -> Split:
+        """Split of a problem, given its official split and the hash of its question.
 
         Raises:
             ValueError: an official split that the rule does not name.
         """
+        check_choice("official split", official, self.shares)
+        place = int.from_bytes(hashlib.sha256((self.salt + question_sha256).encode()).digest()[:8]) / 2.0**64
         # The order of SPLITS, not of the JSON object, so that the rule means the same however it is spelt.
-        bounds: dict[str, list[tuple[Split, float]]] = {}
-        for name, shares in self.shares.items():
-            present: list[Split] = [split for split in SPLITS if split in shares]
-            bounds[name] = list(zip(present, accumulate(shares[split] for split in present), strict=True))
-        assigned = []
-        for name, question in zip(official, question_sha256, strict=True):
-            if name not in bounds:
-                raise ValueError(
-                    f"split={name!r} is not known to the split rule; allowed: {', '.join(map(repr, bounds))}"
-                )
-            ladder = bounds[name]
-            place = int.from_bytes(hashlib.sha256((self.salt + question).encode()).digest()[:8]) / 2.0**64
-            assigned.append(next((split for split, bound in ladder if place < bound), ladder[-1][0]))
-        return assigned
+        present: list[Split] = [split for split in SPLITS if split in self.shares[official]]
+        bound = 0.0
+        for split in present:
+            bound += self.shares[official][split]
+            if place < bound:
+                return split
+        return present[-1]  # the shares add up to 1 but for rounding

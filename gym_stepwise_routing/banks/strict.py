@@ -10,12 +10,16 @@ import math
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from gym_stepwise_routing.errors import BankError
 
 __all__ = ["canonical_json", "decode", "read_json", "to_json"]
+
+
+_SCALARS = {float: "a number", int: "an integer", str: "a string", bool: "true or false"}
 
 
 def read_json(path: Path) -> Any:
@@ -43,16 +47,16 @@ def to_json(value: Any) -> dict[str, Any]:
     return plain
 
 
-def decode(annotation: Any, value: Any, file: Path, key: str = "") -> Any:
+def decode(annotation: Any, value: Any, file: object, key: str = "") -> Any:
     """``value`` (as ``json`` reads it) as an instance of ``annotation``.
 
-    Knows dataclasses, ``X | None``, ``Literal``, ``tuple[X, ...]``, ``Mapping[str, X]``, ``str``, ``int``, ``float``
-    and ``bool``. A key that has a default may be left out.
+    Knows dataclasses, ``X | None``, ``X | tuple[X, ...]``, ``Literal``, ``tuple[X, ...]``, ``Mapping[str, X]``,
+    ``str``, ``int``, ``float`` and ``bool``. A key that has a default may be left out.
 
     Args:
         annotation: the type to make.
         value: the JSON value.
-        file: where the value comes from, for messages.
+        file: the file (and the line) that the value comes from, for messages.
         key: its place in the file, such as ``models[0].price``, for messages.
 
     Raises:
@@ -64,8 +68,12 @@ def decode(annotation: Any, value: Any, file: Path, key: str = "") -> Any:
     if origin in (types.UnionType, Union):
         if value is None and type(None) in arguments:
             return None
-        (inner,) = (argument for argument in arguments if argument is not type(None))
-        return decode(inner, value, file, key)
+        # At most one alternative is a tuple (a JSON list) and one is not: the JSON value says which is meant.
+        inner = [argument for argument in arguments if argument is not type(None)]
+        lists = [argument for argument in inner if get_origin(argument) is tuple]
+        others = [argument for argument in inner if argument not in lists]
+        (chosen,) = lists if lists and (isinstance(value, list) or not others) else others
+        return decode(chosen, value, file, key)
     if origin is Literal:
         if value not in arguments or isinstance(value, bool):
             raise _wrong(file, key, value, f"one of {', '.join(map(repr, arguments))}")
@@ -81,7 +89,7 @@ def decode(annotation: Any, value: Any, file: Path, key: str = "") -> Any:
     return _decode_scalar(annotation, value, file, key)
 
 
-def _decode_scalar(annotation: type, value: Any, file: Path, key: str) -> Any:
+def _decode_scalar(annotation: type, value: Any, file: object, key: str) -> Any:
     if annotation is float and isinstance(value, int | float) and not isinstance(value, bool):
         if not math.isfinite(value):
             raise _wrong(file, key, value, "a finite number")
@@ -89,12 +97,15 @@ def _decode_scalar(annotation: type, value: Any, file: Path, key: str) -> Any:
     # bool is a subclass of int, so that ``isinstance`` alone would let True pass as 1.
     if isinstance(value, annotation) and (annotation is bool or not isinstance(value, bool)):
         return value
-    raise _wrong(
-        file, key, value, {float: "a number", int: "an integer", str: "a string", bool: "true or false"}[annotation]
-    )
+    raise _wrong(file, key, value, _SCALARS[annotation])
 
 
-def _decode_dataclass(cls: type, value: Any, file: Path, key: str) -> Any:
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return get_type_hints(cls)
+
+
+def _decode_dataclass(cls: type, value: Any, file: object, key: str) -> Any:
     if not isinstance(value, dict):
         raise _wrong(file, key, value, "an object")
     prefix = f"{key}." if key else ""
@@ -105,7 +116,7 @@ def _decode_dataclass(cls: type, value: Any, file: Path, key: str) -> Any:
     for name, field in known.items():
         if name not in value and field.default is MISSING and field.default_factory is MISSING:
             raise BankError(f"{file}: key {prefix + name!r} is missing")
-    hints = get_type_hints(cls)
+    hints = _hints(cls)
     arguments = {name: decode(hints[name], item, file, prefix + name) for name, item in value.items()}
     try:
         return cls(**arguments)
@@ -115,6 +126,6 @@ def _decode_dataclass(cls: type, value: Any, file: Path, key: str) -> Any:
         raise BankError(f"{file}: {f'key {key!r}: ' if key else ''}{error}") from None
 
 
-def _wrong(file: Path, key: str, value: Any, allowed: str) -> BankError:
+def _wrong(file: object, key: str, value: Any, allowed: str) -> BankError:
     place = f"key {key!r}" if key else "the file"
     return BankError(f"{file}: {place} is {value!r:.80}; allowed: {allowed}")

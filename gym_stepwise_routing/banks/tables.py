@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -42,7 +43,7 @@ _ROW_GROUP = 1 << 17  # rows decoded at a time: bounds the memory that opening a
 def bank_schemas(models: int) -> Mapping[str, pa.Schema]:
     """Schema of each file of a bank with that many models."""
 
-    def required(name: str, kind: pa.DataType) -> pa.Field:
+    def required(name: str, kind: pa.DataType) -> pa.Field[Any]:
         return pa.field(name, kind, nullable=False)
 
     problems = [
@@ -72,11 +73,8 @@ def bank_schemas(models: int) -> Mapping[str, pa.Schema]:
         *(required(f"child_{model}", pa.int32()) for model in range(models)),
     ]
     texts = [pa.field("text", pa.string()), pa.field("final_answer", pa.string())]
-    return {
-        "problems.parquet": pa.schema(problems),
-        "nodes.parquet": pa.schema(nodes),
-        "texts.parquet": pa.schema(texts),
-    }
+    files = {"problems.parquet": problems, "nodes.parquet": nodes, "texts.parquet": texts}
+    return {name: pa.schema(columns) for name, columns in files.items()}
 
 
 def write_table(path: Path, table: pa.Table) -> FileEntry:

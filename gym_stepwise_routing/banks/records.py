@@ -1,0 +1,170 @@
+"""One line of the JSON Lines form: a problem and the tree that was recorded of it (see ``docs/banks.md``)."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from gym_stepwise_routing.banks.strict import decode
+from gym_stepwise_routing.errors import BankError
+
+__all__ = ["NODE_KEYS", "PROBLEM_KEYS", "NodeRecord", "ProblemRecord", "TreeRecord", "open_lines", "read_trees"]
+
+_INT32 = 2**31 - 1
+
+
+def _check_integers(record: object, **lowest: int) -> None:
+    for name, low in lowest.items():
+        value = getattr(record, name)
+        if value is not None and not low <= value <= _INT32:
+            raise ValueError(f"{name} is {value!r}; allowed: {low} to {_INT32}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProblemRecord:
+    """A problem, without its text.
+
+    Args:
+        dataset: name of the dataset.
+        split: split of the official data.
+        index: row of the official file.
+        question_sha256: SHA-256 of the question's UTF-8 text.
+        answer: reference answer.
+        prompt_tokens: tokens of the whole prompt; one figure if all models count alike, else one a model.
+    """
+
+    dataset: str
+    split: str
+    index: int
+    question_sha256: str
+    answer: str
+    prompt_tokens: int | tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        _check_integers(self, index=0)
+        if not all(1 <= figure <= _INT32 for figure in self.prompt_figures):
+            raise ValueError(f"prompt_tokens is {self.prompt_tokens!r}; allowed: 1 to {_INT32}")
+
+    @property
+    def prompt_figures(self) -> tuple[int, ...]:
+        """``prompt_tokens`` as a tuple: one figure, or one a model."""
+        return self.prompt_tokens if isinstance(self.prompt_tokens, tuple) else (self.prompt_tokens,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeRecord:
+    """A node: a root (``id``, ``parent`` null and ``depth`` 0 only), or a step.
+
+    Args:
+        id: number within the tree.
+        parent: id of the node one step earlier.
+        depth: steps so far.
+        model: who wrote the step.
+        text: the step.
+        tokens: how many tokens it has.
+        first_step_tokens: tokens of its first line, where a step at the horizon is a whole tail.
+        logprob_sum: sum over the chosen tokens (of the first line), natural log; so are the others.
+        logprob_min: the least of them.
+        entropy_mean: nats, from the top log-probabilities and a bucket for the rest.
+        entropy_max: the largest of them.
+        entropy_first: at the first token of the step.
+        margin_first: probability of the most likely minus the second token, at the first token of the step.
+        margin_mean: the mean over the step.
+        margin_min: the least of the step.
+        top1_mean: mean probability of the most likely token.
+        verifier_score: a verifier's score of the step, in [0, 1].
+        terminal: true where the trace has ended, else absent.
+        final_answer: answer of an ended trace, null if it gives none.
+        correct: whether that is right.
+        same_as: id of the sibling with the same text, whose children serve this node too.
+    """
+
+    id: int
+    parent: int | None
+    depth: int
+    model: int | None = None
+    text: str | None = None
+    tokens: int | None = None
+    first_step_tokens: int | None = None
+    logprob_sum: float | None = None
+    logprob_min: float | None = None
+    entropy_mean: float | None = None
+    entropy_max: float | None = None
+    entropy_first: float | None = None
+    margin_first: float | None = None
+    margin_mean: float | None = None
+    margin_min: float | None = None
+    top1_mean: float | None = None
+    verifier_score: float | None = None
+    terminal: bool | None = None
+    final_answer: str | None = None
+    correct: bool | None = None
+    same_as: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_integers(self, id=0, depth=0, model=0, tokens=1, first_step_tokens=1)
+        if self.parent is None and not all(getattr(self, name) is None for name in NODE_KEYS[3:]):
+            raise ValueError("a node without a parent has a step; allowed: id, parent and depth only")
+        if self.parent is not None and (self.model is None or self.tokens is None):
+            raise ValueError("a step without model or tokens; allowed: both")
+        if self.verifier_score is not None and not 0 <= self.verifier_score <= 1:
+            raise ValueError(f"verifier_score is {self.verifier_score!r}; allowed: 0 to 1")
+
+
+PROBLEM_KEYS = tuple(field.name for field in fields(ProblemRecord))
+NODE_KEYS = tuple(field.name for field in fields(NodeRecord))
+_ENDING = {"terminal", "final_answer", "correct"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeRecord:
+    """A problem and the nodes of its tree, in any order."""
+
+    problem: ProblemRecord
+    nodes: tuple[NodeRecord, ...]
+
+
+def open_lines(path: Path, mode: str) -> Any:
+    """Open a JSON Lines file as text, gzipped if its name ends in ``.gz``."""
+    if path.suffix == ".gz":
+        return gzip.open(path, f"{mode}t", encoding="utf-8")
+    return path.open(mode, encoding="utf-8")
+
+
+def read_trees(path: Path) -> Iterator[tuple[int, TreeRecord]]:
+    """Line number and tree of every line that is not blank.
+
+    Raises:
+        BankError: missing or unreadable file; malformed line, or unknown, missing or wrong key in it. The message names
+            the file, the line and the key.
+    """
+    number = 0
+    try:
+        with open_lines(path, "r") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    yield number, _parse(line, f"{path}: line {number}")
+    except FileNotFoundError:
+        raise BankError(f"{path}: the file is missing") from None
+    except (EOFError, UnicodeDecodeError, OSError) as error:
+        raise BankError(f"{path}: line {number + 1}: cannot be read ({error})") from None
+
+
+def _parse(line: str, where: str) -> TreeRecord:
+    try:
+        value = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise BankError(f"{where}: not JSON ({error})") from None
+    tree: TreeRecord = decode(TreeRecord, value, where)
+    for number, node in enumerate(value["nodes"]):
+        place = f"{where}: key 'nodes[{number}]'"
+        # A key that is null says no more than one that is absent, and could not be told from it on export.
+        if null := [key for key, item in node.items() if item is None and key not in ("parent", "final_answer")]:
+            raise BankError(f"{place}: {null[0]} is null; allowed: a value, or no such key")
+        if (_ENDING & node.keys()) not in (set(), _ENDING) or node.get("terminal") is False:
+            raise BankError(f"{place}: an ended trace has terminal: true, final_answer and correct, an open one none")
+    return tree
