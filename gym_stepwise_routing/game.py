@@ -194,6 +194,17 @@ class Game:
     def _ids(self) -> dict[str, int]:
         return {name: position for position, name in enumerate(self.source.problem_ids(self.problems))}
 
+    def with_budget(
+        self, observation: NDArray[np.float32], cost: NDArray[np.float64], budgets: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        """The observations ``float32[B, features]`` with the budget columns filled in (in place)."""
+        given = np.isfinite(budgets)
+        if self.budget_columns is not None and given.any():
+            left, known = self.budget_columns
+            observation[:, left] = np.where(given, budgets - cost, 0.0)
+            observation[:, known] = given
+        return observation
+
     def draw_budgets(self, size: int, rng: np.random.Generator) -> NDArray[np.float64]:
         """Budgets of ``size`` episodes, inf where there is none."""
         if self.budget is None:

@@ -485,14 +485,7 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
         )
 
     def _observation(self, stands: Standing) -> NDArray[np.float32]:
-        observation: NDArray[np.float32] = stands.observation
-        if self.game.budget_columns is not None:
-            given = np.isfinite(self._budgets)
-            if given.any():
-                left, known = self.game.budget_columns
-                observation[:, left] = np.where(given, self._budgets - stands.cost, 0.0)
-                observation[:, known] = given
-        return observation
+        return self.game.with_budget(stands.observation, stands.cost, self._budgets)
 
     def _info(self, stands: Standing, cost: NDArray[np.float64], raw_cost: NDArray[np.float64]) -> Info:
         info = {

@@ -1,0 +1,55 @@
+"""Handcrafted rule: a larger model where the last step (*regenerate*: the draft) was written with little confidence."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gym_stepwise_routing.errors import check_choice
+from gym_stepwise_routing.game import RoutingSpec
+from gym_stepwise_routing.routers import ScoringRouter, columns_of
+
+__all__ = ["ConfidenceFigure", "ConfidenceThreshold"]
+
+ConfidenceFigure = Literal[
+    "p_mean",
+    "p_min",
+    "entropy_mean",
+    "entropy_max",
+    "entropy_first",
+    "margin_mean",
+    "margin_min",
+    "margin_first",
+    "top1_mean",
+]
+
+
+class ConfidenceThreshold(ScoringRouter):
+    """Score = 1 - p for probabilities and margins, 1 - exp(-H) for entropies; 0 where the figure is not known.
+
+    Before the first step of *route* and *escalate* there is no figure: the smallest model starts unless the threshold
+    is 0.
+
+    Args:
+        figure: which confidence figure, as named in the observation.
+        threshold: 0 (always-largest) to above 1 (always-smallest).
+    """
+
+    def __init__(self, figure: ConfidenceFigure = "p_min", threshold: float = 0.5) -> None:
+        check_choice("figure", figure, get_args(ConfidenceFigure))
+        super().__init__(threshold)
+        self.figure = figure
+        self.name = f"confidence-{figure}"
+
+    def bind(self, spec: RoutingSpec) -> None:
+        """Find the figure in the observation."""
+        super().bind(spec)
+        self._columns = columns_of(spec, self.figure, "confidence_known")
+
+    def scores(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Lack of confidence, ``float32[B]`` in [0, 1]."""
+        value, known = observation[:, self._columns].T
+        confident = np.exp(-value) if self.figure.startswith("entropy") else value
+        return np.where(known > 0, np.clip(1 - confident, 0, 1), np.float32(0))

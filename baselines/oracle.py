@@ -1,0 +1,70 @@
+"""The per-problem oracle: what a router could do that knew how every branch ends. A bound, not a router."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gym_stepwise_routing.evaluation.evaluate import Evaluation, play
+from gym_stepwise_routing.game import Game
+from gym_stepwise_routing.routers import Replay
+from gym_stepwise_routing.tables import GameTable
+
+__all__ = ["OraclePaths", "oracle", "oracle_paths"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OraclePaths:
+    """Cheapest paths of every problem.
+
+    Attributes:
+        right: ``float64[n]`` normalised cost of the cheapest path to the right answer, inf where there is none.
+        any: ``float64[n]`` normalised cost of the cheapest path.
+        decisions: ``int8[n, H]`` the cheapest right path, or the cheapest path where none is right; -1 after the end.
+    """
+
+    right: NDArray[np.float64]
+    any: NDArray[np.float64]
+    decisions: NDArray[np.int8]
+
+
+def oracle_paths(game: Game) -> OraclePaths:
+    """Cheapest paths by dynamic programming on the recorded tree, exact.
+
+    Raises:
+        ValueError: the source is random, so that there is no tree.
+    """
+    table = game.table
+    if table is None:
+        raise ValueError(f"source={game.source.name!r} is random; allowed: a deterministic source such as a bank")
+    right = _cheapest(table, np.where(table.correct, table.cost, np.inf))
+    any_path = _cheapest(table, np.where(table.stuck, table.cost, np.inf))
+    solvable = np.isfinite(right[table.roots])
+    value = np.where(solvable[table.problem], right, any_path)
+    decisions = np.full((len(table.roots), game.source.horizon), -1, dtype=np.int8)
+    row = table.roots.astype(np.int64)
+    for step in range(game.source.horizon):
+        going = np.flatnonzero(~table.stuck[row])
+        children = table.child[row[going]]
+        costs = np.where(children >= 0, value[children], np.inf)
+        action = np.argmin(costs, axis=1)
+        decisions[going, step] = action
+        row[going] = children[np.arange(len(going)), action]
+    return OraclePaths(right[table.roots], any_path[table.roots], decisions)
+
+
+def oracle(game: Game) -> Evaluation:
+    """The cheapest right path of every problem, played; the cheapest path where none is right."""
+    return play(Replay(oracle_paths(game).decisions, name="oracle"), game)
+
+
+def _cheapest(table: GameTable, leaf: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Least leaf value below each row, level by level from the deepest."""
+    value = leaf.copy()
+    for depth in range(int(table.depth.max()) - 1, -1, -1):
+        rows = np.flatnonzero((table.depth == depth) & ~table.stuck)
+        children = table.child[rows]
+        value[rows] = np.where(children >= 0, value[children], np.inf).min(axis=1)
+    return value

@@ -1,0 +1,145 @@
+"""Stable-Baselines3 on arrays: the vector environment as a ``VecEnv``, without a Python environment an episode."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
+
+from gym_stepwise_routing.envs.stepwise_routing import StepwiseRoutingVectorEnv
+
+try:
+    from stable_baselines3.common.vec_env import VecEnv
+    from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
+except ImportError as error:
+    raise ImportError(
+        "gym_stepwise_routing.sb3 needs Stable-Baselines3: pip install 'gym-stepwise-routing[agents]'"
+    ) from error
+
+__all__ = ["RoutingVecEnv"]
+
+
+class RoutingVecEnv(VecEnv):
+    """:class:`StepwiseRoutingVectorEnv` as a Stable-Baselines3 ``VecEnv``.
+
+    Episodes restart in the step that ends them; ``infos[i]["terminal_observation"]`` is how they ended, and
+    ``infos[i]["episode"]`` holds return, length and time as ``Monitor`` gives them, and the episode's cost as ``c``.
+    ``TimeLimit.truncated`` stays False: horizon and budget are part of the task and observed, so there is nothing
+    beyond them for a critic to bootstrap from.
+
+    Args:
+        num_envs: number of episodes played side by side.
+        penalty: the reward is ``reward - penalty * cost``, for algorithms without a constraint; 0 leaves it alone.
+        seed: seed of the first reset; None draws one.
+        **game: arguments of ``StepwiseRouting-v0``.
+
+    Attributes:
+        last_costs: ``float32[num_envs]`` costs of the last step, as in ``infos[i]["cost"]``.
+    """
+
+    def __init__(self, num_envs: int = 256, *, penalty: float = 0.0, seed: int | None = None, **game: Any) -> None:
+        if not (math.isfinite(penalty) and penalty >= 0):
+            raise ValueError(f"penalty={penalty!r}; allowed: a finite number >= 0")
+        self.env = StepwiseRoutingVectorEnv(num_envs, autoreset_mode=AutoresetMode.SAME_STEP, **game)
+        self.penalty = penalty
+        super().__init__(num_envs, self.env.single_observation_space, self.env.single_action_space)
+        self.last_costs = np.zeros(num_envs, dtype=np.float32)
+        self._actions = np.zeros(num_envs, dtype=np.int64)
+        self._returns = np.zeros(num_envs)
+        self._spent = np.zeros(num_envs)
+        self._lengths = np.zeros(num_envs, dtype=np.int64)
+        self._began = time.time()
+        self.seed(seed)
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Allowed actions, ``bool[num_envs, K]``."""
+        return self.env.action_masks()
+
+    def reset(self) -> NDArray[np.float32]:
+        """Start every episode, with the seed last given to :meth:`seed`."""
+        observation, _ = self.env.reset(seed=self._seeds[0])
+        self._returns[:] = self._spent[:] = self._lengths[:] = 0
+        self._reset_seeds()
+        self._reset_options()
+        return observation
+
+    def step_async(self, actions: NDArray[np.int64]) -> None:
+        """Keep the actions for :meth:`step_wait`."""
+        self._actions = np.asarray(actions)
+
+    def step_wait(self) -> VecEnvStepReturn:
+        """One decision in every episode."""
+        observation, reward, terminated, truncated, info = self.env.step(self._actions)
+        costs = info["cost"]
+        reward = (reward - self.penalty * costs).astype(np.float32)
+        self.last_costs = costs.astype(np.float32)
+        self._returns += reward
+        self._spent += costs
+        self._lengths += 1
+        done = terminated | truncated
+        infos: list[dict[str, Any]] = [{"cost": cost} for cost in costs.tolist()]
+        rows = np.flatnonzero(done)
+        elapsed = round(time.time() - self._began, 6)
+        for row in rows.tolist():
+            infos[row] |= {
+                "terminal_observation": info["final_obs"][row],
+                "TimeLimit.truncated": False,
+                "episode": {
+                    "r": float(self._returns[row]),
+                    "l": int(self._lengths[row]),
+                    "c": float(self._spent[row]),
+                    "t": elapsed,
+                },
+            }
+        self._returns[rows] = self._spent[rows] = self._lengths[rows] = 0
+        return observation, reward, done, infos
+
+    def close(self) -> None:
+        """Close the vector environment."""
+        self.env.close()
+
+    def seed(self, seed: int | None = None) -> Sequence[int | None]:
+        """Seed the next reset; one generator serves all episodes."""
+        if seed is None:
+            seed = int(np.random.SeedSequence().generate_state(1)[0])
+        self._seeds = [seed] * self.num_envs
+        return self._seeds
+
+    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
+        """Attribute of the vector environment, once for each index."""
+        return [getattr(self.env, attr_name)] * len(list(self._get_indices(indices)))
+
+    def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
+        """Set an attribute of the vector environment; there is one for all episodes."""
+        if len(list(self._get_indices(indices))) != self.num_envs:
+            raise ValueError(f"indices={indices!r}; allowed: None, since all episodes share one environment")
+        setattr(self.env, attr_name, value)
+
+    def env_method(
+        self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any
+    ) -> list[Any]:
+        """Result of a method of the vector environment; arrays are handed out row by row."""
+        rows = list(self._get_indices(indices))
+        result = getattr(self.env, method_name)(*method_args, **method_kwargs)
+        if isinstance(result, np.ndarray) and len(result) == self.num_envs:
+            return [result[row] for row in rows]
+        return [result] * len(rows)
+
+    def env_is_wrapped(
+        self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: VecEnvIndices = None
+    ) -> list[bool]:
+        """True for ``Monitor``, whose episode statistics are built in; False otherwise."""
+        from stable_baselines3.common.monitor import Monitor
+
+        wrapped = issubclass(Monitor, wrapper_class)
+        return [wrapped] * len(list(self._get_indices(indices)))
+
+    def get_images(self) -> Iterable[NDArray[np.uint8] | None]:
+        """No images: render the scalar environment."""
+        return [None] * self.num_envs

@@ -1,0 +1,145 @@
+"""Adapters to other conventions: scalarised reward, Safety-Gymnasium's 6-tuple, MO-Gymnasium's vector reward."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Protocol, SupportsFloat
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.utils import RecordConstructorArgs
+from numpy.typing import NDArray
+
+__all__ = ["FinalTruncation", "FromSafetyGymnasium", "ScalarisedReward", "ToSafetyGymnasium", "VectorReward"]
+
+_Observation = NDArray[np.float32]
+_Env = gym.Env[_Observation, np.int64]
+_Info = dict[str, Any]
+
+
+class ScalarisedReward(gym.Wrapper[_Observation, np.int64, _Observation, np.int64], RecordConstructorArgs):
+    """Reward ``reward - penalty * cost``: the usual way to train without a constraint.
+
+    Args:
+        env: an environment with ``info["cost"]``.
+        penalty: price of one always-largest episode in units of a right answer, >= 0.
+
+    Example:
+        >>> import gymnasium as gym
+        >>> import gym_stepwise_routing
+        >>> env = ScalarisedReward(gym.make("StepwiseRouting-v0", cost_unit="large_tokens"), penalty=0.5)
+        >>> _ = env.reset(seed=0, options={"problem": "gsm8k/train/0"})
+        >>> _, reward, _, _, info = env.step(1)
+        >>> reward == -0.5 * info["cost"]
+        True
+    """
+
+    def __init__(self, env: _Env, penalty: float) -> None:
+        if not (math.isfinite(penalty) and penalty >= 0):
+            raise ValueError(f"penalty={penalty!r}; allowed: a finite number >= 0")
+        RecordConstructorArgs.__init__(self, penalty=penalty)
+        gym.Wrapper.__init__(self, env)
+        self.penalty = penalty
+
+    def step(self, action: np.int64) -> tuple[_Observation, SupportsFloat, bool, bool, _Info]:
+        """Step with the penalised reward."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        return observation, float(reward) - self.penalty * info["cost"], terminated, truncated, info
+
+
+class FinalTruncation(gym.Wrapper[_Observation, np.int64, _Observation, np.int64], RecordConstructorArgs):
+    """Report truncations as terminations.
+
+    Horizon and hard budget are part of the task, so nothing comes after them. Stable-Baselines3's own vector
+    environments would bootstrap the value of a truncated state; wrap the scalar environment in this one to prevent it.
+
+    Args:
+        env: the environment.
+    """
+
+    def __init__(self, env: _Env) -> None:
+        RecordConstructorArgs.__init__(self)
+        gym.Wrapper.__init__(self, env)
+
+    def step(self, action: np.int64) -> tuple[_Observation, SupportsFloat, bool, bool, _Info]:
+        """Step; a truncated episode is terminated."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        return observation, reward, terminated or truncated, False, info
+
+
+class VectorReward(gym.Wrapper[_Observation, np.int64, _Observation, np.int64], RecordConstructorArgs):
+    """MO-Gymnasium's convention: reward ``float32[2]`` = (correctness, -cost), and a ``reward_space``.
+
+    Args:
+        env: an environment with ``info["cost"]``.
+    """
+
+    def __init__(self, env: _Env) -> None:
+        RecordConstructorArgs.__init__(self)
+        gym.Wrapper.__init__(self, env)
+        self.reward_space = gym.spaces.Box(
+            np.array([0, -np.inf], dtype=np.float32), np.array([1, 0], dtype=np.float32), dtype=np.float32
+        )
+
+    def step(  # type: ignore[override]
+        self, action: np.int64
+    ) -> tuple[_Observation, NDArray[np.float32], bool, bool, _Info]:
+        """Step with a vector reward."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        return observation, np.array([reward, -info["cost"]], dtype=np.float32), terminated, truncated, info
+
+
+class ToSafetyGymnasium:
+    """Safety-Gymnasium's convention: ``step`` returns (observation, reward, cost, terminated, truncated, info).
+
+    It is no ``gymnasium.Env``, whose step has five parts; everything else is the environment's own.
+
+    Args:
+        env: an environment with ``info["cost"]``.
+    """
+
+    def __init__(self, env: _Env) -> None:
+        self.env = env
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "env":  # not there yet while unpickling
+            raise AttributeError(name)
+        return getattr(self.env, name)
+
+    def step(self, action: np.int64) -> tuple[_Observation, SupportsFloat, float, bool, bool, _Info]:
+        """Step with the cost as the third part."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        return observation, reward, info["cost"], terminated, truncated, info
+
+
+class _SixTuple(Protocol):
+    observation_space: gym.Space[Any]
+    action_space: gym.Space[Any]
+
+    def reset(self, *, seed: int | None = None, options: _Info | None = None) -> tuple[Any, _Info]: ...
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, float, bool, bool, _Info]: ...
+
+
+class FromSafetyGymnasium(gym.Env[Any, Any]):
+    """The way back: an environment with Safety-Gymnasium's 6-tuple as one with ``info["cost"]``.
+
+    The constrained agents of this package then train on any Safety-Gymnasium environment with discrete actions.
+
+    Args:
+        env: an environment whose ``step`` returns six parts.
+    """
+
+    def __init__(self, env: _SixTuple) -> None:
+        self.env = env
+        self.observation_space = env.observation_space
+        self.action_space = env.action_space
+
+    def reset(self, *, seed: int | None = None, options: _Info | None = None) -> tuple[Any, _Info]:
+        """Reset the environment."""
+        return self.env.reset(seed=seed, options=options)
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, _Info]:
+        """Step; the cost moves to ``info["cost"]``."""
+        observation, reward, cost, terminated, truncated, info = self.env.step(action)
+        return observation, reward, terminated, truncated, {**info, "cost": float(cost)}
