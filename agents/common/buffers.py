@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch as th
-from gym_stepwise_routing.agents.common.advantage import generalised_advantages
 from gymnasium import spaces
 from numpy.typing import NDArray
 from sb3_contrib.common.maskable.buffers import MaskableRolloutBuffer
 from stable_baselines3.common.vec_env import VecNormalize
+
+from gym_stepwise_routing.agents.common.advantage import generalised_advantages
 
 
 class CostRolloutBufferSamples(NamedTuple):

@@ -8,9 +8,6 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import torch as th
-from gym_stepwise_routing.agents.common.buffers import CostRolloutBuffer
-from gym_stepwise_routing.agents.common.costs import EpisodeTotals, step_costs
-from gym_stepwise_routing.agents.common.policies import CostActorCriticPolicy
 from gymnasium import spaces
 from numpy.typing import NDArray
 from sb3_contrib.common.maskable.utils import get_action_masks, is_masking_supported
@@ -21,6 +18,9 @@ from stable_baselines3.common.type_aliases import MaybeCallback
 from stable_baselines3.common.utils import obs_as_tensor, safe_mean
 from stable_baselines3.common.vec_env import VecEnv
 
+from gym_stepwise_routing.agents.common.buffers import CostRolloutBuffer
+from gym_stepwise_routing.agents.common.costs import EpisodeTotals, step_costs
+from gym_stepwise_routing.agents.common.policies import CostActorCriticPolicy
 from gym_stepwise_routing.errors import check_choice
 
 ConstraintKind = Literal["cost_limit", "accuracy_floor"]

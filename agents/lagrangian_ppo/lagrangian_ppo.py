@@ -7,16 +7,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch as th
-from gym_stepwise_routing.agents.common.buffers import CostRolloutBuffer, CostRolloutBufferSamples
-from gym_stepwise_routing.agents.common.lagrange import LagrangeMultiplier, MultiplierKind, make_multiplier
-from gym_stepwise_routing.agents.common.on_policy import ConstrainedOnPolicyAlgorithm, ConstraintKind
-from gym_stepwise_routing.agents.common.policies import CostActorCriticPolicy
-from gym_stepwise_routing.agents.lagrangian_ppo.policies import MlpPolicy
 from sb3_contrib.ppo_mask import MaskablePPO
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from stable_baselines3.common.utils import explained_variance
 from torch.nn import functional
+
+from gym_stepwise_routing.agents.common.buffers import CostRolloutBuffer, CostRolloutBufferSamples
+from gym_stepwise_routing.agents.common.lagrange import LagrangeMultiplier, MultiplierKind, make_multiplier
+from gym_stepwise_routing.agents.common.on_policy import ConstrainedOnPolicyAlgorithm, ConstraintKind
+from gym_stepwise_routing.agents.common.policies import CostActorCriticPolicy
+from gym_stepwise_routing.agents.lagrangian_ppo.policies import MlpPolicy
 
 
 class LagrangianPPO(ConstrainedOnPolicyAlgorithm, MaskablePPO):
@@ -46,10 +47,13 @@ class LagrangianPPO(ConstrainedOnPolicyAlgorithm, MaskablePPO):
         multiplier_init: Multiplier at the start, in [0, ``multiplier_max``].
         multiplier_max: Upper bound of the multiplier, > 0.
         multiplier_lr: Dual ascent's step per unit of violation, > 0.
-        pid_gains: Proportional, integral and derivative gain, each >= 0.
+        pid_gains: Proportional, integral and derivative gain, each >= 0. The paper's (0.1, 0.01, 0.01) suit violations
+            of ten and more; the defaults suit costs and accuracies of about 1 an episode.
         pid_delay: Updates between the two violations of the derivative, >= 1.
-        learning_rate: Adam's step size, or a schedule of the progress remaining (1 to 0); > 0.
-        n_steps: Steps per environment and rollout, >= 1; should hold a few episodes.
+        learning_rate: Adam's step size, > 0, or a schedule of the progress remaining (1 to 0). A constant one keeps the
+            last policy swinging about the limit; a decaying one lets it settle there.
+        n_steps: Steps per environment and rollout, >= 1. Choose it with the number of environments so that a few
+            hundred episodes finish in a rollout: they estimate the violation.
         batch_size: Minibatch size, >= 2; None takes the whole rollout.
         n_epochs: Passes over each rollout, >= 1.
         gamma: Discount of the reward, in [0, 1]; 1 because episodes are short and end by themselves.
@@ -91,11 +95,11 @@ class LagrangianPPO(ConstrainedOnPolicyAlgorithm, MaskablePPO):
         multiplier_init: float = 0.0,
         multiplier_max: float = 10.0,
         multiplier_lr: float = 0.05,
-        pid_gains: tuple[float, float, float] = (0.1, 0.01, 0.01),
+        pid_gains: tuple[float, float, float] = (2.0, 0.1, 0.5),
         pid_delay: int = 10,
-        learning_rate: float | Schedule = 3e-4,
-        n_steps: int = 128,
-        batch_size: int | None = 256,
+        learning_rate: float | Schedule = 3e-3,
+        n_steps: int = 16,
+        batch_size: int | None = 512,
         n_epochs: int = 4,
         gamma: float = 1.0,
         gae_lambda: float = 0.95,
@@ -104,7 +108,7 @@ class LagrangianPPO(ConstrainedOnPolicyAlgorithm, MaskablePPO):
         clip_range: float | Schedule = 0.2,
         clip_range_vf: float | Schedule | None = None,
         normalize_advantage: bool = True,
-        ent_coef: float = 0.0,
+        ent_coef: float = 0.01,
         vf_coef: float = 0.5,
         cost_vf_coef: float = 0.5,
         max_grad_norm: float = 0.5,

@@ -13,10 +13,10 @@ N_ACTIONS = 2
 
 
 class TwoStateEnv(gymnasium.Env):
-    """Visits state 0, then state 1, and ends; in each, action 1 costs COST and raises the chance of being right by GAIN.
+    """Visits state 0, then state 1, and ends; in each, action 1 costs COST and raises the chance of success by GAIN.
 
-    P(right) = BASE + sum of the gains taken. As a linear programme this is a fractional knapsack: spend the budget where
-    gain per cost is highest, so every cost limit but a few has a *stochastic* optimum (see ``optimum``).
+    P(right) = BASE + sum of the gains taken. As a linear programme this is a fractional knapsack: spend the budget
+    where gain per cost is highest, so every cost limit but a few has a *stochastic* optimum (see ``optimum``).
     """
 
     BASE, GAIN, COST = 0.2, (0.5, 0.2), (0.5, 0.5)
@@ -68,6 +68,8 @@ def cheapest(floor: float) -> tuple[np.ndarray, float]:
 
 class TwoStateVecEnv(VecEnv):
     """``TwoStateEnv`` in numpy, with ``last_costs`` and ``action_masks()`` as the routing adapter has them."""
+
+    render_mode = None
 
     def __init__(self, n_envs: int) -> None:
         single = TwoStateEnv()
