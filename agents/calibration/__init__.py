@@ -1,0 +1,43 @@
+"""Threshold calibration: which thresholds may be promised, and one that adapts while in use."""
+
+try:
+    import scipy as _scipy  # noqa: F401
+except ImportError as error:
+    raise ImportError("threshold calibration needs scipy: pip install 'gym-stepwise-routing[agents]'") from error
+
+from gym_stepwise_routing.agents.calibration.bounds import (
+    METHODS,
+    Method,
+    certifiable_errors,
+    exact_p_value,
+    hoeffding_bentkus_p_value,
+    p_value,
+    required_n,
+)
+from gym_stepwise_routing.agents.calibration.online import CHEAPEST, AdaptiveThreshold
+from gym_stepwise_routing.agents.calibration.selection import (
+    CannotCertify,
+    Certified,
+    Risk,
+    certify,
+    control_expectation,
+    fixed_sequence,
+)
+
+__all__ = [
+    "CHEAPEST",
+    "METHODS",
+    "AdaptiveThreshold",
+    "CannotCertify",
+    "Certified",
+    "Method",
+    "Risk",
+    "certifiable_errors",
+    "certify",
+    "control_expectation",
+    "exact_p_value",
+    "fixed_sequence",
+    "hoeffding_bentkus_p_value",
+    "p_value",
+    "required_n",
+]

@@ -1,0 +1,240 @@
+"""Calibration: the threshold that keeps what the user asked for, and a certificate of what is promised."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gym_stepwise_routing.agents.calibration.bounds import check_level
+from gym_stepwise_routing.agents.calibration.selection import (
+    CannotCertify,
+    Certified,
+    Risk,
+    certify,
+    control_expectation,
+)
+from gym_stepwise_routing.agents.calibration.targets import CostLimit, RelativeAccuracy, Target
+from gym_stepwise_routing.errors import check_choice
+from gym_stepwise_routing.evaluation.evaluate import Sweep, sweep
+from gym_stepwise_routing.game import Game
+from gym_stepwise_routing.routers import ALWAYS_LARGEST, Scores, ThresholdRouter, name_of
+
+__all__ = ["CalibratedRouter", "CalibrationMethod", "Certificate", "calibrate"]
+
+CalibrationMethod = Literal["exact", "ltt", "crc", "empirical"]
+JOINT_STARTS = 5
+"""Where accuracy and cost are promised together, testing starts at so many thresholds spread over the grid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What a threshold promises, and on what grounds.
+
+    Attributes:
+        target: what was asked for, in words.
+        promise: what is guaranteed, in one sentence; or why nothing is.
+        certified: whether there is a guarantee.
+        method: ``exact``, ``ltt``, ``crc`` or ``empirical``.
+        threshold: the chosen threshold.
+        risk: empirical risk of each target at the threshold.
+        alpha: highest tolerated risk of each target.
+        delta: highest probability that the promise is wrong; None where the promise is in expectation, or none.
+        n: items that count for each target.
+        items_needed: items that would have been needed, if it could not be certified and some number would do.
+        router: name of the router.
+        source: name of the bank or preset.
+        source_hash: content hash of the bank, '' for a source without one.
+        split_hash: hash of the calibration split, '' for a source without one.
+        mode: mode of the game.
+        cost_unit: cost unit of the game.
+        simulated: True if the items are simulated.
+    """
+
+    target: str
+    promise: str
+    certified: bool
+    method: CalibrationMethod
+    threshold: float
+    risk: tuple[float, ...]
+    alpha: tuple[float, ...]
+    delta: float | None
+    n: tuple[int, ...]
+    items_needed: int | None
+    router: str
+    source: str
+    source_hash: str
+    split_hash: str
+    mode: str
+    cost_unit: str
+    simulated: bool
+
+
+class CalibratedRouter(ThresholdRouter):
+    """A router at its calibrated threshold, with the certificate.
+
+    Args:
+        base: the router whose scores are thresholded.
+        certificate: what the threshold promises.
+    """
+
+    def __init__(self, base: Scores, certificate: Certificate) -> None:
+        super().__init__(base, certificate.threshold)
+        self.certificate = certificate
+
+
+def calibrate(
+    router: Scores,
+    game: Game,
+    *,
+    target: Target | Sequence[Target],
+    delta: float = 0.1,
+    method: CalibrationMethod = "exact",
+    thresholds: Sequence[float] | NDArray[np.float64] | None = None,
+    seed: int = 0,
+) -> CalibratedRouter:
+    """Choose the cheapest threshold that keeps the target (for a cost limit alone: the most accurate one).
+
+    Args:
+        router: anything with ``scores``.
+        game: the game on the split to calibrate on, normally ``calibration``. Never ``test``.
+        target: what to keep; several are kept together.
+        delta: highest tolerated probability that the promise is wrong, over the draw of the calibration problems.
+        method: ``exact`` (binomial) or ``ltt`` (Hoeffding-Bentkus), both by fixed-sequence testing from the safe side;
+            ``crc`` (conformal risk control: in expectation only); ``empirical`` (no promise).
+        thresholds: candidates, chosen without looking at the calibration split; None takes a fine fixed grid.
+        seed: seed of random sources.
+
+    Returns:
+        The router at its threshold. If the target cannot be certified, the threshold is the safest one and
+        ``certificate.certified`` is False, with ``items_needed``; nothing else is chosen silently.
+
+    Raises:
+        ValueError: a parameter out of range, a split that shares problems with *test*, or no item that counts.
+    """
+    check_choice("method", method, get_args(CalibrationMethod))
+    check_level("delta", delta)
+    _refuse_test(game)
+    targets = tuple(target) if isinstance(target, Sequence) else (target,)
+    if not targets:
+        raise ValueError("target=(); allowed: at least one target")
+    outcome = sweep(router, game, np.linspace(0, 1, 201) if thresholds is None else thresholds, seed=seed)
+    only_cost = all(isinstance(t, CostLimit) for t in targets)
+    order = np.arange(len(outcome.thresholds))[:: -1 if only_cost else 1]  # safest first
+    losses = [_losses(t, outcome, game)[order] for t in targets]
+    answer = _select(losses, targets, method, delta)
+    if isinstance(answer, Certified):
+        accepted = order[list(answer.accepted)]
+        quality = outcome.right.mean(axis=1) if only_cost else -outcome.cost.mean(axis=1)
+        chosen = int(accepted[np.argmax(quality[accepted])]) if method != "crc" else int(accepted[-1])
+    else:
+        chosen = int(order[0])
+    position = int(np.flatnonzero(order == chosen)[0])
+    spec = game.spec
+    certificate = Certificate(
+        target=" and ".join(map(str, targets)),
+        promise=_promise(answer, targets, method, delta),
+        certified=isinstance(answer, Certified) and method != "empirical",
+        method=method,
+        threshold=float(outcome.thresholds[chosen]),
+        risk=tuple(float(loss[position].mean()) for loss in losses),
+        alpha=tuple(t.alpha for t in targets),
+        delta=delta if method in ("exact", "ltt") else None,
+        n=tuple(loss.shape[1] for loss in losses),
+        items_needed=answer.items_needed if isinstance(answer, CannotCertify) else None,
+        router=name_of(router),
+        source=spec.source,
+        source_hash=game.source_hash,
+        split_hash=game.split_hash,
+        mode=spec.mode,
+        cost_unit=spec.cost_unit,
+        simulated=spec.simulated,
+    )
+    return CalibratedRouter(router, certificate)
+
+
+def _refuse_test(game: Game) -> None:
+    """Test problems must not choose thresholds. Problems of a simulator are drawn anew and belong to no split."""
+    if game.source.kind == "simulator":
+        return
+    shared = np.intersect1d(game.problems, game.source.problems("test"))
+    if len(shared):
+        raise ValueError(
+            f"split={game.split!r} shares {len(shared)} problems with 'test'; allowed: a split without test problems"
+        )
+
+
+def _losses(target: Target, outcome: Sweep, game: Game) -> NDArray[np.float64]:
+    """Losses ``float64[T, n]`` of the items that count for the target."""
+    if isinstance(target, CostLimit):
+        return outcome.cost
+    wrong = (~outcome.right).astype(np.float64)
+    if not isinstance(target, RelativeAccuracy):
+        return wrong
+    solved = outcome.right[0] if outcome.thresholds[0] == ALWAYS_LARGEST else None
+    if solved is None:
+        raise ValueError(f"thresholds start at {outcome.thresholds[0]:g}; allowed: include 0, which is always-largest")
+    if not solved.any():
+        raise ValueError(
+            f"split={game.split!r}: always-largest solves none of {len(solved)} problems, so there is nothing to keep; "
+            "allowed: a split with problems that it solves"
+        )
+    return wrong[:, solved]
+
+
+def _select(
+    losses: Sequence[NDArray[np.float64]], targets: Sequence[Target], method: CalibrationMethod, delta: float
+) -> Certified | CannotCertify:
+    if method == "empirical":
+        return _empirical(losses, targets)
+    if method == "crc":
+        if len(targets) != 1:
+            raise ValueError(f"method='crc' with {len(targets)} targets; allowed: one, or method='exact' or 'ltt'")
+        upper = _upper(targets[0])
+        return control_expectation(losses[0], targets[0].alpha, upper=upper)
+    risks = []
+    for loss, target in zip(losses, targets, strict=True):
+        costs = isinstance(target, CostLimit)
+        if costs and method == "exact":
+            raise ValueError("method='exact' with a CostLimit, which is no loss of 0 and 1; allowed: method='ltt'")
+        risks.append(Risk(losses=loss, alpha=target.alpha, upper=_upper(target), method=method))
+    mixed = len({isinstance(target, CostLimit) for target in targets}) == 2
+    rows = len(losses[0])
+    starts = sorted(set(np.linspace(0, rows - 1, JOINT_STARTS).astype(int).tolist())) if mixed else [0]
+    return certify(risks, delta=delta, starts=starts)
+
+
+def _upper(target: Target) -> float:
+    if not isinstance(target, CostLimit):
+        return 1.0
+    if target.upper is None:
+        raise ValueError("CostLimit: upper=None; allowed with this method: a bound that no episode's cost can exceed")
+    return target.upper
+
+
+def _empirical(losses: Sequence[NDArray[np.float64]], targets: Sequence[Target]) -> Certified | CannotCertify:
+    risks = np.stack([loss.mean(axis=1) for loss in losses])
+    excess = (risks - np.array([[target.alpha] for target in targets])).max(axis=0)
+    kept = np.flatnonzero(excess <= 0)
+    items = losses[0].shape[1]
+    if len(kept) == 0:
+        return CannotCertify(
+            reason="no threshold keeps the target on the calibration split", n=items, items_needed=None
+        )
+    return Certified(accepted=tuple(kept.tolist()), statistics=tuple(excess[kept].tolist()), n=items, delta=None)
+
+
+def _promise(
+    answer: Certified | CannotCertify, targets: Sequence[Target], method: CalibrationMethod, delta: float
+) -> str:
+    kept = " and ".join(map(str, targets))
+    if isinstance(answer, CannotCertify):
+        return f"nothing: {answer.reason}; the safest threshold is used"
+    if method == "empirical":
+        return f"nothing: on the calibration problems themselves, {kept}"
+    if method == "crc":
+        return f"in expectation over calibration and new problems, {kept}"
+    return f"with probability >= {1 - delta:g} over the calibration problems: {kept} on problems like them"

@@ -1,0 +1,94 @@
+"""What a user asks a threshold to keep."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+__all__ = ["Accuracy", "CostLimit", "RelativeAccuracy", "Target"]
+
+
+def _check_share(owner: str, parameter: str, value: float) -> None:
+    if not 0 < value < 1:
+        raise ValueError(f"{owner}: {parameter}={value!r}; allowed: between 0 and 1, exclusive")
+
+
+@dataclass(frozen=True, slots=True)
+class RelativeAccuracy:
+    """Accuracy of at least ``share`` of always-largest's.
+
+    The loss of a problem that always-largest solves is 1 if the routed answer is wrong; problems that it does not solve
+    do not count. Keeping that risk at or below 1 - share keeps the accuracy at or above share times always-largest's,
+    since problems that only the router solves come on top (relative coverage of CCPO, arXiv 2511.11828).
+
+    Args:
+        share: in (0, 1).
+    """
+
+    share: float
+
+    def __post_init__(self) -> None:
+        _check_share("RelativeAccuracy", "share", self.share)
+
+    @property
+    def alpha(self) -> float:
+        """Highest tolerated risk."""
+        return 1 - self.share
+
+    def __str__(self) -> str:
+        return f"accuracy >= {self.share:g} x always-largest's"
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """Accuracy of at least ``floor``; the loss of a problem is 1 if the routed answer is wrong.
+
+    Args:
+        floor: in (0, 1).
+    """
+
+    floor: float
+
+    def __post_init__(self) -> None:
+        _check_share("Accuracy", "floor", self.floor)
+
+    @property
+    def alpha(self) -> float:
+        """Highest tolerated risk."""
+        return 1 - self.floor
+
+    def __str__(self) -> str:
+        return f"accuracy >= {self.floor:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class CostLimit:
+    """Mean cost of at most ``limit``, where always-largest costs 1 on average; the loss is the cost of an episode.
+
+    Args:
+        limit: > 0.
+        upper: a bound that no episode's cost can exceed, for ``method="ltt"``: a hard budget, or what the dearest
+            conceivable episode costs; the largest cost that was seen is none. Not needed for ``"empirical"``.
+    """
+
+    limit: float
+    upper: float | None = None
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.limit) and self.limit > 0):
+            raise ValueError(f"CostLimit: limit={self.limit!r}; allowed: a finite number > 0")
+        if self.upper is not None and not (math.isfinite(self.upper) and self.upper > self.limit):
+            raise ValueError(
+                f"CostLimit: upper={self.upper!r}; allowed: a finite number > limit={self.limit:g}, or None"
+            )
+
+    @property
+    def alpha(self) -> float:
+        """Highest tolerated risk."""
+        return self.limit
+
+    def __str__(self) -> str:
+        return f"mean cost <= {self.limit:g} x always-largest's"
+
+
+Target = RelativeAccuracy | Accuracy | CostLimit

@@ -1,0 +1,124 @@
+"""The adaptive threshold: direction, bounds, and its long-run error rate under drift."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gym_stepwise_routing.agents.calibration import CHEAPEST, AdaptiveThreshold
+
+
+def play(adaptive: AdaptiveThreshold, difficulty: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Errors when a problem fails with probability ``difficulty * threshold``, so never under always-largest."""
+    errors = np.empty(len(difficulty))
+    draws = np.random.default_rng(seed).random(len(difficulty))
+    for t, hardness in enumerate(difficulty):
+        errors[t] = draws[t] < hardness * adaptive.threshold
+        adaptive.update(errors[t])
+    return errors
+
+
+def test_an_error_lowers_the_threshold_and_a_success_raises_it():
+    adaptive = AdaptiveThreshold(alpha=0.1, initial=0.5, step=0.1)
+    assert adaptive.update(1.0) == pytest.approx(0.5 - 0.1 * 0.9)
+    assert adaptive.update(0.0) == pytest.approx(0.41 + 0.1 * 0.1)
+    assert adaptive.update(0.1) == pytest.approx(0.42)
+    assert adaptive.updates == 3
+
+
+def test_decaying_steps():
+    adaptive = AdaptiveThreshold(alpha=0.1, initial=0.5, step=0.1, decay=0.6)
+    expected = 0.5
+    for t in range(1, 6):
+        expected += 0.1 * t**-0.6 * 0.1
+        assert adaptive.update(0.0) == pytest.approx(expected)
+
+
+def test_the_highest_threshold_is_above_every_score():
+    assert np.float32(CHEAPEST) > np.float32(1.0)
+
+
+@given(st.lists(st.floats(0.0, 1.0), max_size=200), st.floats(0.001, 2.0))
+def test_the_threshold_stays_in_its_range_whatever_happens(errors: list[float], step: float):
+    adaptive = AdaptiveThreshold(alpha=0.1, initial=0.5, step=step)
+    for error in errors:
+        assert 0.0 <= adaptive.update(error) <= CHEAPEST
+
+
+@given(
+    st.lists(st.floats(0.0, 2.0), min_size=1, max_size=300),
+    st.floats(0.01, 0.5),
+    st.floats(0.01, 1.0),
+    st.floats(0.0, 1.0),
+)
+def test_the_error_bound_holds_for_any_sequence(limits: list[float], alpha: float, step: float, initial: float):
+    # Problem t fails above its own limit; at threshold 0 none does. Limits above CHEAPEST never fail.
+    adaptive = AdaptiveThreshold(alpha=alpha, initial=initial, step=step)
+    total = 0.0
+    for t, limit in enumerate(limits, start=1):
+        error = float(adaptive.threshold > limit)
+        total += error
+        adaptive.update(error)
+        assert total / t - alpha <= (initial + step) / (step * t) + 1e-9
+
+
+@given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=300), st.floats(0.01, 0.5), st.floats(0.01, 1.0))
+def test_the_error_rate_is_met_from_both_sides_if_always_smallest_fails(limits: list[float], alpha: float, step: float):
+    adaptive = AdaptiveThreshold(alpha=alpha, initial=0.5, step=step)
+    errors = []
+    for limit in limits:
+        errors.append(float(adaptive.threshold > limit))
+        adaptive.update(errors[-1])
+    assert abs(np.mean(errors) - alpha) <= (CHEAPEST + step) / (step * len(limits)) + 1e-9
+
+
+@pytest.mark.parametrize("step", [0.02, 0.1])
+def test_long_run_error_rate_goes_to_alpha_under_drift(step: float):
+    # Problems get four times as hard and easy again, twice.
+    difficulty = 0.5 + 0.3 * np.sin(np.linspace(0.0, 4 * math.pi, 20_000))
+    errors = play(AdaptiveThreshold(alpha=0.1, initial=0.5, step=step), difficulty)
+    assert abs(errors.mean() - 0.1) <= (CHEAPEST + step) / (step * len(errors)) + 1e-9
+    blocks = errors.reshape(10, -1).mean(axis=1)
+    assert np.abs(blocks - 0.1).max() < 0.03
+    fixed = 0.1 / 0.5
+    assert (difficulty * fixed).max() > 0.15
+
+
+def test_a_decaying_step_settles_when_nothing_drifts():
+    constant, decaying = (AdaptiveThreshold(alpha=0.1, initial=0.9, step=0.5, decay=decay) for decay in (0.0, 0.6))
+    tails = []
+    for adaptive in (constant, decaying):
+        play(adaptive, np.full(20_000, 0.5))
+        draws = np.random.default_rng(1).random(2_000)
+        tails.append(np.array([adaptive.update(float(draw < 0.5 * adaptive.threshold)) for draw in draws]))
+    # Errors happen with probability .5 kappa, so the threshold sought is .2.
+    assert tails[1].mean() == pytest.approx(0.2, abs=0.02)
+    assert tails[1].std() < 0.2 * tails[0].std()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"alpha": 0.0}, r"alpha=0\.0"),
+        ({"alpha": 1.0}, r"alpha=1\.0"),
+        ({"initial": -0.1}, r"initial=-0\.1"),
+        ({"initial": 1.5}, r"initial=1\.5"),
+        ({"step": 0.0}, r"step=0\.0"),
+        ({"step": math.inf}, "step=inf"),
+        ({"decay": 1.0}, r"decay=1\.0"),
+        ({"decay": -0.5}, r"decay=-0\.5"),
+    ],
+)
+def test_bad_parameters_are_named(parameters: dict[str, float], message: str):
+    with pytest.raises(ValueError, match=message):
+        AdaptiveThreshold(**{"alpha": 0.1, "initial": 0.5, **parameters})
+
+
+@pytest.mark.parametrize("error", [-0.1, 1.1, math.nan])
+def test_bad_feedback_is_refused(error: float):
+    with pytest.raises(ValueError, match="error="):
+        AdaptiveThreshold(alpha=0.1, initial=0.5).update(error)
