@@ -84,8 +84,9 @@ def test_long_run_error_rate_goes_to_alpha_under_drift(step: float):
     assert abs(errors.mean() - 0.1) <= (CHEAPEST + step) / (step * len(errors)) + 1e-9
     blocks = errors.reshape(10, -1).mean(axis=1)
     assert np.abs(blocks - 0.1).max() < 0.03
-    fixed = 0.1 / 0.5
-    assert (difficulty * fixed).max() > 0.15
+    # The fixed threshold that is right on average is far off in the hardest and the easiest block.
+    fixed = np.random.default_rng(1).random(len(difficulty)) < difficulty * 0.2
+    assert np.abs(fixed.reshape(10, -1).mean(axis=1) - 0.1).max() > 0.04
 
 
 def test_a_decaying_step_settles_when_nothing_drifts():

@@ -120,9 +120,10 @@ class TestThePromise:
         assert broken / self.DRAWS <= self.DELTA + 3 * np.sqrt(0.1 * 0.9 / self.DRAWS)
 
     def test_plain_tuning_breaks_it_more_often(self):
-        means = self.losses(2).mean(axis=2)
+        # Plain tuning takes the cheapest threshold whose mean loss on the calibration items is at most alpha.
+        means = self.losses(2)[:4].mean(axis=2)
         chosen = [np.flatnonzero(column <= self.ALPHA)[-1] for column in means.T]
-        assert (self.RISKS[chosen] > self.ALPHA).mean() > 2 * self.DELTA or max(chosen) == 4
+        assert (self.RISKS[chosen] > self.ALPHA).mean() > 2 * self.DELTA
 
     def test_conformal_risk_control_holds_in_expectation(self):
         # An item may be wrong, right and wrong again along the sweep.
