@@ -27,10 +27,14 @@ from gym_stepwise_routing.evaluation.outcomes import AnchorOutcomes, SweepOutcom
 __all__ = [
     "CurveMetric",
     "Interval",
+    "average_seeds",
     "bootstrap_curve_differences",
     "bootstrap_curves",
     "bootstrap_difference",
     "bootstrap_mean",
+    "percentile_interval",
+    "resampled_means",
+    "seed_draws",
 ]
 
 CurveMetric = Callable[[Curves], Array]
@@ -85,9 +89,9 @@ def bootstrap_mean(
     """
     rows = np.atleast_2d(per_problem("values", values, (1, 2), low=-math.inf))
     generator = _generator(resamples, level, rng)
-    means = _resampled_means(rows, resamples, generator)
-    means = _average_seeds(means, _seed_draws(len(rows), resamples, generator))
-    return _defined(means, float(rows.mean()), rows.shape[-1], level)
+    means = resampled_means(rows, resamples, generator)
+    means = average_seeds(means, seed_draws(len(rows), resamples, generator))
+    return percentile_interval(means, float(rows.mean()), rows.shape[-1], level)
 
 
 def bootstrap_difference(
@@ -116,13 +120,13 @@ def bootstrap_difference(
     )
     _check_paired(one.shape[-1], two.shape[-1], "first and second")
     generator = _generator(resamples, level, rng)
-    means = _resampled_means(np.concatenate([one, two]), resamples, generator)
+    means = resampled_means(np.concatenate([one, two]), resamples, generator)
     first_means, second_means = (
-        _average_seeds(block, _seed_draws(len(block), resamples, generator))
+        average_seeds(block, seed_draws(len(block), resamples, generator))
         for block in (means[: len(one)], means[len(one) :])
     )
     differences = first_means - second_means
-    return _defined(differences, float(one.mean() - two.mean()), one.shape[-1], level)
+    return percentile_interval(differences, float(one.mean() - two.mean()), one.shape[-1], level)
 
 
 def bootstrap_curves(
@@ -153,9 +157,9 @@ def bootstrap_curves(
     """
     generator = _generator(resamples, level, rng)
     (data,), (draws,), n = _curves([sweep], anchors, resamples, generator)
-    seeds = _seed_draws(draws.costs.shape[1], resamples, generator)
+    seeds = seed_draws(draws.costs.shape[1], resamples, generator)
     return {
-        name: _interval(_average_seeds(metric(draws), seeds), metric(data).mean(), n, level)
+        name: _interval(average_seeds(metric(draws), seeds), metric(data).mean(), n, level)
         for name, metric in metrics.items()
     }
 
@@ -189,10 +193,10 @@ def bootstrap_curve_differences(
     """
     generator = _generator(resamples, level, rng)
     data, draws, n = _curves([first, second], anchors, resamples, generator)
-    seeds = [_seed_draws(curves.costs.shape[1], resamples, generator) for curves in draws]
+    seeds = [seed_draws(curves.costs.shape[1], resamples, generator) for curves in draws]
     intervals: dict[str, Interval | None] = {}
     for name, metric in metrics.items():
-        one, two = (_average_seeds(metric(curves), picks) for curves, picks in zip(draws, seeds, strict=True))
+        one, two = (average_seeds(metric(curves), picks) for curves, picks in zip(draws, seeds, strict=True))
         estimates = [metric(curves).mean() for curves in data]
         with np.errstate(invalid="ignore"):  # inf - inf: both unreached
             intervals[name] = _interval(one - two, estimates[0] - estimates[1], n, level)
@@ -215,7 +219,7 @@ def _curves(
     stacked = np.concatenate(rows)
     data, draws = (
         _unstack(means, shapes)
-        for means in (stacked.mean(axis=1, keepdims=True), _resampled_means(stacked, resamples, rng))
+        for means in (stacked.mean(axis=1, keepdims=True), resampled_means(stacked, resamples, rng))
     )
     return data, draws, n
 
@@ -231,8 +235,11 @@ def _unstack(means: Array, shapes: list[tuple[int, int]]) -> list[Curves]:
     return curves
 
 
-def _resampled_means(rows: Array, resamples: int, rng: np.random.Generator) -> Array:
-    """Mean of each row over each resample of the columns: ``[m, n] -> [m, resamples]``."""
+def resampled_means(rows: Array, resamples: int, rng: np.random.Generator) -> Array:
+    """Mean of each row over each resample of the columns: ``[m, n] -> [m, resamples]``.
+
+    The same ``n``, ``resamples`` and state of ``rng`` give the same resamples: results of several calls are paired.
+    """
     n = rows.shape[1]
     step = max(_CHUNK // n, 1)
     means = np.empty((len(rows), resamples))
@@ -246,12 +253,12 @@ def _resampled_means(rows: Array, resamples: int, rng: np.random.Generator) -> A
     return means
 
 
-def _seed_draws(seeds: int, resamples: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def seed_draws(seeds: int, resamples: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Which training seeds each resample averages over, ``[S, R]``."""
     return rng.integers(0, seeds, size=(seeds, resamples))
 
 
-def _average_seeds(values: Array, draws: NDArray[np.int64]) -> Array:
+def average_seeds(values: Array, draws: NDArray[np.int64]) -> Array:
     """Mean over the drawn training seeds, ``[S, R] -> [R]``."""
     mean: Array = np.take_along_axis(values, draws, axis=0).mean(axis=0)
     return mean
@@ -259,10 +266,11 @@ def _average_seeds(values: Array, draws: NDArray[np.int64]) -> Array:
 
 def _interval(samples: Array, estimate: float | np.float64, n: int, level: float) -> Interval | None:
     """The percentile interval of ``samples``, or None if the estimate itself is undefined (nan)."""
-    return None if np.isnan(estimate) else _defined(samples, float(estimate), n, level)
+    return None if np.isnan(estimate) else percentile_interval(samples, float(estimate), n, level)
 
 
-def _defined(samples: Array, estimate: float, n: int, level: float) -> Interval:
+def percentile_interval(samples: Array, estimate: float, n: int, level: float) -> Interval:
+    """The percentile interval of resampled statistics ``[R]``, leaving out undefined (nan) ones, limits outwards."""
     defined = samples[~np.isnan(samples)]
     tail = (1.0 - level) / 2.0
     # Order statistics, never interpolated: the samples may hold infinities.
