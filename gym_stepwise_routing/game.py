@@ -148,6 +148,18 @@ class Game:
         return float(given)
 
     @property
+    def source_hash(self) -> str:
+        """Content hash of the bank, '' for a source that is not a bank."""
+        bank = getattr(self.source, "bank", None)
+        return "" if bank is None else str(bank.hash)
+
+    @property
+    def split_hash(self) -> str:
+        """Hash of the problems of the split and of the bank's content, '' for a source that is not a bank."""
+        bank = getattr(self.source, "bank", None)
+        return "" if bank is None else str(bank.split_hash(self.split))
+
+    @property
     def spec(self) -> RoutingSpec:
         """What routers may know of the game."""
         return RoutingSpec(

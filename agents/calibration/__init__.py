@@ -14,6 +14,7 @@ from gym_stepwise_routing.agents.calibration.bounds import (
     p_value,
     required_n,
 )
+from gym_stepwise_routing.agents.calibration.calibrate import CalibratedRouter, Certificate, calibrate
 from gym_stepwise_routing.agents.calibration.online import CHEAPEST, AdaptiveThreshold
 from gym_stepwise_routing.agents.calibration.selection import (
     CannotCertify,
@@ -23,15 +24,23 @@ from gym_stepwise_routing.agents.calibration.selection import (
     control_expectation,
     fixed_sequence,
 )
+from gym_stepwise_routing.agents.calibration.targets import Accuracy, CostLimit, RelativeAccuracy, Target
 
 __all__ = [
     "CHEAPEST",
     "METHODS",
+    "Accuracy",
     "AdaptiveThreshold",
+    "CalibratedRouter",
     "CannotCertify",
+    "Certificate",
     "Certified",
+    "CostLimit",
     "Method",
+    "RelativeAccuracy",
     "Risk",
+    "Target",
+    "calibrate",
     "certifiable_errors",
     "certify",
     "control_expectation",

@@ -116,6 +116,8 @@ def calibrate(
         ValueError: a parameter out of range, a split that shares problems with *test*, or no item that counts.
     """
     check_choice("method", method, get_args(CalibrationMethod))
+    if not isinstance(router, Scores):
+        raise ValueError(f"router={name_of(router)!r} has no scores(observation); allowed: a router that has")
     check_level("delta", delta)
     _refuse_test(game)
     targets = tuple(target) if isinstance(target, Sequence) else (target,)

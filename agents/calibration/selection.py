@@ -61,7 +61,7 @@ class Certified:
             them keep every risk, so the caller may choose among them freely, by cost for example. (For
             ``control_expectation`` it is the last one that does, in expectation.)
         statistics: for each accepted row its p-value, or its bound on the expected risk.
-        n: number of calibration items.
+        n: number of calibration items (of several risks: the largest).
         delta: highest probability that the promise is wrong; None for a promise in expectation.
     """
 
@@ -123,18 +123,19 @@ def certify(risks: Sequence[Risk], *, delta: float, starts: Sequence[int] = (0,)
     ``delta / len(starts)``.
 
     Args:
-        risks: at least one; the same thresholds in the same order, on the same items.
+        risks: at least one; the same thresholds in the same order. The items of one may be a subset of another's
+            that the thresholds have no part in, such as the problems that always-largest solves.
         delta: highest tolerated probability that the promise is wrong, in (0, 1).
         starts: rows from which to test onwards, chosen without looking at the losses.
 
     Raises:
-        ValueError: no risks, different shapes, or parameters out of range.
+        ValueError: no risks, different numbers of thresholds, or parameters out of range.
     """
-    shapes = {np.shape(risk.losses) for risk in risks}
-    if len(shapes) != 1:
-        raise ValueError(f"risks have losses of shapes {sorted(shapes)}; give at least one, all of one shape")
+    rows = {len(np.asarray(risk.losses)) for risk in risks}
+    if len(rows) != 1:
+        raise ValueError(f"risks have {sorted(rows)} thresholds; give at least one risk, all at the same thresholds")
     p_values = np.max([risk.p_values() for risk in risks], axis=0)
-    n = np.shape(risks[0].losses)[1]
+    n = max(np.shape(risk.losses)[1] for risk in risks)
     accepted = fixed_sequence(p_values, delta, starts=starts)
     if accepted:
         return Certified(accepted=accepted, statistics=tuple(p_values[list(accepted)].tolist()), n=n, delta=delta)

@@ -187,9 +187,9 @@ class TestConformalRiskControl:
         (lambda: certify([], delta=0.1), "at least one"),
         (
             lambda: certify(
-                [Risk(losses=np.zeros((1, 5)), alpha=0.1), Risk(losses=np.zeros((1, 6)), alpha=0.1)], delta=0.1
+                [Risk(losses=np.zeros((1, 5)), alpha=0.1), Risk(losses=np.zeros((2, 5)), alpha=0.1)], delta=0.1
             ),
-            "all of one shape",
+            "all at the same thresholds",
         ),
         (lambda: certify([Risk(losses=np.zeros((1, 5)), alpha=0.1)], delta=0.0), "delta=0"),
         (lambda: control_expectation(np.zeros((1, 5)), 0.0), "alpha=0"),

@@ -1,0 +1,109 @@
+"""The calibration wrapper on the bundled bank: certificates, refusals and bad input."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from gym_stepwise_routing.agents.calibration import Accuracy, CostLimit, RelativeAccuracy, calibrate
+from gym_stepwise_routing.baselines import AlwaysLargest, ConfidenceThreshold, FirstKLarge
+from gym_stepwise_routing.evaluation.evaluate import play, sweep
+from gym_stepwise_routing.game import Game
+
+
+def game(split="calibration", **arguments):
+    return Game("gsm8k-qwen2.5-coder", split=split, mode="regenerate", cost_unit="large_tokens", **arguments)
+
+
+def test_exact_certificate_is_the_cheapest_prefix_of_accepted_thresholds():
+    calibration = game()
+    router = calibrate(ConfidenceThreshold("p_min"), calibration, target=RelativeAccuracy(0.7), delta=0.2)
+    outcome = sweep(ConfidenceThreshold("p_min"), calibration, np.linspace(0, 1, 201))
+    solved = outcome.right[0]
+    errors = (~outcome.right[:, solved]).sum(axis=1)
+    p_values = stats.binom.cdf(errors, solved.sum(), 0.3)
+    accepted = int(np.argmax(p_values > 0.2))  # rows before the first failure
+    cheapest = int(np.argmin(outcome.cost.mean(axis=1)[:accepted]))
+    certificate = router.certificate
+    assert certificate.certified
+    assert certificate.threshold == pytest.approx(outcome.thresholds[cheapest])
+    assert certificate.n == (int(solved.sum()),)
+    assert certificate.risk[0] == pytest.approx(errors[cheapest] / solved.sum())
+    assert certificate.split_hash == calibration.split_hash != game("train").split_hash
+    assert play(router, game("test")).mean_cost < play(AlwaysLargest(), game("test")).mean_cost
+
+
+def test_cannot_certify_is_an_answer_with_the_items_needed():
+    certificate = calibrate(ConfidenceThreshold("p_min"), game(), target=RelativeAccuracy(0.999), delta=0.1).certificate
+    assert not certificate.certified
+    assert certificate.threshold == 0
+    assert certificate.items_needed == 2302  # the least n with 0.999^n <= 0.1
+    assert "2302" in certificate.promise
+
+
+def test_empirical_is_never_called_certified():
+    router = calibrate(ConfidenceThreshold("p_min"), game(), target=RelativeAccuracy(0.9), method="empirical")
+    assert not router.certificate.certified
+    assert router.certificate.delta is None
+    assert router.certificate.risk[0] <= 0.1 + 1e-12
+    assert router.certificate.threshold > 0
+
+
+def test_cost_limit_alone_takes_the_most_accurate_threshold_within_it():
+    router = calibrate(ConfidenceThreshold("p_min"), game(), target=CostLimit(0.5), method="empirical")
+    outcome = sweep(ConfidenceThreshold("p_min"), game(), np.linspace(0, 1, 201))
+    affordable = outcome.cost.mean(axis=1) <= 0.5
+    best = outcome.right.mean(axis=1)[affordable].max()
+    assert play(router, game()).accuracy == pytest.approx(best)
+    assert play(router, game()).mean_cost <= 0.5
+
+
+def test_accuracy_and_cost_are_promised_together():
+    targets = (RelativeAccuracy(0.3), CostLimit(0.95, upper=4.0))
+    certificate = calibrate(ConfidenceThreshold("p_min"), game(), target=targets, delta=0.4, method="ltt").certificate
+    assert len(certificate.alpha) == len(certificate.n) == len(certificate.risk) == 2
+    assert certificate.n[0] < certificate.n[1]  # only problems that always-largest solves count for the first
+    if certificate.certified:
+        assert certificate.risk[0] <= 0.7
+        assert certificate.risk[1] <= 0.95
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"delta": 0}, "delta=0"),
+        ({"delta": float("nan")}, "delta=nan"),
+        ({"method": "magic"}, "method='magic'"),
+        ({"target": ()}, "target=()"),
+        ({"thresholds": [0.5, 0.7]}, "include 0"),
+        ({"target": CostLimit(0.5)}, "method='exact'"),
+        ({"target": CostLimit(0.5), "method": "ltt"}, "upper=None"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message.replace("(", r"\(").replace(")", r"\)")):
+        calibrate(ConfidenceThreshold("p_min"), game(), **{"target": RelativeAccuracy(0.9), **arguments})
+
+
+@pytest.mark.parametrize("bad", [0, 1, -0.1, 1.5, float("nan")])
+@pytest.mark.parametrize("target", [RelativeAccuracy, Accuracy])
+def test_bad_shares(target, bad):
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        target(bad)
+
+
+@pytest.mark.parametrize("arguments", [(0,), (-1,), (float("inf"),), (0.5, 0.4), (0.5, float("inf"))])
+def test_bad_cost_limits(arguments):
+    with pytest.raises(ValueError, match="CostLimit"):
+        CostLimit(*arguments)
+
+
+def test_the_test_split_is_refused():
+    with pytest.raises(ValueError, match="shares 112 problems with 'test'"):
+        calibrate(ConfidenceThreshold("p_min"), game("test"), target=RelativeAccuracy(0.9))
+
+
+def test_a_router_without_scores_is_refused():
+    with pytest.raises(ValueError, match="has no scores"):
+        calibrate(FirstKLarge(2), game(), target=RelativeAccuracy(0.9))
