@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from gym_stepwise_routing.cli import bank
+from gym_stepwise_routing.cli.demo import demo
 
 __all__ = ["app"]
 
@@ -14,4 +14,9 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-app.add_typer(bank.app, name="bank")
+app.command()(demo)
+
+
+@app.callback()
+def _commands() -> None:
+    """Keep commands as commands, however many there are."""
