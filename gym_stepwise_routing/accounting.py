@@ -61,8 +61,10 @@ class Account(Batch):
         self.cached[rows, models] = self.context[rows, models]
 
     def _verify(self, verifier: int, rows: _Ints, draft: _Ints | None) -> None:
-        unread = self.context[rows, verifier] - self.cached[rows, verifier]
+        cached = self.cached[rows, verifier]
+        unread = self.context[rows, verifier] - cached
         self.ledger[rows, verifier, CALLS] += 1
+        self.ledger[rows, verifier, CACHED] += cached
         self.ledger[rows, verifier, VERIFIER] += unread if draft is None else unread + draft
         self.cached[rows, verifier] = self.context[rows, verifier]
 

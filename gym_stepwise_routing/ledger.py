@@ -25,7 +25,7 @@ cached      context tokens that its prefix cache served
 kept        decoded tokens that are part of the trace
 discarded   decoded tokens of drafts that were thrown away
 probe       decoded tokens of probes (first token of a step that the model did not write in the end)
-verifier    tokens read in order to score a step
+verifier    tokens read afresh in order to score a step
 =========== ==================================================================================================
 """
 CALLS, PREFILL, CACHED, KEPT, DISCARDED, PROBE, VERIFIER = range(len(KINDS))

@@ -63,13 +63,11 @@ class Rules:
 
     Raises:
         ValueError: unknown mode, block or cost unit.
-        NotApplicableError: the source has not recorded this mode, or the verifier block is asked of a pool without one.
+        NotApplicableError: the verifier block is asked of a pool without a verifier.
     """
 
     def __init__(self, source: StepSource, *, mode: Mode, observation: Sequence[Block], cost_unit: CostUnit) -> None:
         check_choice("mode", mode, MODES)
-        if mode not in source.modes:
-            raise NotApplicableError(f"mode={mode!r}: {source.kind} {source.name!r} allows {', '.join(source.modes)}")
         self.source = source
         self.mode = mode
         self.blocks = check_blocks(observation)
@@ -157,7 +155,8 @@ class Rules:
                 play.account,
                 actions,
                 trace.tokens,
-                probed=np.isfinite(play.probe[:, 0]) if self.probing else None,
+                # a step without figures was probed all the same: its first token ended it
+                probed=play.drafted | np.isfinite(play.probe[:, 0]) if self.probing else None,
                 scored=play.trace.depth > 0 if self.scoring else None,
             )
         return self._look_ahead(play.problems, trace, account, remember(play.history, trace), play.history, rng)
@@ -183,7 +182,7 @@ class Rules:
             if len(rows):
                 probe[rows], told = self.source.probe(trace.take(rows), rng)
                 lookahead = None if told is None else trace.put(rows, told)
-                drafted[rows] = told is not None
+                drafted[rows] = False if told is None else ~told.failed
             return replace(play, lookahead=lookahead)
         return play
 
