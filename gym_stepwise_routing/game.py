@@ -11,9 +11,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.accounting import Mode
+from gym_stepwise_routing.accounting import MODES, Mode
 from gym_stepwise_routing.costs import CostUnit
-from gym_stepwise_routing.errors import check_choice
+from gym_stepwise_routing.errors import NotApplicableError, check_choice
 from gym_stepwise_routing.observation import DEFAULT_BLOCKS, Block, Feature
 from gym_stepwise_routing.rules import Rules
 from gym_stepwise_routing.sources import resolve
@@ -66,8 +66,8 @@ def always_largest_cost(source: StepSource, problems: NDArray[np.int64], cost_un
     Raises:
         ValueError: no problems, or always-largest costs nothing.
     """
-    mode: Mode = "route" if "route" in source.modes else "escalate"
-    rules = Rules(source, mode=mode, observation=("progress",), cost_unit=cost_unit)
+    # every recorded mode holds this path, whatever else it leaves out
+    rules = Rules(source, mode="route", observation=("progress",), cost_unit=cost_unit)
     rng = np.random.default_rng(0)
     chosen = problems if source.deterministic else rng.choice(problems, REFERENCE_EPISODES)
     play = rules.start(chosen, rng)
@@ -105,6 +105,7 @@ class Game:
 
     Raises:
         ValueError: any argument out of range; the message names it, its value and what is allowed.
+        NotApplicableError: the source has not recorded this mode, or the verifier block is asked of a pool without one.
     """
 
     def __init__(
@@ -121,8 +122,14 @@ class Game:
         normaliser: float | None = None,
     ) -> None:
         check_choice("split", split, SPLITS)
+        check_choice("mode", mode, MODES)
         check_choice("masked_action", masked_action, MASKED_ACTIONS)
         self.source = resolve(source)
+        if mode not in self.source.modes:
+            raise NotApplicableError(
+                f"mode={mode!r} is not recorded in {self.source.kind} {self.source.name!r}; "
+                f"allowed: {', '.join(map(repr, self.source.modes))}"
+            )
         self.split: Split = split
         self.rules = Rules(self.source, mode=mode, observation=observation, cost_unit=cost_unit)
         self.cost_unit: CostUnit = cost_unit
@@ -219,11 +226,16 @@ class Game:
 
     def draw_budgets(self, size: int, rng: np.random.Generator) -> NDArray[np.float64]:
         """Budgets of ``size`` episodes, inf where there is none."""
-        if self.budget is None:
-            return np.full(size, np.inf)
         if isinstance(self.budget, tuple):
             return rng.uniform(*self.budget, size=size)
-        return np.full(size, self.budget)
+        return np.full(size, np.inf if self.budget is None else self.budget)
+
+
+def draw_budget(budget: Budget, rng: np.random.Generator) -> float:
+    """Budget of one episode, inf where there is none."""
+    if isinstance(budget, tuple):
+        return float(rng.uniform(*budget))
+    return math.inf if budget is None else budget
 
 
 def check_budget(budget: object) -> Budget:

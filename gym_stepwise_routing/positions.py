@@ -34,12 +34,15 @@ _NOT_IDLE = np.zeros(1, dtype=np.bool_)
 class Standing(NamedTuple):
     """What is known of ``n`` episodes after a move; of one episode, the same without the first axis.
 
+    Only the observation is the caller's own; whoever hands out the other arrays copies them.
+
     Attributes:
         observation: ``float32[n, features]``, budget columns 0; a fresh array.
         cost: ``float64[n]`` normalised cost so far.
         raw_cost: ``float64[n]`` cost so far in the cost unit.
         ledger: ``int[n, rows, kinds]`` spent so far.
         mask: ``bool[n, K]`` allowed actions.
+        depth: ``int[n]`` steps so far.
         terminal: ``bool[n]`` the trace has ended with (or without) an answer.
         correct: ``bool[n]`` the answer is right.
         stuck: ``bool[n]`` no action is left.
@@ -51,6 +54,7 @@ class Standing(NamedTuple):
     raw_cost: Any
     ledger: Any
     mask: Any
+    depth: Any
     terminal: Any
     correct: Any
     stuck: Any
@@ -108,7 +112,8 @@ def project_actions(actions: NDArray[np.int64], masks: NDArray[np.bool_]) -> NDA
     models = masks.shape[1]
     larger = masks & (np.arange(models) >= actions[:, None])
     largest = models - 1 - np.argmax(masks[:, ::-1], axis=1)
-    return np.where(larger.any(axis=1), np.argmax(larger, axis=1), largest)
+    projected: NDArray[np.int64] = np.where(larger.any(axis=1), np.argmax(larger, axis=1), largest)
+    return projected
 
 
 class TablePositions:
@@ -139,6 +144,7 @@ class TablePositions:
             raw_cost=table.raw_cost.take(row),
             ledger=table.ledger.take(row, axis=0),
             mask=table.mask.take(row, axis=0),
+            depth=table.depth.take(row),
             terminal=table.terminal.take(row),
             correct=table.correct.take(row),
             stuck=table.stuck.take(row),
@@ -183,6 +189,7 @@ class RulePositions:
             raw_cost=raw_cost,
             ledger=play.account.ledger,
             mask=mask,
+            depth=play.trace.depth,
             terminal=play.trace.terminal,
             correct=play.trace.correct,
             stuck=~mask.any(axis=1),
@@ -198,12 +205,13 @@ class TableCursor:
         self._table = table
         self._row = row
         self._models = table.child.shape[1]
-        self._children = memoryview(table.child.ravel())
-        self._cost = memoryview(table.cost)
-        self._raw_cost = memoryview(table.raw_cost)
-        self._terminal = memoryview(table.terminal)
-        self._correct = memoryview(table.correct)
-        self._stuck = memoryview(table.stuck)
+        self._children = table.child.ravel().data
+        self._cost = table.cost.data
+        self._raw_cost = table.raw_cost.data
+        self._depth = table.depth.data
+        self._terminal = table.terminal.data
+        self._correct = table.correct.data
+        self._stuck = table.stuck.data
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Memory views do not pickle; they are made again from the table."""
@@ -224,8 +232,9 @@ class TableCursor:
             table.observation[row].copy(),
             self._cost[row],
             self._raw_cost[row],
-            table.ledger[row].copy(),
-            table.mask[row].copy(),
+            table.ledger[row],
+            table.mask[row],
+            self._depth[row],
             self._terminal[row],
             self._correct[row],
             self._stuck[row],
@@ -263,8 +272,9 @@ class RuleCursor:
             many.observation[0],
             float(many.cost[0]),
             float(many.raw_cost[0]),
-            many.ledger[0].copy(),
-            many.mask[0].copy(),
+            many.ledger[0],
+            many.mask[0],
+            int(many.depth[0]),
             bool(many.terminal[0]),
             bool(many.correct[0]),
             bool(many.stuck[0]),

@@ -109,8 +109,8 @@ def _level(rules: Rules, play: Play, normaliser: float) -> dict[str, NDArray[np.
     raw = rules.cost(play)
     mask = rules.masks(play)
     none = np.full(len(play), -1, dtype=np.int64)
-    drafting = rules.mode == "regenerate" and play.lookahead is not None
-    drafts = play.lookahead.latent.get("node", none) if drafting else none
+    drafting = rules.mode == "regenerate"
+    drafts = none if play.lookahead is None or not drafting else play.lookahead.latent.get("node", none)
     return {
         "observation": rules.observe(play, normaliser),
         "cost": raw / normaliser,
@@ -120,7 +120,7 @@ def _level(rules: Rules, play: Play, normaliser: float) -> dict[str, NDArray[np.
         "depth": play.trace.depth.astype(np.int32),
         "terminal": play.trace.terminal,
         "correct": play.trace.correct,
-        "stuck": ~mask.any(axis=1),
+        "stuck": np.logical_not(mask.any(axis=1)),
         "node": play.trace.latent.get("node", none),
         "draft": np.where(play.drafted, drafts, -1),
     }

@@ -72,7 +72,8 @@ class Renderer:
     def _title(self, frames: Sequence[Frame]) -> str:
         spent = frames[-1].spent if frames else 0.0
         simulated = "  SIMULATED" if self._spec.simulated else ""
-        return f"{self._spec.source}  {self._spec.mode}  cost {spent:.3f} x always-largest ({self._spec.cost_unit}){simulated}"
+        cost = f"cost {spent:.3f} x always-largest ({self._spec.cost_unit})"
+        return f"{self._spec.source}  {self._spec.mode}  {cost}{simulated}"
 
     def text(self, frames: Sequence[Frame]) -> str:
         """The trace with ANSI colours."""

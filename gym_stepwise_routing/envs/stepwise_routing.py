@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -18,7 +19,7 @@ from gym_stepwise_routing.accounting import Mode
 from gym_stepwise_routing.costs import CostUnit
 from gym_stepwise_routing.envs.rendering import Frame, Renderer
 from gym_stepwise_routing.errors import check_choice
-from gym_stepwise_routing.game import Budget, Game, MaskedAction, RoutingSpec, check_budget
+from gym_stepwise_routing.game import Budget, Game, MaskedAction, RoutingSpec, check_budget, draw_budget
 from gym_stepwise_routing.observation import DEFAULT_BLOCKS, Block
 from gym_stepwise_routing.positions import Standing, cursor, positions, project_actions
 from gym_stepwise_routing.sources.base import Split
@@ -28,7 +29,7 @@ __all__ = ["StepwiseRoutingEnv", "StepwiseRoutingVectorEnv"]
 Info = dict[str, Any]
 
 
-def observation_space(spec: RoutingSpec) -> spaces.Box:
+def observation_space(spec: RoutingSpec) -> spaces.Box[np.float32]:
     """Box of the features' ranges."""
     low, high = ([getattr(f, end) for f in spec.features] for end in ("low", "high"))
     return spaces.Box(np.array(low, np.float32), np.array(high, np.float32), dtype=np.float32)
@@ -52,11 +53,11 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
 
     Three modes decide what an action means (`mode`):
 
-    | mode         | action                                                                                            |
-    |--------------|---------------------------------------------------------------------------------------------------|
-    | `route`      | any model writes the next step                                                                    |
-    | `escalate`   | as `route`, but never back to a smaller model: smaller ones are masked once a larger one has written |
-    | `regenerate` | the smallest model has drafted the step: 0 keeps the draft, i has model i write the step instead  |
+    | mode         | action                                                                                           |
+    |--------------|--------------------------------------------------------------------------------------------------|
+    | `route`      | any model writes the next step                                                                   |
+    | `escalate`   | as `route`, but models smaller than the writer of the last step are masked                       |
+    | `regenerate` | the smallest model has drafted the step: 0 keeps the draft, i has model i write the step instead |
 
     ## Action Space
 
@@ -89,12 +90,13 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
     step, in the cost unit), `info["spent"]` (the episode so far, normalised), `info["ledger"]` (the episode so far,
     int array `[models, kinds]`, see `gym_stepwise_routing.ledger`), `info["action_mask"]`, `info["problem"]`,
     `info["source"]`, with a budget `info["budget"]` and, at the end, `info["bankrupt"]`; `info["failed"]` is True where
-    a live model did not deliver and the trace is as it was; `info["truncated_by"]` is the reason of a truncation.
+    a live model did not deliver and the trace is as it was; `info["truncated_by"]` is the reason of a truncation:
+    `horizon`, `budget` or `no_model`.
 
     ## Starting State
 
     The prompt of a problem drawn uniformly from the split, no step written. `reset(options={"problem": id_or_number,
-    "budget": number})` chooses either.
+    "budget": number_or_pair})` chooses either.
 
     ## Episode End
 
@@ -114,18 +116,18 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
 
     ```
 
-    | parameter       | type                  | default                | meaning                                              |
-    |-----------------|-----------------------|------------------------|------------------------------------------------------|
-    | `source`        | name, path or object  | `gsm8k-qwen2.5-coder`  | where steps come from                                |
-    | `split`         | str                   | `train`                | `train`, `calibration` or `test`                     |
-    | `mode`          | str                   | `route`                | see the table above                                  |
-    | `cost_unit`     | str                   | `flops`                | `flops`, `large_tokens`, `dollars` or `latency`      |
-    | `observation`   | sequence of blocks    | five without extra cost | see the table above                                 |
-    | `budget`        | float, pair or None   | None                   | cost allowed an episode; a pair is drawn from        |
-    | `hard_budget`   | bool                  | False                  | truncate an episode that exceeds its budget          |
-    | `masked_action` | str                   | `error`                | or `project`: the next larger available model        |
-    | `normaliser`    | float or None         | None                   | cost of always-largest; None: measured on the split  |
-    | `render_mode`   | str or None           | None                   | `ansi`, `human` or `rgb_array`                       |
+    | parameter       | type                 | default               | meaning                                         |
+    |-----------------|----------------------|-----------------------|-------------------------------------------------|
+    | `source`        | name, path or object | `gsm8k-qwen2.5-coder` | where steps come from                           |
+    | `split`         | str                  | `train`               | `train`, `calibration` or `test`                |
+    | `mode`          | str                  | `route`               | see the table above                             |
+    | `cost_unit`     | str                  | `flops`               | `flops`, `large_tokens`, `dollars` or `latency` |
+    | `observation`   | sequence of blocks   | those that cost none  | see the table above                             |
+    | `budget`        | float, pair or None  | None                  | cost allowed an episode; a pair is drawn from   |
+    | `hard_budget`   | bool                 | False                 | truncate an episode that exceeds its budget     |
+    | `masked_action` | str                  | `error`               | or `project`: the next larger available model   |
+    | `normaliser`    | float or None        | None                  | cost of always-largest; None: measured          |
+    | `render_mode`   | str or None          | None                  | `ansi`, `human` or `rgb_array`                  |
 
     ## Vectorized environment
 
@@ -138,7 +140,7 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
     * v0: initial version.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi", "human", "rgb_array"], "render_fps": 2}
+    metadata: dict[str, Any] = {"render_modes": ["ansi", "human", "rgb_array"], "render_fps": 2}  # noqa: RUF012
 
     def __init__(
         self,
@@ -187,14 +189,15 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Allowed actions, ``bool[K]``; the name that sb3-contrib's ``MaskablePPO`` looks for."""
-        return self._stands().mask
+        mask: NDArray[np.bool_] = self._stands().mask.copy()
+        return mask
 
     def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[NDArray[np.float32], Info]:
         """Start an episode.
 
         Args:
             seed: seeds the environment's generator, which draws problems, budgets and random steps.
-            options: ``problem`` (id or number, of this split) and ``budget`` (a number) of this episode.
+            options: ``problem`` (id or number, of this split) and ``budget`` (number, pair or None) of this episode.
 
         Raises:
             ValueError: unknown option, a problem of another split, or a bad budget.
@@ -206,7 +209,8 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
             budget = check_budget(chosen["budget"]) if "budget" in chosen else self.game.budget
         else:
             problem, budget = self._draw(), self.game.budget
-        self._budget = float(self.np_random.uniform(*budget)) if isinstance(budget, tuple) else budget
+        drawn = draw_budget(budget, self.np_random)
+        self._budget = drawn if math.isfinite(drawn) else None
         self._problem = int(self.game.problems[problem])
         self._cursor.begin(problem, self.np_random)
         stands = self._standing = self._cursor.standing()
@@ -244,7 +248,7 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
             if self._budget is not None:
                 info["bankrupt"] = stands.cost > self._budget
             if truncated:
-                info["truncated_by"] = self._reason(bankrupt, stands)
+                info["truncated_by"] = self._reason(bankrupt, stands.depth)
         if self._renderer is not None:
             self._frames.append(Frame(model, *self._cursor.texts(), stands.cost, answered=terminated, right=reward > 0))
             self._show()
@@ -297,8 +301,8 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
             "cost": cost,
             "raw_cost": raw_cost,
             "spent": stands.cost,
-            "ledger": stands.ledger,
-            "action_mask": stands.mask,
+            "ledger": stands.ledger.copy(),
+            "action_mask": stands.mask.copy(),
             "problem": self._problem,
             "source": self._kind,
         }
@@ -306,27 +310,28 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
             info["budget"] = self._budget
         return info
 
-    def _reason(self, bankrupt: bool, stands: Standing) -> str:
+    def _reason(self, bankrupt: bool, depth: int) -> str:
         if bankrupt:
             return "budget"
-        return "no_model" if stands.failed else "horizon"
+        return "horizon" if depth >= self.routing_spec.horizon else "no_model"
 
 
 class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]]):
     """``num_envs`` episodes of the same game on arrays; rules, arguments and observations as in the scalar environment.
 
-    Infos are arrays with one row an episode under the scalar environment's names. ``reset(options=...)`` takes
-    ``problems`` and ``budgets``, one an episode.
+    Infos are arrays with one row an episode under the scalar environment's names; ``truncated_by`` is there when an
+    episode is truncated ('' for the others), ``budget`` holds inf for none. ``reset(options=...)`` takes ``problems``
+    and ``budgets``, one an episode.
 
     Args:
         num_envs: number of episodes played side by side.
         autoreset_mode: ``NEXT_STEP`` (Gymnasium's default: the step after the last one resets and ignores its action)
             or ``SAME_STEP`` (the last step resets; ``info["final_obs"]`` holds the last observations of all episodes
-            that ended, and ``info["final_info"]`` their infos).
+            that ended, and ``info["final_info"]`` their infos; ``cost`` and ``raw_cost`` stay those of the step).
         source: and all further arguments, see :class:`StepwiseRoutingEnv`.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}
+    metadata: dict[str, Any] = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}  # noqa: RUF012
 
     def __init__(
         self,
@@ -382,7 +387,8 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Allowed actions, ``bool[num_envs, K]``; all True for an ended episode, whose next action is ignored."""
-        return self._stands().mask | self._ended[:, None]
+        masks: NDArray[np.bool_] = self._stands().mask | self._ended[:, None]
+        return masks
 
     def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[NDArray[np.float32], Info]:
         """Start every episode; see :meth:`StepwiseRoutingEnv.reset`. Options: ``problems`` and ``budgets``."""
@@ -391,14 +397,12 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
         for key, values in chosen.items():
             if len(values) != self.num_envs:
                 raise ValueError(f"reset option {key!r} has {len(values)} entries; allowed: {self.num_envs}")
+        problems = [self.game.position_of(problem) for problem in chosen["problems"]] if "problems" in chosen else None
+        budgets = [check_budget(budget) for budget in chosen["budgets"]] if "budgets" in chosen else None
         self._begin(
             self._everyone,
-            np.array([self.game.position_of(problem) for problem in chosen["problems"]])
-            if "problems" in chosen
-            else None,
-            np.array([check_budget(budget) for budget in chosen["budgets"]], dtype=np.float64)
-            if "budgets" in chosen
-            else None,
+            None if problems is None else np.array(problems),
+            None if budgets is None else np.array([draw_budget(budget, self.np_random) for budget in budgets]),
         )
         stands = self._standing = self._positions.standing()
         self._ended[:] = False
@@ -421,16 +425,18 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
             before_cost, before_raw_cost = before_cost.copy(), before_raw_cost.copy()
             before_cost[resets], before_raw_cost[resets] = stands.cost[resets], stands.raw_cost[resets]
         over_budget = stands.cost > self._budgets
-        terminated, truncated = stands.terminal, stands.stuck & ~stands.terminal
+        terminated, truncated = stands.terminal.copy(), stands.stuck & ~stands.terminal
         if self.game.hard_budget:
             terminated, truncated = terminated & ~over_budget, truncated | over_budget
         ended = terminated | truncated
         reward = (terminated & stands.correct).astype(np.float64)
         info = self._info(stands, stands.cost - before_cost, stands.raw_cost - before_raw_cost)
-        if self.game.budget is not None or np.isfinite(self._budgets).any():
+        if self._budgeted():
             info["bankrupt"] = over_budget & ended
         if self.game.table is None:
             info["failed"] = stands.failed
+        if truncated.any():
+            info["truncated_by"] = self._reasons(truncated, over_budget, stands)
         observation = self._observation(stands)
         self._standing = stands
         self._ended = ended
@@ -446,7 +452,7 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
         self._begin(rows)
         stands = self._standing = self._positions.standing()
         self._ended = np.zeros(self.num_envs, dtype=np.bool_)
-        return self._observation(stands), self._info(stands, info["cost"], info["raw_cost"]) | final
+        return self._observation(stands), info | self._info(stands, info["cost"], info["raw_cost"]) | final
 
     def _begin(
         self,
@@ -468,9 +474,8 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
     def _allowed(self, actions: NDArray[np.int64], masks: NDArray[np.bool_]) -> NDArray[np.int64]:
         models = masks.shape[1]
         if actions.shape != (self.num_envs,) or not np.issubdtype(actions.dtype, np.integer):
-            raise ValueError(
-                f"actions of shape {actions.shape} and type {actions.dtype}; allowed: integers of shape ({self.num_envs},)"
-            )
+            given = f"actions of shape {actions.shape} and type {actions.dtype}"
+            raise ValueError(f"{given}; allowed: integers of shape ({self.num_envs},)")
         if actions.min() < 0 or actions.max() >= models:
             row = int(np.flatnonzero((actions < 0) | (actions >= models))[0])
             raise ValueError(f"action={actions[row]} of episode {row}; allowed: an integer from 0 to {models - 1}")
@@ -491,12 +496,23 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
         info = {
             "cost": cost,
             "raw_cost": raw_cost,
-            "spent": stands.cost,
-            "ledger": stands.ledger,
-            "action_mask": stands.mask,
+            "spent": stands.cost.copy(),
+            "ledger": stands.ledger.copy(),
+            "action_mask": stands.mask.copy(),
             "problem": self.game.problems[self._problems],
             "source": self.game.source.kind,
         }
-        if self.game.budget is not None:
+        if self._budgeted():
             info["budget"] = self._budgets.copy()
         return info
+
+    def _budgeted(self) -> bool:
+        return self.game.budget is not None or bool(np.isfinite(self._budgets).any())
+
+    def _reasons(
+        self, truncated: NDArray[np.bool_], over_budget: NDArray[np.bool_], stands: Standing
+    ) -> NDArray[np.str_]:
+        reasons = np.where(stands.depth >= self.routing_spec.horizon, "horizon", "no_model")
+        if self.game.hard_budget:
+            reasons = np.where(over_budget, "budget", reasons)
+        return np.where(truncated, reasons, "")
