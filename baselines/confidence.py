@@ -52,4 +52,6 @@ class ConfidenceThreshold(ScoringRouter):
         """Lack of confidence, ``float32[B]`` in [0, 1]."""
         value, known = observation[:, self._columns].T
         confident = np.exp(-value) if self.figure.startswith("entropy") else value
-        return np.where(known > 0, np.clip(1 - confident, 0, 1), np.float32(0))
+        # where only some figures are known, a 0 is a missing one: no chosen token has probability 0
+        given = (known == 1) | ((known > 0) & (value > 0))
+        return np.where(given, np.clip(1 - confident, 0, 1), np.float32(0))

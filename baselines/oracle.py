@@ -20,7 +20,8 @@ class OraclePaths:
     """Cheapest paths of every problem.
 
     Attributes:
-        right: ``float64[n]`` normalised cost of the cheapest path to the right answer, inf where there is none.
+        right: ``float64[n]`` normalised cost of the cheapest path to the right answer (within a hard budget), inf where
+            there is none.
         any: ``float64[n]`` normalised cost of the cheapest path.
         decisions: ``int8[n, H]`` the cheapest right path, or the cheapest path where none is right; -1 after the end.
     """
@@ -34,12 +35,19 @@ def oracle_paths(game: Game) -> OraclePaths:
     """Cheapest paths by dynamic programming on the recorded tree, exact.
 
     Raises:
-        ValueError: the source is random, so that there is no tree.
+        ValueError: the source is random, so that there is no tree, or a hard budget is drawn from a range.
     """
     table = game.table
     if table is None:
         raise ValueError(f"source={game.source.name!r} is random; allowed: a deterministic source such as a bank")
-    right = _cheapest(table, np.where(table.correct, table.cost, np.inf))
+    counts = table.correct
+    if game.hard_budget:
+        if not isinstance(game.budget, float):
+            raise ValueError(
+                f"budget={game.budget!r} is drawn anew each episode; allowed: a number, or hard_budget=False"
+            )
+        counts = counts & (table.cost <= game.budget)
+    right = _cheapest(table, np.where(counts, table.cost, np.inf))
     any_path = _cheapest(table, np.where(table.stuck, table.cost, np.inf))
     solvable = np.isfinite(right[table.roots])
     value = np.where(solvable[table.problem], right, any_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any, ClassVar
 
 import numpy as np
@@ -30,8 +31,9 @@ class _Schedule(Router):
         (self._column,) = columns_of(spec, "depth")
         self._horizon = spec.horizon
 
+    @abstractmethod
     def _large(self, step: NDArray[np.int64]) -> NDArray[np.bool_]:
-        raise NotImplementedError
+        """Whether the largest model writes these steps, ``bool[B]``."""
 
     def predict(
         self,
@@ -83,4 +85,5 @@ class EveryOther(_Schedule):
     label = "one-large-{k}-small"
 
     def _large(self, step: NDArray[np.int64]) -> NDArray[np.bool_]:
-        return step % (self.k + 1) == 0
+        large: NDArray[np.bool_] = step % (self.k + 1) == 0
+        return large

@@ -56,8 +56,8 @@ class Feature:
 
 def check_blocks(blocks: Sequence[str]) -> tuple[Block, ...]:
     """The blocks in their canonical order; ``ValueError`` for an unknown, repeated or empty choice."""
-    if isinstance(blocks, str):
-        raise ValueError(f"observation={blocks!r}; allowed: a sequence of blocks such as ({blocks!r},)")
+    if isinstance(blocks, str) or not isinstance(blocks, Sequence):
+        raise ValueError(f"observation={blocks!r}; allowed: a sequence of blocks such as {DEFAULT_BLOCKS}")
     for block in blocks:
         check_choice("observation block", block, BLOCKS)
     if not blocks or len(set(blocks)) != len(blocks):

@@ -8,7 +8,7 @@ a classifier of questions.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,7 +80,8 @@ def decide(scores: Floats, thresholds: Floats | float, models: int) -> NDArray[n
         raise ValueError(f"scores of shape {scores.shape}; allowed: [B] or [B, {models - 1}]")
     if not ((scores >= 0) & (scores <= 1)).all():
         raise ValueError(f"scores from {scores.min()} to {scores.max()}; allowed: 0 to 1")
-    return (scores >= np.reshape(thresholds, (-1, 1))).sum(axis=1)
+    actions: NDArray[np.int64] = (scores >= np.reshape(thresholds, (-1, 1))).sum(axis=1)
+    return actions
 
 
 class Router(ABC):

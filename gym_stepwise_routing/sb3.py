@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -140,6 +140,6 @@ class RoutingVecEnv(VecEnv):
         wrapped = issubclass(Monitor, wrapper_class)
         return [wrapped] * len(list(self._get_indices(indices)))
 
-    def get_images(self) -> Iterable[NDArray[np.uint8] | None]:
+    def get_images(self) -> Sequence[NDArray[np.uint8] | None]:
         """No images: render the scalar environment."""
         return [None] * self.num_envs

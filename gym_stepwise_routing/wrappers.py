@@ -120,6 +120,10 @@ class _SixTuple(Protocol):
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, float, bool, bool, _Info]: ...
 
+    def render(self) -> Any: ...
+
+    def close(self) -> None: ...
+
 
 class FromSafetyGymnasium(gym.Env[Any, Any]):
     """The way back: an environment with Safety-Gymnasium's 6-tuple as one with ``info["cost"]``.
@@ -143,3 +147,11 @@ class FromSafetyGymnasium(gym.Env[Any, Any]):
         """Step; the cost moves to ``info["cost"]``."""
         observation, reward, cost, terminated, truncated, info = self.env.step(action)
         return observation, reward, terminated, truncated, {**info, "cost": float(cost)}
+
+    def render(self) -> Any:
+        """Render the environment."""
+        return self.env.render()
+
+    def close(self) -> None:
+        """Close the environment."""
+        self.env.close()

@@ -202,8 +202,8 @@ def sweep(router: Scores, game: Game, thresholds: Sequence[float] | NDArray[np.f
 def threshold_grid(router: Scores, game: Game, size: int = 101, *, seed: int = 0) -> NDArray[np.float64]:
     """Thresholds at the quantiles of a router's scores, with both constants at the ends.
 
-    Scores are collected along uniformly random decisions. Take the game of the *train* split: a grid must not depend on
-    the problems that it is calibrated or tested on.
+    Scores are collected along uniformly random allowed decisions. Take the game of the *train* split: a grid must not
+    depend on the problems that it is calibrated or tested on.
 
     Args:
         router: anything with ``scores``.
@@ -219,7 +219,8 @@ def threshold_grid(router: Scores, game: Game, size: int = 101, *, seed: int = 0
     seen = []
     while run.alive.any():
         seen.append(np.asarray(router.scores(run.observation()))[run.alive].ravel())
-        run.decide(rng.integers(len(game.spec.models), size=len(run.alive)))
+        masks = run.masks()
+        run.decide(np.argmax(np.where(masks, rng.random(masks.shape), -1.0), axis=1))
     quantiles = np.quantile(np.concatenate(seen), np.linspace(0, 1, size))
     return np.unique([ALWAYS_LARGEST, *quantiles, ALWAYS_SMALLEST])
 
