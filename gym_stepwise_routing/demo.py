@@ -182,7 +182,7 @@ def _rows(
             note="threshold from the exact binomial test; always-largest where it cannot certify",
         ),
         row_of([largest], largest, kind="constant"),
-        row_of([oracle(test)], largest, kind="bound", note="knows how every branch ends; a bound, not a router"),
+        row_of([oracle(test)], largest, kind="bound", note="fewest large-model tokens; knows how every branch ends: a bound, not a router"),
     )
 
 
@@ -209,8 +209,8 @@ def _promises(certificates: Sequence[Certificate]) -> tuple[str, ...]:
     if kept < len(certificates):
         missing = next(certificate for certificate in certificates if not certificate.certified)
         lines.append(
-            f"Not certified for {len(certificates) - kept} of {len(certificates)} seeds, which promise {missing.promise}; "
-            "that is always-largest."
+            f"Not certified for {len(certificates) - kept} of {len(certificates)} seeds, which promise "
+            f"{missing.promise}; that is always-largest."
         )
     return tuple(lines)
 
@@ -228,7 +228,7 @@ def _findings(largest: Evaluation, runs: dict[str, list[Evaluation]], test: Game
         )
     flops = np.mean([run.costs["flops"].mean() for run in runs["empirical"]]) / largest.costs["flops"].mean()
     lines.append(
-        f"In FLOPs, with prefill, the tuned router costs {flops:.2f} of always-largest: a model that takes over late "
+        f"In FLOPs, with prefill, it costs {flops:.2f} of always-largest: a model that takes over late "
         "has to read everything that it did not write."
     )
     return tuple(lines)
