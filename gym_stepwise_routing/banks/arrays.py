@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from gym_stepwise_routing.banks.columns import to_numpy
 from gym_stepwise_routing.banks.tables import RAW_FIGURES
 from gym_stepwise_routing.sources.base import CONFIDENCE, QUESTION
 
@@ -80,25 +81,25 @@ class Problems:
             RowError: a ``prompt_tokens`` entry with neither one figure nor one a model.
         """
         prompts: Any = table["prompt_tokens"]
-        lengths = pc.list_value_length(prompts).to_numpy()
+        lengths = to_numpy(pc.list_value_length(prompts))
         if found := first_true((lengths != 1) & (lengths != models)):
             raise RowError(
                 "problems", found[0], f"{lengths[found]} prompt_tokens; allowed: 1, or one a model ({models})"
             )
-        figures = pc.list_flatten(prompts).to_numpy().astype(np.int64)
+        figures = to_numpy(pc.list_flatten(prompts)).astype(np.int64)
         starts = np.cumsum(lengths) - lengths
         columns = np.where(lengths[:, None] == 1, 0, np.arange(models))
-        question = [pc.cast(table[name], pa.float32()).to_numpy() for name in QUESTION]
+        question = [to_numpy(pc.cast(table[name], pa.float64()), np.nan) for name in QUESTION]
         return cls(
             dataset=table["dataset"],
             official_split=table["split"],
-            index=_frozen(table["index"].to_numpy().astype(np.int64)),
+            index=_frozen(to_numpy(table["index"]).astype(np.int64)),
             question_sha256=table["question_sha256"],
             answer=table["answer"],
             prompt_tokens=_frozen(figures[starts[:, None] + columns]),
             split=table["bank_split"],
-            root=_frozen(table["root"].to_numpy()),
-            question=_frozen(np.stack(question, axis=1)),
+            root=_frozen(to_numpy(table["root"])),
+            question=_frozen(np.stack(question, axis=1).astype(np.float32)),
         )
 
     def references(self) -> list[tuple[str, str, int, str]]:
@@ -177,15 +178,16 @@ class Nodes:
         for table in tables:
             rows = slice(start, start + table.num_rows)
             for name, integer in integers.items():
-                integer[rows] = _filled(table, name, -1)
+                integer[rows] = to_numpy(table[name], -1)
             for name, flag in flags.items():
-                flag[rows] = _filled(table, name, False)
+                flag[rows] = to_numpy(table[name], False)
             for model in range(models):
-                child[rows, model] = table[f"child_{model}"].to_numpy()
+                child[rows, model] = to_numpy(table[f"child_{model}"])
             _check_part(table, start)
             for number, name in enumerate(CONFIDENCE):
-                confidence[rows, number] = _logprob_mean(table) if name == "logprob_mean" else table[name].to_numpy()
-            score[rows] = table["verifier_score"].to_numpy()
+                figure = _logprob_mean(table) if name == "logprob_mean" else to_numpy(table[name], np.nan)
+                confidence[rows, number] = figure
+            score[rows] = to_numpy(table["verifier_score"], np.nan)
             start = rows.stop
         for array in (*integers.values(), *flags.values(), child, confidence, score):
             _frozen(array)
@@ -207,26 +209,19 @@ class Nodes:
         return len(self.depth)
 
 
-def _filled(table: pa.Table, name: str, missing: int) -> NDArray[Any]:
-    column: Any = table[name]
-    filled: NDArray[Any] = pc.fill_null(column, missing).to_numpy()
-    return filled
-
-
 def _logprob_mean(table: pa.Table) -> NDArray[np.float64]:
-    """Mean over the tokens that the sum was taken over; a root has neither, and comes out as NaN."""
-    summed: Any = pc.coalesce(table["first_step_tokens"], table["tokens"])
-    mean: NDArray[np.float64] = pc.divide(table["logprob_sum"], pc.cast(summed, pa.float64())).to_numpy()
+    """Mean over the tokens that the sum was taken over. A root has neither a sum nor tokens, and comes out as NaN."""
+    tokens, line = to_numpy(table["tokens"]), to_numpy(table["first_step_tokens"])
+    mean: NDArray[np.float64] = to_numpy(table["logprob_sum"], np.nan) / np.maximum(np.where(line > 0, line, tokens), 1)
     return mean
 
 
 def _check_part(table: pa.Table, start: int) -> None:
     """What the arrays no longer tell, because a missing value was filled in."""
-    graded = table["correct"].is_valid().to_numpy()
-    if found := first_true(graded != table["terminal"].to_numpy()):
+    graded = to_numpy(table["correct"].is_valid())
+    if found := first_true(graded != to_numpy(table["terminal"])):
         state = "has not ended and yet is graded" if graded[found] else "has ended and yet is not graded"
         raise RowError("nodes", start + found[0], f"the trace {state} (correct is {table['correct'][found[0]]})")
-    line = _filled(table, "first_step_tokens", 1)
-    tokens = table["tokens"].to_numpy()
+    line, tokens = to_numpy(table["first_step_tokens"], 1), to_numpy(table["tokens"])
     if found := first_true((line < 1) | (line > np.maximum(tokens, 1))):
         raise RowError("nodes", start + found[0], f"first_step_tokens is {line[found]}; allowed: 1 to {tokens[found]}")

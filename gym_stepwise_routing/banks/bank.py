@@ -99,6 +99,7 @@ class Bank:
             file = table("nodes.parquet")
             parts = (file.read_row_group(group, node_columns(models)) for group in range(file.num_row_groups))
             nodes = Nodes.of(parts, file.metadata.num_rows, models)
+            pa.default_memory_pool().release_unused()  # what decoding took, before the checks need memory of their own
             if manifest.files[texts.name].rows != len(nodes):
                 raise BankError(f"{texts}: {manifest.files[texts.name].rows} rows; allowed: {len(nodes)}, one a node")
             if verify:

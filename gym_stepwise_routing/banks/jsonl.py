@@ -11,11 +11,11 @@ from typing import Any
 
 import pyarrow as pa
 
-import gym_stepwise_routing
 from gym_stepwise_routing.banks.arrays import Nodes, Problems, RowError
 from gym_stepwise_routing.banks.bank import Bank
 from gym_stepwise_routing.banks.checks import check_nodes, check_problems
-from gym_stepwise_routing.banks.manifest import MANIFEST, Manifest, Recipe
+from gym_stepwise_routing.banks.columns import to_numpy
+from gym_stepwise_routing.banks.manifest import Recipe
 from gym_stepwise_routing.banks.records import (
     NODE_KEYS,
     PROBLEM_KEYS,
@@ -25,8 +25,8 @@ from gym_stepwise_routing.banks.records import (
     open_lines,
     read_trees,
 )
-from gym_stepwise_routing.banks.strict import to_json
-from gym_stepwise_routing.banks.tables import bank_schemas, replaced_directory, write_table
+from gym_stepwise_routing.banks.tables import bank_schemas
+from gym_stepwise_routing.banks.write import write_bank
 from gym_stepwise_routing.errors import BankError
 from gym_stepwise_routing.sources.base import QUESTION
 
@@ -165,12 +165,7 @@ def import_jsonl(
         raise BankError(f"{trees}: the file has no tree")
     tables = columns.tables()
     _check(trees, columns.lines, tables, recipe)
-    with replaced_directory(target, overwrite=overwrite) as directory:
-        files = {name: write_table(directory / name, table) for name, table in tables.items()}
-        created_with = f"gym-stepwise-routing {gym_stepwise_routing.__version__}, pyarrow {pa.__version__}"
-        manifest = Manifest.seal(recipe, created_with=created_with, files=files)
-        text = json.dumps(to_json(manifest), indent=2, ensure_ascii=False, allow_nan=False)
-        (directory / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    write_bank(recipe, tables, target, overwrite=overwrite)
     return Bank.open(target)
 
 
@@ -211,7 +206,7 @@ def export_jsonl(bank: Bank, target: Path, *, overwrite: bool = False) -> None:
 def _trees_of(bank: Bank) -> Iterator[dict[str, Any]]:
     tables = {name: bank.read(name) for name in bank.manifest.files}
     nodes, texts = tables["nodes.parquet"], tables["texts.parquet"]
-    ids = nodes["id"].to_numpy()
+    ids = to_numpy(nodes["id"])
     ends = [*bank.problems.root.tolist()[1:], len(nodes)]
     for problem, start, end in zip(
         tables["problems.parquet"].to_pylist(), bank.problems.root.tolist(), ends, strict=True

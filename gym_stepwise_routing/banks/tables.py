@@ -1,4 +1,4 @@
-"""Columns of the Parquet files of a bank, and how files are read (hash first) and written (never half).
+"""Columns of the Parquet files of a bank, and how such a file is opened: hash first.
 
 ``problems.parquet`` has a row a problem, ``nodes.parquet`` and ``texts.parquet`` a row a node, in the order of the
 recording; the nodes of a problem are one block. ``-1`` in an index column means "none".
@@ -7,11 +7,7 @@ recording; the nodes of a problem are one block. ``-1`` in an index column means
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +18,7 @@ from gym_stepwise_routing.banks.manifest import FileEntry
 from gym_stepwise_routing.errors import BankError
 from gym_stepwise_routing.sources.base import QUESTION
 
-__all__ = ["RAW_FIGURES", "bank_schemas", "open_table", "replaced_directory", "write_table"]
+__all__ = ["RAW_FIGURES", "bank_schemas", "open_table"]
 
 RAW_FIGURES = (
     "logprob_sum",
@@ -36,8 +32,6 @@ RAW_FIGURES = (
     "top1_mean",
 )
 """Confidence figures as they were recorded, in the order of the JSON Lines form (see ``docs/banks.md``)."""
-
-_ROW_GROUP = 1 << 17  # rows decoded at a time: bounds the memory that opening a large bank takes on top of its arrays
 
 
 def bank_schemas(models: int) -> Mapping[str, pa.Schema]:
@@ -77,13 +71,6 @@ def bank_schemas(models: int) -> Mapping[str, pa.Schema]:
     return {name: pa.schema(columns) for name, columns in files.items()}
 
 
-def write_table(path: Path, table: pa.Table) -> FileEntry:
-    """Write one Parquet file (zstd) and return its manifest entry."""
-    pq.write_table(table, path, compression="zstd", compression_level=19, row_group_size=_ROW_GROUP)
-    data = path.read_bytes()
-    return FileEntry(sha256=hashlib.sha256(data).hexdigest(), bytes=len(data), rows=table.num_rows)
-
-
 def open_table(path: Path, entry: FileEntry, schema: pa.Schema, *, verify: bool) -> pq.ParquetFile:
     """Open one Parquet file of a bank; the bytes that are hashed are the bytes that are then read.
 
@@ -116,33 +103,3 @@ def open_table(path: Path, entry: FileEntry, schema: pa.Schema, *, verify: bool)
     if table.metadata.num_rows != entry.rows:
         raise BankError(f"{path}: the file has {table.metadata.num_rows} rows, the manifest says {entry.rows}")
     return table
-
-
-@contextmanager
-def replaced_directory(target: Path, *, overwrite: bool) -> Iterator[Path]:
-    """A temporary directory beside ``target`` that takes its place if the block ends well, and is removed if not.
-
-    Raises:
-        BankError: ``target`` exists and ``overwrite`` is False.
-    """
-    if target.exists() and not overwrite:
-        raise BankError(f"{target}: exists already; allowed: a new directory, or overwriting it")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
-    try:
-        yield temporary
-        temporary.chmod(0o755)  # mkdtemp makes it private
-        if target.exists():
-            # A directory cannot be replaced in one step; the old one is set aside, and put back if the new one fails.
-            aside = temporary.with_suffix(".old.tmp")
-            os.replace(target, aside)
-            try:
-                os.replace(temporary, target)
-            except OSError:
-                os.replace(aside, target)
-                raise
-            shutil.rmtree(aside)
-        else:
-            os.replace(temporary, target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
