@@ -107,15 +107,11 @@ class Dataset:
     """Source and licence of the problems of one dataset; the texts themselves are never part of a bank.
 
     Args:
-        hub: name for the ``datasets`` library.
-        config: configuration for the ``datasets`` library.
-        question_field: field that holds the question; its UTF-8 text is what ``question_sha256`` hashes.
+        question_field: field of the official file that holds the question; ``question_sha256`` hashes its UTF-8 text.
         source: where the problems come from, for people.
         licence: SPDX identifier, as stated by the source.
     """
 
-    hub: str
-    config: str
     question_field: str
     source: str
     licence: str
@@ -149,7 +145,7 @@ class Recipe:
         horizon: most steps of a trace.
         recorded_mode: the action semantics whose traces are all in the bank (``route`` covers the other two).
         grader: what graded the answers.
-        datasets: where the problems come from, by the dataset's name in the bank.
+        datasets: where the problems come from, by the name in ``gym_stepwise_routing.datasets`` or a name of one's own.
         split_rule: which problem belongs to which split.
         command: the command that builds the bank from its recording.
         licence: SPDX identifier of the recording itself.

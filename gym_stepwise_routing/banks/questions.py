@@ -5,15 +5,13 @@ What is hashed is the UTF-8 text of the question field, exactly as it stands in 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from gym_stepwise_routing.banks.bank import Bank
 from gym_stepwise_routing.banks.manifest import Dataset
+from gym_stepwise_routing.datasets import CATALOGUE, load_file, load_problems, question_sha256
 from gym_stepwise_routing.errors import BankError
 
 __all__ = ["Questions", "join_questions", "question_counts"]
@@ -70,10 +68,10 @@ class Questions:
         if key not in self._splits:
             self._splits[key] = self._read(dataset, split)
         texts = self._splits[key]
-        where = self._files.get(key, f"dataset {self._datasets[dataset].hub}, split {split}")
+        where = self._files.get(key, f"{key} of the datasets library")
         if index >= len(texts):
             raise BankError(f"{where}: has {len(texts)} rows; problem {key}/{index} is not among them")
-        if (found := hashlib.sha256(texts[index].encode()).hexdigest()) != sha256:
+        if (found := question_sha256(texts[index])) != sha256:
             raise BankError(f"{where}: row {index} has sha256 {found}, problem {key}/{index} has {sha256}")
         return texts[index]
 
@@ -83,40 +81,27 @@ class Questions:
 
     def _read(self, dataset: str, split: str) -> list[str]:
         entry, key = self._datasets[dataset], f"{dataset}/{split}"
+        advice = f"Give the official file ({entry.source}) as {key}=FILE"
         if file := self._files.get(key):
-            return _read_file(file, entry.question_field)
+            try:
+                # Only the question is wanted; an answer may be spelt in many ways, and any text field will do for it.
+                field = entry.question_field
+                return [problem.question for problem in load_file(file, question=field, answer=field)]
+            except (ValueError, OSError) as error:
+                raise BankError(str(error)) from None
+        if dataset not in CATALOGUE:
+            raise BankError(f"the texts of {key} are not at hand: no library has this dataset. {advice}")
         try:
-            import datasets
+            return [problem.question for problem in load_problems(dataset, split)]
         except ImportError:
             raise BankError(
-                f"the texts of {key} are not at hand: banks store none. Give the official file ({entry.source}) as "
-                f"{key}=FILE, or install the library that fetches it: pip install 'gym-stepwise-routing[llm]'"
+                f"the texts of {key} are not at hand: banks store none. {advice}, or install the library that fetches "
+                "it: pip install 'gym-stepwise-routing[llm]'"
             ) from None
-        try:
-            return list(datasets.load_dataset(entry.hub, entry.config, split=split)[entry.question_field])
         # The library has no common base class: connection, cache, name and format problems are all different.
         except Exception as error:
-            raise BankError(
-                f"the texts of {key} could not be had through the datasets library ({type(error).__name__}: "
-                f"{error!s:.200}). Give the official file ({entry.source}) as {key}=FILE"
-            ) from error
-
-
-def _read_file(file: Path, field: str) -> list[str]:
-    texts = []
-    number = 0
-    try:
-        with file.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
-                row: Any = json.loads(line)
-                if not isinstance(row, dict) or not isinstance(row.get(field), str):
-                    raise BankError(f"{file}: line {number}: no text in field {field!r}")
-                texts.append(row[field])
-    except FileNotFoundError:
-        raise BankError(f"{file}: the file is missing") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise BankError(f"{file}: line {number}: not JSON ({error})") from None
-    return texts
+            reason = f"{type(error).__name__}: {error!s:.200}"
+            raise BankError(f"the texts of {key} could not be fetched ({reason}). {advice}") from error
 
 
 def join_questions(bank: Bank, files: Mapping[str, Path] | None = None) -> list[str]:
