@@ -1,0 +1,99 @@
+"""Recorded decisions, played again on the bank: the only way in which an entry's outcomes come about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gym_stepwise_routing.evaluation.evaluate import Evaluation
+from gym_stepwise_routing.game import Game
+from gym_stepwise_routing.leaderboard.encoding import decisions_from_text, unpack
+from gym_stepwise_routing.leaderboard.entry import Entry, Run
+from gym_stepwise_routing.leaderboard.errors import EntryRejectedError, Fault
+from gym_stepwise_routing.leaderboard.playing import PlayedRouter, play_on
+from gym_stepwise_routing.leaderboard.track import Track, game_of
+from gym_stepwise_routing.routers import Replay
+
+__all__ = ["replay_entry"]
+
+
+def replay_entry(track: Track, entry: Entry) -> list[PlayedRouter]:
+    """What the decisions of each run lead to.
+
+    Raises:
+        EntryRejectedError: other problems than the track's; decisions that cannot be read, that were not allowed, or
+            that are more or fewer than it takes to end the traces.
+    """
+    game = game_of(track, entry.played.observation, masked_action="error")
+    _check_problems(entry, tuple(game.source.problem_ids(game.problems)))
+    return [_replay_run(track, entry, run, game) for run in entry.runs]
+
+
+def _check_problems(entry: Entry, problems: Sequence[str]) -> None:
+    if entry.problems == problems:
+        return
+    missing, foreign = set(problems) - set(entry.problems), set(entry.problems) - set(problems)
+    if missing:
+        message = f"{len(missing)} of {len(problems)} problems are missing, such as {min(missing)!r}"
+    elif foreign:
+        message = f"{len(foreign)} problems are not in the split, such as {min(foreign)!r}"
+    else:
+        message = "the problems are repeated, or not in the order of the split"
+    raise EntryRejectedError(entry.name, [Fault("problems", message)])
+
+
+def _replay_run(track: Track, entry: Entry, run: Run, game: Game) -> PlayedRouter:
+    width = width_of(game)
+    if len(run.decisions) != len(entry.problems):
+        message = f"decisions of {len(run.decisions)} problems; allowed: {len(entry.problems)}"
+        raise EntryRejectedError(entry.name, [Fault("decisions", message)])
+    try:
+        decisions = decisions_from_text(run.decisions, width, len(track.models))
+        sweep = _sweep_decisions(run, (len(entry.problems), width))
+    except ValueError as error:
+        raise EntryRejectedError(entry.name, [Fault("decisions", str(error))]) from None
+    return PlayedRouter(
+        outcome=_replay(track, entry, decisions, game, "decisions"),
+        threshold=run.threshold,
+        thresholds=() if run.sweep is None else run.sweep.thresholds,
+        points=tuple(_replay(track, entry, point, game, f"point {i} of the sweep") for i, point in enumerate(sweep)),
+    )
+
+
+def width_of(game: Game) -> int:
+    """Most decisions of an episode: the horizon, or more where a model may fail before a step is written."""
+    return game.source.horizon * (1 if game.table is not None else len(game.spec.models))
+
+
+def _sweep_decisions(run: Run, shape: tuple[int, int]) -> list[NDArray[np.int8]]:
+    if run.sweep is None:
+        return []
+    thresholds = np.asarray(run.sweep.thresholds)
+    if not ((np.diff(thresholds) > 0).all() and thresholds[0] >= 0):
+        raise ValueError("sweep.thresholds are not ascending from 0 or above")
+    return list(unpack(run.sweep.decisions, (len(thresholds), *shape)))
+
+
+def _replay(track: Track, entry: Entry, decisions: NDArray[np.int8], game: Game, what: str) -> Evaluation:
+    if decisions.max() >= len(track.models):
+        raise EntryRejectedError(entry.name, [Fault("decisions", f"{what}: a model {decisions.max()} does not exist")])
+    try:
+        outcome = play_on(track, Replay(decisions, name=entry.name), game)
+    except ValueError as error:
+        raise EntryRejectedError(entry.name, [Fault("decisions", f"{what}: {error}")]) from None
+    if not np.array_equal(outcome.decisions, decisions):
+        row = int(np.flatnonzero((outcome.decisions != decisions).any(axis=1))[0])
+        took = int((outcome.decisions[row] >= 0).sum())
+        raise EntryRejectedError(
+            entry.name,
+            [
+                Fault(
+                    "decisions",
+                    f"{what}: {entry.problems[row]} has {int((decisions[row] >= 0).sum())} decisions, "
+                    f"but the recorded trace ends after {took}",
+                )
+            ],
+        )
+    return outcome

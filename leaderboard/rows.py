@@ -1,0 +1,82 @@
+"""The rows that come with the package, as data (``rows.json``)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from gym_stepwise_routing.leaderboard.entry import About, Entry, Json, Kind, RouterRef, Selection
+from gym_stepwise_routing.leaderboard.schema import FileModel, Name, Strict
+from gym_stepwise_routing.observation import DEFAULT_BLOCKS, Block
+
+__all__ = ["ROWS", "Row", "Rows", "Training", "is_row", "read_rows"]
+
+ROWS = Path(__file__).parent / "rows.json"
+
+
+class Training(Strict):
+    """How the agent of a row is trained on the train split of a track.
+
+    Attributes:
+        agent: name of the agent, see :data:`gym_stepwise_routing.agents.training.AGENTS`.
+        seeds: training seeds, one run each.
+        arguments: further arguments of the algorithm, such as the limit of its constraint.
+    """
+
+    agent: str
+    seeds: tuple[int, ...] = Field(min_length=1)
+    arguments: dict[str, Json] = Field(default_factory=dict)
+
+
+class Row(Strict):
+    """One row of the board, on every track that it applies to.
+
+    Attributes:
+        name: name of its entries.
+        kind: see :class:`gym_stepwise_routing.leaderboard.entry.Entry`.
+        about: what readers should know.
+        tracks: names of the tracks, or ``*`` for all that it applies to.
+        observation: blocks that the router sees.
+        selection: how thresholds are chosen.
+        routers: the router, or one a seed.
+        training: instead of ``routers``: how to train it.
+    """
+
+    name: Name
+    kind: Kind
+    about: About
+    tracks: tuple[str, ...] = ("*",)
+    observation: tuple[Block, ...] = DEFAULT_BLOCKS
+    selection: Selection | None = None
+    routers: tuple[RouterRef, ...] = ()
+    training: Training | None = None
+
+
+class Rows(FileModel):
+    """The content of ``rows.json``."""
+
+    rows: tuple[Row, ...]
+
+
+def read_rows(path: Path = ROWS) -> tuple[Row, ...]:
+    """The rows.
+
+    Raises:
+        ValueError: a file that does not follow the schema, two rows of one name, or a row with neither or both of
+            routers and training.
+    """
+    rows = Rows.read(path).rows
+    names = [row.name for row in rows]
+    if len(set(names)) != len(names):
+        raise ValueError(f"{path}: names {sorted(n for n in set(names) if names.count(n) > 1)} occur twice")
+    for row in rows:
+        if bool(row.routers) == (row.training is not None):
+            raise ValueError(f"{path}: row {row.name!r}; allowed: either routers or training")
+    return rows
+
+
+def is_row(entry: Entry) -> bool:
+    """Whether an entry is a row of the board itself: same name, kind and routers."""
+    routers = tuple(run.router for run in entry.runs)
+    return any((row.name, row.kind, row.routers) == (entry.name, entry.kind, routers) for row in read_rows())

@@ -1,0 +1,93 @@
+"""What the files of the leaderboard have in common: strict, immutable pydantic models, and safe strings."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
+
+from gym_stepwise_routing.banks.strict import canonical_json
+
+__all__ = ["SCHEMA_VERSION", "Address", "FileModel", "Name", "Sha256", "Strict", "Text", "sha256_of", "write_text"]
+
+SCHEMA_VERSION: Literal[1] = 1
+_LONGEST_FILE = 64 * 2**20
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$")]
+"""Lower-case letters, digits and hyphens: names become file names and addresses of pages."""
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
+
+
+def _web_address(value: str) -> str:
+    if not value.startswith(("https://", "http://")) or any(c.isspace() or c in "\"'<>" for c in value):
+        raise ValueError(f"{value!r}; allowed: an address that begins with https:// or http://")
+    return value
+
+
+Address = Annotated[str, StringConstraints(max_length=500), AfterValidator(_web_address)]
+"""A link that is shown on the site: never ``javascript:``."""
+
+
+class Strict(BaseModel):
+    """Immutable; unknown keys, wrong types and NaN are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class FileModel(Strict):
+    """A model with a JSON file of its own."""
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """The model in a file.
+
+        Raises:
+            ValueError: missing or oversized file, or one that does not follow the schema; the message names file, key
+                and what is allowed.
+        """
+        if not path.is_file():
+            raise ValueError(f"{path}: no such file")
+        if path.stat().st_size > _LONGEST_FILE:
+            raise ValueError(f"{path}: {path.stat().st_size} bytes; allowed: {_LONGEST_FILE}")
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            raise ValueError(f"{path}: {explain(error)}") from None
+
+    def write(self, path: Path) -> None:
+        """Write the file, under a temporary name first."""
+        write_text(path, self.model_dump_json(indent=1) + "\n")
+
+
+def explain(error: ValidationError) -> str:
+    """A pydantic error in one line: each key with what is wrong with it."""
+    found = error.errors(include_url=False, include_context=False)
+    lines = [f"key {'.'.join(map(str, fault['loc'])) or 'the file'!r}: {fault['msg']}" for fault in found[:5]]
+    more = [f"and {len(found) - 5} more"] if len(found) > 5 else []
+    return "; ".join(lines + more)
+
+
+def sha256_of(value: Any) -> str:
+    """SHA-256 of a JSON value in its canonical spelling."""
+    return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file under a temporary name, then rename it: nobody ever reads half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        os.chmod(temporary, 0o644)  # mkstemp makes files that only their owner can read
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

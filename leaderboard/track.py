@@ -1,0 +1,234 @@
+"""Tracks: what a leaderboard ranks on.
+
+A track is a bank (by content hash) or a simulator preset, a split, a mode and a cost unit, with the cost normalisation
+and the price table frozen: scores do not move when entries join. Tracks are data, one JSON file each in ``tracks/``.
+The figures in them are measured, never typed: ``stepwise-routing leaderboard refresh`` writes them anew when the bank
+has changed, which makes another track of it, with another fingerprint.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import Literal, get_args
+
+from pydantic import Field
+
+from gym_stepwise_routing.accounting import Mode
+from gym_stepwise_routing.costs import CostUnit, available_units
+from gym_stepwise_routing.errors import check_choice
+from gym_stepwise_routing.game import Game, always_largest_cost
+from gym_stepwise_routing.leaderboard.errors import StaleTrackError
+from gym_stepwise_routing.leaderboard.schema import SCHEMA_VERSION, FileModel, Name, Sha256, Strict, Text, sha256_of
+from gym_stepwise_routing.observation import DEFAULT_BLOCKS, Block
+from gym_stepwise_routing.pool import ModelPool
+from gym_stepwise_routing.sources import resolve
+from gym_stepwise_routing.sources.base import Split, StepSource
+
+__all__ = ["TRACKS", "SourceRef", "Track", "TrackSpec", "game_of", "measure", "open_track", "source_of", "track_names"]
+
+TRACKS = Path(__file__).parent / "tracks"
+"""The tracks that come with the package."""
+
+
+class TrackSpec(Strict):
+    """What a person decides about a track.
+
+    Attributes:
+        name: name of the track, and of its file and page.
+        title: what the page is called.
+        description: a few sentences for readers.
+        source: bundled bank or simulator preset.
+        split: the split that is ranked on.
+        mode: what an action means.
+        cost_unit: the unit of the ranking, and of the costs that routers observe.
+        seed: seed of a random source.
+    """
+
+    name: Name
+    title: Text
+    description: Text
+    source: Text
+    split: Split
+    mode: Mode
+    cost_unit: CostUnit
+    seed: int = Field(default=0, ge=0)
+
+
+class SourceRef(Strict):
+    """Which source, in which state.
+
+    Attributes:
+        kind: recorded trees, or a simulator preset.
+        name: its name.
+        sha256: hash of its content; of a preset, of its parameters.
+    """
+
+    kind: Literal["bank", "simulator"]
+    name: Text
+    sha256: Sha256
+
+
+class Track(FileModel):
+    """A track as frozen in its file.
+
+    Attributes:
+        schema_version: version of this schema.
+        spec: what a person decided.
+        source: the source at the time of freezing.
+        split_sha256: hash over the ids of the split's problems and the source's content.
+        problems: number of problems.
+        models: names of the pool, smallest first.
+        prices_sha256: hash over everything about the models that costs depend on.
+        normalisers: by cost unit, the mean cost of always-largest: normalised costs are multiples of it.
+        simulated: whether the figures come from a random process instead of language models.
+        fingerprint: hash over all of the above but the texts for readers.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    spec: TrackSpec
+    source: SourceRef
+    split_sha256: Sha256
+    problems: int = Field(ge=2)
+    models: tuple[Text, ...]
+    prices_sha256: Sha256
+    normalisers: dict[CostUnit, float]
+    simulated: bool
+    fingerprint: Sha256
+
+    @property
+    def name(self) -> str:
+        """Name of the track."""
+        return self.spec.name
+
+    @property
+    def units(self) -> tuple[CostUnit, ...]:
+        """The cost units that entries report: the track's own one first."""
+        own = self.spec.cost_unit
+        return (own, *(unit for unit in get_args(CostUnit) if unit in self.normalisers and unit != own))
+
+    def computed_fingerprint(self) -> str:
+        """Hash over what a result depends on."""
+        content = self.model_dump(mode="json", exclude={"fingerprint": True, "spec": {"title", "description"}})
+        return sha256_of(content)
+
+
+def measure(spec: TrackSpec) -> Track:
+    """Freeze a track: hashes and normalisers of its source as it is now.
+
+    Raises:
+        ValueError: an unknown source, mode or unit, or a source that has no fixed content, such as a live one.
+    """
+    source = resolve(spec.source)
+    problems = source.problems(spec.split)
+    units = available_units(source.pool)
+    check_choice("cost_unit", spec.cost_unit, units)
+    check_choice("mode", spec.mode, source.modes)
+    ref = _source_ref(source)
+    ids = sorted(source.problem_ids(problems))
+    track = Track(
+        spec=spec,
+        source=ref,
+        split_sha256=sha256_of([ref.sha256, spec.split, ids]),
+        problems=len(problems),
+        models=source.pool.names,
+        prices_sha256=_prices(source.pool),
+        normalisers={unit: always_largest_cost(source, problems, unit) for unit in units},
+        simulated=source.simulated,
+        fingerprint="0" * 64,
+    )
+    return track.model_copy(update={"fingerprint": track.computed_fingerprint()})
+
+
+def track_names(folder: Path = TRACKS) -> tuple[str, ...]:
+    """Names of the tracks in a folder."""
+    return tuple(sorted(path.stem for path in folder.glob("*.json")))
+
+
+def open_track(name: str, folder: Path = TRACKS) -> Track:
+    """A track, checked against its source.
+
+    Raises:
+        ValueError: no such track, or one whose file was edited.
+        StaleTrackError: the source has another content than the one that the track was frozen on.
+    """
+    check_choice("track", name, track_names(folder))
+    path = folder / f"{name}.json"
+    track = Track.read(path)
+    if track.name != name:
+        raise ValueError(f"{path}: spec.name={track.name!r}; allowed: the file's own name, {name!r}")
+    if track.computed_fingerprint() != track.fingerprint:
+        raise ValueError(f"{path}: fingerprint {track.fingerprint} does not belong to its content: it was edited")
+    if changed := _difference(track, measure(track.spec)):
+        raise StaleTrackError(
+            f"track {name!r} was frozen on another {track.source.kind} {track.source.name!r}: {changed}. "
+            "If the change is meant, freeze it anew: stepwise-routing leaderboard refresh"
+        )
+    return track
+
+
+def source_of(track: Track) -> StepSource:
+    """The source of a track; the same object each time, so that games share what is read from disk."""
+    return _resolved(track.spec.source, track.source.sha256)
+
+
+def game_of(
+    track: Track,
+    observation: Sequence[Block] = DEFAULT_BLOCKS,
+    *,
+    split: Split | None = None,
+    mode: Mode | None = None,
+    source: StepSource | None = None,
+    masked_action: Literal["error", "project"] = "project",
+) -> Game:
+    """The game of a track.
+
+    Args:
+        track: the track.
+        observation: blocks that the router sees; probes and verifier are charged.
+        split: another split of the same source, for choosing thresholds; costs keep the track's normalisation.
+        mode: another mode, for the constant models.
+        source: stands in for the track's source, for example with its problems in another order.
+        masked_action: ``error`` where decisions were recorded, ``project`` where a router may not know the masks.
+    """
+    return Game(
+        source_of(track) if source is None else source,
+        split=split or track.spec.split,
+        mode=mode or track.spec.mode,
+        cost_unit=track.spec.cost_unit,
+        observation=observation,
+        masked_action=masked_action,
+        normaliser=track.normalisers[track.spec.cost_unit],
+    )
+
+
+@cache
+def _resolved(name: str, sha256: str) -> StepSource:
+    return resolve(name)
+
+
+def _source_ref(source: StepSource) -> SourceRef:
+    bank = getattr(source, "bank", None)
+    sha256 = getattr(source, "content_sha256", None) if bank is None else bank.hash
+    if source.kind == "live" or sha256 is None:
+        raise ValueError(f"source={source.name!r} is {source.kind}; allowed: a bank or a simulator preset")
+    return SourceRef(kind=source.kind, name=source.name, sha256=sha256)
+
+
+def _prices(pool: ModelPool) -> str:
+    figures = ("name", "parameters", "price", "latency")
+    return sha256_of([{key: asdict(model)[key] for key in figures} for model in pool.rows])
+
+
+def _difference(frozen: Track, now: Track) -> str | None:
+    for key in ("source", "split_sha256", "problems", "models", "prices_sha256", "simulated"):
+        if getattr(frozen, key) != getattr(now, key):
+            return f"{key} was {getattr(frozen, key)}, and is {getattr(now, key)}"
+    # Sums may differ in the last bits between machines, so the frozen figures are compared with a tolerance.
+    same = frozen.normalisers.keys() == now.normalisers.keys() and all(
+        math.isclose(value, now.normalisers[unit], rel_tol=1e-9) for unit, value in frozen.normalisers.items()
+    )
+    return None if same else f"normalisers were {frozen.normalisers}, and are {now.normalisers}"

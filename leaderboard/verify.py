@@ -1,0 +1,149 @@
+"""Entry to verdict: decisions replayed on the bank, every figure computed again, and the router run again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from gym_stepwise_routing.leaderboard.entry import Entry
+from gym_stepwise_routing.leaderboard.errors import EntryRejectedError, Fault, UntrustedError
+from gym_stepwise_routing.leaderboard.figures import Constants, compute_figures, play_constants
+from gym_stepwise_routing.leaderboard.playing import PlayedRouter
+from gym_stepwise_routing.leaderboard.replay import replay_entry
+from gym_stepwise_routing.leaderboard.rerun import rerun
+from gym_stepwise_routing.leaderboard.rows import is_row
+from gym_stepwise_routing.leaderboard.submit import ledger_totals
+from gym_stepwise_routing.leaderboard.track import TRACKS, Track, open_track, track_names
+
+__all__ = ["Verdict", "verify", "verify_entry"]
+
+Rerun = Literal["done", "not trusted", "not asked"]
+_TOLERANCE = 1e-9
+_MOST_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Verdict:
+    """An entry that was not refused.
+
+    Attributes:
+        entry: the entry.
+        track: its track.
+        constants: the constant models of the track.
+        runs: what its decisions lead to.
+        rerun: whether its router was run again; only then is it certain that the decisions are the router's.
+    """
+
+    entry: Entry
+    track: Track
+    constants: Constants
+    runs: tuple[PlayedRouter, ...]
+    rerun: Rerun
+
+
+def verify(
+    path: Path, *, artefacts: Path, tracks: Path = TRACKS, run_again: bool = True, trust: bool = False
+) -> Verdict:
+    """Check an entry's file.
+
+    Args:
+        path: ``.../TRACK/NAME.json``.
+        artefacts: folder that artefact paths are relative to.
+        tracks: folder of the tracks.
+        run_again: whether the router is run again where that is possible.
+        trust: whether code of unknown origin may run for that.
+
+    Raises:
+        EntryRejectedError: anything is wrong with it; ``faults`` says what.
+        StaleTrackError: the track itself is out of date.
+    """
+    try:
+        entry = Entry.read(path)
+    except ValueError as error:
+        raise EntryRejectedError(path, [Fault("schema", str(error))]) from None
+    if (path.resolve().parent.name, path.stem) != (entry.played.track, entry.name):
+        message = f"an entry {entry.name!r} on {entry.played.track!r} belongs in {entry.played.track}/{entry.name}.json"
+        raise EntryRejectedError(path, [Fault("place", message)])
+    return verify_entry(entry, artefacts=artefacts, tracks=tracks, run_again=run_again, trust=trust)
+
+
+def verify_entry(
+    entry: Entry, *, artefacts: Path, tracks: Path = TRACKS, run_again: bool = True, trust: bool = False
+) -> Verdict:
+    """:func:`verify` for an entry in memory."""
+    track = _track_of(entry, tracks)
+    if entry.kind != "router" and not is_row(entry):
+        message = f"kind={entry.kind!r} is for the rows in rows.json; allowed: 'router'"
+        raise EntryRejectedError(entry.name, [Fault("reference", message)])
+    runs = replay_entry(track, entry)
+    constants = play_constants(track)
+    computed = compute_figures(track, entry.name, runs, constants)
+    faults = [*_ledger_faults(track, entry, runs)]
+    differences = list(_differences(entry.figures.model_dump(), computed.model_dump()))
+    faults += [Fault("figures", message) for message in differences[:_MOST_SHOWN]]
+    if (entry.selection is None) != all(run.threshold is None for run in entry.runs):
+        faults.append(Fault("selection", "thresholds without a selection rule, or a rule without thresholds"))
+    if faults:
+        raise EntryRejectedError(entry.name, faults)
+    done: Rerun = "not asked"
+    if run_again:
+        done = _rerun_all(track, entry, runs, artefacts=artefacts, trust=trust)
+    return Verdict(entry, track, constants, tuple(runs), done)
+
+
+def _track_of(entry: Entry, tracks: Path) -> Track:
+    played = entry.played
+    if played.track not in track_names(tracks):
+        message = f"track={played.track!r}; allowed: {', '.join(track_names(tracks))}"
+        raise EntryRejectedError(entry.name, [Fault("track", message)])
+    track = open_track(played.track, tracks)
+    expected = {
+        "bank": (played.source_sha256, track.source.sha256),
+        "split": (played.split_sha256, track.split_sha256),
+        "prices": (played.prices_sha256, track.prices_sha256),
+        "track": (played.track_fingerprint, track.fingerprint),
+    }
+    faults = [
+        Fault(code, f"made with {code} {theirs[:12]}..., track {track.name!r} has {ours[:12]}...; submit it again")  # type: ignore[arg-type]
+        for code, (theirs, ours) in expected.items()
+        if theirs != ours
+    ]
+    if faults:
+        raise EntryRejectedError(entry.name, faults)
+    return track
+
+
+def _ledger_faults(track: Track, entry: Entry, runs: Sequence[PlayedRouter]) -> Iterator[Fault]:
+    for number, (stated, played) in enumerate(zip(entry.runs, runs, strict=True)):
+        recorded = ledger_totals(track, played.outcome)
+        if stated.ledger != recorded:
+            models = recorded.keys() | stated.ledger.keys()
+            model = min(m for m in models if stated.ledger.get(m) != recorded.get(m))
+            message = f"{model} is stated {stated.ledger.get(model)}, recorded {recorded.get(model)}"
+            yield Fault("tokens", f"runs.{number}.ledger: {message}")
+
+
+def _differences(stated: Any, computed: Any, key: str = "figures") -> Iterator[str]:
+    """Each figure that is not what it should be."""
+    if isinstance(computed, dict) and isinstance(stated, dict):
+        for name in sorted(computed.keys() | stated.keys()):
+            yield from _differences(stated.get(name), computed.get(name), f"{key}.{name}")
+    elif isinstance(computed, float) and isinstance(stated, int | float):
+        if not math.isclose(stated, computed, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE):
+            yield f"{key}={stated!r}, computed from the decisions {computed!r}"
+    elif stated != computed:
+        yield f"{key}={stated!r}, computed from the decisions {computed!r}"
+
+
+def _rerun_all(track: Track, entry: Entry, runs: Sequence[PlayedRouter], *, artefacts: Path, trust: bool) -> Rerun:
+    for run, replayed in zip(entry.runs, runs, strict=True):
+        try:
+            faults = rerun(track, entry, run, replayed, artefacts=artefacts, trust=trust)
+        except UntrustedError:
+            return "not trusted"
+        if faults:
+            raise EntryRejectedError(entry.name, faults)
+    return "done"
