@@ -1,0 +1,161 @@
+"""Loading of problems: from a local file, or through the ``datasets`` library; the same problems either way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gym_stepwise_routing.datasets.catalogue import DatasetSpec, dataset_spec
+from gym_stepwise_routing.datasets.problem import Problem
+from gym_stepwise_routing.errors import check_choice
+
+__all__ = ["load_file", "load_problems"]
+
+_MATH_SUBJECTS = (
+    "algebra",
+    "counting_and_probability",
+    "geometry",
+    "intermediate_algebra",
+    "number_theory",
+    "prealgebra",
+    "precalculus",
+)
+
+
+def load_problems(name: str, split: str, *, data: Path | None = None) -> list[Problem]:
+    """All problems of a split of a known dataset, in the order of the official file.
+
+    Args:
+        name: name in the catalogue.
+        split: split of the official dataset.
+        data: folder with the local files; None: download through the ``datasets`` library.
+
+    Raises:
+        ValueError: unknown dataset or split, no file in ``data``, a row without a field, a wrong number of rows.
+        ImportError: ``data`` is None and the ``datasets`` library is missing.
+    """
+    spec = dataset_spec(name)
+    check_choice("split", split, spec.splits)
+    hub_split, count, files = spec.splits[split]
+    if data is None:
+        rows: list[Mapping[str, Any]] = _hub_rows(spec, hub_split)
+        origin = spec.hub
+    else:
+        path = _local_file(spec, split, data, files)
+        rows = list(_json_lines(path))
+        origin = str(path)
+    if len(rows) != count:
+        raise ValueError(f"{origin}: {len(rows)} rows; allowed: the {count} rows of {name}/{split}")
+    return [_problem(spec, split, index, row, origin) for index, row in enumerate(rows)]
+
+
+def load_file(
+    path: Path, *, name: str | None = None, split: str = "test", question: str = "question", answer: str = "answer"
+) -> list[Problem]:
+    """Problems of a JSON Lines file of one's own.
+
+    Args:
+        path: one JSON object a line.
+        name: dataset's name in references; by default the file's name without its ending.
+        split: split's name in references.
+        question: field that holds the question.
+        answer: field that holds the final answer; a number may be given as such.
+
+    Raises:
+        ValueError: no such file, a line that is not an object, a row without the fields, an empty question.
+    """
+    if not path.is_file():
+        raise ValueError(f"dataset={str(path)!r} is no file; allowed: a JSON Lines file")
+    return [
+        Problem(
+            dataset=name or path.stem,
+            split=split,
+            index=index,
+            question=_field(row, question, path, index),
+            answer=_field(row, answer, path, index),
+        )
+        for index, row in enumerate(_json_lines(path))
+    ]
+
+
+def _local_file(spec: DatasetSpec, split: str, data: Path, files: Sequence[str]) -> Path:
+    candidates = [data / file for file in files]
+    for path in candidates:
+        if path.is_file():
+            return path
+    looked = ", ".join(map(str, candidates)) or "nothing, this split has no local form"
+    raise ValueError(f"data={str(data)!r} has no file of {spec.name}/{split}; looked for: {looked}")
+
+
+def _hub_rows(spec: DatasetSpec, split: str) -> list[Mapping[str, Any]]:
+    if not spec.hub:
+        raise ValueError(f"dataset={spec.name!r} exists as a local file only; allowed: data=<folder>")
+    try:
+        from datasets import load_dataset
+    except ImportError as error:
+        raise ImportError(
+            "loading a dataset by name needs the datasets library: pip install 'gym-stepwise-routing[llm]' "
+            "(or give the folder of the local files)"
+        ) from error
+    configs = _MATH_SUBJECTS if spec.hub_config == "*" else (spec.hub_config,)
+    rows: list[Mapping[str, Any]] = []
+    for config in configs:
+        rows.extend(load_dataset(spec.hub, config, split=split))
+    return rows
+
+
+def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise ValueError(f"{path}: line {number} is not JSON ({error})") from None
+            if not isinstance(row, dict):
+                raise ValueError(f"{path}: line {number} is no JSON object")
+            yield row
+
+
+def _problem(spec: DatasetSpec, split: str, index: int, row: Mapping[str, Any], origin: str) -> Problem:
+    solution = _field(row, spec.solution, origin, index)
+    if spec.answer is None:
+        answer = solution.rpartition("####")[2].strip().replace(",", "")
+    elif spec.answer in row:
+        answer = _field(row, spec.answer, origin, index, empty=True)
+    else:  # the hub's form of MATH gives the answer in its solution only
+        from gym_stepwise_routing.grading.boxed import last_boxed
+
+        answer = last_boxed(solution) or ""
+    return Problem(
+        dataset=spec.name,
+        split=split,
+        index=index,
+        question=_field(row, spec.question, origin, index),
+        answer=answer,
+        solution=solution,
+        level=_level(row.get(spec.level) if spec.level else None),
+    )
+
+
+def _field(row: Mapping[str, Any], field: str, origin: object, index: int, *, empty: bool = False) -> str:
+    if field not in row:
+        raise ValueError(f"{origin}: row {index} has no field {field!r}; it has: {', '.join(map(repr, row))}")
+    value = row[field]
+    if not isinstance(value, str | int | float) or isinstance(value, bool):
+        raise ValueError(f"{origin}: row {index}: {field}={value!r}; allowed: text or a number")
+    if not empty and not str(value).strip():
+        raise ValueError(f"{origin}: row {index}: {field} is empty")
+    return str(value)
+
+
+def _level(value: Any) -> float:
+    """Difficulty as a number: 3, 3.5 or "Level 3"; NaN where there is none."""
+    digits = str(value).removeprefix("Level ").strip()
+    try:
+        return float(digits)
+    except ValueError:
+        return float("nan")

@@ -1,0 +1,282 @@
+"""Step rules: where one unit of reasoning ends and the next begins, and when a trace is over."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from gym_stepwise_routing.errors import check_choice
+from gym_stepwise_routing.generators.base import Completion, Request
+from gym_stepwise_routing.generators.confidence import StepConfidence, token_confidence
+
+__all__ = [
+    "BLANK_LINE",
+    "BOXED_LINE",
+    "NEWLINE",
+    "STATED_NUMBER",
+    "Ending",
+    "PartialStep",
+    "Step",
+    "StepRule",
+    "read_steps",
+]
+
+NEWLINE, BLANK_LINE = "\n", "\n\n"
+Ending = Literal["", "stop", "answer", "length", "repetition"]
+"""Why a trace ended with a step (end of text or stop string, answer marker, token limit, repetition), or ''."""
+
+STATED_NUMBER = r"The answer is [^\d\n]{0,8}\d[\d,]*(?:\.\d+)?\.?"
+"""A stated answer that is a number, as after the bundled GSM8K prompt."""
+BOXED_LINE = r"\\boxed\{[^\n]*"
+"""A stated answer in a box, up to the end of its line, as after the bundled MATH prompt."""
+_HEADING = re.compile(r"#{1,6} .*|\*\*[^*\n]+\*\*:?|(?:step|part|case)\s*\w{1,3}\s*[:.)]?|[^\w\\]*", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class StepRule:
+    r"""How text is cut into steps.
+
+    Args:
+        delimiter: ``"\n"`` or ``"\n\n"``: what stands between two steps.
+        stop: strings that end the whole trace.
+        answer: regular expression of a stated answer; a trace ends where it has matched, and what the model goes on
+            to write is neither kept nor counted. None: a trace ends only where the model ends it.
+        min_characters: shorter steps are merged into the next.
+        merge_headings: a step that is only a heading, a rule or punctuation is merged into the next.
+        repeat_limit: a trace in which the same step stands this often ends; 0 switches the guard off.
+        horizon: most steps of a trace; the last of them is all the rest of what the model writes.
+        max_tokens: most tokens a model may decode before it hands over (a run).
+    """
+
+    delimiter: str = NEWLINE
+    stop: tuple[str, ...] = (BLANK_LINE, "Question:", "Human:")
+    answer: str | None = STATED_NUMBER
+    min_characters: int = 1
+    merge_headings: bool = False
+    repeat_limit: int = 0
+    horizon: int = 5
+    max_tokens: int = 200
+
+    def __post_init__(self) -> None:
+        check_choice("delimiter", self.delimiter, (NEWLINE, BLANK_LINE))
+        if any(stop in self.delimiter for stop in self.stop):
+            raise ValueError(f"stop={self.stop!r}; allowed: none that stands in delimiter={self.delimiter!r}")
+        for parameter, least in (("min_characters", 0), ("horizon", 1), ("max_tokens", 1)):
+            if getattr(self, parameter) < least:
+                raise ValueError(f"{parameter}={getattr(self, parameter)!r}; allowed: an integer >= {least}")
+        if self.repeat_limit != 0 and self.repeat_limit < 2:
+            raise ValueError(f"repeat_limit={self.repeat_limit!r}; allowed: 0 (off), or an integer >= 2")
+        if self.answer is not None:
+            try:
+                re.compile(self.answer)
+            except re.error as error:
+                raise ValueError(f"answer={self.answer!r} is no regular expression: {error}") from None
+
+    def prefix(self, steps: Sequence[str]) -> str:
+        """The answer so far as a model reads it before it writes the next step."""
+        return "".join(step + self.delimiter for step in steps)
+
+    def is_degenerate(self, text: str) -> bool:
+        """Whether a step says too little to stand alone."""
+        lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+        headings = self.merge_headings and all(_HEADING.fullmatch(line) for line in lines)
+        return len(text.strip()) < self.min_characters or headings
+
+    def end_of_answer(self, text: str) -> int | None:
+        """Where the first stated answer ends; None where there is none."""
+        found = re.search(self.answer, text) if self.answer is not None else None
+        return found.end() if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step.
+
+    Attributes:
+        text: text without surrounding white space.
+        tokens: decoded tokens, the delimiter included.
+        first_tokens: the same, or the tokens of the first unit where the step is the tail at the horizon.
+        confidence: figures over those ``first_tokens``; None where the engine gave none or the model stopped at once.
+        ending: why the trace ended here, or ''.
+    """
+
+    text: str
+    tokens: int
+    first_tokens: int
+    confidence: StepConfidence | None
+    ending: Ending
+
+
+def _segments(text: str, rule: StepRule) -> list[tuple[int, int]]:
+    """Character ranges of the steps, delimiters included, degenerate ones merged."""
+    ranges: list[tuple[int, int]] = []
+    start = position = 0
+    while position < len(text):
+        found = text.find(rule.delimiter, position)
+        end = len(text) if found < 0 else found + len(rule.delimiter)
+        if rule.delimiter == BLANK_LINE:
+            while end < len(text) and text[end] == "\n":
+                end += 1
+        position = end
+        if not rule.is_degenerate(text[start:end]):
+            ranges.append((start, end))
+            start = end
+    if start < len(text):  # a degenerate end belongs to the step before it, if this run has one
+        if ranges:
+            ranges[-1] = (ranges[-1][0], len(text))
+        else:
+            ranges.append((start, len(text)))
+    return ranges
+
+
+def _token_ends(completion: Completion, ranges: Sequence[tuple[int, int]]) -> list[int]:
+    """Index after the last token of each range; a token belongs to the range in which its first character stands."""
+    ends = [_tokens_before(completion.pieces, stop) for _, stop in ranges]
+    return [*ends[:-1], completion.tokens]
+
+
+def _tokens_before(pieces: Sequence[str], position: int) -> int:
+    """How many tokens start before a character position."""
+    start = 0
+    for token, piece in enumerate(pieces):
+        if start >= position:
+            return token
+        start += len(piece)
+    return len(pieces)
+
+
+def _cut_at_answer(completion: Completion, rule: StepRule) -> tuple[Completion, bool]:
+    """A run up to and with its first stated answer, and whether it has one."""
+    end = rule.end_of_answer(completion.text)
+    if end is None:
+        return completion, False
+    text = completion.text[:end]
+    if not completion.pieces:  # all that was decoded is paid for where single tokens are unknown
+        return replace(completion, text=text), True
+    count = _tokens_before(completion.pieces, end)
+    pieces, logprob, top = completion.pieces[:count], completion.logprob[:count], completion.top[:count]
+    return replace(completion, text=text, tokens=count, pieces=pieces, logprob=logprob, top=top), True
+
+
+def read_steps(completion: Completion, rule: StepRule, history: Sequence[str]) -> list[Step]:
+    """Cut a whole run into steps.
+
+    Args:
+        completion: what the model wrote after ``history``, until a stop string, the end or the token limit.
+        rule: the step rule; at its horizon the last step takes all the rest.
+        history: texts of the steps before, whoever wrote them.
+
+    Returns:
+        The steps in order, at least one; the last and only the last has an ending. A run without text is one empty
+        step of at least one token that ends the trace.
+
+    Raises:
+        ValueError: several steps in a completion whose tokens are unknown: ask for one step at a time.
+    """
+    completion, answered = _cut_at_answer(completion, rule)
+    over: Ending = "answer" if answered else _over(completion)
+    text = completion.text
+    ranges = _segments(text, rule)
+    if not ranges:
+        return [_empty_step(completion.tokens)]
+    if len(ranges) > 1 and not completion.pieces:
+        raise ValueError("a run of several steps came back without its tokens; ask for one step at a time")
+    ends = _token_ends(completion, ranges)
+    figures = token_confidence(completion.logprob, completion.top) if completion.has_logprobs else None
+    steps: list[Step] = []
+    seen = list(history)
+    first_token = 0
+    for index, (start, stop) in enumerate(ranges):
+        last, at_horizon = index, len(seen) + 1 == rule.horizon
+        if at_horizon:
+            last = len(ranges) - 1
+        step_text = text[start : ranges[last][1]].strip() if at_horizon else text[start:stop].strip()
+        seen.append(step_text)
+        steps.append(
+            Step(
+                text=step_text,
+                tokens=max(ends[last] - first_token, 1),
+                first_tokens=max(ends[index] - first_token, 1),
+                confidence=figures.step(first_token, ends[index]) if figures is not None else None,
+                ending=_ending(seen, rule, over if last == len(ranges) - 1 else ""),
+            )
+        )
+        if steps[-1].ending:
+            break
+        first_token = ends[index]
+    return steps
+
+
+class PartialStep:
+    """One step that is asked for by itself, if need be in several requests until it is no longer degenerate.
+
+    Used where decisions are taken live, and for servers that do not tell their tokens.
+
+    Args:
+        rule: the step rule; the step must not be the one at the horizon, which is a whole run (:func:`read_steps`).
+        history: texts of the steps before.
+    """
+
+    def __init__(self, rule: StepRule, history: Sequence[str]) -> None:
+        self.rule = rule
+        self.history = tuple(history)
+        self._parts: list[Completion] = []
+
+    def request(self, prompt: str, max_tokens: int) -> Request:
+        """The next request; it stops at the delimiter. ``max_tokens`` is what is left of the model's run."""
+        parts = [part.text for part in self._parts]
+        prefix = self.rule.prefix([*self.history, *parts])
+        left = max(max_tokens - sum(part.tokens for part in self._parts), 1)
+        return Request(prompt, prefix, left, (self.rule.delimiter, *self.rule.stop))
+
+    def add(self, completion: Completion) -> Step | None:
+        """Enter a result: the finished step, or None if the model has to go on.
+
+        Where the server does not tell what stopped it, the trace is taken to go on; if it had ended, the next step is
+        empty and ends it.
+        """
+        completion, answered = _cut_at_answer(completion, self.rule)
+        self._parts.append(completion)
+        text = self.rule.delimiter.join(part.text for part in self._parts).strip()
+        over: Ending = "answer" if answered else _over(completion)
+        if over == "stop" and completion.text and self._goes_on(completion):
+            over = ""
+        if not over and self.rule.is_degenerate(text):
+            return None
+        tokens = sum(part.tokens for part in self._parts)
+        if not text:
+            return _empty_step(tokens)
+        confidence = None
+        if all(part.has_logprobs for part in self._parts if part.text):
+            logprob = np.concatenate([part.logprob for part in self._parts])
+            top = np.concatenate([part.top for part in self._parts if part.has_logprobs])
+            confidence = token_confidence(logprob, top).step(0, len(logprob))
+        return Step(text, max(tokens, 1), max(tokens, 1), confidence, _ending([*self.history, text], self.rule, over))
+
+    def _goes_on(self, completion: Completion) -> bool:
+        if len(completion.pieces) < completion.tokens:
+            return True
+        joined = "".join(completion.pieces)
+        after = joined[len(completion.text) :]
+        return after.startswith(self.rule.delimiter) and not any(stop in joined for stop in self.rule.stop)
+
+
+def _empty_step(tokens: int) -> Step:
+    return Step("", max(tokens, 1), max(tokens, 1), None, "stop")
+
+
+def _over(completion: Completion) -> Ending:
+    return "length" if completion.finish == "length" else "stop"
+
+
+def _ending(seen: Sequence[str], rule: StepRule, over: Ending) -> Ending:
+    """Why the trace ends with the last of ``seen``; ``over`` is what the engine says."""
+    if over:
+        return over
+    if rule.repeat_limit and seen.count(seen[-1]) >= rule.repeat_limit:
+        return "repetition"
+    return ""

@@ -1,0 +1,45 @@
+"""Grading of answers that are one number, as in GSM8K."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal, InvalidOperation
+
+from gym_stepwise_routing.datasets.problem import Problem
+from gym_stepwise_routing.grading.base import Grade
+
+__all__ = ["grade_number", "parse_number", "stated_answer"]
+
+_MARKER = re.compile(r"the (?:final )?answer is:?|####", re.IGNORECASE)
+_NUMBER = re.compile(r"(?P<sign>[-\u2212]?)\s?(?P<currency>[$€£]?)(?P<inner>-?)(?P<digits>\d[\d,]*(?:\.\d+)?|\.\d+)")
+
+
+def parse_number(text: str) -> Decimal | None:
+    """First number in a text: thousands separators, currency signs and a leading minus are understood."""
+    found = _NUMBER.search(text)
+    if found is None:
+        return None
+    try:
+        number = Decimal(found["digits"].replace(",", "").rstrip("."))
+    except InvalidOperation:
+        return None
+    return -number if found["sign"] or found["inner"] else number
+
+
+def stated_answer(text: str) -> Decimal | None:
+    """The number after the last "The answer is" (or ``####``), on the same line; None where there is none."""
+    found = list(_MARKER.finditer(text))
+    return parse_number(text[found[-1].end() :].split("\n")[0]) if found else None
+
+
+def grade_number(text: str, problem: Problem) -> Grade:
+    """Right if the stated number equals the reference answer exactly; a text that states none is wrong.
+
+    Raises:
+        ValueError: the problem's reference answer is no number.
+    """
+    reference = parse_number(problem.answer)
+    if reference is None:
+        raise ValueError(f"problem {problem.id}: answer={problem.answer!r}; allowed: a number, or grading='math'")
+    answer = stated_answer(text)
+    return Grade(None if answer is None else f"{answer:f}", answer == reference)

@@ -1,0 +1,1 @@
+"""Recording of routing trees with real language models."""

@@ -1,0 +1,41 @@
+"""What a recording is made with: everything that decides what its trees look like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gym_stepwise_routing.errors import check_choice
+from gym_stepwise_routing.generators.steps import StepRule
+from gym_stepwise_routing.grading import GRADINGS, Grading
+from gym_stepwise_routing.recorder.prompts import PromptTemplate
+from gym_stepwise_routing.recorder.tree import MODES, Mode
+
+__all__ = ["RecordingSettings"]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingSettings:
+    """Settings of a recording.
+
+    Args:
+        prompt: prompt template, the same for all models.
+        mode: which branches are recorded.
+        rule: step rule, horizon and token limit.
+        grading: how final answers are compared.
+        in_flight: trees grown at a time; also what a kill can cost. It decides nothing but speed.
+        patience: problems in a row that may fail before the recording stops.
+    """
+
+    prompt: PromptTemplate
+    mode: Mode = "route"
+    rule: StepRule = field(default_factory=StepRule)
+    grading: Grading = "numeric"
+    in_flight: int = 24
+    patience: int = 5
+
+    def __post_init__(self) -> None:
+        check_choice("mode", self.mode, MODES)
+        check_choice("grading", self.grading, GRADINGS)
+        for parameter in ("in_flight", "patience"):
+            if getattr(self, parameter) < 1:
+                raise ValueError(f"{parameter}={getattr(self, parameter)!r}; allowed: an integer >= 1")

@@ -1,0 +1,97 @@
+"""Recorded trees on disk: JSON Lines to which whole lines are appended, so that a kill at any moment loses no tree."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from gym_stepwise_routing.errors import BankError
+
+__all__ = ["TreeStore", "read_trees"]
+
+
+def read_trees(path: Path) -> Iterator[dict[str, Any]]:
+    """Trees of one file, in order.
+
+    Raises:
+        BankError: a line is not a JSON object with a problem and nodes.
+    """
+    with path.open(encoding="utf-8") as stream:
+        for number, line in enumerate(stream, start=1):
+            try:
+                tree = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise BankError(f"{path}: line {number} is not JSON: {error}") from None
+            if not isinstance(tree, dict) or not {"problem", "nodes"} <= tree.keys():
+                raise BankError(f"{path}: line {number} is no routing tree")
+            yield tree
+
+
+class TreeStore:
+    """One file of trees, appended to by one process.
+
+    A tree is one line, written by one call and flushed to the disk before :meth:`append` returns. A line that a kill
+    or a full disk cut short is dropped when the file is opened again.
+
+    Args:
+        path: file; created if absent.
+
+    Raises:
+        BankError: another process has the file open, or a complete line is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._stream = path.open("ab")
+        self._lock()
+        self._drop_partial_line()
+        self.ids = {_identity(tree) for tree in read_trees(path)}
+
+    def append(self, tree: dict[str, Any]) -> None:
+        """Add a complete tree.
+
+        Raises:
+            BankError: the problem is in the file already.
+            OSError: the disk is full or gone; what was written of the line is taken back.
+        """
+        identity = _identity(tree)
+        if identity in self.ids:
+            raise BankError(f"{self.path}: problem {identity} is recorded already")
+        line = json.dumps(tree, ensure_ascii=False, separators=(", ", ": ")).encode() + b"\n"
+        start = self._stream.tell()
+        try:
+            self._stream.write(line)
+            self._stream.flush()
+            os.fsync(self._stream.fileno())
+        except OSError:
+            os.ftruncate(self._stream.fileno(), start)
+            raise
+        self.ids.add(identity)
+
+    def close(self) -> None:
+        """Close the file and let other processes have it."""
+        self._stream.close()
+
+    def _lock(self) -> None:
+        import fcntl
+
+        try:
+            fcntl.flock(self._stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._stream.close()
+            raise BankError(f"{self.path}: another recording writes to this file") from None
+
+    def _drop_partial_line(self) -> None:
+        content = self.path.read_bytes()
+        if content and not content.endswith(b"\n"):
+            os.ftruncate(self._stream.fileno(), content.rfind(b"\n") + 1)
+            self._stream.seek(0, os.SEEK_END)
+
+
+def _identity(tree: dict[str, Any]) -> str:
+    problem = tree["problem"]
+    return f"{problem['dataset']}/{problem['split']}/{problem['index']}"

@@ -1,0 +1,118 @@
+"""A recording from beginning to end, with generators that need no model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gym_stepwise_routing.banks.records import read_trees as read_strictly
+from gym_stepwise_routing.datasets import Problem
+from gym_stepwise_routing.generators import Failure, StepRule
+from gym_stepwise_routing.recorder.errors import RecordingError
+from gym_stepwise_routing.recorder.prompts import PromptTemplate
+from gym_stepwise_routing.recorder.record import record
+from gym_stepwise_routing.recorder.settings import RecordingSettings
+from gym_stepwise_routing.recorder.store import TreeStore, read_trees
+from tests.generators.fakes import FakeGenerator
+
+PROMPT = PromptTemplate("plain", "Q: {question}\nA:\n")
+SETTINGS = RecordingSettings(PROMPT, rule=StepRule(horizon=4), in_flight=3)
+
+
+def problems(count: int) -> list[Problem]:
+    return [Problem("toy", "test", i, f"What is {i}?", str(i)) for i in range(count)]
+
+
+def writer(name: str, lines: int, right: bool) -> FakeGenerator:
+    """Writes lines named after itself, then states the answer."""
+
+    def write(prompt: str, prefix: str) -> str:
+        asked = int(prompt.split("What is ")[1].split("?")[0])
+        done = prefix.count("\n")
+        rest = [f"{name} line {n}" for n in range(done, lines)]
+        return "\n".join([*rest, f"The answer is {asked if right else asked + 1}.", "", "Question: "])
+
+    return FakeGenerator(name, write)
+
+
+def pool() -> list[FakeGenerator]:
+    return [writer("small", 3, right=False), writer("large", 3, right=True)]
+
+
+def test_all_trees_are_complete_and_of_the_strict_interchange_form(tmp_path: Path) -> None:
+    store = TreeStore(tmp_path / "trees.jsonl")
+    stats = record(problems(7), pool(), store, SETTINGS)
+    trees = list(read_strictly(store.path))
+    assert (stats.trees, len(trees)) == (7, 7)
+    assert stats.nodes == sum(len(tree.nodes) - 1 for _, tree in trees) == 7 * (2 + 4 + 8 + 16)
+    for _, tree in trees:
+        asked = {node.id: set() for node in tree.nodes if not node.terminal}
+        for node in tree.nodes[1:]:
+            asked[node.parent].add(node.model)  # type: ignore[index]
+        assert all(models == {0, 1} for models in asked.values())
+
+
+def test_who_writes_the_last_step_decides_and_verdicts_say_so(tmp_path: Path) -> None:
+    store = TreeStore(tmp_path / "trees.jsonl")
+    record(problems(1), pool(), store, SETTINGS)
+    (tree,) = read_trees(store.path)
+    ends = [node for node in tree["nodes"] if node.get("terminal")]
+    assert all(node["correct"] == (node["model"] == 1) for node in ends)
+
+
+def test_metering_is_what_the_engine_decoded_for_each_prefix(tmp_path: Path) -> None:
+    store = TreeStore(tmp_path / "trees.jsonl")
+    record(problems(1), pool(), store, SETTINGS)
+    (tree,) = read_trees(store.path)
+    first = next(node for node in tree["nodes"] if node["depth"] == 1 and node["model"] == 0)
+    assert first["tokens"] == len("small line 0\n")
+    assert tree["problem"]["prompt_tokens"] == 10
+
+
+def test_one_step_at_a_time_gives_the_same_tree_without_figures(tmp_path: Path) -> None:
+    whole, single = TreeStore(tmp_path / "whole.jsonl"), TreeStore(tmp_path / "single.jsonl")
+    record(problems(2), pool(), whole, SETTINGS)
+    blind = pool()
+    for generator in blind:
+        generator._tell = False
+    record(problems(2), blind, single, SETTINGS)
+    for one, other in zip(read_trees(whole.path), read_trees(single.path), strict=True):
+        texts = [(n.get("text"), n.get("model"), n["depth"], n.get("correct")) for n in one["nodes"]]
+        assert sorted(map(str, texts)) == sorted(
+            str((n.get("text"), n.get("model"), n["depth"], n.get("correct"))) for n in other["nodes"]
+        )
+    assert not any("entropy_mean" in node for tree in read_trees(single.path) for node in tree["nodes"])
+
+
+def test_recorded_problems_are_not_asked_again(tmp_path: Path) -> None:
+    store = TreeStore(tmp_path / "trees.jsonl")
+    record(problems(3), pool(), store, SETTINGS)
+    again = pool()
+    stats = record(problems(5), again, store, SETTINGS)
+    assert stats.trees == 2
+    assert not any("What is 0?" in request.prompt for request in again[0].calls)
+
+
+def test_a_problem_that_does_not_fit_is_reported_and_the_others_go_on(tmp_path: Path) -> None:
+    def write(prompt: str, prefix: str) -> str | Failure:
+        return Failure("large: prompt of 9 tokens", retryable=False) if "What is 1?" in prompt else "The answer is 0."
+
+    store = TreeStore(tmp_path / "trees.jsonl")
+    stats = record(problems(4), [pool()[0], FakeGenerator("large", write)], store, SETTINGS)
+    assert stats.failed == {"toy/test/1": "large: prompt of 9 tokens"}
+    assert store.ids == {"toy/test/0", "toy/test/2", "toy/test/3"}
+
+
+def test_a_model_that_is_down_stops_the_recording_and_trees_are_kept(tmp_path: Path) -> None:
+    store = TreeStore(tmp_path / "trees.jsonl")
+    record(problems(2), pool(), store, SETTINGS)
+    down = FakeGenerator("large", lambda prompt, prefix: Failure("large: connection refused", retryable=True))
+    with pytest.raises(RecordingError, match="5 problems in a row failed.*connection refused"):
+        record(problems(20), [pool()[0], down], store, SETTINGS)
+    assert store.ids == {"toy/test/0", "toy/test/1"}
+
+
+def test_one_model_is_no_pool(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="at least 2"):
+        record(problems(1), pool()[:1], TreeStore(tmp_path / "trees.jsonl"), SETTINGS)
