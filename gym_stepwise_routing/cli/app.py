@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from gym_stepwise_routing.cli import bank
 from gym_stepwise_routing.cli.demo import demo
 
 __all__ = ["app"]
@@ -15,6 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(demo)
+app.add_typer(bank.app, name="bank")
 
 
 @app.callback()

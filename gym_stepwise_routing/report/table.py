@@ -51,16 +51,15 @@ def markdown_table(rows: Sequence[Row]) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
 
 
-def rich_table(rows: Sequence[Row], title: str) -> Table:
-    """The rows for a terminal; intervals as plus or minus half their width, to fit."""
-    header, _ = table_cells(rows)
+def rich_table(rows: Sequence[Row], title: str, units: Sequence[CostUnit] = ("large_tokens", "flops")) -> Table:
+    """The rows for a terminal: a few units, and intervals as plus or minus half their width, to fit 80 columns."""
     table = Table(title=title)
-    for name in header[:-1]:
-        table.add_column(name, justify="left" if name == "router" else "right")
-    units = [unit for unit in _UNIT_NAMES if all(unit in row.costs for row in rows)]
+    table.add_column("router", no_wrap=True)
+    for name in ("accuracy", *(_UNIT_NAMES[unit] for unit in units), "seeds"):
+        table.add_column(name, justify="right")
     for row in rows:
         figures = [row.accuracy, *(row.costs[unit] for unit in units)]
-        cells = [f"{f.estimate:.3f} ±{(f.high - f.low) / 2:.3f}" for f in figures]
+        cells = [f"{figure.estimate:.3f} ±{(figure.high - figure.low) / 2:.3f}" for figure in figures]
         table.add_row(row.router, *cells, str(row.seeds), style="bold" if row.kind == "agent" else None)
     return table
 
