@@ -16,7 +16,7 @@ from gym_stepwise_routing.report.rows import Row
 __all__ = ["as_json", "markdown_table", "rich_table", "table_cells"]
 
 _UNIT_NAMES: dict[CostUnit, str] = {
-    "large_tokens": "large-model tokens",
+    "large_tokens": "large tokens",
     "flops": "FLOPs",
     "dollars": "dollars",
     "latency": "latency",
@@ -59,7 +59,7 @@ def rich_table(rows: Sequence[Row], title: str, units: Sequence[CostUnit] = ("la
         table.add_column(name, justify="right")
     for row in rows:
         figures = [row.accuracy, *(row.costs[unit] for unit in units)]
-        cells = [f"{figure.estimate:.3f} ±{(figure.high - figure.low) / 2:.3f}" for figure in figures]
+        cells = [f"{figure.estimate:.3f} ±{(figure.high - figure.low) / 2:.2f}" for figure in figures]
         table.add_row(row.router, *cells, str(row.seeds), style="bold" if row.kind == "agent" else None)
     return table
 
