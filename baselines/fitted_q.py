@@ -1,0 +1,91 @@
+"""Fitted Q on recorded trees: a value router, trained on what *both* actions lead to in every state.
+
+For one price of cost, fitted policy iteration: follow the present policy down the tree from every child, which gives
+the exact return of each action; regress these returns on the observation; let the next policy take the better one.
+Following the fitted policy, rather than the best recorded path, keeps hindsight out of the targets: the best of several
+recorded outcomes is not what a router that sees only observations can expect (compare Bagnell et al., *Policy search
+by dynamic programming*, NIPS 2003, and Munos and Szepesvari, *Finite-time bounds for fitted value iteration*, 2008).
+On a random source only the sampled actions have an outcome; for the others the regression stands in.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gym_stepwise_routing.baselines.estimators import OutcomeRegression
+from gym_stepwise_routing.baselines.experience import Experience, experience, path_values, reach, uniform_values
+from gym_stepwise_routing.game import Game, RoutingSpec
+from gym_stepwise_routing.routers import ScoringRouter
+
+__all__ = ["FittedQ"]
+
+_SCALE = 0.05
+
+
+class FittedQ(ScoringRouter):
+    """Takes the action with the largest estimated ``P(right) - price * cost to come``.
+
+    Scores are ``sigmoid(advantage / 0.05)`` of the models above k over those up to k; at the default threshold of 1/2
+    the decision is the best action.
+
+    Args:
+        price: price of one always-largest episode in units of a right answer, >= 0.
+        iterations: rounds of policy iteration, >= 1; the first policy draws uniformly.
+        threshold: 0 (always-largest) to above 1 (always-smallest).
+        seed: seed of the sampling (random sources only).
+    """
+
+    def __init__(self, price: float, iterations: int = 3, threshold: float = 0.5, seed: int = 0) -> None:
+        if not price >= 0:
+            raise ValueError(f"price={price!r}; allowed: >= 0")
+        if iterations < 1:
+            raise ValueError(f"iterations={iterations!r}; allowed: an integer >= 1")
+        super().__init__(threshold)
+        self.price = price
+        self.iterations = iterations
+        self.seed = seed
+        self.name = f"fitted-q-{price:.3g}"
+
+    def bind(self, spec: RoutingSpec) -> None:
+        """Nothing is looked up: every component of the observation is used."""
+        super().bind(spec)
+
+    def fit(self, game: Game, known: Experience | None = None) -> Self:
+        """Fit on a game of the train split.
+
+        Args:
+            game: the game.
+            known: its experience, where it is at hand already.
+        """
+        self.bind(game.spec)
+        known = experience(game, seed=self.seed) if known is None else known
+        leaf = known.right - self.price * known.cost
+        weight = reach(known)
+        value = uniform_values(known, leaf)
+        for _ in range(self.iterations):
+            self._models = [self._fitted(known, action, value, weight) for action in range(self.models)]
+            gain = np.where(known.mask, self._gains(known.observation), -np.inf)
+            actions = np.argmax(gain, axis=1)
+            value = path_values(known, actions, leaf, gain.max(axis=1) - self.price * known.cost)
+        return self
+
+    def _fitted(
+        self, known: Experience, action: int, value: NDArray[np.float64], weight: NDArray[np.float64]
+    ) -> OutcomeRegression:
+        """Regression of the return to come, net of what was spent already."""
+        rows = np.flatnonzero(known.child[:, action] >= 0)
+        target = value[known.child[rows, action]] + self.price * known.cost[rows]
+        return OutcomeRegression().fit(known.observation[rows], target, weight[rows], known.problem[rows])
+
+    def _gains(self, observation: NDArray[np.float32]) -> NDArray[np.float64]:
+        return np.stack([model.predict(observation) for model in self._models], axis=1)
+
+    def scores(self, observation: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Advantage of larger models, squashed, ``float64[B, K-1]`` in [0, 1]."""
+        gain = self._gains(observation)
+        above = np.maximum.accumulate(gain[:, ::-1], axis=1)[:, ::-1][:, 1:]
+        upto = np.maximum.accumulate(gain, axis=1)[:, :-1]
+        return 1 / (1 + np.exp(-np.clip((above - upto) / _SCALE, -30, 30)))

@@ -1,0 +1,89 @@
+"""Query-level routing after RouteLLM (arXiv 2406.18665): the question alone decides, once for the whole trace.
+
+RouteLLM estimates the probability that the strong model wins on a query, from preference data and query embeddings. In
+a bank the outcomes are known, so the label is exact: the large model alone is right and the small one alone is not.
+Reconstructed on counts over the question (``question`` block); for text embeddings see ``verifiers.queries``.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gym_stepwise_routing.baselines.estimators import SoftClassifier
+from gym_stepwise_routing.baselines.experience import experience, path_values
+from gym_stepwise_routing.errors import NotApplicableError
+from gym_stepwise_routing.game import Game, RoutingSpec
+from gym_stepwise_routing.routers import ScoringRouter, columns_of
+
+__all__ = ["QueryClassifier"]
+
+_FEATURES = (
+    "question_tokens",
+    "question_characters",
+    "question_words",
+    "question_sentences",
+    "question_numbers",
+)
+
+
+class QueryClassifier(ScoringRouter):
+    """Score = estimated probability that the largest model is needed: it is right where the smallest is not.
+
+    Args:
+        threshold: 0 (always-largest) to above 1 (always-smallest).
+        seed: seed of the sampling (random sources only).
+    """
+
+    name = "query-classifier"
+
+    def __init__(self, threshold: float = 0.5, seed: int = 0) -> None:
+        super().__init__(threshold)
+        self.seed = seed
+
+    def bind(self, spec: RoutingSpec) -> None:
+        """Find the question's features.
+
+        Raises:
+            NotApplicableError: no ``question`` block, or mode *regenerate*, which drafts before anything is decided.
+        """
+        super().bind(spec)
+        if spec.mode == "regenerate":
+            raise NotApplicableError("a query-level router decides before the first step; mode 'regenerate' has drafts")
+        self._columns = columns_of(spec, *_FEATURES)
+        (self._known,) = columns_of(spec, "question_known")
+
+    def fit(self, game: Game) -> Self:
+        """Fit on the outcomes of the constants.
+
+        Raises:
+            NotApplicableError: the source does not tell anything about its questions, or the outcomes are all alike.
+        """
+        self.bind(game.spec)
+        known = experience(game, seed=self.seed)
+        roots = np.flatnonzero(known.depth == 0)
+        if not (known.observation[roots, self._known] > 0).any():
+            raise NotApplicableError(f"source {game.spec.source!r} has no counts over its questions")
+        unknown = np.full(len(known), np.nan)
+        small, large = (
+            path_values(known, np.full(len(known), action), known.right, unknown)[roots]
+            for action in (0, self.models - 1)
+        )
+        both = np.isfinite(small + large)
+        needed = (large[both] > small[both]).astype(np.float64)
+        if not 0 < needed.sum() < len(needed):
+            raise NotApplicableError(
+                f"the largest model alone is right where the smallest is not on {needed.sum():.0f} of {len(needed)} "
+                "train problems of which both are known; a classifier needs both kinds"
+            )
+        rows = roots[both]
+        self._classifier = SoftClassifier().fit(
+            known.observation[rows][:, self._columns], needed, np.ones(len(rows)), known.problem[rows]
+        )
+        return self
+
+    def scores(self, observation: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Probability that the largest model is needed, ``float64[B]``."""
+        return self._classifier.predict(observation[:, self._columns])

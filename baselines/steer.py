@@ -1,0 +1,99 @@
+"""STEER (arXiv 2511.06190): two Gaussians tell confident steps from unconfident ones; no labels, no training.
+
+A mixture of two Gaussians is fitted by EM to the small model's confidence in its own steps. The large model writes
+where the posterior of the component with the larger mean, "confident", is below a threshold.
+
+Reconstructed: the paper's figure is the mean of the largest logit, which others read as the mean of the largest
+probability. Logits before normalisation are recorded nowhere (no API gives them, nor does vLLM), so the two readings
+here are the mean probability of the most likely token, and the mean log-probability of the chosen one, which is the
+most likely one where decoding is greedy: its largest logit less the normaliser. In *regenerate* the figure is that of
+the drafted next step, as in the paper; in *route* and *escalate* it is that of the last step.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Self, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gym_stepwise_routing.baselines.experience import experience
+from gym_stepwise_routing.errors import NotApplicableError, check_choice
+from gym_stepwise_routing.game import Game, RoutingSpec
+from gym_stepwise_routing.routers import ScoringRouter, columns_of
+
+try:
+    from sklearn.mixture import GaussianMixture
+except ImportError as error:
+    raise ImportError("STEER needs scikit-learn: pip install 'gym-stepwise-routing[agents]'") from error
+
+__all__ = ["Reading", "Steer"]
+
+Reading = Literal["probability", "log-probability"]
+_SMALLEST_PROBABILITY = 1e-6
+_FEWEST_STEPS = 20
+
+
+class Steer(ScoringRouter):
+    """Score = log-odds of "not confident" squashed to [0, 1] by x / (1 + |x|); 0 where the figure is not known.
+
+    A threshold on the posterior is one on its log-odds. These do not saturate: where the components are narrow, most
+    posteriors round to 0 or 1.
+
+    Args:
+        reading: which confidence figure, see the module.
+        threshold: 0 (always-largest) to above 1 (always-smallest).
+        seed: seed of the mixture's start.
+    """
+
+    def __init__(self, reading: Reading = "probability", threshold: float = 0.5, seed: int = 0) -> None:
+        check_choice("reading", reading, get_args(Reading))
+        super().__init__(threshold)
+        self.reading = reading
+        self.seed = seed
+        self.name = f"steer-{reading}"
+
+    def bind(self, spec: RoutingSpec) -> None:
+        """Find the confidence figure."""
+        super().bind(spec)
+        figure = "top1_mean" if self.reading == "probability" else "p_mean"
+        self._columns = columns_of(spec, figure, "confidence_known")
+
+    def fit(self, game: Game) -> Self:
+        """Fit the mixture to the steps (*regenerate*: drafts) of the smallest model. No label is looked at.
+
+        Raises:
+            NotApplicableError: hardly any step has the figure.
+        """
+        self.bind(game.spec)
+        known = experience(game, seed=self.seed)
+        shown = known.observation[:, self._columns[1]] > 0
+        if game.spec.mode != "regenerate":
+            (writer,) = columns_of(game.spec, "writer_0")
+            shown &= known.observation[:, writer] > 0
+        if shown.sum() < _FEWEST_STEPS:
+            raise NotApplicableError(f"{shown.sum()} steps have confidence figures; STEER's mixture needs more")
+        values = self._values(known.observation[shown])
+        self._mixture = GaussianMixture(2, n_init=3, random_state=self.seed).fit(values)
+        self._confident = int(np.argmax(self._mixture.means_))
+        return self
+
+    def _values(self, observation: NDArray[np.float32]) -> NDArray[np.float64]:
+        value = observation[:, self._columns[:1]].astype(np.float64)
+        return value if self.reading == "probability" else np.log(np.maximum(value, _SMALLEST_PROBABILITY))
+
+    def scores(self, observation: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Evidence against "confident", ``float64[B]`` in [0, 1]; 1/2 where the posterior is."""
+        mixture = self._mixture
+        joint = np.log(mixture.weights_) + _log_density(self._values(observation), mixture.means_, mixture.covariances_)
+        odds = joint[:, 1 - self._confident] - joint[:, self._confident]
+        return np.where(observation[:, self._columns[1]] > 0, 0.5 + 0.5 * odds / (1 + np.abs(odds)), 0.0)
+
+
+def _log_density(
+    values: NDArray[np.float64], means: NDArray[np.float64], covariances: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Log density of each one-dimensional component up to a constant, ``[B, 2]``."""
+    variance = covariances.reshape(-1)
+    density: NDArray[np.float64] = -0.5 * (np.square(values - means.reshape(-1)) / variance + np.log(variance))
+    return density

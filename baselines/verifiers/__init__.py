@@ -1,0 +1,1 @@
+"""Verifiers (process reward models): trained here, taken from a hub, or simulated; their scores live in the bank."""

@@ -1,0 +1,82 @@
+"""A comparison from the arguments of the command line: finds the verifier, the families and the games."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from gym_stepwise_routing.accounting import Mode
+from gym_stepwise_routing.compare.arena import Arena
+from gym_stepwise_routing.compare.choose import Rule
+from gym_stepwise_routing.compare.comparison import Comparison, compare
+from gym_stepwise_routing.compare.contenders import Family
+from gym_stepwise_routing.compare.roster import roster
+from gym_stepwise_routing.costs import CostUnit, available_units
+from gym_stepwise_routing.errors import NotApplicableError
+from gym_stepwise_routing.sources import resolve
+from gym_stepwise_routing.sources.bank import BankSource
+from gym_stepwise_routing.sources.base import Split, StepSource
+
+__all__ = ["run_comparison", "select"]
+
+
+def run_comparison(
+    source: object,
+    *,
+    mode: Mode = "route",
+    cost_unit: CostUnit | None = None,
+    split: Split = "test",
+    rule: Rule | None = None,
+    only: Sequence[str] = (),
+    seed: int = 0,
+    resamples: int = 10_000,
+    progress: Callable[[str], None] | None = None,
+) -> Comparison:
+    """Compare the families of the roster on a source.
+
+    A bank without verifier scores gets those of a feature verifier that is fitted on its train split.
+
+    Args:
+        source: what :class:`gym_stepwise_routing.game.Game` takes.
+        mode: mode of the game.
+        cost_unit: unit of the cost axis; None: ``flops`` where the pool has parameter counts, else ``dollars``.
+        split: split that is reported, ``test`` or ``train``.
+        rule: how a setting is chosen on the calibration split; at least 95 % of always-largest's accuracy if None.
+        only: parts of the names of families to keep, all if empty.
+        seed: seed of random sources and of whatever is fitted.
+        resamples: bootstrap resamples over problems.
+        progress: called with each family's name before its turn.
+
+    Raises:
+        ValueError: an argument out of range.
+    """
+    families = select(only)
+    found = resolve(source)
+    unit: CostUnit = cost_unit or ("flops" if "flops" in available_units(found.pool) else "dollars")
+    arena = Arena(found, mode=mode, cost_unit=unit, split=split, scored=_scored(found, seed), seed=seed)
+    return compare(arena, families, rule or Rule(), resamples=resamples, progress=progress)
+
+
+def select(only: Sequence[str]) -> tuple[Family, ...]:
+    """Families whose name contains one of the parts, in the roster's order; all of them if there are no parts.
+
+    Raises:
+        ValueError: a part that no name contains.
+    """
+    everyone = roster()
+    for part in only:
+        if not any(part.lower() in family.name.lower() for family in everyone):
+            names = ", ".join(family.name for family in everyone)
+            raise ValueError(f"only={part!r} is in no router's name; allowed: parts of {names}")
+    return tuple(family for family in everyone if not only or any(part.lower() in family.name.lower() for part in only))
+
+
+def _scored(source: StepSource, seed: int) -> StepSource | None:
+    """The bank with the scores of a feature verifier, where one is needed and can be fitted."""
+    if source.pool.verifier is not None or not isinstance(source, BankSource):
+        return None
+    try:
+        from gym_stepwise_routing.baselines.verifiers.features import feature_verifier
+
+        return BankSource(feature_verifier(source.bank, seed=seed))
+    except (ImportError, NotApplicableError):
+        return None
