@@ -250,7 +250,9 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
             if truncated:
                 info["truncated_by"] = self._reason(bankrupt, stands.depth)
         if self._renderer is not None:
-            self._frames.append(Frame(model, *self._cursor.texts(), stands.cost, answered=terminated, right=reward > 0))
+            if not stands.failed:
+                last, draft = self._cursor.texts()
+                self._frames.append(Frame(model, last, draft, stands.cost, answered=terminated, right=reward > 0))
             self._show()
         return self._observation(stands), reward, terminated, truncated, info
 
@@ -377,6 +379,7 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
         self._standing: Standing | None = None
         self._ended = np.zeros(num_envs, dtype=np.bool_)
         self._budgets = np.full(num_envs, np.inf)
+        self._budgeted = False
         self._problems = np.zeros(num_envs, dtype=np.int64)
         self._everyone = np.arange(num_envs)
 
@@ -404,8 +407,9 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
             None if problems is None else np.array(problems),
             None if budgets is None else np.array([draw_budget(budget, self.np_random) for budget in budgets]),
         )
+        self._budgeted = self.game.budget is not None or bool(np.isfinite(self._budgets).any())
         stands = self._standing = self._positions.standing()
-        self._ended[:] = False
+        self._ended = np.zeros(self.num_envs, dtype=np.bool_)
         nothing = np.zeros(self.num_envs)
         return self._observation(stands), self._info(stands, nothing, nothing)
 
@@ -431,7 +435,7 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
         ended = terminated | truncated
         reward = (terminated & stands.correct).astype(np.float64)
         info = self._info(stands, stands.cost - before_cost, stands.raw_cost - before_raw_cost)
-        if self._budgeted():
+        if self._budgeted:
             info["bankrupt"] = over_budget & ended
         if self.game.table is None:
             info["failed"] = stands.failed
@@ -502,12 +506,9 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
             "problem": self.game.problems[self._problems],
             "source": self.game.source.kind,
         }
-        if self._budgeted():
+        if self._budgeted:
             info["budget"] = self._budgets.copy()
         return info
-
-    def _budgeted(self) -> bool:
-        return self.game.budget is not None or bool(np.isfinite(self._budgets).any())
 
     def _reasons(
         self, truncated: NDArray[np.bool_], over_budget: NDArray[np.bool_], stands: Standing

@@ -1,0 +1,102 @@
+"""Rendering: as text, on the terminal, as pictures, and as a video."""
+
+from __future__ import annotations
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from fake_sources import TreeSource
+
+from gym_stepwise_routing.envs.rendering import Frame, Renderer
+from gym_stepwise_routing.envs.stepwise_routing import StepwiseRoutingEnv
+
+PROBLEM = {"problem": "gsm8k/train/0"}
+
+
+def test_ansi_shows_who_wrote_what_at_which_cost():
+    env = gym.make("StepwiseRouting-v0", render_mode="ansi")
+    env.reset(options=PROBLEM)
+    title = env.render()
+    assert title == "gsm8k-qwen2.5-coder  route  cost 0.000 x always-largest (flops)\n"
+    *_, info = env.step(0)
+    *_, info = env.step(1)
+    lines = env.render().splitlines()
+    assert f"cost {info['spent']:.3f} x always-largest" in lines[0]
+    small, large = (next(line for line in lines if f"{n}. Qwen" in line) for n in (1, 2))
+    assert "0.5B" in small
+    assert "1.5B" in large
+    assert small[: small.index("m")] != large[: large.index("m")]  # another colour
+    source = env.unwrapped.game.source
+    bank_text = source.bank.text(source.bank.child[source.bank.problems.root[info["problem"]], 0])
+    assert bank_text.split()[0] in lines[2]
+
+
+def test_ansi_tells_how_it_ended_and_shows_pending_drafts():
+    env = gym.make("StepwiseRouting-v0", render_mode="ansi", mode="regenerate")
+    env.reset(options=PROBLEM)
+    assert "pending draft:" in env.render()
+    while True:
+        _, reward, terminated, truncated, _ = env.step(1)
+        if terminated or truncated:
+            break
+    assert "pending draft" not in env.render()
+    assert env.render().splitlines()[-1] == ("right" if reward else "wrong")
+
+
+def test_human_writes_to_the_terminal_at_every_step(capsys):
+    env = gym.make("StepwiseRouting-v0", render_mode="human")
+    env.reset(options=PROBLEM)
+    first = capsys.readouterr().out
+    env.step(1)
+    second = capsys.readouterr().out
+    assert first.startswith("gsm8k-qwen2.5-coder")
+    assert "1.5B" in second
+    assert env.render() is None
+
+
+def test_simulated_traces_say_so():
+    env = StepwiseRoutingEnv(TreeSource(), render_mode="ansi")
+    env.reset(seed=0)
+    assert env.render().splitlines()[0].endswith("SIMULATED")
+
+
+def test_pictures_change_with_every_step():
+    env = gym.make("StepwiseRouting-v0", render_mode="rgb_array")
+    env.reset(options=PROBLEM)
+    frames = [env.render()]
+    while True:
+        *_, terminated, truncated, _ = env.step(len(frames) % 2)
+        frames.append(env.render())
+        if terminated or truncated:
+            break
+    for frame in frames:
+        assert (frame.shape, frame.dtype) == ((600, 800, 3), np.uint8)
+    for one, other in zip(frames, frames[1:], strict=False):
+        assert (one != other).any()
+
+
+def test_long_traces_show_their_end():
+    renderer = Renderer(StepwiseRoutingEnv().routing_spec)
+    frames = [Frame(-1, "", "", 0.0), *(Frame(n % 2, "word " * 60, "", n / 9) for n in range(1, 9))]
+    short, long = renderer.image(frames[:2]), renderer.image(frames)
+    assert short.shape == long.shape
+    assert (long[-60:] != 255).any()  # written down to the bottom
+
+
+def test_without_a_render_mode_there_is_a_warning_and_no_picture():
+    env = StepwiseRoutingEnv()
+    env.reset(seed=0)
+    with pytest.warns(UserWarning, match="render_mode='ansi'"):
+        assert env.render() is None
+
+
+def test_gymnasium_records_a_video(tmp_path):
+    pytest.importorskip("moviepy", reason="Gymnasium's RecordVideo needs moviepy")
+    env = gym.make("StepwiseRouting-v0", render_mode="rgb_array")
+    env = gym.wrappers.RecordVideo(env, str(tmp_path / "videos"), episode_trigger=lambda _: True, disable_logger=True)
+    env.reset(seed=0)
+    while not any(env.step(1)[2:4]):
+        pass
+    env.close()
+    (video,) = tmp_path.glob("videos/*.mp4")
+    assert video.stat().st_size > 1000
