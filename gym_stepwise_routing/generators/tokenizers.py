@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from gym_stepwise_routing.generators.base import Request
 
-__all__ = ["end_tokens", "fingerprint", "full_prompt", "pieces_of", "prompt_tokens", "weights_sha256"]
+__all__ = ["end_tokens", "fingerprint", "full_prompt", "parameters_of", "pieces_of", "prompt_tokens", "weights_sha256"]
 
 
 def pieces_of(tokenizer: Any, ids: Sequence[int]) -> tuple[str, ...]:
@@ -63,3 +64,15 @@ def weights_sha256(model: str) -> str | None:
             while block := stream.read(1 << 24):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def parameters_of(model: str) -> int | None:
+    """Parameters in a local folder's safetensors files, read from their headers; None for a hub name."""
+    folder = Path(model)
+    files = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
+    total = 0
+    for file in files:
+        with file.open("rb") as stream:
+            header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+        total += sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
+    return total or None

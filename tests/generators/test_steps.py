@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from generator_fakes import completion
 
 from gym_stepwise_routing.generators.steps import BLANK_LINE, BOXED_LINE, PartialStep, StepRule, read_steps
-from tests.generators.fakes import completion
 
 LINES = StepRule()
 

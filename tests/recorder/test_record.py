@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from generator_fakes import FakeGenerator
 
 from gym_stepwise_routing.banks.records import read_trees as read_strictly
 from gym_stepwise_routing.datasets import Problem
@@ -14,7 +15,6 @@ from gym_stepwise_routing.recorder.prompts import PromptTemplate
 from gym_stepwise_routing.recorder.record import record
 from gym_stepwise_routing.recorder.settings import RecordingSettings
 from gym_stepwise_routing.recorder.store import TreeStore, read_trees
-from tests.generators.fakes import FakeGenerator
 
 PROMPT = PromptTemplate("plain", "Q: {question}\nA:\n")
 SETTINGS = RecordingSettings(PROMPT, rule=StepRule(horizon=4), in_flight=3)

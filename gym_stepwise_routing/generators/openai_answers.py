@@ -1,0 +1,82 @@
+"""Reading of the answers of OpenAI-compatible servers, whose forms differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gym_stepwise_routing.generators.base import Completion, Finish
+
+__all__ = ["completion_of"]
+
+
+def completion_of(answer: Mapping[str, Any], top_logprobs: int) -> Completion:
+    """A run from the JSON of ``/completions`` or ``/chat/completions``.
+
+    Token counts are those of the server's ``usage``. Log-probabilities are read in the form of either interface,
+    wherever a server puts them, and are absent where it gives none.
+
+    Raises:
+        ValueError: no choice, no text, or no token counts.
+    """
+    choices = answer.get("choices")
+    if not isinstance(choices, list) or not choices:
+        raise ValueError("no choices")
+    choice = choices[0]
+    text = choice["message"].get("content") or "" if "message" in choice else choice.get("text")
+    if not isinstance(text, str):
+        raise ValueError(f"text is {text!r}")
+    usage = answer.get("usage") or {}
+    prompt, decoded = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    if not isinstance(prompt, int) or not isinstance(decoded, int):
+        raise ValueError("no usage: the server counts no tokens, and counts are never made up")
+    details = usage.get("prompt_tokens_details") or {}
+    pieces, logprob, rows = _tokens(choice.get("logprobs"))
+    top = np.full((len(rows), top_logprobs), np.nan)
+    for index, row in enumerate(rows):
+        best = sorted(row, reverse=True)[:top_logprobs]
+        top[index, : len(best)] = best
+    known = len(pieces) > 0 and "".join(pieces).startswith(text) and bool(np.isfinite(top[:, :2]).all())
+    finish: Finish = "length" if choice.get("finish_reason") == "length" else "stop"
+    return Completion(
+        text=text,
+        tokens=decoded,
+        pieces=pieces if known else (),
+        logprob=np.asarray(logprob) if known else np.zeros(0),
+        top=top if known else np.zeros((0, 0)),
+        finish=finish,
+        prompt_tokens=prompt,
+        cached_tokens=details.get("cached_tokens"),
+    )
+
+
+def _tokens(logprobs: Mapping[str, Any] | None) -> tuple[tuple[str, ...], list[float], list[list[float]]]:
+    """Text, log-probability and top log-probabilities of each token; empty where there are none."""
+    if not logprobs:
+        return (), [], []
+    if logprobs.get("content"):  # chat form, and llama.cpp's completions
+        entries: Sequence[Mapping[str, Any]] = logprobs["content"]
+        rows = [[float(other["logprob"]) for other in entry.get("top_logprobs") or ()] for entry in entries]
+        return _texts(entries), [float(entry["logprob"]) for entry in entries], rows
+    if logprobs.get("tokens"):  # completions form
+        tops = logprobs.get("top_logprobs") or [{}] * len(logprobs["tokens"])
+        rows = [[float(value) for value in (top or {}).values()] for top in tops]
+        return tuple(logprobs["tokens"]), [float(value) for value in logprobs["token_logprobs"]], rows
+    return (), [], []
+
+
+def _texts(entries: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Text that each token adds; a character split over tokens comes with its last part."""
+    if not all(entry.get("bytes") for entry in entries):
+        return tuple(str(entry["token"]) for entry in entries)
+    pieces, pending = [], b""
+    for entry in entries:
+        pending += bytes(entry["bytes"])
+        try:
+            pieces.append(pending.decode())
+            pending = b""
+        except UnicodeDecodeError:
+            pieces.append("")
+    return tuple(pieces)

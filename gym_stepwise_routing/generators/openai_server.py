@@ -1,0 +1,198 @@
+"""Generator on any OpenAI-compatible server: a vLLM or llama.cpp server, or a closed interface."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Any, Literal, get_args
+
+from gym_stepwise_routing.errors import check_choice
+from gym_stepwise_routing.generators.base import Completion, Failure, GeneratorInfo, Request
+from gym_stepwise_routing.generators.openai_answers import completion_of
+
+__all__ = ["CONTINUATIONS", "Continuation", "OpenAIGenerator"]
+
+Continuation = Literal["raw", "continue_final_message", "prefill", "ask"]
+CONTINUATIONS: tuple[Continuation, ...] = get_args(Continuation)
+"""How a model is made to go on with a half-written answer.
+
+========================== ======================================================================================
+``raw``                    plain completion of prompt and prefix (``/completions``)
+``continue_final_message`` chat; the prefix is an open assistant message (vLLM, SGLang)
+``prefill``                chat; a trailing assistant message is continued by itself (llama.cpp, some closed ones)
+``ask``                    chat; the prefix is a closed assistant message, then a request to go on (any other)
+========================== ======================================================================================
+"""
+_GO_ON = "Continue exactly where you stopped. Do not repeat anything and do not comment."
+
+
+class OpenAIGenerator:
+    """One model of an OpenAI-compatible server. Greedy (temperature 0) as far as the server is.
+
+    Requests run in threads, at most ``concurrency`` at a time; the ``openai`` client retries time-outs, lost
+    connections, overload and server errors with exponential back-off, and honours ``Retry-After``.
+
+    On construction one token is asked for: it shows whether the server is there, knows the model, offers top
+    log-probabilities (where not, confidence figures are absent and one step is asked for at a time) and counts its
+    tokens. A server that counts none is refused: token counts are never made up.
+
+    Args:
+        model: name of the model on the server.
+        base_url: address up to ``/v1``; None: what the client's own environment variables say.
+        api_key: key; None: what the client's own environment variable says, for a local server any text.
+        name: name in the pool; by default ``model``.
+        continuation: see :data:`CONTINUATIONS`.
+        top_logprobs: log-probabilities asked for per token, >= 2 (closed interfaces give 20 at most, often 5).
+        timeout: seconds for one attempt.
+        retries: attempts after the first.
+        concurrency: requests under way at a time.
+
+    Raises:
+        ImportError: the ``openai`` package is missing.
+        ValueError: the server cannot be reached, does not know the model, or counts no tokens.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        name: str | None = None,
+        continuation: Continuation = "raw",
+        top_logprobs: int = 8,
+        timeout: float = 120.0,
+        retries: int = 4,
+        concurrency: int = 16,
+    ) -> None:
+        check_choice("continuation", continuation, CONTINUATIONS)
+        if concurrency < 1 or retries < 0 or not timeout > 0 or top_logprobs < 2:
+            raise ValueError(
+                f"concurrency={concurrency}, retries={retries}, timeout={timeout}, top_logprobs={top_logprobs}; "
+                "allowed: >= 1, >= 0, > 0 and >= 2"
+            )
+        try:
+            import openai
+        except ImportError as error:
+            raise ImportError(
+                "the openai generator needs the openai client: pip install 'gym-stepwise-routing[llm]'"
+            ) from error
+        self.model = model
+        self.name = name or model
+        self.continuation = continuation
+        self.top_logprobs = top_logprobs
+        self._openai: Any = openai
+        self._client: Any = openai.OpenAI(base_url=base_url, api_key=api_key, timeout=timeout, max_retries=retries)
+        self._threads = ThreadPoolExecutor(max_workers=concurrency, thread_name_prefix=f"openai-{self.name}")
+        self._running: dict[Future[Completion | Failure], Hashable] = {}
+        self._offered = 0
+        self._handshake()
+
+    def info(self) -> GeneratorInfo:
+        """What is needed to repeat the run; weights and context of a remote model are unknown."""
+        return GeneratorInfo(
+            backend=f"openai {self._openai.__version__}",
+            model=self.model,
+            parameters=None,
+            weights_sha256=None,
+            context=None,
+            top_logprobs=self._offered,
+            tokenizer_sha256=None,
+            settings=(("server", str(self._client.base_url)), ("continuation", self.continuation)),
+        )
+
+    def count(self, prompts: Sequence[str]) -> list[int]:
+        """Tokens of each prompt as the server counts them; costs a request of one token each.
+
+        Raises:
+            ValueError: the server did not answer.
+        """
+        results = list(self._threads.map(self._ask, [Request(prompt, "", 1) for prompt in prompts]))
+        for result in results:
+            if isinstance(result, Failure):
+                raise ValueError(result.reason)
+        return [result.prompt_tokens for result in results if isinstance(result, Completion)]
+
+    def submit(self, key: Hashable, request: Request) -> None:
+        """Queue a request."""
+        self._running[self._threads.submit(self._ask, request)] = key
+
+    def poll(self) -> list[tuple[Any, Completion | Failure]]:
+        """What has come back; waits for the first if nothing has."""
+        if not self._running:
+            return []
+        done, _ = wait(self._running, return_when=FIRST_COMPLETED)
+        return [(self._running.pop(future), future.result()) for future in done]
+
+    @property
+    def pending(self) -> int:
+        """Requests submitted and not yet returned."""
+        return len(self._running)
+
+    def close(self) -> None:
+        """Close the connections; requests under way are given up."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._client.close()
+
+    def _handshake(self) -> None:
+        result = self._ask(Request("Question: 1 + 1?\nAnswer:\n", "", 1))
+        if isinstance(result, Failure):
+            self.close()
+            raise ValueError(f"model={self.model!r} on {self._client.base_url}: {result.reason}{self._known_models()}")
+        self._offered = self.top_logprobs if result.has_logprobs else 0
+
+    def _known_models(self) -> str:
+        try:
+            return f"; the server offers: {', '.join(model.id for model in self._client.models.list())}"
+        except (self._openai.OpenAIError, RuntimeError, ValueError, TypeError):
+            return ""
+
+    def _ask(self, request: Request) -> Completion | Failure:
+        errors = self._openai
+        try:
+            answer = self._raw(request) if self.continuation == "raw" else self._chat(request)
+            return completion_of(answer, self.top_logprobs)
+        except (errors.APITimeoutError, errors.APIConnectionError) as error:
+            return Failure(f"{self.name}: no answer from {self._client.base_url} ({_line(error)})", retryable=True)
+        except errors.APIStatusError as error:
+            overloaded = error.status_code == 429 or error.status_code >= 500
+            return Failure(f"{self.name}: status {error.status_code} ({_line(error)})", retryable=overloaded)
+        except (errors.OpenAIError, json.JSONDecodeError, ValueError, TypeError, AttributeError, KeyError) as error:
+            return Failure(f"{self.name}: an answer that cannot be read ({_line(error)})", retryable=False)
+
+    def _raw(self, request: Request) -> dict[str, Any]:
+        answer = self._client.completions.with_raw_response.create(
+            model=self.model,
+            prompt=request.prompt + request.prefix,
+            max_tokens=request.max_tokens,
+            temperature=0.0,
+            stop=list(request.stop) or None,
+            logprobs=self.top_logprobs,
+        )
+        return dict(json.loads(answer.text))
+
+    def _chat(self, request: Request) -> dict[str, Any]:
+        messages = [{"role": "user", "content": request.prompt}]
+        extra: dict[str, Any] = {}
+        if request.prefix:
+            messages.append({"role": "assistant", "content": request.prefix})
+            if self.continuation == "continue_final_message":
+                extra = {"continue_final_message": True, "add_generation_prompt": False}
+            elif self.continuation == "ask":
+                messages.append({"role": "user", "content": _GO_ON})
+        answer = self._client.chat.completions.with_raw_response.create(
+            model=self.model,
+            messages=messages,
+            max_tokens=request.max_tokens,
+            temperature=0.0,
+            stop=list(request.stop) or None,
+            logprobs=True,
+            top_logprobs=self.top_logprobs,
+            extra_body=extra or None,
+        )
+        return dict(json.loads(answer.text))
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

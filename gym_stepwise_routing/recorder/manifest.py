@@ -1,0 +1,106 @@
+"""``recording.json``: everything needed to repeat a recording, and to refuse to mix it with another."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import gym_stepwise_routing
+from gym_stepwise_routing.banks.manifest import Dataset
+from gym_stepwise_routing.generators.base import GeneratorInfo
+from gym_stepwise_routing.grading import grader_version
+from gym_stepwise_routing.pool import Model
+from gym_stepwise_routing.recorder.errors import RecordingError
+from gym_stepwise_routing.recorder.settings import RecordingSettings
+
+__all__ = ["MANIFEST", "recording_manifest", "seal_manifest"]
+
+MANIFEST = "recording.json"
+
+
+def recording_manifest(
+    *,
+    settings: RecordingSettings,
+    models: Sequence[Model],
+    generators: Sequence[GeneratorInfo],
+    shared_prefix: Sequence[int],
+    datasets: Mapping[str, Dataset],
+    command: str,
+    licence: str,
+) -> dict[str, Any]:
+    """The manifest as JSON values.
+
+    Args:
+        settings: see there.
+        models: the pool, smallest first.
+        generators: what ran them.
+        shared_prefix: per model, prompt tokens that all problems share.
+        datasets: the datasets by name: question field, source and licence, as in a bank's manifest.
+        command: the command line that repeats the recording.
+        licence: SPDX identifier of the recorded traces.
+
+    Returns:
+        ``fixed``: what every tree depends on; ``notes``: the rest.
+    """
+    fixed = {
+        "mode": settings.mode,
+        "rule": asdict(settings.rule),
+        "prompt": {"name": settings.prompt.name, "sha256": settings.prompt.sha256, "text": settings.prompt.text},
+        "grader": grader_version(settings.grading),
+        "models": [asdict(model) for model in models],
+        "generators": [asdict(info) for info in generators],
+        "shared_prefix_tokens": list(shared_prefix),
+        "datasets": {name: asdict(dataset) for name, dataset in datasets.items()},
+        "decoding": "greedy",
+    }
+    notes = {
+        "command": command,
+        "licence": licence,
+        "version": gym_stepwise_routing.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "in_flight": settings.in_flight,
+    }
+    plain: dict[str, Any] = json.loads(json.dumps({"fixed": fixed, "notes": notes}))
+    return plain
+
+
+def seal_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Write the manifest, or check that the one that is there describes the same recording.
+
+    Raises:
+        RecordingError: the folder holds a recording made with other settings; the message names the first difference.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / MANIFEST
+    if path.exists():
+        old = json.loads(path.read_text(encoding="utf-8"))
+        difference = _difference(old["fixed"], manifest["fixed"], "")
+        if difference:
+            raise RecordingError(f"{path}: this recording was made otherwise: {difference}; allowed: another --out")
+        return
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _difference(old: Any, new: Any, key: str) -> str | None:
+    """Key, old and new value of the first difference; None if there is none."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in sorted(old.keys() | new.keys()):
+            found = _difference(old.get(name), new.get(name), f"{key}.{name}" if key else name)
+            if found:
+                return found
+        return None
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        for index, (one, other) in enumerate(zip(old, new, strict=True)):
+            found = _difference(one, other, f"{key}[{index}]")
+            if found:
+                return found
+        return None
+    return None if old == new else f"{key} was {old!r}, now {new!r}"

@@ -1,0 +1,90 @@
+"""Which problems are recorded: ``gsm8k/test:0-100``, or a JSON Lines file of one's own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gym_stepwise_routing.banks.manifest import Dataset
+from gym_stepwise_routing.datasets import CATALOGUE, Problem, load_file, load_problems
+from gym_stepwise_routing.grading import Grading
+
+__all__ = ["Selection", "interleaved"]
+
+_FORM = re.compile(r"(?P<name>.+?)(?::(?P<first>\d+)-(?P<last>\d+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Problems of one split of one dataset.
+
+    Attributes:
+        problems: in the order of the official file.
+        name: dataset.
+        dataset: what a bank's manifest says of it.
+        grading: how its answers are compared.
+    """
+
+    problems: tuple[Problem, ...]
+    name: str
+    dataset: Dataset
+    grading: Grading
+
+    @classmethod
+    def parse(
+        cls,
+        text: str,
+        *,
+        data: Path | None,
+        question: str = "question",
+        answer: str = "answer",
+        grading: Grading | None = None,
+        licence: str = "unknown",
+    ) -> Selection:
+        """Read ``NAME/SPLIT[:FIRST-LAST]`` or ``FILE.jsonl[:FIRST-LAST]``; rows count from 0, LAST is not included.
+
+        Args:
+            text: the selection.
+            data: folder with local files of known datasets; None: the ``datasets`` library fetches them.
+            question: field of a file of one's own that holds the question.
+            answer: field of a file of one's own that holds the final answer.
+            grading: how answers are compared; None: as the catalogue says, ``"math"`` for a file of one's own.
+            licence: licence of a file of one's own.
+
+        Raises:
+            ValueError: another form, an unknown dataset or split, a missing file or field, or no rows left.
+        """
+        form = _FORM.fullmatch(text)
+        if form is None:
+            raise ValueError(f"dataset={text!r}; allowed: NAME/SPLIT[:FIRST-LAST] or FILE.jsonl[:FIRST-LAST]")
+        name, first, last = form["name"], int(form["first"] or 0), form["last"]
+        if name.endswith(".jsonl"):
+            path = Path(name)
+            problems = load_file(path, question=question, answer=answer)
+            dataset = Dataset(question_field=question, source=path.name, licence=licence)
+            name, default = path.stem, "math"
+        else:
+            name, slash, split = name.partition("/")
+            if not slash:
+                allowed = ", ".join(f"{entry.name}/{s}" for entry in CATALOGUE.values() for s in entry.splits)
+                raise ValueError(f"dataset={text!r}; allowed: FILE.jsonl, {allowed}, with [:FIRST-LAST]")
+            problems = load_problems(name, split, data=data)
+            spec = CATALOGUE[name]
+            dataset = Dataset(question_field=spec.question, source=spec.hub or spec.source, licence=spec.licence)
+            default = spec.grading
+        chosen = tuple(problems[first : int(last) if last else len(problems)])
+        if not chosen:
+            raise ValueError(f"dataset={text!r} selects no rows; allowed: rows within 0-{len(problems)}")
+        return cls(chosen, name, dataset, grading or default)  # type: ignore[arg-type]
+
+
+def interleaved(selections: Sequence[Selection]) -> list[Problem]:
+    """The problems of all selections, mixed evenly, so that a recording that is cut short has its share of each."""
+    placed = [
+        ((position + 0.5) / len(selection.problems), number, problem)
+        for number, selection in enumerate(selections)
+        for position, problem in enumerate(selection.problems)
+    ]
+    return [problem for _, _, problem in sorted(placed, key=lambda entry: entry[:2])]
