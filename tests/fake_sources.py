@@ -1,4 +1,4 @@
-"""Step sources for tests: random trees in memory (simulated, no language model behind them) and a shell around a source.
+"""Step sources for tests: random trees in memory (simulated, no language model behind them) and a shell around one.
 
 Everything that a rule may meet is in them: unrecorded branches, missing figures, models that fail, any pool size.
 """
@@ -116,7 +116,8 @@ class TreeSource:
         nodes, down = state.latent["node"], state.latent["down"]
         rows = np.arange(len(models))
         ahead = self.child[nodes, models]
-        assert (ahead >= 0).all() and not down[rows, models].any(), "the rules asked for what is not available"
+        assert (ahead >= 0).all(), "the rules asked for a branch that was not recorded"
+        assert not down[rows, models].any(), "the rules asked a model that is down"
         failed = self.fails[nodes, models]
         still = down.copy()
         still[rows[failed], models[failed]] = True

@@ -75,7 +75,7 @@ def test_cost_of_any_batch_shape():
 
 @pytest.mark.parametrize("figure", [-1.0, float("nan"), float("inf")])
 def test_prices_and_latencies_are_finite_and_not_negative(figure):
-    with pytest.raises(ValueError, match="Price: output=.*allowed: a finite number >= 0"):
+    with pytest.raises(ValueError, match=r"Price: output=.*allowed: a finite number >= 0"):
         Price(input=0, cached_input=0, output=figure, date="2026-01-01", source="")
-    with pytest.raises(ValueError, match="Latency: decode=.*allowed: a finite number >= 0"):
+    with pytest.raises(ValueError, match=r"Latency: decode=.*allowed: a finite number >= 0"):
         Latency(prefill=0, decode=figure, overhead=0, source="")

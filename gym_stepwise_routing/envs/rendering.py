@@ -107,8 +107,12 @@ class Renderer:
         draw = ImageDraw.Draw(image)
         font = ImageFont.load_default(size=15)
         draw.text((16, 12), self._title(frames), fill=_INK, font=font)
+        left = 16.0
         for k, name in enumerate(self._spec.models):
-            draw.text((16 + 260 * k, 38), f"■ {name}", fill=_COLOURS[k % len(_COLOURS)], font=font)
+            colour = _COLOURS[k % len(_COLOURS)]
+            draw.rectangle((left, 42, left + 11, 53), fill=colour)
+            draw.text((left + 17, 38), name, fill=colour, font=font)
+            left += 41 + draw.textlength(name, font=font)
         room = (HEIGHT - 80) // _LINE
         for row, (model, line) in enumerate(self._lines(frames)[-room:]):
             colour = _FAINT if model < 0 else _COLOURS[model % len(_COLOURS)]

@@ -52,7 +52,7 @@ def test_arguments_of_one_of_the_two():
         StepwiseRoutingEnv(render_mode="pdf")
     with pytest.raises(ValueError, match="num_envs=0; allowed: an integer >= 1"):
         StepwiseRoutingVectorEnv(0)
-    with pytest.raises(ValueError, match="autoreset_mode=.*DISABLED.* is not known; allowed: .*NEXT_STEP.*SAME_STEP"):
+    with pytest.raises(ValueError, match=r"autoreset_mode=.*DISABLED.* is not known; allowed: .*NEXT_STEP.*SAME_STEP"):
         StepwiseRoutingVectorEnv(2, autoreset_mode=AutoresetMode.DISABLED)
 
 
@@ -139,7 +139,7 @@ def test_a_problem_by_number_and_by_id():
 def test_an_action_out_of_range(action):
     env = gym.make("StepwiseRouting-v0", disable_env_checker=True)
     env.reset(seed=0)
-    with pytest.raises(ValueError, match="action=.*; allowed: an integer from 0 to 1"):
+    with pytest.raises(ValueError, match=r"action=.*; allowed: an integer from 0 to 1"):
         env.step(action)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -71,7 +73,7 @@ def test_pictures_change_with_every_step():
             break
     for frame in frames:
         assert (frame.shape, frame.dtype) == ((600, 800, 3), np.uint8)
-    for one, other in zip(frames, frames[1:], strict=False):
+    for one, other in itertools.pairwise(frames):
         assert (one != other).any()
 
 
