@@ -5,6 +5,7 @@ try:
 except ImportError as error:
     raise ImportError("threshold calibration needs scipy: pip install 'gym-stepwise-routing[agents]'") from error
 
+from gym_stepwise_routing.agents.calibration.adaptive import AdaptiveRouter
 from gym_stepwise_routing.agents.calibration.bounds import (
     METHODS,
     Method,
@@ -24,12 +25,14 @@ from gym_stepwise_routing.agents.calibration.selection import (
     control_expectation,
     fixed_sequence,
 )
+from gym_stepwise_routing.agents.calibration.storage import load_calibrated, save_calibrated
 from gym_stepwise_routing.agents.calibration.targets import Accuracy, CostLimit, RelativeAccuracy, Target
 
 __all__ = [
     "CHEAPEST",
     "METHODS",
     "Accuracy",
+    "AdaptiveRouter",
     "AdaptiveThreshold",
     "CalibratedRouter",
     "CannotCertify",
@@ -47,6 +50,8 @@ __all__ = [
     "exact_p_value",
     "fixed_sequence",
     "hoeffding_bentkus_p_value",
+    "load_calibrated",
     "p_value",
     "required_n",
+    "save_calibrated",
 ]

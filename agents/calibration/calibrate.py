@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -18,9 +19,10 @@ from gym_stepwise_routing.agents.calibration.selection import (
     control_expectation,
 )
 from gym_stepwise_routing.agents.calibration.targets import CostLimit, RelativeAccuracy, Target
+from gym_stepwise_routing.agents.provenance import GameDescription
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.evaluation.evaluate import Sweep, sweep
-from gym_stepwise_routing.game import Game
+from gym_stepwise_routing.game import Game, RoutingSpec
 from gym_stepwise_routing.routers import ALWAYS_LARGEST, Scores, ThresholdRouter, name_of
 
 __all__ = ["CalibratedRouter", "CalibrationMethod", "Certificate", "calibrate"]
@@ -79,11 +81,30 @@ class CalibratedRouter(ThresholdRouter):
     Args:
         base: the router whose scores are thresholded.
         certificate: what the threshold promises.
+        game: the game that it was calibrated on.
     """
 
-    def __init__(self, base: Scores, certificate: Certificate) -> None:
+    def __init__(self, base: Scores, certificate: Certificate, game: GameDescription) -> None:
         super().__init__(base, certificate.threshold)
         self.certificate = certificate
+        self.game = game
+
+    def bind(self, spec: RoutingSpec) -> None:
+        """Check that observations, actions and cost mean what they meant in calibration.
+
+        Raises:
+            ValueError: another mode, cost unit, pool or observation.
+        """
+        self.game.check_spec(spec, f"calibrated router {self.name!r}")
+        super().bind(spec)
+
+    def check_game(self, game: Game) -> None:
+        """Refuse another bank than that of the calibration, of whose problems the certificate speaks.
+
+        Raises:
+            ValueError: the bank's content differs, or as :meth:`bind`.
+        """
+        self.game.check_game(game, f"calibrated router {self.name!r}")
 
 
 def calibrate(
@@ -95,11 +116,12 @@ def calibrate(
     method: CalibrationMethod = "exact",
     thresholds: Sequence[float] | NDArray[np.float64] | None = None,
     seed: int = 0,
+    transfer: bool = False,
 ) -> CalibratedRouter:
     """Choose the cheapest threshold that keeps the target (for a cost limit alone: the most accurate one).
 
     Args:
-        router: anything with ``scores``.
+        router: anything with ``scores``, or a Stable-Baselines3 model, whose policy is taken out (``scores.scored``).
         game: the game on the split to calibrate on, normally ``calibration``. Never ``test``.
         target: what to keep; several are kept together.
         delta: highest tolerated probability that the promise is wrong, over the draw of the calibration problems.
@@ -107,19 +129,26 @@ def calibrate(
             ``crc`` (conformal risk control: in expectation only); ``empirical`` (no promise).
         thresholds: candidates, chosen without looking at the calibration split; None takes a fine fixed grid.
         seed: seed of random sources.
+        transfer: calibrate a trained router on another bank than that of its training. The promise is then about
+            problems like those calibrated on; without it a bank that differs is taken for a mistake.
 
     Returns:
         The router at its threshold. If the target cannot be certified, the threshold is the safest one and
         ``certificate.certified`` is False, with ``items_needed``; nothing else is chosen silently.
 
     Raises:
-        ValueError: a parameter out of range, a split that shares problems with *test*, or no item that counts.
+        ValueError: a parameter out of range, a split that shares problems with *test*, no item that counts, or a bank
+            that differs from the one trained on.
     """
     check_choice("method", method, get_args(CalibrationMethod))
+    router = _taken_out(router)
     if not isinstance(router, Scores):
         raise ValueError(f"router={name_of(router)!r} has no scores(observation); allowed: a router that has")
     check_level("delta", delta)
     _refuse_test(game)
+    check_game = getattr(router, "check_game", None)
+    if check_game is not None and not transfer:
+        check_game(game)
     targets = tuple(target) if isinstance(target, Sequence) else (target,)
     if not targets:
         raise ValueError("target=(); allowed: at least one target")
@@ -155,7 +184,17 @@ def calibrate(
         cost_unit=spec.cost_unit,
         simulated=spec.simulated,
     )
-    return CalibratedRouter(router, certificate)
+    return CalibratedRouter(router, certificate, GameDescription.of(game))
+
+
+def _taken_out(router: Scores) -> Scores:
+    """The policy of a Stable-Baselines3 model: what is calibrated is what will be saved, to the last bit."""
+    sb3 = sys.modules.get("stable_baselines3.common.base_class")  # not imported: then it is no such model
+    if sb3 is None or not isinstance(router, sb3.BaseAlgorithm):
+        return router
+    from gym_stepwise_routing.agents.scores import scored
+
+    return scored(router)
 
 
 def _refuse_test(game: Game) -> None:
