@@ -19,7 +19,6 @@ import numpy as np
 import pyarrow as pa
 
 from gym_stepwise_routing.banks.bank import Bank
-from gym_stepwise_routing.banks.manifest import Recipe
 from gym_stepwise_routing.banks.tables import RAW_FIGURES, bank_schemas
 from gym_stepwise_routing.banks.write import write_bank
 from gym_stepwise_routing.sources.base import QUESTION
@@ -44,8 +43,7 @@ print(imported - start, opened - imported, after - before, *megabytes, len(bank.
 def synthetic_bank(target: Path, nodes: int) -> None:
     """Write a bank of at least ``nodes`` nodes."""
     rng = np.random.default_rng(0)
-    source = Bank.open("gsm8k-qwen2.5-coder").manifest
-    recipe = Recipe(**{name: getattr(source, name) for name in Recipe.__dataclass_fields__})
+    recipe = Bank.open("gsm8k-qwen2.5-coder").manifest.recipe
     recipe = replace(recipe, name="synthetic", description="Random figures, for timing.", simulated=True)
     trees = -(-nodes // TREE)
     place = np.arange(TREE)

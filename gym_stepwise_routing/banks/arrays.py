@@ -186,7 +186,8 @@ class Nodes:
             _check_part(table, start)
             for number, name in enumerate(CONFIDENCE):
                 figure = _logprob_mean(table) if name == "logprob_mean" else to_numpy(table[name], np.nan)
-                confidence[rows, number] = figure
+                with np.errstate(over="ignore"):  # beyond float32 it becomes infinite, which the checks refuse
+                    confidence[rows, number] = figure
             score[rows] = to_numpy(table["verifier_score"], np.nan)
             start = rows.stop
         for array in (*integers.values(), *flags.values(), child, confidence, score):

@@ -12,8 +12,13 @@ from numpy.typing import NDArray
 
 from gym_stepwise_routing.banks.arrays import Nodes, Problems, RowError, first_true
 from gym_stepwise_routing.banks.splits import SplitRule
+from gym_stepwise_routing.sources.base import CONFIDENCE
 
 __all__ = ["check_nodes", "check_problems"]
+
+_LARGEST = float(np.finfo(np.float32).max)
+_LIMITS = {"logprob": (-_LARGEST, 0.0), "entropy": (0.0, _LARGEST), "margin": (0.0, 1.0), "top1": (0.0, 1.0)}
+_ROUNDING = 1e-5
 
 
 def check_nodes(nodes: Nodes, problems: Problems, horizon: int) -> None:
@@ -21,9 +26,11 @@ def check_nodes(nodes: Nodes, problems: Problems, horizon: int) -> None:
 
     Raises:
         RowError: unknown model, child out of range, cycle, child whose parent, depth, model or problem disagrees,
-            unreachable node, ended trace with children, open trace without any, wrong root, depth beyond the horizon.
+            unreachable node, ended trace with children, open trace without any, wrong root, depth beyond the horizon,
+            or a confidence figure that cannot be.
     """
     _check_ranges(nodes, len(problems), horizon)
+    _check_figures(nodes)
     _check_roots(nodes, problems)
     _check_twins(nodes)
     for model in range(nodes.child.shape[1]):
@@ -55,6 +62,19 @@ def _check_ranges(nodes: Nodes, problems: int, horizon: int) -> None:
         _check_range(f"child_{model}", child, _outside(child, -1, count), allowed)
     if found := first_true(nodes.problem[1:] < nodes.problem[:-1]):
         raise RowError("nodes", found[0] + 1, "the nodes of a problem must be one block, in the order of the problems")
+
+
+def _check_figures(nodes: Nodes) -> None:
+    """Logarithms of probabilities are not positive, entropies not negative, margins and probabilities in [0, 1]."""
+    for number, name in enumerate(CONFIDENCE):
+        _check_figure(name, nodes.confidence[:, number], *_LIMITS[name.split("_")[0]])
+    _check_figure("verifier_score", nodes.score, 0.0, 1.0)
+
+
+def _check_figure(name: str, column: NDArray[np.float32], low: float, high: float) -> None:
+    # A missing figure is NaN, and compares False.
+    wrong = (column < low - _ROUNDING) | (column > high + _ROUNDING)
+    _check_range(name, column, wrong, f"{low:.3g} to {high:.3g}")
 
 
 def _outside(column: NDArray[Any], low: int, high: int) -> NDArray[np.bool_]:

@@ -6,9 +6,11 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from gym_stepwise_routing.banks.arrays import Nodes, Problems, RowError
@@ -207,18 +209,14 @@ def _trees_of(bank: Bank) -> Iterator[dict[str, Any]]:
     tables = {name: bank.read(name) for name in bank.manifest.files}
     nodes, texts = tables["nodes.parquet"], tables["texts.parquet"]
     ids = to_numpy(nodes["id"])
-    ends = [*bank.problems.root.tolist()[1:], len(nodes)]
-    for problem, start, end in zip(
-        tables["problems.parquet"].to_pylist(), bank.problems.root.tolist(), ends, strict=True
-    ):
-        rows = zip(
-            nodes.slice(start, end - start).to_pylist(), texts.slice(start, end - start).to_pylist(), strict=True
-        )
+    bounds = np.searchsorted(bank.nodes.problem, np.arange(len(bank.problems) + 1)).tolist()
+    for problem, (start, end) in zip(tables["problems.parquet"].to_pylist(), pairwise(bounds), strict=True):
+        block = (nodes.slice(start, end - start).to_pylist(), texts.slice(start, end - start).to_pylist())
         figures = problem["prompt_tokens"]
         problem["prompt_tokens"] = figures[0] if len(figures) == 1 else figures
         yield {
             "problem": {key: problem[key] for key in PROBLEM_KEYS},
-            "nodes": [_node_of(node | text, ids) for node, text in rows],
+            "nodes": [_node_of(node | text, ids) for node, text in zip(*block, strict=True)],
         }
 
 

@@ -221,6 +221,11 @@ class Manifest(Recipe):
         if set(self.files) != set(BANK_FILES):
             raise ValueError(f"files={sorted(self.files)!r}; allowed: exactly {', '.join(BANK_FILES)}")
 
+    @property
+    def recipe(self) -> Recipe:
+        """The part that a person stated."""
+        return Recipe(**{field.name: getattr(self, field.name) for field in fields(Recipe)})
+
     @classmethod
     def seal(cls, recipe: Recipe, *, created_with: str, files: Mapping[str, FileEntry]) -> Manifest:
         """Manifest of a recipe and the files that were written, with its content hash."""

@@ -24,6 +24,12 @@ def _check_integers(record: object, **lowest: int) -> None:
             raise ValueError(f"{name} is {value!r}; allowed: {low} to {_INT32}")
 
 
+def _check_texts(*texts: str | None) -> None:
+    for text in texts:
+        if text is not None:
+            text.encode()  # a lone surrogate, which JSON can spell, is a ValueError
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProblemRecord:
     """A problem, without its text.
@@ -46,6 +52,7 @@ class ProblemRecord:
 
     def __post_init__(self) -> None:
         _check_integers(self, index=0)
+        _check_texts(self.dataset, self.split, self.question_sha256, self.answer)
         if not all(1 <= figure <= _INT32 for figure in self.prompt_figures):
             raise ValueError(f"prompt_tokens is {self.prompt_tokens!r}; allowed: 1 to {_INT32}")
 
@@ -107,12 +114,11 @@ class NodeRecord:
 
     def __post_init__(self) -> None:
         _check_integers(self, id=0, depth=0, model=0, tokens=1, first_step_tokens=1)
+        _check_texts(self.text, self.final_answer)
         if self.parent is None and not all(getattr(self, name) is None for name in NODE_KEYS[3:]):
             raise ValueError("a node without a parent has a step; allowed: id, parent and depth only")
         if self.parent is not None and (self.model is None or self.tokens is None):
             raise ValueError("a step without model or tokens; allowed: both")
-        if self.verifier_score is not None and not 0 <= self.verifier_score <= 1:
-            raise ValueError(f"verifier_score is {self.verifier_score!r}; allowed: 0 to 1")
 
 
 PROBLEM_KEYS = tuple(field.name for field in fields(ProblemRecord))

@@ -1,0 +1,70 @@
+"""Banks for tests: small recipes, and copies of the bundled bank that are changed and sealed again."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from gym_stepwise_routing.banks import Bank, Recipe
+from gym_stepwise_routing.banks.manifest import Dataset, Decoding, Grader, Prompt, StepRule
+from gym_stepwise_routing.banks.splits import SplitRule
+from gym_stepwise_routing.banks.write import write_bank
+from gym_stepwise_routing.pool import Model
+
+BUNDLED = "gsm8k-qwen2.5-coder"
+RULE = SplitRule(salt="t", shares={"test": {"test": 1.0}, "train": {"train": 0.5, "calibration": 0.5}})
+
+
+def small_recipe(models: int = 2, horizon: int = 4, **changes: Any) -> Recipe:
+    """A recipe with nothing in it that a test does not need."""
+    recipe = Recipe(
+        name="small",
+        description="For tests.",
+        simulated=True,
+        models=tuple(Model(name=f"m{number}", parameters=1e9 * (number + 1)) for number in range(models)),
+        prompt=Prompt(
+            template_sha256=hashlib.sha256(b"{question}").hexdigest(),
+            template="{question}",
+            shared_prefix_tokens=(0,) * models,
+        ),
+        decoding=Decoding(
+            temperature=0.0, max_tokens=9, stop=("\n",), top_logprobs=1, form="completion", engine="none"
+        ),
+        step_rule=StepRule(separator="\n", note="One line."),
+        horizon=horizon,
+        recorded_mode="route",
+        grader=Grader(name="none", version="0"),
+        datasets={"toy": Dataset(question_field="question", source="this test", licence="MIT")},
+        split_rule=RULE,
+        command="none",
+        licence="MIT",
+    )
+    return replace(recipe, **changes)
+
+
+def copy_bundled(folder: Path) -> Path:
+    """A copy of the bundled bank."""
+    return Path(shutil.copytree(Bank.open(BUNDLED).path, folder / "bank"))
+
+
+def with_cell(table: pa.Table, column: str, row: int, value: object) -> pa.Table:
+    """The table with one other cell."""
+    place = table.schema.get_field_index(column)
+    cells = table[column].to_pylist()
+    cells[row] = value
+    return table.set_column(place, table.schema.field(place), pa.array(cells, table.schema.field(place).type))
+
+
+def resealed(path: Path, name: str, change: Callable[[pa.Table], pa.Table]) -> Path:
+    """Change one table and seal the bank anew, so that all hashes are right and only the content is wrong."""
+    bank = Bank.open(path)
+    tables = {file: bank.read(file) for file in bank.manifest.files}
+    tables[name] = change(tables[name])
+    write_bank(bank.manifest.recipe, tables, path, overwrite=True)
+    return path

@@ -1,0 +1,144 @@
+"""What the bundled bank says, and what a bank object does."""
+
+import copy
+import hashlib
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from bank_files import BUNDLED, copy_bundled, resealed, with_cell
+
+from gym_stepwise_routing.banks import Bank, Recipe, bundled_banks
+from gym_stepwise_routing.costs import available_units
+from gym_stepwise_routing.sources.base import CONFIDENCE, SPLITS
+
+
+@pytest.fixture(scope="module")
+def bank():
+    return Bank.open(BUNDLED)
+
+
+def test_the_bundled_bank_holds_what_was_recorded(bank):
+    assert bundled_banks() == (BUNDLED,)
+    assert len(bank.problems) == 252
+    assert len(bank.nodes) == 8294
+    assert bank.manifest.horizon == 5
+    assert not bank.manifest.simulated
+    assert bank.pool.names == ("Qwen2.5-Coder-0.5B-Instruct", "Qwen2.5-Coder-1.5B-Instruct")
+    assert [model.parameters for model in bank.pool] == [0.494e9, 1.544e9]
+    assert {model.licence for model in bank.pool} == {"Apache-2.0"}
+    assert available_units(bank.pool) == ("flops", "large_tokens", "dollars", "latency")
+    assert sum(file.stat().st_size for file in bank.path.iterdir()) < 8e6
+
+
+@pytest.mark.parametrize(
+    ("model", "accuracy", "tokens", "steps"), [(0, 0.202, 87.2, 4.02), (1, 0.560, 87.1, 4.13)], ids=["small", "large"]
+)
+def test_single_models_reach_the_figures_of_the_recording(bank, model, accuracy, tokens, steps):
+    """The table in the recording's own notes, for one model throughout."""
+    node = bank.problems.root.copy()
+    spent = taken = 0
+    while (open_ := ~bank.terminal[node]).any():
+        node[open_] = bank.child[node[open_], model]
+        spent += bank.tokens[node[open_]].sum()
+        taken += open_.sum()
+    assert round(bank.correct[node].mean(), 3) == accuracy
+    assert round(spent / 252, 1) == tokens
+    assert round(taken / 252, 2) == steps
+
+
+def test_splits_are_disjoint_and_of_their_official_split(bank):
+    problems = {split: bank.split_problems(split) for split in SPLITS}
+    assert sorted(np.concatenate(list(problems.values()))) == list(range(252))
+    official = np.array(bank.problems.official_split.to_pylist())
+    assert set(official[problems["test"]]) == {"test"}
+    assert set(official[problems["train"]]) == set(official[problems["calibration"]]) == {"train"}
+    assert len(problems["test"]) == 112
+    assert 0.4 < len(problems["train"]) / 140 < 0.8
+
+
+def test_an_unknown_split(bank):
+    with pytest.raises(ValueError, match="split='dev' is not known; allowed: 'train', 'calibration', 'test'"):
+        bank.split_problems("dev")
+
+
+def test_split_hashes_follow_ids_and_content(bank, tmp_path):
+    assert len({bank.split_hash(split) for split in SPLITS}) == 3
+    ids = sorted(bank.problem_ids[problem] for problem in bank.split_problems("test"))
+    assert bank.split_hash("test") == hashlib.sha256("\n".join([bank.hash, *ids]).encode()).hexdigest()
+    changed = Bank.open(
+        resealed(copy_bundled(tmp_path), "nodes.parquet", lambda table: with_cell(table, "top1_mean", 1, 0.5))
+    )
+    assert changed.hash != bank.hash
+    assert changed.split_hash("test") != bank.split_hash("test")
+
+
+def test_arrays_cannot_be_changed(bank):
+    for array in (bank.child, bank.tokens, bank.confidence, bank.problems.prompt_tokens, bank.problems.root):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0
+
+
+def test_confidence_is_of_the_first_line_where_the_step_is_a_tail(bank):
+    """Divided by any other number of tokens, the mean would not fit the mean top-1 probability."""
+    table = bank.read("nodes.parquet")
+    tails = np.flatnonzero(np.array(table["first_step_tokens"].to_pylist(), dtype=float) < np.array(table["tokens"]))
+    assert len(tails) > 1000
+    mean = bank.confidence[:, CONFIDENCE.index("logprob_mean")]
+    top = bank.confidence[:, CONFIDENCE.index("top1_mean")]
+    assert (np.exp(mean[tails]) <= top[tails] + 1e-3).all()  # Jensen; greedy
+    assert not np.isnan(bank.confidence[bank.depth > 0]).any()
+    assert np.isnan(bank.confidence[bank.depth == 0]).all()
+    assert np.isnan(bank.score).all()
+
+
+def test_texts(bank):
+    root = bank.problems.root[0]
+    assert bank.text(root) is None
+    assert bank.text(bank.child[root, 1]) == "Janet\u2019s ducks lay 16 eggs per day."
+    leaves = np.flatnonzero(bank.terminal)
+    right = [row for row in leaves[:200] if bank.correct[row]]
+    answers = bank.problems.answer.to_pylist()
+    assert right
+    for row in right:
+        assert float(bank.final_answer(row)) == float(answers[bank.nodes.problem[row]])
+
+
+def test_same_content_through_pickle_and_no_copy_on_deepcopy(bank):
+    again = pickle.loads(pickle.dumps(bank))
+    assert again.hash == bank.hash
+    assert again.text(1) == bank.text(1)
+    np.testing.assert_array_equal(again.child, bank.child)
+    assert copy.deepcopy(bank) is bank
+
+
+def test_question_counts_are_stored_but_no_question(bank):
+    assert np.isfinite(bank.problems.question).all()
+    columns = [set(bank.read(name).column_names) for name in bank.manifest.files]
+    assert not set.union(*columns) & {"question", "problem_text", "solution"}
+
+
+def test_the_recipe_gives_the_manifest(bank, repository):
+    recipe = Recipe.load(repository / "gym_stepwise_routing" / "data" / "recipes" / f"{BUNDLED}.json")
+    assert recipe == bank.manifest.recipe
+
+
+def test_a_folder_is_a_bank_too(bank, tmp_path):
+    assert Bank.open(copy_bundled(tmp_path)).hash == bank.hash
+    assert "252 problems, 8294 nodes" in repr(bank)
+
+
+def test_an_unknown_file(bank):
+    with pytest.raises(ValueError, match=r"name='bank.json' is not known; allowed: 'problems.parquet'"):
+        bank.read("bank.json")
+
+
+def test_opening_imports_neither_pandas_nor_an_extra():
+    code = (
+        "import sys; from gym_stepwise_routing.banks import Bank; Bank.open('gsm8k-qwen2.5-coder');"
+        "print(*sorted({name.split('.')[0] for name in sys.modules} & {'pandas', 'torch', 'typer', 'rich', 'scipy'}))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert out.strip() == ""
