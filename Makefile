@@ -1,5 +1,5 @@
 # The habits of this project. Every target works from a fresh clone; the first one builds .venv.
-PYTHON ?= python3.11
+PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed

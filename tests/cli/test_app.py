@@ -1,0 +1,29 @@
+"""The command line as a whole: every command has help, and a missing extra is named."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from gym_stepwise_routing.cli.app import app
+
+COMMANDS = sorted(get_command(app).commands)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help(name):
+    result = CliRunner().invoke(app, [name, "--help"])
+    assert result.exit_code == 0
+    assert "Usage" in result.output
+
+
+def test_without_typer_the_extra_is_named():
+    code = "import sys; sys.modules['typer'] = None; from gym_stepwise_routing.cli import main; main()"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "pip install 'gym-stepwise-routing[cli]'" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,88 @@
+"""Rows, tables and the picture."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from gym_stepwise_routing.baselines import AlwaysLargest, AlwaysSmallest, RandomMix, oracle, oracle_paths
+from gym_stepwise_routing.evaluation import play
+from gym_stepwise_routing.evaluation.frontier import oracle_frontier
+from gym_stepwise_routing.game import Game
+from gym_stepwise_routing.report import (
+    Curve,
+    Panel,
+    as_json,
+    draw_frontiers,
+    markdown_table,
+    rich_table,
+    row_of,
+    table_cells,
+)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    game = Game(split="calibration", cost_unit="large_tokens")
+    largest = play(AlwaysLargest(), game)
+    return [
+        row_of([play(AlwaysSmallest(), game)], largest, kind="constant"),
+        row_of(
+            [play(RandomMix(0.5, seed), game) for seed in range(3)], largest, kind="agent", name="a|b", note="noise"
+        ),
+        row_of([largest], largest, kind="constant"),
+        row_of([oracle(game)], largest, kind="bound"),
+    ]
+
+
+def test_rows_average_over_seeds_and_normalise_every_unit(rows):
+    game = Game(split="calibration", cost_unit="large_tokens")
+    runs = [play(RandomMix(0.5, seed), game) for seed in range(3)]
+    assert rows[1].seeds == 3
+    assert rows[1].accuracy.estimate == pytest.approx(np.mean([run.accuracy for run in runs]))
+    assert rows[1].costs["large_tokens"].estimate == pytest.approx(np.mean([run.mean_cost for run in runs]))
+    assert all(interval.estimate == pytest.approx(1) for interval in rows[2].costs.values())
+
+
+def test_runs_on_other_problems_are_refused():
+    largest = play(AlwaysLargest(), Game(split="test"))
+    with pytest.raises(ValueError, match="on the problems of the reference"):
+        row_of([play(AlwaysLargest(), Game(split="calibration"))], largest, kind="constant")
+
+
+def test_markdown_escapes_and_keeps_its_columns(rows):
+    lines = markdown_table(rows).splitlines()
+    assert r"a\|b" in lines[3]
+    assert len({line.replace(r"\|", "").count("|") for line in lines}) == 1
+    header, cells = table_cells(rows)
+    assert all(len(line) == len(header) for line in cells)
+
+
+def test_the_terminal_table_fits_80_columns(rows):
+    console = Console(width=80, record=True)
+    console.print(rich_table(rows, title="t"))
+    assert "…" not in console.export_text()
+
+
+def test_json_has_no_infinities():
+    assert as_json({"a": [math.inf, math.nan, 1.0], "b": (2,)}) == {"a": [None, None, 1.0], "b": [2]}
+
+
+def test_json_of_rows_round_trips(rows):
+    assert json.loads(json.dumps(as_json(rows), allow_nan=False))[0]["router"] == "always-smallest"
+
+
+def test_the_picture_is_complete_or_absent(rows, tmp_path):
+    paths = oracle_paths(Game(split="calibration", cost_unit="large_tokens"))
+    frontier = oracle_frontier(paths.right, paths.any)
+    line = Curve(name="oracle", costs=frontier.costs, accuracies=frontier.accuracies)
+    panels = [Panel(unit="large_tokens", frontier=line), Panel(unit="flops", curves=(line, line))]
+    draw_frontiers(rows, panels, tmp_path / "frontier.png", title="t")
+    with Image.open(tmp_path / "frontier.png") as picture:
+        assert len(picture.convert("RGB").getcolors(maxcolors=2**24)) > 10
+    assert [path.name for path in tmp_path.iterdir()] == ["frontier.png"]
