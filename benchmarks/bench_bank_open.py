@@ -14,6 +14,7 @@ import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -54,7 +55,7 @@ def synthetic_bank(target: Path, nodes: int) -> None:
     rows = trees * TREE
     inner = np.tile(place > 0, trees)
 
-    def figures() -> pa.Array:
+    def figures() -> Any:
         return pa.array(np.round(rng.random(rows), 4), mask=~inner)
 
     columns = {

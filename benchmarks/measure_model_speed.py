@@ -64,7 +64,8 @@ def main() -> None:
     with torch.inference_mode():
         models, caches = {}, {}
         for path in arguments.models:
-            models[path] = AutoModelForCausalLM.from_pretrained(path, dtype=torch.bfloat16).eval()
+            model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=torch.bfloat16)
+            models[path] = model.eval()
             head = torch.arange(1000, 1000 + HEAD).unsqueeze(0)
             caches[path] = models[path](head, use_cache=True, logits_to_keep=1).past_key_values
             call(models[path], caches[path], max(FRESH), 2)  # warm up

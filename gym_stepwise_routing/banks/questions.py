@@ -29,7 +29,7 @@ def question_counts(text: str) -> tuple[int, int, int, int]:
 
     Example:
         >>> question_counts("Ann has 1,200 eggs. Each costs $0.5. How much?")
-        (46, 8, 3, 2)
+        (46, 9, 3, 2)
     """
     return len(text), len(text.split()), max(1, len(_SENTENCE_END.findall(text))), len(_NUMBER.findall(text))
 

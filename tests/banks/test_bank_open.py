@@ -1,8 +1,11 @@
 """What the bundled bank says, and what a bank object does."""
 
 import copy
+import doctest
 import hashlib
+import importlib
 import pickle
+import re
 import subprocess
 import sys
 
@@ -142,3 +145,17 @@ def test_opening_imports_neither_pandas_nor_an_extra():
     )
     out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert out.strip() == ""
+
+
+@pytest.mark.parametrize("module", ["bank", "questions"])
+def test_examples_in_docstrings(module):
+    result = doctest.testmod(importlib.import_module(f"gym_stepwise_routing.banks.{module}"))
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+def test_the_example_in_the_documentation(repository):
+    (example,) = re.findall(r"```python\n(.*?)```", (repository / "docs" / "banks.md").read_text(), flags=re.DOTALL)
+    names = {}
+    exec(example, names)
+    assert names["bank"].text(names["draft"]).startswith("The number of eggs")
