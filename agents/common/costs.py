@@ -42,16 +42,19 @@ class EpisodeTotals:
 
     Args:
         n_envs: Number of environments.
+        skip: The first ``skip`` environments are left out, 0 <= skip < n_envs.
     """
 
-    def __init__(self, n_envs: int) -> None:
-        self._running = np.zeros((2, n_envs))
+    def __init__(self, n_envs: int, *, skip: int = 0) -> None:
+        self._running = np.zeros((2, n_envs - skip))
+        self._skip = skip
         self._finished: list[NDArray[np.float64]] = []
 
     def add(self, costs: NDArray[Any], rewards: NDArray[Any], dones: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Add one step (arrays of length n_envs); return cost and reward of the episodes it ended, float[2, M]."""
-        self._running[0] += costs
-        self._running[1] += rewards
+        self._running[0] += costs[self._skip :]
+        self._running[1] += rewards[self._skip :]
+        dones = dones[self._skip :]
         ended = self._running[:, dones]
         if ended.shape[1]:
             self._finished.append(ended)

@@ -67,9 +67,12 @@ class ConstrainedOnPolicyAlgorithm(OnPolicyAlgorithm):
     def _setup_learn(self, total_timesteps: int, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
         reset_num_timesteps = args[1] if len(args) > 1 else kwargs.get("reset_num_timesteps", True)
         if reset_num_timesteps or self._last_obs is None:
-            self.episode_totals = EpisodeTotals(self.n_envs)
+            self.episode_totals = self._new_episode_totals()
             self.ep_cost_buffer: deque[float] = deque(maxlen=self._stats_window_size)
         return super()._setup_learn(total_timesteps, *args, **kwargs)
+
+    def _new_episode_totals(self) -> EpisodeTotals:
+        return EpisodeTotals(self.n_envs)
 
     def learn(  # type: ignore[override]
         self,
@@ -165,8 +168,7 @@ class ConstrainedOnPolicyAlgorithm(OnPolicyAlgorithm):
 
         with th.no_grad():
             last_values, last_cost_values = self.policy.predict_both_values(obs_as_tensor(self._last_obs, self.device))  # type: ignore[arg-type]
-        rollout_buffer.compute_returns_and_advantage(last_values=last_values, dones=dones)
-        rollout_buffer.compute_cost_returns_and_advantage(last_cost_values=last_cost_values, dones=dones)
+        self._finish_rollout(rollout_buffer, last_values, last_cost_values, dones)
 
         callback.update_locals(locals())
         callback.on_rollout_end()
@@ -192,10 +194,17 @@ class ConstrainedOnPolicyAlgorithm(OnPolicyAlgorithm):
         costs[truncated] += self.cost_gamma * cost_values.cpu().numpy().flatten()
         return rewards, costs
 
-    def _take_violation(self) -> float | None:
-        """Return the mean violation of the constraint over the episodes finished since the last call.
+    def _finish_rollout(
+        self, buffer: CostRolloutBuffer, last_values: th.Tensor, last_cost_values: th.Tensor, dones: NDArray[np.bool_]
+    ) -> None:
+        """Fill the buffer with returns and advantages of reward and cost."""
+        buffer.compute_returns_and_advantage(last_values=last_values, dones=dones)
+        buffer.compute_cost_returns_and_advantage(last_cost_values=last_cost_values, dones=dones)
 
-        None when no episode finished, or when the limit is infinite and so nothing is constrained.
+    def take_violation(self) -> float | None:
+        """Return the mean violation of the constraint over the episodes that finished since the last call.
+
+        Positive means violated. None when no episode finished, or when the limit is infinite: nothing is constrained.
         """
         costs, rewards = self.episode_totals.drain()
         if len(costs) == 0 or self.limit is None or math.isinf(self.limit):

@@ -88,10 +88,13 @@ class CostActorCriticPolicy(MaskableActorCriticPolicy):
         self.set_training_mode(False)
         tensor, _ = self.obs_to_tensor(observation)
         with th.no_grad():
-            categorical = self.get_distribution(tensor, action_masks).distribution
+            return np.asarray(self._categorical(tensor, action_masks).probs.cpu().numpy(), dtype=np.float64)
+
+    def _categorical(self, obs: PyTorchObs, action_masks: Masks | None) -> MaskableCategorical:
+        categorical = self.get_distribution(obs, action_masks).distribution  # type: ignore[arg-type]
         if not isinstance(categorical, MaskableCategorical):
             raise TypeError(f"action_space={self.action_space!r} must be Discrete")
-        return np.asarray(categorical.probs.cpu().numpy(), dtype=np.float64)
+        return categorical
 
     def scores(
         self, observation: NDArray[np.float32], action_masks: NDArray[np.bool_] | None = None

@@ -213,7 +213,7 @@ class LagrangianPPO(ConstrainedOnPolicyAlgorithm, MaskablePPO):
             self.logger.record("train/clip_range_vf", clip_range_vf)
 
     def _update_multiplier(self) -> None:
-        violation = self._take_violation()
+        violation = self.take_violation()
         if violation is not None:
             self.lagrange.update(violation)
             self.logger.record("train/constraint_violation", violation)

@@ -1,0 +1,389 @@
+"""Conformal constrained policy optimisation: a reconstruction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch as th
+from gymnasium import spaces
+from numpy.typing import NDArray
+from sb3_contrib.common.utils import conjugate_gradient_solver, flat_grad
+from sb3_contrib.trpo import TRPO
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.type_aliases import GymEnv, Schedule
+from stable_baselines3.common.utils import explained_variance
+from torch.nn import functional
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
+
+from gym_stepwise_routing.agents.ccpo.conformal import ConformalFit, OnlineThreshold, conformal_fit
+from gym_stepwise_routing.agents.ccpo.policies import MlpPolicy, ThresholdPolicy
+from gym_stepwise_routing.agents.ccpo.selection import Selection
+from gym_stepwise_routing.agents.ccpo.trust_region import solve_step
+from gym_stepwise_routing.agents.ccpo.vtrace import vtrace
+from gym_stepwise_routing.agents.common.buffers import CostRolloutBuffer, CostRolloutBufferSamples
+from gym_stepwise_routing.agents.common.costs import EpisodeTotals
+from gym_stepwise_routing.agents.common.on_policy import ConstrainedOnPolicyAlgorithm, ConstraintKind
+
+
+class CCPO(ConstrainedOnPolicyAlgorithm, TRPO):  # type: ignore[misc]
+    """Trains a score policy and its threshold jointly under one constraint.
+
+    A reconstruction after the abstract of arXiv 2605.06116 and the authors' earlier CCPO (arXiv 2511.11828), not a
+    reproduction: state, network, action set and tables of the former are not public to us.
+
+    Scores pi(a|o) and a threshold kappa define the threshold policy, which picks an action from
+    C(o) = {a : pi(a|o) >= kappa}; S is its softened form (:mod:`.selection`). Per rollout,
+
+    1. V-trace with ratio min(1, S / pi) estimates values and advantages of reward and cost under S;
+    2. a constrained trust-region step (:mod:`.trust_region`) on S moves the scores;
+    3. both critics regress on the V-trace targets;
+    4. an online conformal step moves kappa: too many misses lower it (with a cost limit: too high a cost raises it).
+
+    After training, :meth:`fit_kappa` fixes kappa on held-out items. Choices of ours where the sources leave room: a
+    share of the environments samples pi, so that every action keeps being tried, and the rest sample S; violation and
+    conformal step are taken per rollout, from the finished episodes of the latter; ``selection="largest"`` is offered
+    because uniform choice from a larger set need not be more accurate in routing, while the largest admitted model
+    makes kappa = 0 the always-largest router.
+
+    Records: ``train/kappa``, ``train/constraint_violation`` and ``rollout/ep_cost_mean`` (both of S),
+    ``train/kl_divergence``, ``train/step_accepted``, ``train/recovery_step``, losses and explained variances of both
+    critics. ``rollout/ep_rew_mean`` averages over S and pi.
+
+    Args:
+        policy: ``"MlpPolicy"`` or a subclass of :class:`ThresholdPolicy`.
+        env: Environment, vectorised environment, or registered id; action space ``Discrete``.
+        limit: Lowest mean episode reward (in [0, 1]) or highest mean episode cost (>= 0, ``math.inf`` for none).
+        constraint: Which of the two is constrained; the other is optimised.
+        selection: ``uniform`` among the admitted actions (as in CCPO) or the ``largest`` of them.
+        softness: Width of the sigmoid in place of the indicator pi >= kappa, > 0.
+        kappa_init: Threshold at the start; 1 / K when None. In [0, 1], or [0, 1 / K] with ``uniform``, so that C(o) is
+            never empty.
+        kappa_step_size: First conformal step per unit of violation, >= 0; 0 keeps kappa where it starts.
+        kappa_decay: Exponent of the decay of that step, in (0.5, 1).
+        explore: Share of the environments that sample the score policy pi, in [0, 1); the rest sample S.
+        learning_rate: Adam's step size for the critics, > 0, or a schedule of the progress remaining (1 to 0).
+        n_steps: Steps per environment and rollout, >= 1; with the number of environments a few hundred episodes.
+        batch_size: Minibatch of the critics, >= 1.
+        n_critic_updates: Passes of the critics over a rollout, >= 1.
+        target_kl: Radius of the trust region, mean KL divergence of S, > 0.
+        cg_max_steps: Iterations of the conjugate gradient method, >= 1.
+        cg_damping: Multiple of the identity added to the Fisher matrix, >= 0.
+        line_search_shrinking_factor: Factor between two trials of the line search, in (0, 1).
+        line_search_max_iter: Trials of the line search, >= 1.
+        gamma: Discount of the reward, in [0, 1].
+        gae_lambda: Trace decay of the reward's V-trace, in [0, 1]; 1 is V-trace as published.
+        cost_gamma: Discount of the cost, in [0, 1].
+        cost_gae_lambda: Trace decay of the cost's V-trace, in [0, 1].
+        normalize_advantage: Scale the objective's advantage to mean 0 and standard deviation 1.
+        stats_window_size: Episodes averaged in the ``rollout/`` records, >= 1.
+        tensorboard_log: TensorBoard folder; None for none.
+        policy_kwargs: Further keyword arguments of the policy, such as ``net_arch``.
+        verbose: 0 silent, 1 information, 2 debugging.
+        seed: Seed of networks, sampling and environments.
+        device: PyTorch device.
+        _init_setup_model: Build networks and buffer at once; ``load`` does so later.
+
+    Raises:
+        ValueError: If an argument is out of its range, or the observation space is a ``Dict``.
+    """
+
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"MlpPolicy": MlpPolicy}
+    policy: ThresholdPolicy  # type: ignore[assignment]
+    rollout_buffer: CostRolloutBuffer
+
+    def __init__(
+        self,
+        policy: str | type[ThresholdPolicy],
+        env: GymEnv | str | None,
+        *,
+        limit: float | None = None,
+        constraint: ConstraintKind = "accuracy_floor",
+        selection: Selection = "uniform",
+        softness: float = 0.01,
+        kappa_init: float | None = None,
+        kappa_step_size: float = 0.05,
+        kappa_decay: float = 0.6,
+        explore: float = 0.5,
+        learning_rate: float | Schedule = 1e-3,
+        n_steps: int = 16,
+        batch_size: int = 512,
+        n_critic_updates: int = 5,
+        target_kl: float = 0.01,
+        cg_max_steps: int = 10,
+        cg_damping: float = 0.1,
+        line_search_shrinking_factor: float = 0.7,
+        line_search_max_iter: int = 10,
+        gamma: float = 1.0,
+        gae_lambda: float = 1.0,
+        cost_gamma: float = 1.0,
+        cost_gae_lambda: float = 1.0,
+        normalize_advantage: bool = True,
+        stats_window_size: int = 100,
+        tensorboard_log: str | None = None,
+        policy_kwargs: dict[str, Any] | None = None,
+        verbose: int = 0,
+        seed: int | None = None,
+        device: th.device | str = "cpu",
+        _init_setup_model: bool = True,
+    ) -> None:
+        self.limit = limit
+        self.constraint = constraint
+        self.cost_gamma = cost_gamma
+        self.cost_gae_lambda = cost_gae_lambda
+        self.selection = selection
+        self.softness = softness
+        self.kappa_init = kappa_init
+        self.kappa_step_size = kappa_step_size
+        self.kappa_decay = kappa_decay
+        self.explore = explore
+        self.threshold: OnlineThreshold | None = None
+        self._violation: float | None = None
+        self._steps_per_episode = 1.0
+        super().__init__(
+            policy,  # type: ignore[arg-type]
+            env,  # type: ignore[arg-type]
+            learning_rate=learning_rate,
+            n_steps=n_steps,
+            batch_size=batch_size,
+            gamma=gamma,
+            cg_max_steps=cg_max_steps,
+            cg_damping=cg_damping,
+            line_search_shrinking_factor=line_search_shrinking_factor,
+            line_search_max_iter=line_search_max_iter,
+            n_critic_updates=n_critic_updates,
+            gae_lambda=gae_lambda,
+            normalize_advantage=normalize_advantage,
+            target_kl=target_kl,
+            stats_window_size=stats_window_size,
+            tensorboard_log=tensorboard_log,
+            policy_kwargs=policy_kwargs,
+            verbose=verbose,
+            seed=seed,
+            device=device,
+            _init_setup_model=_init_setup_model,
+        )
+
+    def _setup_model(self) -> None:
+        if not isinstance(self.action_space, spaces.Discrete):
+            raise ValueError(f"action_space={self.action_space!r} must be Discrete")
+        if self.threshold is None:
+            uniform = 1.0 / float(self.action_space.n)
+            self.threshold = OnlineThreshold(
+                value=uniform if self.kappa_init is None else self.kappa_init,
+                maximum=uniform if self.selection == "uniform" else 1.0,
+                step_size=self.kappa_step_size,
+                decay=self.kappa_decay,
+            )
+        if not 0.0 <= self.explore < 1.0:
+            raise ValueError(f"explore={self.explore!r} must lie in [0, 1)")
+        self.policy_kwargs = {
+            **self.policy_kwargs,
+            "kappa": self.threshold.value,
+            "softness": self.softness,
+            "selection": self.selection,
+        }
+        super()._setup_model()
+        self.policy.n_explorers = min(round(self.explore * self.n_envs), self.n_envs - 1)
+
+    @property
+    def kappa(self) -> float:
+        """The threshold now."""
+        return float(self.policy.kappa)
+
+    def set_kappa(self, kappa: float) -> None:
+        """Set the threshold, in [0, 1]; above every score it means always-smallest with ``selection="largest"``."""
+        if not 0.0 <= kappa <= 1.0:
+            raise ValueError(f"kappa={kappa!r} must lie in [0, 1]")
+        self.policy.kappa.fill_(kappa)
+
+    def fit_kappa(
+        self, losses: Callable[[Self], NDArray[np.float64]], kappas: NDArray[np.float64], *, alpha: float
+    ) -> ConformalFit:
+        """Fix the threshold on held-out items by a batch conformal fit, and return what was found.
+
+        Args:
+            losses: Runs this agent, at the threshold it has when called, on the same held-out items each time and
+                returns the loss of each, float[n] in [0, 1]. For relative correctness: 1 where always-largest is right
+                and this agent is wrong. Call ``predict(..., deterministic=True)``: the fit needs one loss per item.
+            kappas: Candidates in [0, 1], strictly increasing, float[m].
+            alpha: Largest expected loss, in (0, 1).
+
+        Returns:
+            The fit. Where its ``kappa`` is None nothing could be certified, and the threshold is what it was before.
+
+        Raises:
+            ValueError: If an argument is out of its range.
+        """
+        before = self.kappa
+        columns = []
+        try:
+            for kappa in kappas:
+                self.set_kappa(float(kappa))
+                columns.append(losses(self))
+            fit = conformal_fit(np.stack(columns, axis=1), kappas, alpha=alpha)
+        finally:
+            self.set_kappa(before)
+        if fit.kappa is not None:
+            self.set_kappa(fit.kappa)
+        return fit
+
+    def _finish_rollout(
+        self,
+        buffer: CostRolloutBuffer,
+        last_values: th.Tensor,
+        last_cost_values: th.Tensor,
+        dones: NDArray[np.bool_],
+    ) -> None:
+        """Fill the buffer with V-trace targets and advantages under S."""
+        ratios = self._target_ratios(buffer)
+        buffer.returns, buffer.advantages = vtrace(
+            buffer.rewards,
+            buffer.values,
+            ratios,
+            buffer.episode_starts,
+            last_values.cpu().numpy().flatten(),
+            dones,
+            gamma=self.gamma,
+            trace_decay=self.gae_lambda,
+        )
+        buffer.cost_returns, buffer.cost_advantages = vtrace(
+            buffer.costs,
+            buffer.cost_values,
+            ratios,
+            buffer.episode_starts,
+            last_cost_values.cpu().numpy().flatten(),
+            dones,
+            gamma=self.cost_gamma,
+            trace_decay=self.cost_gae_lambda,
+        )
+        self._steps_per_episode = buffer.episode_starts.size / max(buffer.episode_starts.sum(), 1.0)
+
+    def _new_episode_totals(self) -> EpisodeTotals:
+        return EpisodeTotals(self.n_envs, skip=self.policy.n_explorers)
+
+    def _target_ratios(self, buffer: CostRolloutBuffer) -> NDArray[np.float32]:
+        """Return the probability under S over that under the acting policy of the actions taken, float[T, N]."""
+        shape = buffer.log_probs.shape
+        observations = th.as_tensor(buffer.observations.reshape(-1, *buffer.obs_shape), device=self.device)
+        actions = th.as_tensor(buffer.actions.reshape(-1, 1), device=self.device).long()
+        masks = th.as_tensor(buffer.action_masks.reshape(-1, buffer.mask_dims), device=self.device)
+        with th.no_grad():
+            target = self.policy.target_log_probabilities(observations, masks).gather(1, actions)
+        return np.asarray(np.exp(target.cpu().numpy().reshape(shape) - buffer.log_probs), dtype=np.float32)
+
+    def train(self) -> None:
+        """Take one constrained trust-region step, fit the critics and move kappa."""
+        self._violation = self.take_violation()
+        self.policy.set_training_mode(True)
+        self._update_learning_rate(self.policy.optimizer)
+        self._update_scores(next(self.rollout_buffer.get(batch_size=None)))
+        self._update_critics()
+        if self._violation is not None and self.threshold is not None:
+            misses = self._violation if self.constraint == "accuracy_floor" else -self._violation
+            self.set_kappa(self.threshold.update(misses))
+            self.logger.record("train/constraint_violation", self._violation)
+        self.logger.record("train/kappa", self.kappa)
+        self._n_updates += 1
+        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
+
+    def _update_scores(self, samples: CostRolloutBufferSamples) -> None:
+        """Move the score network by the constrained trust-region step on S, as far as the line search accepts it."""
+        with th.no_grad():
+            old = self.policy.target_log_probabilities(samples.observations, samples.action_masks)
+        objective, constraint, divergence = self._surrogates(samples, old)
+        parameters, gradient, grad_kl, _ = self._compute_actor_grad(divergence, objective)
+        constraint_gradient = flat_grad(constraint, parameters, retain_graph=True)
+
+        def fisher(vector: th.Tensor) -> th.Tensor:
+            return self.hessian_vector_product(parameters, grad_kl, vector)
+
+        along_objective = conjugate_gradient_solver(fisher, gradient, max_iter=self.cg_max_steps)
+        along_constraint = conjugate_gradient_solver(fisher, constraint_gradient, max_iter=self.cg_max_steps)
+        constrained = self._violation is not None
+        step = solve_step(
+            q=max(float(gradient @ along_objective), 0.0),
+            r=float(gradient @ along_constraint),
+            s=max(float(constraint_gradient @ along_constraint), 0.0) if constrained else 0.0,
+            violation=self._violation or 0.0,
+            radius=self.target_kl,
+        )
+        direction = step.objective * along_objective - step.constraint * along_constraint
+        accepted = self._line_search(samples, old, parameters, direction, objective.item(), constraint.item())
+        self.logger.record("train/step_accepted", float(accepted))
+        self.logger.record("train/recovery_step", float(step.kind == "recovery"))
+
+    def _surrogates(self, samples: CostRolloutBufferSamples, old: th.Tensor) -> tuple[th.Tensor, th.Tensor, th.Tensor]:
+        """Return objective (to rise), change of the constraint (<= its slack) and KL divergence from ``old``.
+
+        The weight of a step is S / max(S_old, acting), which is min(1, S_old / acting) at the old parameters,
+        normalised by its mean there.
+        """
+        log_target = self.policy.target_log_probabilities(samples.observations, samples.action_masks)
+        actions = samples.actions.long().reshape(-1, 1)
+        old_taken = old.gather(1, actions).squeeze(1)
+        largest = th.maximum(old_taken, samples.old_log_prob)
+        weights = th.exp(log_target.gather(1, actions).squeeze(1) - largest)
+        weights = weights / th.exp(old_taken - largest).mean()
+
+        reward, cost = samples.advantages, samples.cost_advantages
+        advantages, constraint = (reward, cost) if self.constraint == "cost_limit" else (-cost, -reward)
+        if self.normalize_advantage:
+            advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+        divergence = (old.exp() * (old - log_target)).sum(dim=1).mean()
+        return (weights * advantages).mean(), self._steps_per_episode * (weights * constraint).mean(), divergence
+
+    def _line_search(
+        self,
+        samples: CostRolloutBufferSamples,
+        old: th.Tensor,
+        parameters: list[th.nn.Parameter],
+        direction: th.Tensor,
+        old_objective: float,
+        old_constraint: float,
+    ) -> bool:
+        """Shrink the step until it keeps to the trust region and to what was promised; undo it if none does."""
+        start = parameters_to_vector(parameters).detach().clone()
+        slack = np.inf if self._violation is None else max(-self._violation, 0.0)
+        must_improve = self._violation is None or self._violation <= 0.0
+        scale = 1.0
+        with th.no_grad():
+            for _ in range(self.line_search_max_iter):
+                vector_to_parameters(start + scale * direction, parameters)
+                objective, constraint, divergence = (float(x) for x in self._surrogates(samples, old))
+                if (
+                    divergence <= self.target_kl
+                    and constraint - old_constraint <= slack
+                    and (objective > old_objective or not must_improve)
+                ):
+                    self.logger.record("train/kl_divergence", divergence)
+                    return True
+                scale *= self.line_search_shrinking_factor
+            vector_to_parameters(start, parameters)
+        self.logger.record("train/kl_divergence", 0.0)
+        return False
+
+    def _update_critics(self) -> None:
+        """Regress both critics on the V-trace targets."""
+        losses = []
+        for _ in range(self.n_critic_updates):
+            for samples in self.rollout_buffer.get(self.batch_size):
+                values, cost_values = self.policy.predict_both_values(samples.observations)
+                value_loss = functional.mse_loss(values.flatten(), samples.returns)
+                cost_value_loss = functional.mse_loss(cost_values.flatten(), samples.cost_returns)
+                self.policy.optimizer.zero_grad()
+                (value_loss + cost_value_loss).backward()  # type: ignore[no-untyped-call]
+                self.policy.optimizer.step()
+                losses.append((value_loss.item(), cost_value_loss.item()))
+        value_loss_mean, cost_value_loss_mean = np.mean(losses, axis=0)
+        buffer = self.rollout_buffer
+        self.logger.record("train/value_loss", value_loss_mean)
+        self.logger.record("train/cost_value_loss", cost_value_loss_mean)
+        self.logger.record(
+            "train/explained_variance", explained_variance(buffer.values.flatten(), buffer.returns.flatten())
+        )
+        self.logger.record(
+            "train/cost_explained_variance",
+            explained_variance(buffer.cost_values.flatten(), buffer.cost_returns.flatten()),
+        )
