@@ -55,8 +55,9 @@ def synthetic_bank(target: Path, nodes: int) -> None:
     rows = trees * TREE
     inner = np.tile(place > 0, trees)
 
-    def figures() -> Any:
-        return pa.array(np.round(rng.random(rows), 4), mask=~inner)
+    def figures(name: str) -> Any:
+        sign = -1 if name.startswith("logprob") else 1
+        return pa.array(sign * np.round(rng.random(rows), 4), mask=~inner)
 
     columns = {
         "problem": np.repeat(np.arange(trees), TREE),
@@ -66,11 +67,11 @@ def synthetic_bank(target: Path, nodes: int) -> None:
         "model": np.tile(np.where(place > 0, (place - 1) % 2, -1), trees),
         "tokens": np.where(inner, rng.integers(1, 60, rows), 0),
         "first_step_tokens": pa.nulls(rows),
-        **{name: figures() for name in RAW_FIGURES},
+        **{name: figures(name) for name in RAW_FIGURES},
         "terminal": np.tile(leaf, trees),
         "correct": pa.array(rng.random(rows) < 0.5, mask=np.tile(~leaf, trees)),
         "same_as": pa.nulls(rows),
-        "verifier_score": figures(),
+        "verifier_score": figures("verifier_score"),
         **{f"child_{model}": np.where(leaf, -1, first + 2 * place + 1 + model).ravel() for model in range(2)},
     }
     hashes = [hashlib.sha256(str(number).encode()).hexdigest() for number in range(trees)]
