@@ -69,7 +69,7 @@ class Positions(Protocol):
         ...
 
     def move(self, actions: NDArray[np.int64], rng: np.random.Generator, idle: NDArray[np.bool_]) -> None:
-        """Take an allowed action in every episode; ``idle`` ones, about to begin anew, need not move."""
+        """Take an allowed action in every episode; ``idle`` ones and those that have ended stay where they are."""
         ...
 
     def standing(self) -> Standing:
@@ -133,7 +133,7 @@ class TablePositions:
     def move(self, actions: NDArray[np.int64], rng: np.random.Generator, idle: NDArray[np.bool_]) -> None:
         """See :class:`Positions`."""
         children = self._children.take(self._row * self._models + actions)
-        self._row = np.where(children < 0, self._row, children)
+        self._row = np.where((children < 0) | idle, self._row, children)
 
     def standing(self) -> Standing:
         """See :class:`Positions`."""
