@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from gym_stepwise_routing.cli import bank
+from gym_stepwise_routing.cli import bank, leaderboard
+from gym_stepwise_routing.cli.compare import compare
 from gym_stepwise_routing.cli.demo import demo
+from gym_stepwise_routing.cli.train import train
 
 __all__ = ["app"]
 
@@ -16,6 +18,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(demo)
+app.command()(compare)
+app.command()(train)
+app.command()(leaderboard.submit)
+app.command()(leaderboard.verify)
+app.add_typer(leaderboard.leaderboard, name="leaderboard")
 app.add_typer(bank.app, name="bank")
 
 
