@@ -141,6 +141,7 @@ class FromSafetyGymnasium(gym.Env[Any, Any]):
 
     def reset(self, *, seed: int | None = None, options: _Info | None = None) -> tuple[Any, _Info]:
         """Reset the environment."""
+        super().reset(seed=seed)  # nothing is drawn here, but Gymnasium's checker looks for a seeded generator
         return self.env.reset(seed=seed, options=options)
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, _Info]:
