@@ -1,0 +1,106 @@
+"""The package as users get it: a light import, and a wheel with one top-level name and all its data."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+HEAVY = {
+    "torch",
+    "scipy",
+    "pandas",
+    "stable_baselines3",
+    "transformers",
+    "matplotlib",
+    "typer",
+    "rich",
+    "pydantic",
+    "PIL",
+}
+PLAY = """
+import sys
+import gymnasium as gym
+import gym_stepwise_routing
+env = gym.make("StepwiseRouting-v0")
+env.reset(seed=0)
+env.step(1)
+import gym_stepwise_routing.baselines, gym_stepwise_routing.evaluation.evaluate
+print(*sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+def modules_after(code: str) -> set[str]:
+    """Top-level names of the modules that a fresh interpreter has loaded after running the code."""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(result.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["import sys, gym_stepwise_routing; print(*{name.partition('.')[0] for name in sys.modules})", PLAY],
+    ids=["import", "play"],
+)
+def test_the_core_needs_nothing_heavy(code):
+    loaded = modules_after(code)
+    assert {"gymnasium", "numpy", "gym_stepwise_routing"} <= loaded
+    assert not loaded & HEAVY
+
+
+def test_a_missing_extra_is_named():
+    """As in an environment with the core alone."""
+    code = "import sys; sys.modules['stable_baselines3'] = None; import gym_stepwise_routing.sb3"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "ImportError: gym_stepwise_routing.sb3 needs Stable-Baselines3: pip install" in result.stderr
+    assert "gym-stepwise-routing[agents]" in result.stderr
+
+
+@pytest.fixture(scope="module")
+def wheel(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    pytest.importorskip("build", reason="needs the extra 'dev'")
+    pytest.importorskip("setuptools", "77", reason="building without isolation needs setuptools >= 77")
+    copy = tmp_path_factory.mktemp("source") / "repository"
+    ignored = shutil.ignore_patterns(".*", "build", "dist", "runs", "tests", "__pycache__", "*.egg-info")
+    shutil.copytree(repository, copy, ignore=ignored)
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", str(copy)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    (path,) = (copy / "dist").glob("*.whl")
+    return zipfile.ZipFile(path)
+
+
+def test_the_wheel_installs_one_top_level_name(wheel: zipfile.ZipFile):
+    tops = {name.split("/")[0] for name in wheel.namelist()}
+    assert {name for name in tops if not name.endswith(".dist-info")} == {"gym_stepwise_routing"}
+
+
+def test_the_wheel_holds_all_code_and_data(wheel: zipfile.ZipFile, repository: Path):
+    names = set(wheel.namelist())
+    for folder, target in (
+        ("gym_stepwise_routing", ""),
+        *((f, f"{f}/") for f in ("agents", "baselines", "leaderboard")),
+    ):
+        root = repository / folder
+        for path in root.rglob("*.py"):
+            if "__pycache__" not in path.parts:
+                assert f"gym_stepwise_routing/{target}{path.relative_to(root).as_posix()}" in names
+    assert "gym_stepwise_routing/py.typed" in names
+    for file in ("bank.json", "nodes.parquet", "problems.parquet", "texts.parquet"):
+        assert f"gym_stepwise_routing/data/gsm8k-qwen2.5-coder/{file}" in names
+    bank = [info.file_size for info in wheel.infolist() if "/data/gsm8k-qwen2.5-coder/" in info.filename]
+    assert sum(bank) < 8e6
+
+
+def test_the_wheel_states_licence_core_dependencies_and_the_command(wheel: zipfile.ZipFile):
+    (metadata,) = (wheel.read(name).decode() for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+    required = [line.split(":")[1] for line in metadata.splitlines() if line.startswith("Requires-Dist")]
+    core = {line.split()[0].split("<")[0].split(">")[0] for line in required if "extra ==" not in line}
+    assert core == {"gymnasium", "numpy", "pyarrow"}
+    assert "License-Expression: MIT" in metadata
+    assert any(name.endswith("licenses/LICENSE") for name in wheel.namelist())
+    (scripts,) = (wheel.read(name).decode() for name in wheel.namelist() if name.endswith("entry_points.txt"))
+    assert "stepwise-routing = gym_stepwise_routing.cli:main" in scripts
