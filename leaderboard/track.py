@@ -181,6 +181,7 @@ def game_of(
     *,
     split: Split | None = None,
     mode: Mode | None = None,
+    cost_unit: CostUnit | None = None,
     source: StepSource | None = None,
     masked_action: Literal["error", "project"] = "project",
 ) -> Game:
@@ -191,17 +192,19 @@ def game_of(
         observation: blocks that the router sees; probes and verifier are charged.
         split: another split of the same source, for choosing thresholds; costs keep the track's normalisation.
         mode: another mode, for the constant models.
+        cost_unit: another unit of the costs.
         source: stands in for the track's source, for example with its problems in another order.
         masked_action: ``error`` where decisions were recorded, ``project`` where a router may not know the masks.
     """
+    unit = cost_unit or track.spec.cost_unit
     return Game(
         source_of(track) if source is None else source,
         split=split or track.spec.split,
         mode=mode or track.spec.mode,
-        cost_unit=track.spec.cost_unit,
+        cost_unit=unit,
         observation=observation,
         masked_action=masked_action,
-        normaliser=track.normalisers[track.spec.cost_unit],
+        normaliser=track.normalisers[unit],
     )
 
 
