@@ -181,6 +181,8 @@ def fit(models: tuple[Model, ...], verifier: Model, shares: Floats) -> tuple[Sim
 
     start = np.array([free.start for free in FREE.values()])
     bounds = [free.low for free in FREE.values()], [free.high for free in FREE.values()]
-    found = least_squares(objective, start, bounds=bounds, diff_step=np.full(len(start), 2e-3), x_scale=np.maximum(abs(start), 0.05))
+    found = least_squares(
+        objective, start, bounds=bounds, diff_step=np.full(len(start), 2e-3), x_scale=np.maximum(abs(start), 0.05)
+    )
     best = dict(zip(FREE, found.x.tolist(), strict=True))
     return parameters_of(best, models, verifier, shares), float(2 * found.cost)
