@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gym_stepwise_routing.baselines.experience import folds
 
 try:
-    from sklearn.linear_model import LogisticRegression, Ridge
+    from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 except ImportError as error:
     raise ImportError("fitted baselines need scikit-learn: pip install 'gym-stepwise-routing[agents]'") from error
@@ -35,7 +35,9 @@ _SMALLEST = 1e-6
 
 
 class OutcomeRegression:
-    """Ridge regression of one or several targets.
+    """Ridge regression, standardised, with an unpenalised intercept.
+
+    Solved from the Gram matrices of the folds, so that trying a penalty costs one small linear system.
 
     Args:
         penalties: L2 penalties to choose from, by the squared error on held-out groups.
@@ -49,29 +51,42 @@ class OutcomeRegression:
 
         Args:
             features: ``float[N, F]``.
-            target: ``float64[N]`` or ``float64[N, T]``.
+            target: ``float64[N]``.
             weight: ``float64[N]`` >= 0.
             groups: ``int64[N]``; rows of one group are kept together in the folds.
         """
+        share = weight / weight.mean()
+        self._centre = share @ features / len(features)
+        spread = np.sqrt(share @ np.square(features - self._centre) / len(features))
+        self._scale = np.where(spread > _SMALLEST, spread, 1.0)
+        columns = self._columns(features)
+        fold = _fold(groups)
+        parts = [np.flatnonzero(fold == held) for held in np.unique(fold)]
+        gram = np.stack([columns[rows].T @ (share[rows, None] * columns[rows]) for rows in parts])
+        moment = np.stack([columns[rows].T @ (share[rows] * target[rows]) for rows in parts])
 
-        def fitted(rows: Groups, penalty: float) -> Predictor:
-            scaler = StandardScaler().fit(features[rows], sample_weight=weight[rows])
-            model = Ridge(penalty).fit(
-                scaler.transform(features[rows]), target[rows], weight[rows] / weight[rows].mean()
-            )
-            return lambda x: np.asarray(model.predict(scaler.transform(x)), dtype=np.float64)
+        def loss(penalty: float) -> float:
+            error = 0.0
+            for held in range(len(parts)):
+                solved = _ridge(gram.sum(axis=0) - gram[held], moment.sum(axis=0) - moment[held], penalty)
+                error += float(solved @ gram[held] @ solved - 2 * solved @ moment[held])
+            return error
 
-        def loss(prediction: Floats, rows: Groups) -> float:
-            error = np.square(prediction - target[rows])
-            return float(weight[rows] @ (error if error.ndim == 1 else error.sum(axis=1)))
-
-        self.penalty = _best(self.penalties, fitted, loss, features, groups)
-        self._predict = fitted(np.arange(len(features)), self.penalty)
+        self.penalty = max(self.penalties) if len(parts) < FOLDS else min(self.penalties, key=loss)
+        self._coefficients = _ridge(gram.sum(axis=0), moment.sum(axis=0), self.penalty)
         return self
 
+    def _columns(self, features: Features) -> Floats:
+        return np.column_stack([np.ones(len(features)), (features - self._centre) / self._scale])
+
     def predict(self, features: Features) -> Floats:
-        """Expected targets, ``float64[B]`` or ``float64[B, T]``."""
-        return self._predict(features)
+        """Expected target, ``float64[B]``."""
+        return np.asarray(self._columns(features) @ self._coefficients)
+
+
+def _ridge(gram: Floats, moment: Floats, penalty: float) -> Floats:
+    punished = gram + penalty * np.diag([_SMALLEST] + [1.0] * (len(gram) - 1))
+    return np.asarray(np.linalg.solve(punished, moment))
 
 
 class SoftClassifier:
@@ -110,11 +125,19 @@ class SoftClassifier:
             )
             return lambda x: np.asarray(model.predict_proba(scaler.transform(x))[:, 1], dtype=np.float64)
 
-        def loss(prediction: Floats, rows: Groups) -> float:
-            p = np.clip(prediction, _SMALLEST, 1 - _SMALLEST)
-            return -float(weight[rows] @ (label[rows] * np.log(p) + (1 - label[rows]) * np.log(1 - p)))
+        fold = _fold(groups)
 
-        self.penalty = _best(self.penalties, fitted, loss, features, groups)
+        def loss(penalty: float) -> float:
+            total = 0.0
+            for held in range(FOLDS):
+                rows = np.flatnonzero(fold == held)
+                p = fitted(np.flatnonzero(fold != held), penalty)(features[rows])
+                p = np.clip(p, _SMALLEST, 1 - _SMALLEST)
+                total -= float(weight[rows] @ (label[rows] * np.log(p) + (1 - label[rows]) * np.log(1 - p)))
+            return total
+
+        choice = len(self.penalties) > 1 and fold.any()
+        self.penalty = min(self.penalties, key=loss) if choice else max(self.penalties)
         self._predict = fitted(np.arange(len(features)), self.penalty)
         self.parameters = features.shape[1] + 1
         return self
@@ -124,20 +147,8 @@ class SoftClassifier:
         return self._predict(features)
 
 
-def _best(
-    penalties: tuple[float, ...],
-    fitted: Callable[[Groups, float], Predictor],
-    loss: Callable[[Floats, Groups], float],
-    features: Features,
-    groups: Groups,
-) -> float:
-    """Penalty with the least loss on held-out groups; the largest where there are too few groups to hold any out."""
-    if len(penalties) == 1 or len(np.unique(groups)) < _FEWEST_GROUPS:
-        return max(penalties)
-    fold = folds(groups, FOLDS)
-    losses = dict.fromkeys(penalties, 0.0)
-    for held in range(FOLDS):
-        rows, rest = np.flatnonzero(fold == held), np.flatnonzero(fold != held)
-        for penalty in penalties:
-            losses[penalty] += loss(fitted(rest, penalty)(features[rows]), rows)
-    return min(losses, key=losses.__getitem__)
+def _fold(groups: Groups) -> Groups:
+    """Fold of each row; one single fold where there are too few groups to hold any out."""
+    if len(np.unique(groups)) < _FEWEST_GROUPS:
+        return np.zeros(len(groups), dtype=np.int64)
+    return folds(groups, FOLDS)

@@ -51,6 +51,21 @@ class Experience:
     def __len__(self) -> int:
         return len(self.child)
 
+    def take(self, rows: Ints) -> Experience:
+        """Some of the states; children that are not among them become unknown."""
+        place = np.full(len(self) + 1, -1, dtype=np.int64)
+        place[rows] = np.arange(len(rows))
+        return Experience(
+            observation=self.observation[rows],
+            problem=self.problem[rows],
+            depth=self.depth[rows],
+            mask=self.mask[rows],
+            child=place[self.child[rows]],
+            cost=self.cost[rows],
+            right=self.right[rows],
+            ended=self.ended[rows],
+        )
+
     @property
     def levels(self) -> list[Ints]:
         """States that await a decision, by depth, deepest first."""

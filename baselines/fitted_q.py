@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from gym_stepwise_routing.baselines.estimators import OutcomeRegression
 from gym_stepwise_routing.baselines.experience import Experience, experience, path_values, reach, uniform_values
-from gym_stepwise_routing.game import Game, RoutingSpec
+from gym_stepwise_routing.game import Game
 from gym_stepwise_routing.routers import ScoringRouter
 
-__all__ = ["FittedQ"]
+__all__ = ["FittedQ", "advantages"]
 
 _SCALE = 0.05
 
@@ -49,10 +49,6 @@ class FittedQ(ScoringRouter):
         self.seed = seed
         self.name = f"fitted-q-{price:.3g}"
 
-    def bind(self, spec: RoutingSpec) -> None:
-        """Nothing is looked up: every component of the observation is used."""
-        super().bind(spec)
-
     def fit(self, game: Game, known: Experience | None = None) -> Self:
         """Fit on a game of the train split.
 
@@ -67,7 +63,7 @@ class FittedQ(ScoringRouter):
         value = uniform_values(known, leaf)
         for _ in range(self.iterations):
             self._models = [self._fitted(known, action, value, weight) for action in range(self.models)]
-            gain = np.where(known.mask, self._gains(known.observation), -np.inf)
+            gain = np.where(known.mask, self.gains(known.observation), -np.inf)
             actions = np.argmax(gain, axis=1)
             value = path_values(known, actions, leaf, gain.max(axis=1) - self.price * known.cost)
         return self
@@ -80,12 +76,17 @@ class FittedQ(ScoringRouter):
         target = value[known.child[rows, action]] + self.price * known.cost[rows]
         return OutcomeRegression().fit(known.observation[rows], target, weight[rows], known.problem[rows])
 
-    def _gains(self, observation: NDArray[np.float32]) -> NDArray[np.float64]:
+    def gains(self, observation: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Estimated ``P(right) - price * cost to come`` of each action, ``float64[B, K]``."""
         return np.stack([model.predict(observation) for model in self._models], axis=1)
 
     def scores(self, observation: NDArray[np.float32]) -> NDArray[np.float64]:
         """Advantage of larger models, squashed, ``float64[B, K-1]`` in [0, 1]."""
-        gain = self._gains(observation)
-        above = np.maximum.accumulate(gain[:, ::-1], axis=1)[:, ::-1][:, 1:]
-        upto = np.maximum.accumulate(gain, axis=1)[:, :-1]
-        return 1 / (1 + np.exp(-np.clip((above - upto) / _SCALE, -30, 30)))
+        return advantages(self.gains(observation), _SCALE)
+
+
+def advantages(gain: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
+    """Advantage of the best model above k over the best up to k, over ``scale``, as a sigmoid, ``float64[B, K-1]``."""
+    above = np.maximum.accumulate(gain[:, ::-1], axis=1)[:, ::-1][:, 1:]
+    upto = np.maximum.accumulate(gain, axis=1)[:, :-1]
+    return np.asarray(1 / (1 + np.exp(-np.clip((above - upto) / scale, -30, 30))))

@@ -51,7 +51,7 @@ class QueryClassifier(ScoringRouter):
         """
         super().bind(spec)
         if spec.mode == "regenerate":
-            raise NotApplicableError("a query-level router decides before the first step; mode 'regenerate' has drafts")
+            raise NotApplicableError("a query-level router drafts nothing; allowed: modes 'route' and 'escalate'")
         self._columns = columns_of(spec, *_FEATURES)
         (self._known,) = columns_of(spec, "question_known")
 

@@ -33,7 +33,7 @@ def step_features(bank: Bank) -> Floats:
     they are known; least probability, greatest entropy and mean probability over the trace.
     """
     figures = confidence_features(bank.confidence).astype(np.float64)
-    known: NDArray[np.bool_] = np.isfinite(figures).all(axis=1)
+    known = np.isfinite(figures.sum(axis=1))
     figures = np.where(known[:, None], figures, 0.0)
     writer = np.equal.outer(bank.model, np.arange(len(bank.pool)))
     tokens = bank.tokens.astype(np.float64)

@@ -15,6 +15,7 @@ from gym_stepwise_routing.compare.arena import Arena
 from gym_stepwise_routing.costs import CostUnit
 from gym_stepwise_routing.evaluation.evaluate import Evaluation, play, sweep, threshold_grid
 from gym_stepwise_routing.evaluation.frontier import zero_router_hull
+from gym_stepwise_routing.game import Game
 from gym_stepwise_routing.observation import Block
 from gym_stepwise_routing.routers import Predicts, ScoringRouter, ThresholdRouter, name_of
 from gym_stepwise_routing.sources.base import Split
@@ -92,22 +93,28 @@ class Swept:
         arena: where it is played.
         router: the router, fitted.
         observation: blocks that it sees.
+        mode: mode that it is played in; the arena's if None.
     """
 
-    def __init__(self, arena: Arena, router: ScoringRouter, observation: Sequence[Block]) -> None:
-        self._arena, self._router, self._observation = arena, router, observation
-        self._grid = threshold_grid(router, arena.game("train", observation), GRID, seed=arena.seed)
+    def __init__(
+        self, arena: Arena, router: ScoringRouter, observation: Sequence[Block], mode: Mode | None = None
+    ) -> None:
+        self._arena, self._router, self._observation, self._mode = arena, router, observation, mode
+        self._grid = threshold_grid(router, self._game("train"), GRID, seed=arena.seed)
         self.labels = [f"threshold {threshold:.3g}" for threshold in self._grid]
+
+    def _game(self, split: Split) -> Game:
+        return self._arena.game(split, self._observation, mode=self._mode)
 
     def points(self, split: Split) -> Points:
         """See :class:`Contender`."""
-        swept = sweep(self._router, self._arena.game(split, self._observation), self._grid, seed=self._arena.seed)
+        swept = sweep(self._router, self._game(split), self._grid, seed=self._arena.seed)
         return Points(swept.right.astype(np.float64), swept.cost)
 
     def costs(self, split: Split, index: int) -> Costs:
         """See :class:`Contender`."""
         router = ThresholdRouter(self._router, float(self._grid[index]))
-        return play(router, self._arena.game(split, self._observation), seed=self._arena.seed).costs
+        return play(router, self._game(split), seed=self._arena.seed).costs
 
 
 class Averaged:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Literal
 
 import numpy as np
 
 from gym_stepwise_routing.baselines.confidence import ConfidenceFigure, ConfidenceThreshold
 from gym_stepwise_routing.baselines.constant import AlwaysModel
 from gym_stepwise_routing.baselines.glimp import GlimpRouter
+from gym_stepwise_routing.baselines.heuristics import LengthRule, LoopRule
 from gym_stepwise_routing.baselines.random_mix import RandomMix
 from gym_stepwise_routing.baselines.schedules import EveryOther, FirstKLarge, LastKLarge
 from gym_stepwise_routing.baselines.verifier_threshold import RSD, TrimThreshold, VerifierThreshold
@@ -29,10 +31,13 @@ DRAWS = 20
 PRICES = (0.0, 0.1, 0.25, 0.5, 0.7, 0.85, 1.0, 1.15, 1.3, 1.6, 2.0, 3.0, 5.0)
 """Prices of cost that fitted policies are trained for, in units of the constants' own exchange rate."""
 
+FEW_PRICES = (0.25, 0.7, 1.0, 1.6, 3.0)
+"""The same for policies that are dear to train."""
+
 
 def roster() -> tuple[Family, ...]:
     """Every family, in the order of the table."""
-    return (*_references(), *_handcrafted(), *_verifier_based(), *_query_level(), *_fitted())
+    return (*_references(), *_handcrafted(), *_verifier_based(), *_query_level(), *_fitted(), *_bounds())
 
 
 def exchange_rate(arena: Arena) -> float:
@@ -77,27 +82,55 @@ def _handcrafted() -> list[Family]:
     group = "handcrafted"
     figures: tuple[ConfidenceFigure, ...] = ("p_mean", "p_min", "entropy_mean", "entropy_max", "margin_mean")
 
-    def steer(reading: str) -> Callable[[Arena], Contender]:
+    def steer(reading: Literal["probability", "log-probability"]) -> Callable[[Arena], Contender]:
         def build(arena: Arena) -> Contender:
             from gym_stepwise_routing.baselines.steer import Steer
 
-            router = Steer(reading, seed=arena.seed)  # type: ignore[arg-type]
-            return Swept(arena, router.fit(arena.game("train", STEPS)), STEPS)
+            return Swept(arena, Steer(reading, seed=arena.seed).fit(arena.game("train", STEPS)), STEPS)
 
         return build
+
+    def two_part(arena: Arena) -> Contender:
+        from gym_stepwise_routing.baselines.two_part_risk import TwoPartRisk
+
+        return Swept(arena, TwoPartRisk().fit(arena.game("train", STEPS)), STEPS)
+
+    def rule_of_thumb(kind: type[LengthRule]) -> Callable[[Arena], Contender]:
+        return lambda arena: Swept(arena, kind(seed=arena.seed).fit(arena.game("train", STEPS)), STEPS)
 
     return [
         *(Family(f"confidence {f}", group, "", _swept(partial(ConfidenceThreshold, f), STEPS)) for f in figures),
         Family("GlimpRouter", group, "arXiv 2601.05110", _swept(GlimpRouter, ("progress", "probe"))),
         Family("STEER probability", group, "arXiv 2511.06190", steer("probability")),
         Family("STEER log-probability", group, "arXiv 2511.06190", steer("log-probability")),
+        Family("two-part risk", group, "arXiv 2605.29319", two_part),
+        Family("length", group, "", rule_of_thumb(LengthRule)),
+        Family("loop", group, "", rule_of_thumb(LoopRule)),
     ]
 
 
 def _verifier_based() -> list[Family]:
     group = "verifier"
+
+    def agg(arena: Arena) -> Contender:
+        from gym_stepwise_routing.baselines.trim_agg import TrimAgg
+
+        game, rate = arena.game("train", VERIFIED), exchange_rate(arena)
+        routers = [TrimAgg(price * rate, seed=arena.seed).fit(game) for price in FEW_PRICES]
+        return Listed(arena, routers, VERIFIED, [f"price {router.price:.3g}" for router in routers])
+
+    def pomdp(arena: Arena) -> Contender:
+        from gym_stepwise_routing.baselines.trim_pomdp import TrimPomdp
+
+        game, rate = arena.game("train", VERIFIED), exchange_rate(arena)
+        process = TrimPomdp(0.0).estimate(game)
+        routers = [TrimPomdp(price * rate).fit(game, process) for price in PRICES]
+        return Listed(arena, routers, VERIFIED, [f"price {router.price:.3g}" for router in routers])
+
     return [
         Family("TRIM-Thr", group, "arXiv 2601.10245", _swept(TrimThreshold, VERIFIED)),
+        Family("TRIM-Agg", group, "arXiv 2601.10245", agg),
+        Family("TRIM-POMDP", group, "arXiv 2601.10245", pomdp),
         Family("RSD", group, "arXiv 2501.19324", lambda arena: Listed(arena, [RSD()], VERIFIED)),
         Family("verifier, least score", group, "", _swept(partial(VerifierThreshold, "score_min"), VERIFIED)),
         Family("verifier, product", group, "", _swept(partial(VerifierThreshold, "score_product"), VERIFIED)),
@@ -105,24 +138,73 @@ def _verifier_based() -> list[Family]:
 
 
 def _query_level() -> list[Family]:
+    group = "query level"
+
     def classifier(arena: Arena) -> Contender:
         from gym_stepwise_routing.baselines.query_classifier import QueryClassifier
 
         blocks: tuple[Block, ...] = ("question",)
-        return Swept(arena, QueryClassifier(seed=arena.seed).fit(arena.game("train", blocks)), blocks)
+        router = QueryClassifier(seed=arena.seed).fit(arena.game("train", blocks, mode=arena.plain))
+        return Swept(arena, router, blocks, arena.plain)
 
-    return [Family("query classifier", "query level", "arXiv 2406.18665", classifier)]
+    def frugal(arena: Arena) -> Contender:
+        from gym_stepwise_routing.baselines.cascade import FrugalJudge
+        from gym_stepwise_routing.compare.cascades import Cascade
+
+        return Cascade(arena, FrugalJudge())
+
+    def automix(arena: Arena) -> Contender:
+        from gym_stepwise_routing.baselines.cascade import SelfJudge
+        from gym_stepwise_routing.compare.cascades import Cascade
+
+        return Cascade(arena, SelfJudge())
+
+    return [
+        Family("query classifier", group, "arXiv 2406.18665", classifier),
+        Family("FrugalGPT cascade", group, "arXiv 2305.05176", frugal),
+        Family("AutoMix cascade", group, "arXiv 2310.12963", automix),
+    ]
 
 
 def _fitted() -> list[Family]:
+    group = "fitted on trees"
+
     def fitted_q(arena: Arena) -> Contender:
         from gym_stepwise_routing.baselines.experience import experience
         from gym_stepwise_routing.baselines.fitted_q import FittedQ
 
-        game = arena.game("train", DEFAULT_BLOCKS)
+        game, rate = arena.game("train", DEFAULT_BLOCKS), exchange_rate(arena)
         known = experience(game, seed=arena.seed)
-        rate = exchange_rate(arena)
         routers = [FittedQ(price * rate, seed=arena.seed).fit(game, known) for price in PRICES]
         return Listed(arena, routers, DEFAULT_BLOCKS, [f"price {router.price:.3g}" for router in routers])
 
-    return [Family("fitted Q", "fitted on trees", "", fitted_q)]
+    def reweighted(arena: Arena) -> Contender:
+        from gym_stepwise_routing.baselines.sacpo import Reweighted
+
+        game, rate = arena.game("train", DEFAULT_BLOCKS), exchange_rate(arena)
+        fitted = Reweighted(0.0, seed=arena.seed).fit(game)
+        routers = [fitted.priced(price * rate) for price in PRICES]
+        return Listed(arena, routers, DEFAULT_BLOCKS, [f"price {router.price:.3g}" for router in routers])
+
+    return [
+        Family("fitted Q", group, "", fitted_q),
+        Family("re-weighted (SACPO)", group, "arXiv 2404.11049", reweighted),
+    ]
+
+
+def _bounds() -> list[Family]:
+    group = "bounds (see outcomes of the reported split)"
+
+    def state_only(fit: Literal["cross", "same"]) -> Callable[[Arena], Contender]:
+        def build(arena: Arena) -> Contender:
+            from gym_stepwise_routing.compare.bounds import StateOnly
+
+            rate = exchange_rate(arena)
+            return StateOnly(arena, [price * rate for price in PRICES], fit)
+
+        return build
+
+    return [
+        Family("state only, cross-fitted", group, "", state_only("cross")),
+        Family("state only, in sample", group, "", state_only("same")),
+    ]

@@ -1,0 +1,114 @@
+"""Cascades of whole answers: a model answers, its answer is judged, and if it is rejected the next larger one answers.
+
+FrugalGPT (arXiv 2305.05176) judges with a small model that was trained on right and wrong answers; here it is a
+logistic regression on the figures of the finished trace (confidence, lengths, question), fitted on the train split.
+AutoMix (arXiv 2310.12963) has the model verify its own answer in k few-shot samples. No bank records such samples, so
+what stands in for them is the model's own mean token probability over the trace; nothing is charged for it.
+
+A rejected answer is thrown away and the next model starts from the question, so that every answer that was tried is
+paid for in full. A cascade plays no steps: it is computed from the models' own traces, by the same ledger.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gym_stepwise_routing.baselines.estimators import SoftClassifier
+from gym_stepwise_routing.errors import NotApplicableError
+from gym_stepwise_routing.game import Game, RoutingSpec
+from gym_stepwise_routing.positions import positions, project_actions
+from gym_stepwise_routing.routers import columns_of
+
+__all__ = ["AnswerJudge", "FrugalJudge", "SelfJudge", "answers"]
+
+Floats = NDArray[np.float64]
+
+
+def answers(game: Game, model: int, *, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Finished traces of one model on every problem: last observation ``float32[n, F]``, and right ``bool[n]``."""
+    rng = np.random.default_rng(seed)
+    n = len(game.problems)
+    run = positions(game, n)
+    run.begin(np.arange(n), np.arange(n), rng)
+    stand = run.standing()
+    while not stand.stuck.all():
+        run.move(project_actions(np.full(n, model), stand.mask), rng, stand.stuck)
+        stand = run.standing()
+    return stand.observation, stand.correct
+
+
+class AnswerJudge(ABC):
+    """Judges a finished answer from the last observation of its trace."""
+
+    @abstractmethod
+    def fit(self, game: Game, *, seed: int = 0) -> Self:
+        """Get ready on a game of the train split, in a mode without drafts."""
+
+    @abstractmethod
+    def approval(self, observation: NDArray[np.float32]) -> Floats:
+        """How much the answers are trusted, ``float64[B]`` in [0, 1]."""
+
+
+class FrugalJudge(AnswerJudge):
+    """FrugalGPT's scorer: probability that the answer is right."""
+
+    def fit(self, game: Game, *, seed: int = 0) -> Self:
+        """Fit on the answers of all models but the largest, whose answers are never judged.
+
+        Raises:
+            NotApplicableError: they are all right, or all wrong.
+        """
+        models = range(len(game.spec.models) - 1)
+        seen, right = zip(*(answers(game, model, seed=seed) for model in models), strict=True)
+        label = np.concatenate(right).astype(np.float64)
+        if not 0 < label.sum() < len(label):
+            raise NotApplicableError(f"{label.sum():.0f} of {len(label)} train answers are right; a scorer needs both")
+        problems = np.tile(np.arange(len(game.problems)), len(seen))
+        self._scorer = SoftClassifier().fit(np.concatenate(seen), label, np.ones(len(label)), problems)
+        return self
+
+    def approval(self, observation: NDArray[np.float32]) -> Floats:
+        """Probability that the answer is right, ``float64[B]``."""
+        return self._scorer.predict(observation)
+
+
+class SelfJudge(AnswerJudge):
+    """AutoMix's self-verification as far as a bank goes: the writer's mean token probability over its trace."""
+
+    def fit(self, game: Game, *, seed: int = 0) -> Self:
+        """Find the figure in the observation.
+
+        Raises:
+            NotApplicableError: it is not observed, or not known of any answer.
+        """
+        self._bind(game.spec)
+        seen, _ = answers(game, 0, seed=seed)
+        if not (seen[:, self._known] > 0).any():
+            raise NotApplicableError(f"source {game.spec.source!r} has no confidence figures")
+        return self
+
+    def _bind(self, spec: RoutingSpec) -> None:
+        self._figure, self._known = columns_of(spec, "mean_p_mean", "aggregates_known")
+
+    def approval(self, observation: NDArray[np.float32]) -> Floats:
+        """Mean token probability, ``float64[B]``; 0 where it is not known."""
+        known = observation[:, self._known] > 0
+        return np.where(known, np.clip(observation[:, self._figure], 0, 1), 0).astype(np.float64)
+
+
+def tried(approvals: Sequence[Floats], threshold: float) -> NDArray[np.int64]:
+    """Model whose answer is kept, ``int64[n]``: the first whose rejection score, 1 - approval, is below the threshold.
+
+    Args:
+        approvals: ``float64[n]`` for each model but the largest.
+        threshold: 0 rejects every answer but the largest model's, above 1 accepts the first.
+    """
+    kept = np.full(len(approvals[0]), len(approvals), dtype=np.int64)
+    for model in range(len(approvals) - 1, -1, -1):
+        kept = np.where(1 - approvals[model] < threshold, model, kept)
+    return kept

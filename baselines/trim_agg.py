@@ -1,0 +1,181 @@
+"""TRIM-Agg (arXiv 2601.10245): PPO on five aggregates of the verifier's scores, one policy for each price of cost.
+
+State: least earlier score, product of earlier scores, score of the draft, tokens of the draft / 300, step / 30. Reward:
+right answer minus price times cost. Network and hyperparameters are the paper's (64 units, layer norm, tanh; see
+``HYPERPARAMETERS``); its entropy bonus falls from .01 to .001. Reconstructed: the paper does not say how many steps it
+trains for; here the budget of environment steps is an argument. The cost is that of the game, of which the paper's,
+tokens of the large model, is one.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gym_stepwise_routing.errors import NotApplicableError
+from gym_stepwise_routing.game import Game, RoutingSpec
+from gym_stepwise_routing.routers import ScoringRouter, columns_of
+
+try:
+    import torch
+    from gymnasium.spaces import Box
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.callbacks import BaseCallback
+    from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+    from stable_baselines3.common.vec_env import VecEnvWrapper
+    from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
+
+    from gym_stepwise_routing.sb3 import RoutingVecEnv
+except ImportError as error:
+    raise ImportError("TRIM-Agg needs Stable-Baselines3: pip install 'gym-stepwise-routing[agents]'") from error
+
+__all__ = ["HYPERPARAMETERS", "TrimAgg"]
+
+HYPERPARAMETERS: dict[str, Any] = {
+    "learning_rate": 3e-4,
+    "gamma": 1.0,
+    "gae_lambda": 0.95,
+    "clip_range": 0.2,
+    "vf_coef": 0.5,
+    "ent_coef": 0.01,
+    "n_epochs": 3,
+    "batch_size": 64,
+}
+LAST_ENTROPY = 0.001
+ENVIRONMENTS = 128
+ROLLOUT = 8
+"""Decisions of each environment in a rollout; an episode has a handful."""
+_LOG_SCALE = 10.0  # the observation holds log(1 + count) / 10
+
+
+class _Normed(BaseFeaturesExtractor):
+    """The paper's hidden layer: linear, layer norm, tanh."""
+
+    def __init__(self, observation_space: Box, width: int = 64) -> None:
+        super().__init__(observation_space, width)
+        inputs = int(np.prod(observation_space.shape))
+        self.net = torch.nn.Sequential(torch.nn.Linear(inputs, width), torch.nn.LayerNorm(width), torch.nn.Tanh())
+
+    def forward(self, observations: torch.Tensor) -> torch.Tensor:
+        """``[B, 5] -> [B, 64]``."""
+        out: torch.Tensor = self.net(observations)
+        return out
+
+
+class _Aggregates:
+    """The five features of an observation."""
+
+    def __init__(self, spec: RoutingSpec) -> None:
+        if spec.mode != "regenerate":
+            raise NotApplicableError(f"TRIM-Agg judges drafts; mode {spec.mode!r} has none, mode 'regenerate' has")
+        self._columns = columns_of(spec, "score_min", "score_product", "score", "last_tokens", "depth")
+        self._horizon = spec.horizon
+
+    def __call__(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:
+        features = observation[:, self._columns].copy()
+        features[:, 3] = np.expm1(features[:, 3] * _LOG_SCALE) / 300
+        features[:, 4] *= self._horizon / 30
+        return features
+
+
+class _AggregatedEnv(VecEnvWrapper):
+    """The vector environment with the five features for an observation."""
+
+    def __init__(self, venv: RoutingVecEnv, aggregates: _Aggregates) -> None:
+        super().__init__(venv, observation_space=Box(0.0, np.inf, (5,), np.float32))
+        self._aggregates = aggregates
+
+    def reset(self) -> NDArray[np.float32]:
+        """Start every episode."""
+        observation = self.venv.reset()
+        assert isinstance(observation, np.ndarray)
+        return self._aggregates(observation)
+
+    def step_wait(self) -> VecEnvStepReturn:
+        """One decision in every episode."""
+        observation, reward, done, infos = self.venv.step_wait()
+        assert isinstance(observation, np.ndarray)
+        for row in np.flatnonzero(done):
+            infos[row]["terminal_observation"] = self._aggregates(infos[row]["terminal_observation"][None])[0]
+        return self._aggregates(observation), reward, done, infos
+
+
+class _FallingEntropy(BaseCallback):
+    """Entropy bonus from .01 down to .001 over the training."""
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_start(self) -> None:
+        assert isinstance(self.model, PPO)
+        first = HYPERPARAMETERS["ent_coef"]
+        self.model.ent_coef = LAST_ENTROPY + (first - LAST_ENTROPY) * self.model._current_progress_remaining
+
+
+class TrimAgg(ScoringRouter):
+    """Scores are the policy's probabilities of models larger than k.
+
+    Args:
+        price: price of one always-largest episode in units of a right answer, >= 0.
+        steps: environment steps to train for, >= 1.
+        threshold: 0 (always-largest) to above 1 (always-smallest).
+        seed: seed of training.
+    """
+
+    def __init__(self, price: float, steps: int = 40_000, threshold: float = 0.5, seed: int = 0) -> None:
+        if not price >= 0:
+            raise ValueError(f"price={price!r}; allowed: >= 0")
+        if steps < 1:
+            raise ValueError(f"steps={steps!r}; allowed: an integer >= 1")
+        super().__init__(threshold)
+        self.price = price
+        self.steps = steps
+        self.seed = seed
+        self.name = f"trim-agg-{price:.3g}"
+
+    def bind(self, spec: RoutingSpec) -> None:
+        """Find the scores.
+
+        Raises:
+            NotApplicableError: no ``verifier`` block, or a mode without drafts.
+        """
+        super().bind(spec)
+        self._aggregates = _Aggregates(spec)
+
+    def fit(self, game: Game) -> Self:
+        """Train on a game of the train split."""
+        self.bind(game.spec)
+        inner = RoutingVecEnv(
+            ENVIRONMENTS,
+            penalty=self.price,
+            seed=self.seed,
+            source=game.source,
+            split=game.split,
+            mode=game.spec.mode,
+            cost_unit=game.cost_unit,
+            observation=game.rules.blocks,
+            masked_action="project",
+        )
+        self._policy = PPO(
+            "MlpPolicy",
+            _AggregatedEnv(inner, self._aggregates),
+            n_steps=ROLLOUT,
+            policy_kwargs={"features_extractor_class": _Normed, "net_arch": []},
+            device="cpu",
+            seed=self.seed,
+            **HYPERPARAMETERS,
+        ).learn(self.steps, callback=_FallingEntropy())
+        inner.close()
+        return self
+
+    def scores(self, observation: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Probability of larger models, ``float64[B, K-1]`` in [0, 1]."""
+        with torch.no_grad():
+            features = torch.as_tensor(self._aggregates(observation))
+            distribution = self._policy.policy.get_distribution(features).distribution
+        assert isinstance(distribution, torch.distributions.Categorical)
+        probability = distribution.probs.double().numpy()
+        larger = np.cumsum(probability[:, ::-1], axis=1)[:, ::-1][:, 1:]
+        return np.asarray(np.clip(larger, 0, 1))

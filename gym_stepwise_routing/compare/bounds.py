@@ -1,0 +1,94 @@
+"""What a router could do that knows the state but not the future: a bracket, by cross-fitting on the reported split.
+
+A fitted Q that is trained on the reported split itself looks better than any router can be expected to be; one that is
+trained on the other folds of it is worse than the best possible, as it has less to learn from. What the best router
+with these observations would reach lies between, as far as linear values go; the distance is the generalisation gap.
+Both see outcomes of the reported split: bounds, not routers.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gym_stepwise_routing.baselines.experience import Experience, experience, folds
+from gym_stepwise_routing.baselines.fitted_q import FittedQ
+from gym_stepwise_routing.compare.arena import Arena
+from gym_stepwise_routing.compare.contenders import Costs, Points
+from gym_stepwise_routing.errors import NotApplicableError
+from gym_stepwise_routing.evaluation.evaluate import Evaluation, play
+from gym_stepwise_routing.game import Game
+from gym_stepwise_routing.observation import DEFAULT_BLOCKS
+from gym_stepwise_routing.routers import Replay
+from gym_stepwise_routing.sources.base import Split
+
+__all__ = ["StateOnly"]
+
+FOLDS = 5
+
+
+class StateOnly:
+    """Fitted Q on the reported split, at each price.
+
+    Args:
+        arena: where it is played.
+        prices: prices of cost.
+        fit: ``cross`` decides on each fold by what was learned on the others, ``same`` on everything.
+
+    Raises:
+        NotApplicableError: a random source, or fewer problems than folds.
+    """
+
+    def __init__(self, arena: Arena, prices: list[float], fit: Literal["cross", "same"]) -> None:
+        if not arena.source.deterministic:
+            raise NotApplicableError(f"source {arena.source.name!r} is random: there is no tree to learn from")
+        self._arena, self._prices, self._fit = arena, prices, fit
+        self._played: dict[Split, list[Evaluation]] = {}
+        self.labels = [f"price {price:.3g}" for price in prices]
+
+    def _evaluations(self, split: Split) -> list[Evaluation]:
+        if split not in self._played:
+            game = self._arena.game(split, DEFAULT_BLOCKS)
+            known = experience(game)
+            if self._fit == "cross" and len(game.problems) < FOLDS:
+                raise NotApplicableError(f"split {split!r} has {len(game.problems)} problems; allowed: {FOLDS} or more")
+            self._played[split] = [self._decided(game, known, price) for price in self._prices]
+        return self._played[split]
+
+    def _decided(self, game: Game, known: Experience, price: float) -> Evaluation:
+        actions = np.zeros(len(known), dtype=np.int64)
+        if self._fit == "same":
+            actions = _best(FittedQ(price).fit(game, known), known, np.arange(len(known)))
+        else:
+            fold = folds(known.problem, FOLDS, self._arena.seed)
+            for held in range(FOLDS):
+                out = np.flatnonzero(fold == held)
+                part = FittedQ(price).fit(game, known.take(np.flatnonzero(fold != held)))
+                actions[out] = _best(part, known, out)
+        return play(Replay(_along(known, actions, game), "state-only"), game)
+
+    def points(self, split: Split) -> Points:
+        """See :class:`Contender`."""
+        played = self._evaluations(split)
+        return Points(np.stack([p.right.astype(np.float64) for p in played]), np.stack([p.cost for p in played]))
+
+    def costs(self, split: Split, index: int) -> Costs:
+        """See :class:`Contender`."""
+        return self._evaluations(split)[index].costs
+
+
+def _best(router: FittedQ, known: Experience, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    gains = np.where(known.mask[rows], router.gains(known.observation[rows]), -np.inf)
+    return np.asarray(np.argmax(gains, axis=1))
+
+
+def _along(known: Experience, actions: NDArray[np.int64], game: Game) -> NDArray[np.int64]:
+    """Decisions along the path from each root, ``int64[n, H]``."""
+    row = np.flatnonzero(known.depth == 0)
+    decisions = np.zeros((len(row), game.source.horizon), dtype=np.int64)
+    for step in range(game.source.horizon):
+        decisions[:, step] = actions[row]
+        row = np.where(known.ended[row], row, known.child[row, actions[row]])
+    return decisions
