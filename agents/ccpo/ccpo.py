@@ -92,6 +92,7 @@ class CCPO(ConstrainedOnPolicyAlgorithm, TRPO):  # type: ignore[misc]
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"MlpPolicy": MlpPolicy}
     policy: ThresholdPolicy  # type: ignore[assignment]
     rollout_buffer: CostRolloutBuffer
+    threshold: OnlineThreshold
 
     def __init__(
         self,
@@ -108,7 +109,7 @@ class CCPO(ConstrainedOnPolicyAlgorithm, TRPO):  # type: ignore[misc]
         explore: float = 0.5,
         learning_rate: float | Schedule = 1e-3,
         n_steps: int = 16,
-        batch_size: int = 512,
+        batch_size: int = 128,
         n_critic_updates: int = 5,
         target_kl: float = 0.01,
         cg_max_steps: int = 10,
@@ -138,7 +139,6 @@ class CCPO(ConstrainedOnPolicyAlgorithm, TRPO):  # type: ignore[misc]
         self.kappa_step_size = kappa_step_size
         self.kappa_decay = kappa_decay
         self.explore = explore
-        self.threshold: OnlineThreshold | None = None
         self._violation: float | None = None
         self._steps_per_episode = 1.0
         super().__init__(
@@ -168,7 +168,7 @@ class CCPO(ConstrainedOnPolicyAlgorithm, TRPO):  # type: ignore[misc]
     def _setup_model(self) -> None:
         if not isinstance(self.action_space, spaces.Discrete):
             raise ValueError(f"action_space={self.action_space!r} must be Discrete")
-        if self.threshold is None:
+        if "threshold" not in self.__dict__:  # a loaded agent brings its own
             uniform = 1.0 / float(self.action_space.n)
             self.threshold = OnlineThreshold(
                 value=uniform if self.kappa_init is None else self.kappa_init,
@@ -193,9 +193,10 @@ class CCPO(ConstrainedOnPolicyAlgorithm, TRPO):  # type: ignore[misc]
         return float(self.policy.kappa)
 
     def set_kappa(self, kappa: float) -> None:
-        """Set the threshold, in [0, 1]; above every score it means always-smallest with ``selection="largest"``."""
-        if not 0.0 <= kappa <= 1.0:
-            raise ValueError(f"kappa={kappa!r} must lie in [0, 1]")
+        """Set the threshold, in [0, 1], or [0, 1 / K] with ``selection="uniform"``; training goes on from there."""
+        if not 0.0 <= kappa <= self.threshold.maximum:
+            raise ValueError(f"kappa={kappa!r} must lie in [0, {self.threshold.maximum:g}]")
+        self.threshold.value = kappa
         self.policy.kappa.fill_(kappa)
 
     def fit_kappa(
@@ -207,7 +208,7 @@ class CCPO(ConstrainedOnPolicyAlgorithm, TRPO):  # type: ignore[misc]
             losses: Runs this agent, at the threshold it has when called, on the same held-out items each time and
                 returns the loss of each, float[n] in [0, 1]. For relative correctness: 1 where always-largest is right
                 and this agent is wrong. Call ``predict(..., deterministic=True)``: the fit needs one loss per item.
-            kappas: Candidates in [0, 1], strictly increasing, float[m].
+            kappas: Candidates that :meth:`set_kappa` takes, strictly increasing, float[m].
             alpha: Largest expected loss, in (0, 1).
 
         Returns:
@@ -280,7 +281,7 @@ class CCPO(ConstrainedOnPolicyAlgorithm, TRPO):  # type: ignore[misc]
         self._update_learning_rate(self.policy.optimizer)
         self._update_scores(next(self.rollout_buffer.get(batch_size=None)))
         self._update_critics()
-        if self._violation is not None and self.threshold is not None:
+        if self._violation is not None:
             misses = self._violation if self.constraint == "accuracy_floor" else -self._violation
             self.set_kappa(self.threshold.update(misses))
             self.logger.record("train/constraint_violation", self._violation)

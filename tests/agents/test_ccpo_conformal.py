@@ -1,0 +1,108 @@
+"""The threshold's online steps and its batch fit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gym_stepwise_routing.agents.ccpo.conformal import OnlineThreshold, conformal_fit
+
+KAPPAS = np.array([0.0, 0.25, 0.5, 0.75])
+
+
+def test_a_miss_lowers_kappa_and_its_absence_raises_it() -> None:
+    alpha = 0.1
+    assert OnlineThreshold(0.5).update(1.0 - alpha) < 0.5
+    assert OnlineThreshold(0.5).update(0.0 - alpha) > 0.5
+
+
+def test_steps_decay_as_promised() -> None:
+    threshold = OnlineThreshold(0.9, step_size=0.1, decay=0.6)
+    path = [threshold.update(0.5) for _ in range(3)]
+    np.testing.assert_allclose(-np.diff([0.9, *path]), [0.05 * t**-0.6 for t in (1, 2, 3)])
+
+
+@settings(max_examples=50, deadline=None)
+@given(excess=st.lists(st.floats(-1.0, 1.0), max_size=50), maximum=st.floats(0.1, 1.0))
+def test_kappa_stays_in_bounds(excess: list[float], maximum: float) -> None:
+    threshold = OnlineThreshold(maximum, maximum=maximum, step_size=5.0)
+    assert all(0.0 <= threshold.update(value) <= maximum for value in excess)
+
+
+def test_online_steps_settle_where_the_miss_rate_is_alpha() -> None:
+    """Misses happen when kappa exceeds a uniform draw, so P(miss) = kappa and the fixed point is alpha."""
+    rng, alpha = np.random.default_rng(0), 0.2
+    threshold = OnlineThreshold(0.9, step_size=0.5)
+    path = [threshold.update(float(rng.random() < threshold.value) - alpha) for _ in range(5000)]
+    assert np.mean(path[1000:]) == pytest.approx(alpha, abs=0.03)
+
+
+def test_fit_by_hand() -> None:
+    """Nine items, column sums 0, 0, 1, 3: bounds (sum + 1) / 10."""
+    losses = np.zeros((9, 4))
+    losses[0, 2:] = 1.0
+    losses[1:3, 3] = 1.0
+    assert conformal_fit(losses, KAPPAS, alpha=0.2).kappa == 0.5
+    assert conformal_fit(losses, KAPPAS, alpha=0.19).kappa == 0.25
+    best = conformal_fit(losses, KAPPAS, alpha=0.4)
+    assert (best.kappa, best.bound, best.n_items, best.alpha) == (0.75, pytest.approx(0.4), 9, 0.4)
+
+
+def test_too_few_items_cannot_be_certified() -> None:
+    fit = conformal_fit(np.zeros((9, 4)), KAPPAS, alpha=0.05)
+    assert fit.kappa is None
+    assert fit.bound == pytest.approx(0.1)
+
+
+def test_a_loss_that_falls_again_does_not_count_as_safe() -> None:
+    losses = np.zeros((99, 4))
+    losses[:50, 1] = 1.0
+    assert conformal_fit(losses, KAPPAS, alpha=0.3).kappa == 0.0
+
+
+def test_expected_loss_on_a_new_item_stays_below_alpha() -> None:
+    rng, alpha, grid = np.random.default_rng(1), 0.2, np.linspace(0.0, 1.0, 41)
+    fresh = []
+    for _ in range(3000):
+        # An item is lost above its own threshold.
+        limits = rng.beta(2.0, 2.0, size=31)
+        losses = (grid[None] > limits[:, None]).astype(float)
+        fit = conformal_fit(losses[:30], grid, alpha=alpha)
+        assert fit.kappa is not None
+        fresh.append(losses[30, np.flatnonzero(grid == fit.kappa)[0]])
+    mean, error = np.mean(fresh), np.std(fresh) / np.sqrt(len(fresh))
+    assert mean <= alpha + 3 * error
+    assert mean >= alpha - 0.1, "far below alpha the fit would waste cost"
+
+
+@pytest.mark.parametrize(
+    ("losses", "kappas", "alpha", "message"),
+    [
+        (np.zeros((0, 4)), KAPPAS, 0.1, r"losses of shape \(0, 4\)"),
+        (np.zeros((5, 3)), KAPPAS, 0.1, r"losses of shape \(5, 3\).*m = 4"),
+        (np.full((5, 4), 2.0), KAPPAS, 0.1, r"losses must lie in \[0, 1\]"),
+        (np.zeros((5, 4)), KAPPAS[::-1], 0.1, "strictly increasing"),
+        (np.zeros((5, 4)), KAPPAS, 0.0, r"alpha=0.0 must lie in \(0, 1\)"),
+        (np.zeros((5, 4)), KAPPAS, 1.0, r"alpha=1.0 must lie in \(0, 1\)"),
+    ],
+)
+def test_bad_fits_are_refused(losses: np.ndarray, kappas: np.ndarray, alpha: float, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        conformal_fit(losses, kappas, alpha=alpha)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"value": 1.5}, "kappa_init=1.5"),
+        ({"value": 0.6, "maximum": 0.5}, r"kappa_init=0.6 must lie in \[0, 0.5\]"),
+        ({"value": 0.0, "maximum": 2.0}, "maximum=2.0"),
+        ({"value": 0.5, "step_size": -1.0}, "kappa_step_size=-1.0"),
+        ({"value": 0.5, "decay": 0.5}, "kappa_decay=0.5"),
+    ],
+)
+def test_bad_thresholds_are_refused(arguments: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        OnlineThreshold(**arguments)
