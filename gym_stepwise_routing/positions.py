@@ -34,7 +34,7 @@ _NOT_IDLE = np.zeros(1, dtype=np.bool_)
 class Standing(NamedTuple):
     """What is known of ``n`` episodes after a move; of one episode, the same without the first axis.
 
-    Only the observation is the caller's own; whoever hands out the other arrays copies them.
+    Arrays of many episodes are fresh; ledger and mask of one are views, and whoever hands them out copies them.
 
     Attributes:
         observation: ``float32[n, features]``, budget columns 0; a fresh array.
@@ -148,7 +148,7 @@ class TablePositions:
             terminal=table.terminal.take(row),
             correct=table.correct.take(row),
             stuck=table.stuck.take(row),
-            failed=self._never,
+            failed=self._never.copy(),
         )
 
 
@@ -187,13 +187,13 @@ class RulePositions:
             observation=rules.observe(play, self._game.normaliser),
             cost=raw_cost / self._game.normaliser,
             raw_cost=raw_cost,
-            ledger=play.account.ledger,
+            ledger=play.account.ledger.copy(),
             mask=mask,
-            depth=play.trace.depth,
-            terminal=play.trace.terminal,
-            correct=play.trace.correct,
+            depth=play.trace.depth.copy(),
+            terminal=play.trace.terminal.copy(),
+            correct=play.trace.correct.copy(),
             stuck=~mask.any(axis=1),
-            failed=play.trace.failed,
+            failed=play.trace.failed.copy(),
         )
 
 

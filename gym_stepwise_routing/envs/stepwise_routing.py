@@ -429,7 +429,7 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
             before_cost, before_raw_cost = before_cost.copy(), before_raw_cost.copy()
             before_cost[resets], before_raw_cost[resets] = stands.cost[resets], stands.raw_cost[resets]
         over_budget = stands.cost > self._budgets
-        terminated, truncated = stands.terminal.copy(), stands.stuck & ~stands.terminal
+        terminated, truncated = stands.terminal, stands.stuck & ~stands.terminal
         if self.game.hard_budget:
             terminated, truncated = terminated & ~over_budget, truncated | over_budget
         ended = terminated | truncated
@@ -500,8 +500,8 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
         info = {
             "cost": cost,
             "raw_cost": raw_cost,
-            "spent": stands.cost.copy(),
-            "ledger": stands.ledger.copy(),
+            "spent": stands.cost.copy(),  # the next step compares with cost and mask
+            "ledger": stands.ledger,
             "action_mask": stands.mask.copy(),
             "problem": self.game.problems[self._problems],
             "source": self.game.source.kind,
