@@ -119,6 +119,7 @@ def pool_model(spec: GeneratorSpec, name: str, info: GeneratorInfo) -> Model:
     """The entry of a model in the pool: what the spec states, else what the generator found out."""
     found = info.parameters if info.parameters is not None else parameters_of(spec.model)
     parameters = spec.parameters if spec.parameters is not None else found
+    parameters = None if parameters is None else float(parameters)
     return Model(name, parameters=parameters, weights_sha256=info.weights_sha256, licence=spec.licence)
 
 

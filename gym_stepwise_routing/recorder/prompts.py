@@ -11,7 +11,7 @@ from gym_stepwise_routing.errors import check_choice
 
 __all__ = ["PROMPTS", "PromptTemplate", "load_prompt"]
 
-PROMPTS = ("gsm8k-4shot",)
+PROMPTS = ("gsm8k-4shot", "math-4shot")
 """Prompts that come with the package; their examples were written for it."""
 _FIELD = "{question}"
 

@@ -13,14 +13,20 @@ from gym_stepwise_routing.errors import BankError
 __all__ = ["TreeStore", "read_trees"]
 
 
-def read_trees(path: Path) -> Iterator[dict[str, Any]]:
+def read_trees(path: Path, *, whole_lines: bool = False) -> Iterator[dict[str, Any]]:
     """Trees of one file, in order.
+
+    Args:
+        path: the file.
+        whole_lines: pass over a last line without its end, which a kill has cut short.
 
     Raises:
         BankError: a line is not a JSON object with a problem and nodes.
     """
     with path.open(encoding="utf-8") as stream:
         for number, line in enumerate(stream, start=1):
+            if whole_lines and not line.endswith("\n"):
+                return
             try:
                 tree = json.loads(line)
             except json.JSONDecodeError as error:

@@ -108,7 +108,7 @@ def test_a_model_that_is_down_stops_the_recording_and_trees_are_kept(tmp_path: P
     store = TreeStore(tmp_path / "trees.jsonl")
     record(problems(2), pool(), store, SETTINGS)
     down = FakeGenerator("large", lambda prompt, prefix: Failure("large: connection refused", retryable=True))
-    with pytest.raises(RecordingError, match="5 problems in a row failed.*connection refused"):
+    with pytest.raises(RecordingError, match=r"5 problems in a row failed.*connection refused"):
         record(problems(20), [pool()[0], down], store, SETTINGS)
     assert store.ids == {"toy/test/0", "toy/test/1"}
 

@@ -1,0 +1,64 @@
+"""Recording on several worker processes; one of them dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gym_stepwise_routing.banks.records import read_trees as read_strictly
+from gym_stepwise_routing.generators.specs import GeneratorSpec
+from gym_stepwise_routing.recorder.grow import RecordingStats
+from gym_stepwise_routing.recorder.prompts import load_prompt
+from gym_stepwise_routing.recorder.ray_workers import record_with_ray
+from gym_stepwise_routing.recorder.selection import Selection
+from gym_stepwise_routing.recorder.session import RecordingSession
+from gym_stepwise_routing.recorder.settings import RecordingSettings
+
+ray = pytest.importorskip("ray")
+
+
+def session(tiny_pool: tuple[Path, Path], sums: Path, prompt: Path, out: Path, count: int) -> RecordingSession:
+    specs = tuple(GeneratorSpec(backend="transformers", model=str(path), name=path.name) for path in tiny_pool)
+    selection = Selection.parse(f"{sums}:0-{count}", data=None, grading="numeric")
+    settings = RecordingSettings(load_prompt(str(prompt)), in_flight=2)
+    return RecordingSession(specs, (selection,), settings, out, "test", "MIT")
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_loses_and_doubles_nothing(
+    tiny_pool: tuple[Path, Path], sums_file: Path, sums_prompt: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    killed: list[int] = []
+
+    def kill_one(stats: RecordingStats, tree: dict[str, Any]) -> None:
+        if stats.trees >= 3 and not killed:
+            from ray.util.state import list_actors
+
+            actor = next(a for a in list_actors(filters=[("state", "=", "ALIVE")]) if a.class_name == "TreeWorker")
+            killed.append(actor.pid)
+            os.kill(actor.pid, signal.SIGKILL)
+
+    ray.init(num_cpus=2, include_dashboard=True, log_to_driver=False)
+    try:
+        recording = session(tiny_pool, sums_file, sums_prompt, tmp_path / "out", 16)
+        stats = record_with_ray(recording, workers=2, on_tree=kill_one)
+    finally:
+        ray.shutdown()
+    assert len(killed) == 1
+    trees = [tree for _, tree in read_strictly(tmp_path / "out" / "trees-0.jsonl")]
+    assert stats.trees == len(trees) == 16
+    assert sorted(tree.problem.index for tree in trees) == list(range(16))
+    assert len(recording.bank("sums").problems) == 16
+
+
+def test_workers_must_be_positive(
+    tiny_pool: tuple[Path, Path], sums_file: Path, sums_prompt: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="ray=-1"):
+        record_with_ray(session(tiny_pool, sums_file, sums_prompt, tmp_path, 2), workers=-1)

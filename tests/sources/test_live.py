@@ -1,0 +1,222 @@
+"""Live models behind the environment, against a recording of the same models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from generator_fakes import FakeGenerator
+
+from gym_stepwise_routing.datasets import Problem
+from gym_stepwise_routing.generators import Failure, StepRule
+from gym_stepwise_routing.pool import Model, ModelPool
+from gym_stepwise_routing.recorder.prompts import PromptTemplate
+from gym_stepwise_routing.sources.base import StepSource
+from gym_stepwise_routing.sources.live import LiveSource
+
+PROMPT = PromptTemplate("plain", "Q: {question}\nA:\n")
+POOL = ModelPool([Model("small", 1e9), Model("large", 7e9)])
+RNG = np.random.default_rng(0)
+
+
+def problems(count: int = 3) -> list[Problem]:
+    return [Problem("toy", "test", i, f"What is {i}?", str(i)) for i in range(count)]
+
+
+def lines(name: str) -> FakeGenerator:
+    def write(prompt: str, prefix: str) -> str:
+        asked = prompt.split("What is ")[1].split("?")[0]
+        rest = [f"{name} {n}" for n in range(prefix.count("\n"), 2)]
+        return "\n".join([*rest, f"The answer is {asked}."]) + "\n\n"
+
+    return FakeGenerator(name, write)
+
+
+def source(**changes: object) -> LiveSource:
+    arguments = {"problems": {"test": problems()}, "generators": [lines("small"), lines("large")], "pool": POOL}
+    return LiveSource(**(arguments | {"prompt": PROMPT, "rule": StepRule(horizon=4)} | changes))  # type: ignore[arg-type]
+
+
+def test_is_a_step_source() -> None:
+    assert isinstance(source(), StepSource)
+
+
+def test_each_model_writes_its_step_and_the_trace_ends_with_the_answer() -> None:
+    live = source()
+    state = live.start(live.problems("test"), RNG)
+    state = live.step(state, np.array([0, 1, 0]), RNG)
+    assert list(live.texts(state.latent)) == ["small 0", "large 0", "small 0"]
+    assert state.tokens.tolist() == [8, 8, 8]
+    state = live.step(state, np.array([1, 1, 1]), RNG)
+    assert not state.terminal.any()
+    state = live.step(state, np.array([1, 0, 1]), RNG)
+    assert state.terminal.all()
+    assert state.correct.all()
+    assert not state.available.any()
+    assert state.depth.tolist() == [3, 3, 3]
+
+
+def test_one_step_costs_one_request_and_no_more_tokens_than_it_has() -> None:
+    live = source()
+    live.step(live.start(live.problems("test"), RNG), np.array([0, 0, 0]), RNG)
+    assert len(live.generators[0].calls) == 3  # type: ignore[attr-defined]
+    assert all("\n" in request.stop for request in live.generators[0].calls)  # type: ignore[attr-defined]
+
+
+def test_the_last_step_at_the_horizon_is_all_the_rest() -> None:
+    live = source(rule=StepRule(horizon=2))
+    state = live.start(live.problems("test"), RNG)
+    for _ in range(2):
+        state = live.step(state, np.zeros(3, dtype=np.int64), RNG)
+    assert list(live.texts(state.latent))[2] == "small 1\nThe answer is 2."
+    assert state.terminal.all()
+
+
+def test_a_state_is_never_changed() -> None:
+    live = source()
+    before = live.start(live.problems("test"), RNG)
+    live.step(before, np.array([0, 1, 0]), RNG)
+    assert before.depth.tolist() == [0, 0, 0]
+    assert list(live.texts(before.latent)) == ["", "", ""]
+
+
+def test_a_model_that_fails_is_masked_for_that_step_only() -> None:
+    def write(prompt: str, prefix: str) -> str | Failure:
+        return "fine\n" if prefix else Failure("small: no answer in 5 s", retryable=True)
+
+    live = source(generators=[FakeGenerator("small", write), lines("large")])
+    start = live.start(live.problems("test"), RNG)
+    state = live.step(start, np.array([0, 1, 0]), RNG)
+    assert state.failed.tolist() == [True, False, True]
+    assert state.available.tolist() == [[False, True], [True, True], [False, True]]
+    assert state.depth.tolist() == [0, 1, 0]
+    assert state.latent["reason"][0] == "small: no answer in 5 s"
+    state = live.step(state, np.array([1, 0, 1]), RNG)
+    assert not state.failed.any()
+    assert state.available.all()
+
+
+def test_probe_reads_one_token_of_the_smallest_model() -> None:
+    live = source()
+    figures, ahead = live.probe(live.start(live.problems("test"), RNG), RNG)
+    assert ahead is None
+    assert figures.shape == (3, 2)
+    assert np.isfinite(figures).all()
+    assert [request.max_tokens for request in live.generators[0].calls] == [1, 1, 1]  # type: ignore[attr-defined]
+
+
+def test_a_model_without_log_probabilities_gives_missing_figures() -> None:
+    blind = lines("small")
+    blind._tell = False
+    live = source(generators=[blind, lines("large")])
+    state = live.step(live.start(live.problems("test"), RNG), np.array([0, 1, 0]), RNG)
+    assert np.isnan(state.confidence[0]).all()
+    assert np.isfinite(state.confidence[1]).all()
+
+
+def test_describe_counts_tokens_and_words() -> None:
+    live = source()
+    known = live.describe(live.problems("test"))
+    assert known.prompt_tokens.tolist() == [[5, 5]] * 3
+    assert known.question.tolist() == [[10, 3, 1, 1]] * 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"generators": [lines("small")]}, "one for each"),
+        ({"problems": {"dev": problems()}}, "split='dev'"),
+        ({"problems": {"test": problems(), "train": problems(1)}}, "same question twice"),
+    ],
+)
+def test_bad_arguments_are_named(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        source(**changes)
+
+
+@pytest.fixture(scope="module")
+def recorded_and_live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[object, LiveSource]]:
+    """A bank recorded with two small models, and the same models live."""
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    from tiny_models import PROMPT as TEMPLATE
+    from tiny_models import trained
+
+    from gym_stepwise_routing.generators.specs import GeneratorSpec
+    from gym_stepwise_routing.recorder.selection import Selection
+    from gym_stepwise_routing.recorder.session import RecordingSession
+    from gym_stepwise_routing.recorder.settings import RecordingSettings
+
+    folder = tmp_path_factory.mktemp("live")
+    (folder / "sums.jsonl").write_text(
+        "".join(f'{{"question": "{a} + {b} + 3", "answer": {a + b + 3}}}\n' for a in range(4) for b in range(3)),
+        encoding="utf-8",
+    )
+    paths: list[Path] = [trained(seed=0, steps=60), trained(seed=1, steps=150)]
+    specs = tuple(GeneratorSpec(backend="transformers", model=str(path), name=path.name) for path in paths)
+    selection = Selection.parse(str(folder / "sums.jsonl"), data=None, grading="numeric")
+    settings = RecordingSettings(PromptTemplate("sums", TEMPLATE))
+    session = RecordingSession(specs, (selection,), settings, folder / "out", "test", "MIT")
+    session.run()
+    bank = session.bank("sums")
+    generators = [spec.build() for spec in specs]
+    live = LiveSource(
+        {"test": list(selection.problems)}, generators, pool=bank.pool, prompt=settings.prompt, rule=settings.rule
+    )
+    yield bank, live
+    live.close()
+
+
+def test_live_gives_what_was_recorded(recorded_and_live: tuple[object, LiveSource]) -> None:
+    from gym_stepwise_routing.sources.bank import BankSource
+
+    bank, live = recorded_and_live
+    played = BankSource(bank)  # type: ignore[arg-type]
+    order = {identity: number for number, identity in enumerate(live.problem_ids(live.problems("test")))}
+    mine = played.problems("test")
+    theirs = np.array([order[identity] for identity in played.problem_ids(mine)])
+    np.testing.assert_array_equal(played.describe(mine).prompt_tokens, live.describe(theirs).prompt_tokens)
+    np.testing.assert_array_equal(played.describe(mine).question, live.describe(theirs).question)
+    rng = np.random.default_rng(3)
+    one, other = played.start(mine, rng), live.start(theirs, rng)
+    steps = 0
+    while len(one):
+        models = rng.integers(0, 2, len(one))
+        one, other = played.step(one, models, rng), live.step(other, models, rng)
+        steps += len(one)
+        assert list(played.texts(one.latent)) == list(live.texts(other.latent))
+        for name in ("depth", "model", "tokens", "terminal", "correct", "available"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
+        np.testing.assert_allclose(one.confidence, other.confidence, atol=3e-4)
+        going = ~one.terminal
+        one, other = one.take(going), other.take(going)
+    assert steps >= 24
+
+
+def test_live_observations_equal_those_of_the_bank(recorded_and_live: tuple[object, LiveSource]) -> None:
+    import gymnasium as gym
+
+    import gym_stepwise_routing  # noqa: F401
+    from gym_stepwise_routing.sources.bank import BankSource
+
+    bank, live = recorded_and_live
+    blocks = ("progress", "confidence", "aggregates", "ledger", "question")
+    recorded = gym.make("StepwiseRouting-v0", source=BankSource(bank), split="test", observation=blocks)  # type: ignore[arg-type]
+    normaliser = recorded.unwrapped.game.normaliser  # type: ignore[attr-defined]
+    playing = gym.make("StepwiseRouting-v0", source=live, split="test", observation=blocks, normaliser=normaliser)
+    rng = np.random.default_rng(5)
+    for identity in live.problem_ids(live.problems("test"))[:6]:
+        one, _ = recorded.reset(seed=1, options={"problem": identity})
+        other, info = playing.reset(seed=1, options={"problem": identity})
+        assert info["source"] == "live"
+        over = False
+        while not over:
+            np.testing.assert_allclose(one, other, atol=3e-4)
+            action = int(rng.integers(2))
+            one, reward, ended, cut, facts = recorded.step(action)
+            other, live_reward, live_ended, live_cut, live_facts = playing.step(action)
+            assert (reward, ended, cut) == (live_reward, live_ended, live_cut)
+            assert facts["cost"] == pytest.approx(live_facts["cost"])
+            over = ended or cut
