@@ -38,7 +38,7 @@ def test_a_template_of_ones_own(tmp_path: Path) -> None:
 
 
 def test_unknown_prompts_are_named() -> None:
-    with pytest.raises(ValueError, match="prompt='poem'.*gsm8k-4shot"):
+    with pytest.raises(ValueError, match=r"prompt='poem'.*gsm8k-4shot"):
         load_prompt("poem")
 
 
