@@ -88,6 +88,7 @@ class Router(ABC):
     """Base class of the routers in this package. Decisions are functions of the observation (and own state) alone."""
 
     name: str = ""
+    _models: int | None = None
 
     def bind(self, spec: RoutingSpec) -> None:
         """Get ready for a game: look up the columns of the observation and the number of models.
@@ -95,7 +96,20 @@ class Router(ABC):
         Raises:
             NotApplicableError: the game lacks a block or mode that the router needs.
         """
-        self.models = len(spec.models)
+        self._models = len(spec.models)
+
+    @property
+    def models(self) -> int:
+        """Number of models of the game that the router is bound to.
+
+        Raises:
+            ValueError: it is not bound to any.
+        """
+        if self._models is None:
+            raise ValueError(
+                f"router {name_of(self)!r} knows no game yet; allowed: bind(env.unwrapped.routing_spec) first"
+            )
+        return self._models
 
     @abstractmethod
     def predict(

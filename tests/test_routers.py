@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from gym_stepwise_routing.baselines import AlwaysLargest
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.game import Game
 from gym_stepwise_routing.routers import (
@@ -125,3 +126,8 @@ def test_names_and_binding_of_anything_that_predicts():
     bind(Plain(), Game(TreeSource()).spec)  # nothing to bind
     assert name_of(Plain()) == "Plain"
     assert isinstance(Plain(), Predicts)
+
+
+def test_a_router_that_is_bound_to_no_game_says_so():
+    with pytest.raises(ValueError, match=r"bind\(env\.unwrapped\.routing_spec\)"):
+        AlwaysLargest().predict(np.zeros((1, 3), np.float32))
