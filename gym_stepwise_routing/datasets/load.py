@@ -152,10 +152,10 @@ def _field(row: Mapping[str, Any], field: str, origin: object, index: int, *, em
     return str(value)
 
 
-def _level(value: Any) -> float:
-    """Difficulty as a number: 3, 3.5 or "Level 3"; NaN where there is none."""
+def _level(value: Any) -> float | None:
+    """Difficulty as a number: 3, 3.5 or "Level 3"; None where there is none."""
     digits = str(value).removeprefix("Level ").strip()
     try:
         return float(digits)
     except ValueError:
-        return float("nan")
+        return None

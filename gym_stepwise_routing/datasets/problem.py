@@ -25,7 +25,7 @@ class Problem:
         question: text of the question.
         answer: final answer only, as text.
         solution: reference solution, '' where there is none.
-        level: difficulty as the dataset gives it, NaN where it gives none.
+        level: difficulty as the dataset gives it, None where it gives none.
     """
 
     dataset: str
@@ -34,7 +34,7 @@ class Problem:
     question: str
     answer: str
     solution: str = ""
-    level: float = float("nan")
+    level: float | None = None
 
     @property
     def id(self) -> str:

@@ -138,8 +138,9 @@ class OpenAIGenerator:
     def _handshake(self) -> None:
         result = self._ask(Request("Question: 1 + 1?\nAnswer:\n", "", 1))
         if isinstance(result, Failure):
+            message = f"model={self.model!r} on {self._client.base_url}: {result.reason}{self._known_models()}"
             self.close()
-            raise ValueError(f"model={self.model!r} on {self._client.base_url}: {result.reason}{self._known_models()}")
+            raise ValueError(message)
         self._offered = self.top_logprobs if result.has_logprobs else 0
 
     def _known_models(self) -> str:

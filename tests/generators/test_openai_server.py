@@ -1,0 +1,252 @@
+"""The OpenAI-compatible generator against servers that behave and servers that do not."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gym_stepwise_routing.generators import Completion, Failure, Request, generate
+from gym_stepwise_routing.generators.openai_answers import completion_of
+
+pytest.importorskip("openai")
+
+from gym_stepwise_routing.generators.openai_server import OpenAIGenerator
+
+Answer = Callable[[str, dict[str, Any]], tuple[int, Any]]
+USAGE = {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
+
+
+def plain(text: str = "ab", **more: Any) -> dict[str, Any]:
+    logprobs = {
+        "tokens": list(text),
+        "token_logprobs": [-0.1] * len(text),
+        "top_logprobs": [{"a": -0.1, "b": -3.0}] * len(text),
+    }
+    return {"choices": [{"text": text, "logprobs": logprobs, "finish_reason": "stop"}], "usage": USAGE} | more
+
+
+class Server:
+    """An HTTP server on 127.0.0.1 whose answers a test decides."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.requests: list[tuple[str, dict[str, Any]]] = []
+        self.most_at_a_time = self._now = 0
+        lock = threading.Lock()
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self._send(200, {"object": "list", "data": [{"id": "tiny", "object": "model"}]})
+
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                with lock:
+                    outer.requests.append((self.path, body))
+                    outer._now += 1
+                    outer.most_at_a_time = max(outer.most_at_a_time, outer._now)
+                try:
+                    self._send(*answer(self.path, body))
+                finally:
+                    with lock:
+                        outer._now -= 1
+
+            def _send(self, status: int, value: Any) -> None:
+                data = value.encode() if isinstance(value, str) else json.dumps(value).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                with suppress(BrokenPipeError):  # the client has given up waiting
+                    self.wfile.write(data)
+
+            def log_message(self, format: str, *args: Any) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Answer], Server]]:
+    servers: list[Server] = []
+
+    def start(answer: Answer) -> Server:
+        servers.append(Server(answer))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+def connect(server: Server, **options: Any) -> OpenAIGenerator:
+    return OpenAIGenerator("tiny", base_url=server.url, api_key="none", **({"retries": 0, "timeout": 5.0} | options))
+
+
+def test_raw_completion_sends_prompt_and_prefix_greedily(serve: Callable[[Answer], Server]) -> None:
+    server = serve(lambda path, body: (200, plain()))
+    generator = connect(server)
+    (run,) = generate(generator, [Request("Q\n", "a\n", 9, ("\n",))])
+    path, body = server.requests[-1]
+    assert path == "/v1/completions"
+    assert (body["prompt"], body["max_tokens"], body["temperature"], body["stop"]) == ("Q\na\n", 9, 0.0, ["\n"])
+    assert isinstance(run, Completion)
+    assert (run.text, run.tokens, run.prompt_tokens, run.pieces) == ("ab", 2, 7, ("a", "b"))
+    assert run.top[0, :2].tolist() == [-0.1, -3.0]
+    assert generator.info().top_logprobs == 8
+
+
+@pytest.mark.parametrize("continuation", ["continue_final_message", "prefill", "ask"])
+def test_chat_continuation(serve: Callable[[Answer], Server], continuation: Any) -> None:
+    entry = {
+        "token": "a",
+        "logprob": -0.1,
+        "top_logprobs": [{"token": "a", "logprob": -0.1}, {"token": "b", "logprob": -3}],
+    }
+    choice = {
+        "message": {"role": "assistant", "content": "a"},
+        "logprobs": {"content": [entry]},
+        "finish_reason": "length",
+    }
+    server = serve(lambda path, body: (200, {"choices": [choice], "usage": USAGE}))
+    (run,) = generate(connect(server, continuation=continuation), [Request("Q", "so far\n", 9)])
+    path, body = server.requests[-1]
+    assert path == "/v1/chat/completions"
+    assert [message["role"] for message in body["messages"]][:2] == ["user", "assistant"]
+    assert body["messages"][1]["content"] == "so far\n"
+    assert (len(body["messages"]) == 3) == (continuation == "ask")
+    assert body.get("continue_final_message", False) == (continuation == "continue_final_message")
+    assert isinstance(run, Completion)
+    assert (run.text, run.finish, run.tokens) == ("a", "length", 2)
+
+
+def test_without_log_probabilities_they_are_flagged_absent(serve: Callable[[Answer], Server]) -> None:
+    answer = {"choices": [{"text": "ab", "logprobs": None, "finish_reason": "stop"}], "usage": USAGE}
+    generator = connect(serve(lambda path, body: (200, answer)))
+    assert generator.info().top_logprobs == 0
+    (run,) = generate(generator, [Request("Q", "", 9)])
+    assert isinstance(run, Completion)
+    assert not run.has_logprobs
+    assert run.pieces == ()
+    assert run.tokens == 2
+
+
+def test_without_token_counts_the_server_is_refused(serve: Callable[[Answer], Server]) -> None:
+    answer = plain()
+    del answer["usage"]
+    with pytest.raises(ValueError, match="counts are never made up"):
+        connect(serve(lambda path, body: (200, answer)))
+
+
+def test_an_unknown_model_is_told_with_those_on_offer(serve: Callable[[Answer], Server]) -> None:
+    server = serve(lambda path, body: (404, {"error": {"message": "no such model"}}))
+    with pytest.raises(ValueError, match=r"model='tiny'.*status 404.*offers: tiny"):
+        connect(server)
+
+
+def test_a_server_that_is_down_is_told() -> None:
+    with pytest.raises(ValueError, match=r"no answer from http://127\.0\.0\.1:9/"):
+        OpenAIGenerator("tiny", base_url="http://127.0.0.1:9/v1", api_key="none", retries=0, timeout=2)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "reason", "retryable"),
+    [
+        (500, {"error": {"message": "out of memory"}}, "status 500", True),
+        (429, {"error": {"message": "slow down"}}, "status 429", True),
+        (400, {"error": {"message": "maximum context length is 512 tokens"}}, "maximum context length", False),
+        (200, "{not json", "cannot be read", False),
+        (200, {"choices": []}, "no choices", False),
+        (200, {"choices": [{"text": None}], "usage": USAGE}, "text is None", False),
+        (200, [1, 2], "cannot be read", False),
+    ],
+)
+def test_faults_after_the_start_are_failures(
+    serve: Callable[[Answer], Server], status: int, body: Any, reason: str, retryable: bool
+) -> None:
+    answers = iter([(200, plain())])
+    server = serve(lambda path, _: next(answers, (status, body)))
+    (failure,) = generate(connect(server), [Request("Q", "", 9)])
+    assert isinstance(failure, Failure)
+    assert reason in failure.reason
+    assert failure.retryable is retryable
+    assert failure.reason.startswith("tiny: ")
+
+
+def test_overload_is_retried_with_back_off(serve: Callable[[Answer], Server]) -> None:
+    answers = iter([(200, plain()), (503, {}), (503, {})])
+    server = serve(lambda path, body: next(answers, (200, plain("cd"))))
+    (run,) = generate(connect(server, retries=3), [Request("Q", "", 9)])
+    assert isinstance(run, Completion)
+    assert run.text == "cd"
+    assert len(server.requests) == 4
+
+
+def test_a_slow_server_is_cut_off(serve: Callable[[Answer], Server]) -> None:
+    answers = iter([(200, plain())])
+
+    def slow(path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        first = next(answers, None)
+        if first is None:
+            time.sleep(3)
+        return first or (200, plain())
+
+    generator = connect(serve(slow), timeout=0.5)
+    start = time.monotonic()
+    (failure,) = generate(generator, [Request("Q", "", 9)])
+    assert isinstance(failure, Failure)
+    assert failure.retryable
+    assert time.monotonic() - start < 2.5
+
+
+def test_no_more_requests_at_a_time_than_allowed(serve: Callable[[Answer], Server]) -> None:
+    def answer(path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        time.sleep(0.05)
+        return 200, plain()
+
+    server = serve(answer)
+    results = generate(connect(server, concurrency=3), [Request(f"Q{i}", "", 9) for i in range(12)])
+    assert all(isinstance(result, Completion) for result in results)
+    assert 1 < server.most_at_a_time <= 3
+
+
+def test_results_keep_their_keys(serve: Callable[[Answer], Server]) -> None:
+    server = serve(lambda path, body: (200, plain(body["prompt"][-2:])))
+    runs = generate(connect(server), [Request(f"Q{i:02}", "", 9) for i in range(20)])
+    assert [run.text for run in runs if isinstance(run, Completion)] == [f"{i:02}" for i in range(20)]
+
+
+def test_prompt_tokens_are_the_servers(serve: Callable[[Answer], Server]) -> None:
+    assert connect(serve(lambda path, body: (200, plain()))).count(["a", "b c"]) == [7, 7]
+
+
+def test_characters_split_over_tokens_are_put_together() -> None:
+    parts = [bytes([b]) for b in "é!".encode()]
+    content = [
+        {"token": "?", "bytes": list(part), "logprob": -0.5, "top_logprobs": [{"logprob": -0.5}, {"logprob": -2.0}]}
+        for part in parts
+    ]
+    answer = {"choices": [{"text": "é!", "logprobs": {"content": content}}], "usage": USAGE}
+    run = completion_of(answer, 4)
+    assert run.pieces == ("", "é", "!")
+    assert np.isnan(run.top[:, 2:]).all()
+
+
+def test_bad_options_are_named() -> None:
+    with pytest.raises(ValueError, match="continuation='psychic'"):
+        OpenAIGenerator("tiny", continuation="psychic")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="concurrency=0"):
+        OpenAIGenerator("tiny", concurrency=0)

@@ -1,0 +1,172 @@
+"""Mathematical answers: tricky pairs, references, and comparisons that never end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gym_stepwise_routing.datasets import Problem, load_problems
+from gym_stepwise_routing.grading import make_grader
+from gym_stepwise_routing.grading.boxed import last_boxed
+
+pytest.importorskip("math_verify")
+
+from gym_stepwise_routing.grading.mathematics import MathGrader, normalised, stated_expression
+
+
+@pytest.fixture(scope="module")
+def grader() -> Iterator[MathGrader]:
+    grader = MathGrader(timeout=20)
+    yield grader
+    grader.close()
+
+
+RIGHT = [
+    (r"\frac{1}{2}", "0.5"),
+    (r"\frac12", "1/2"),
+    (r"\dfrac{3}{4}", r"\frac{6}{8}"),
+    (r"1 \frac{1}{2}", r"\frac{3}{2}"),
+    (r"-\frac{1}{2}", r"\frac{-1}{2}"),
+    ("1000", "1,000"),
+    ("10,080", "10080"),
+    (r"50\%", "50"),
+    (r"50\%", "0.5"),
+    (r"5\text{ cm}", "5"),
+    ("12", r"12\text{ dollars}"),
+    (r"\$18.90", "18.9"),
+    (r"90^\circ", "90"),
+    (r"\text{Evelyn}", "Evelyn"),
+    (r"\text{(C)}", "C"),
+    ("(1,2)", "(1, 2)"),
+    (r"\left(3,\frac{\pi}{2}\right)", r"(3,\pi/2)"),
+    (r"\{1,2\}", r"\{2,1\}"),
+    ("1,2", "2,1"),
+    (r"\pm 3", "3,-3"),
+    (r"(-\infty,2]\cup[3,\infty)", r"[3,\infty)\cup(-\infty,2]"),
+    (r"\begin{pmatrix}1&2\\3&4\end{pmatrix}", r"\begin{bmatrix}1&2\\3&4\end{bmatrix}"),
+    ("x=5", "5"),
+    ("x^2+2x+1", "(x+1)^2"),
+    (r"\sqrt{8}", r"2\sqrt{2}"),
+    ("1+i", "i+1"),
+    ("2^{10}", "1024"),
+    ("y=2x+3", "y-2x=3"),
+]
+WRONG = [
+    ("(1,2)", "(2,1)"),
+    ("(1,2)", "[1,2]"),
+    ("[1,2)", "(1,2)"),
+    (r"\{1,2\}", r"\{1,2,3\}"),
+    (r"\begin{pmatrix}1&2\\3&4\end{pmatrix}", r"\begin{pmatrix}1&2\\4&3\end{pmatrix}"),
+    ("x^2+2x+1", "x^2+2x"),
+    (r"\frac{2}{3}", "0.667"),
+    (r"2\sqrt{3}", "3.464"),
+    (r"6\pi", "18.85"),
+    ("5", "5.0001"),
+    ("7", "-7"),
+    ("14", "4"),
+    ("2", "12"),
+    ("3", "3x"),
+    (r"\infty", r"-\infty"),
+    (r"\text{even}", r"\text{odd}"),
+    ("10", r"10 \text{ and } 12"),
+]
+
+
+@pytest.mark.parametrize(("reference", "answer"), RIGHT)
+def test_the_same_answer_spelt_otherwise(grader: MathGrader, reference: str, answer: str) -> None:
+    assert grader.equal(reference, answer) is True
+
+
+@pytest.mark.parametrize(("reference", "answer"), WRONG)
+def test_a_wrong_answer_that_looks_right(grader: MathGrader, reference: str, answer: str) -> None:
+    assert grader.equal(reference, answer) is False
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        (r"\boxed{3} no, \boxed{\frac{1}{2}}.", r"\frac{1}{2}"),
+        (r"so $x=\boxed 7$.", "7"),
+        (r"\fbox{4}", "4"),
+        (r"\boxed{\{1, 2\}}", r"\{1, 2\}"),
+        (r"\boxed{5} and \boxed{unfinished", "5"),
+        ("The answer is $4x$.", "$4x$"),
+        ("Final answer: 12", "12"),
+    ],
+)
+def test_where_the_answer_stands(text: str, answer: str) -> None:
+    assert stated_expression(text) == answer
+
+
+def test_a_text_without_an_answer_is_wrong(grader: MathGrader) -> None:
+    assert stated_expression("We get 4.") is None
+    grade = grader("We get 4.", Problem("math500", "test", 0, "?", "4"))
+    assert (grade.answer, grade.correct, grade.timed_out) == (None, False, False)
+
+
+def test_a_comparison_that_hangs_is_cut_off_counted_and_the_next_one_works() -> None:
+    grader = MathGrader(timeout=3)
+    assert grader.equal("4", "2+2") is True  # the worker has started
+    grade = grader(r"\boxed{9^{9^{9^9}}}", Problem("math500", "test", 0, "?", "9"))
+    assert (grade.correct, grade.timed_out, grader.timeouts) == (False, True, 1)
+    grader.timeout = 60
+    assert grader.equal("4", "2+2") is True
+    grader.close()
+
+
+def test_equal_spelling_needs_no_parser() -> None:
+    grader = MathGrader(timeout=1)
+    assert grader.equal(r"\text{ Alice }", r"\mathrm{Alice}.") is True
+    assert grader._worker is None
+
+
+def test_normalised_keeps_what_matters() -> None:
+    assert normalised(r"\left( 3, \dfrac{\pi}{2} \right)") == r"(3,\frac{\pi}{2})"
+    assert normalised("(1,2)") != normalised("[1,2]")
+
+
+def test_names_and_limits_are_checked() -> None:
+    with pytest.raises(ValueError, match="timeout=0"):
+        MathGrader(timeout=0)
+    with pytest.raises(ValueError, match="grading='vibes'"):
+        make_grader("vibes")  # type: ignore[arg-type]
+
+
+OMNI_EXCEPTIONS = {
+    27: "the last box of the solution is an intermediate result",
+    30: "the last box of the solution is an intermediate result",
+    52: "the last box of the solution is another value than the answer",
+    64: "the box holds a chain of congruences that ends in the answer",
+    972: "the answer is an inequality, the box its bound",
+    1048: r"the answer is spelt \dfrac {n^2} 4, which the parser does not read as a fraction",
+    1063: "the answer is written in binary digits with the index of base 8",
+}
+"""Rows of the Omni-MATH subset whose own solution does not box the reference answer, with the reason."""
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "boxed", "exceptions"),
+    [("math500", 500, 500, {}), ("omni_math_rule", 2000, 207, OMNI_EXCEPTIONS)],
+)
+def test_references_equal_their_own_solutions(
+    shared_dir: Path, grader: MathGrader, name: str, rows: int, boxed: int, exceptions: dict[int, str]
+) -> None:
+    problems = load_problems(name, "test", data=shared_dir / "data")
+    assert len(problems) == rows
+    boxes = {problem.index: last_boxed(problem.solution) for problem in problems}
+    assert sum(box is not None for box in boxes.values()) == boxed
+    wrong = {i for i, box in boxes.items() if box is not None and not grader.equal(problems[i].answer, box)}
+    assert wrong == set(exceptions)
+
+
+@pytest.mark.parametrize(
+    ("name", "sample"),
+    [("math500", 10), ("omni_math_rule", 20), pytest.param("math500", 1, marks=pytest.mark.slow)],
+)
+def test_references_equal_themselves_for_the_parser(
+    shared_dir: Path, grader: MathGrader, name: str, sample: int
+) -> None:
+    for problem in load_problems(name, "test", data=shared_dir / "data")[::sample]:
+        assert grader.verify(problem.answer, problem.answer) is True, problem.id

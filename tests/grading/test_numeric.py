@@ -1,0 +1,75 @@
+"""Numbers stated in GSM8K answers."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from gym_stepwise_routing.datasets import Problem, load_problems
+from gym_stepwise_routing.grading import grade_number
+from gym_stepwise_routing.grading.numeric import parse_number, stated_answer
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("18", "18"),
+        ("1,200", "1200"),
+        ("$1,200.50 dollars", "1200.50"),
+        ("-$28,000.", "-28000"),
+        ("$-5", "-5"),
+        ("\u22127", "-7"),
+        (".5", "0.5"),
+        ("7.5.", "7.5"),
+        ("about £8, I think", "8"),
+        ("50%", "50"),
+    ],
+)
+def test_spellings_of_a_number(text: str, number: str) -> None:
+    assert parse_number(text) == Decimal(number)
+
+
+@pytest.mark.parametrize("text", ["", "none", "x meters", "-", "$"])
+def test_no_number(text: str) -> None:
+    assert parse_number(text) is None
+
+
+def test_the_last_stated_answer_counts() -> None:
+    assert stated_answer("The answer is 3.\nNo. The final answer is: 4.") == 4
+    assert stated_answer("So 7.\n#### 1,000") == 1000
+
+
+def test_an_answer_on_another_line_is_not_stated() -> None:
+    assert stated_answer("The answer is unknown.\n12 apples") is None
+    assert stated_answer("We get 12 apples.") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "correct"),
+    [
+        ("The answer is 18.", "18", True),
+        ("The answer is 18.00.", "18", True),
+        ("The answer is 18.5.", "18", False),
+        ("The answer is 1,800.", "18", False),
+        ("The answer is -18.", "18", False),
+        ("The answer is $70,000 dollars.", "70000", True),
+        ("18", "18", False),
+    ],
+)
+def test_verdicts(text: str, answer: str, correct: bool) -> None:
+    assert grade_number(text, Problem("gsm8k", "test", 0, "?", answer)).correct is correct
+
+
+def test_a_reference_that_is_no_number_is_an_error() -> None:
+    with pytest.raises(ValueError, match="gsm8k/test/3"):
+        grade_number("The answer is 1.", Problem("gsm8k", "test", 3, "?", "one"))
+
+
+@pytest.mark.parametrize(("split", "count"), [("test", 1319), ("train", 7473)])
+def test_every_reference_solution_is_right(shared_dir: Path, split: str, count: int) -> None:
+    problems = load_problems("gsm8k", split, data=shared_dir / "data")
+    assert len(problems) == count
+    assert all(grade_number(problem.solution, problem).correct for problem in problems)
+    assert all(grade_number(f"The answer is {problem.answer}.", problem).correct for problem in problems)
