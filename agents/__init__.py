@@ -1,1 +1,1 @@
-
+"""Agents: one algorithm a folder, and the calibration of thresholds."""

@@ -182,7 +182,12 @@ def _rows(
             note="threshold from the exact binomial test; always-largest where it cannot certify",
         ),
         row_of([largest], largest, kind="constant"),
-        row_of([oracle(test)], largest, kind="bound", note="fewest large-model tokens; knows how every branch ends: a bound, not a router"),
+        row_of(
+            [oracle(test)],
+            largest,
+            kind="bound",
+            note="fewest large-model tokens; knows how every branch ends: a bound, not a router",
+        ),
     )
 
 

@@ -13,8 +13,8 @@ def resolve(source: object) -> StepSource:
     """The step source that ``source`` stands for.
 
     Args:
-        source: a :class:`StepSource` (returned as it is), a :class:`gym_stepwise_routing.banks.Bank`, the path of a bank
-            folder, the name of a bundled bank, or the name of a simulator preset.
+        source: a :class:`StepSource` (returned as it is), a :class:`gym_stepwise_routing.banks.Bank`, the path of a
+            bank's folder, the name of a bundled bank, or the name of a simulator preset.
 
     Raises:
         ValueError: it is none of these; the message lists the names there are.
