@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from typing import Any, ClassVar
 
@@ -44,7 +45,8 @@ class LagrangianPPO(ConstrainedOnPolicyAlgorithm, MaskablePPO):
             reward (in [0, 1]). An absolute number in the environment's units; has to be given.
         constraint: Which of the two is constrained.
         multiplier: ``"dual_ascent"`` (projected ascent) or ``"pid"`` (damps the oscillation of the former).
-        multiplier_init: Multiplier at the start, in [0, ``multiplier_max``].
+        multiplier_init: Multiplier at the start, in [0, ``multiplier_max``]. At 0 the objective alone rules the first
+            updates, and a policy that has become deterministic by then comes back slowly.
         multiplier_max: Upper bound of the multiplier, > 0.
         multiplier_lr: Dual ascent's step per unit of violation, > 0.
         pid_gains: Proportional, integral and derivative gain, each >= 0. The paper's (0.1, 0.01, 0.01) suit violations
@@ -92,10 +94,10 @@ class LagrangianPPO(ConstrainedOnPolicyAlgorithm, MaskablePPO):
         limit: float | None = None,
         constraint: ConstraintKind = "cost_limit",
         multiplier: MultiplierKind = "pid",
-        multiplier_init: float = 0.0,
+        multiplier_init: float = 1.0,
         multiplier_max: float = 10.0,
         multiplier_lr: float = 0.05,
-        pid_gains: tuple[float, float, float] = (2.0, 0.1, 0.5),
+        pid_gains: tuple[float, float, float] = (2.0, 0.3, 0.5),
         pid_delay: int = 10,
         learning_rate: float | Schedule = 3e-3,
         n_steps: int = 16,
@@ -108,7 +110,7 @@ class LagrangianPPO(ConstrainedOnPolicyAlgorithm, MaskablePPO):
         clip_range: float | Schedule = 0.2,
         clip_range_vf: float | Schedule | None = None,
         normalize_advantage: bool = True,
-        ent_coef: float = 0.01,
+        ent_coef: float = 0.02,
         vf_coef: float = 0.5,
         cost_vf_coef: float = 0.5,
         max_grad_norm: float = 0.5,
@@ -161,12 +163,12 @@ class LagrangianPPO(ConstrainedOnPolicyAlgorithm, MaskablePPO):
 
     @property
     def lagrange_multiplier(self) -> float:
-        """The multiplier now, in [0, ``multiplier_max``]."""
-        return self.lagrange.value
+        """The multiplier now, in [0, ``multiplier_max``]; 0 where the limit is infinite."""
+        return self.lagrange.value if self.limit is not None and math.isfinite(self.limit) else 0.0
 
     def combined_advantage(self, advantages: th.Tensor, cost_advantages: th.Tensor) -> th.Tensor:
         """Weigh reward and cost advantages, float[B] each, by the multiplier into the one PPO ascends, float[B]."""
-        weight = self.lagrange.value
+        weight = self.lagrange_multiplier
         if self.constraint == "cost_limit":
             return (advantages - weight * cost_advantages) / (1.0 + weight)
         return (weight * advantages - cost_advantages) / (1.0 + weight)
@@ -217,7 +219,7 @@ class LagrangianPPO(ConstrainedOnPolicyAlgorithm, MaskablePPO):
         if violation is not None:
             self.lagrange.update(violation)
             self.logger.record("train/constraint_violation", violation)
-        self.logger.record("train/lagrange_multiplier", self.lagrange.value)
+        self.logger.record("train/lagrange_multiplier", self.lagrange_multiplier)
         self.logger.record("train/lagrange_saturated", float(self.lagrange.saturated))
 
     def _loss(
