@@ -51,8 +51,8 @@ def expected_outcomes(network: PolicyNetwork, game: Game, *, budget: float | Non
         actions = table.child[rows] >= 0
         children = table.child[rows][actions]
         reach[children] = (reach[rows, None] * chances[rows])[actions]
-    weight = np.where(table.stuck, reach, 0.0)
-    n = len(table.roots)
-    right = np.bincount(table.problem, weights=weight * (table.terminal & table.correct), minlength=n)
-    cost = np.bincount(table.problem, weights=weight * table.cost, minlength=n)
+    right, cost = np.zeros((2, len(table.roots)))
+    ends = np.flatnonzero(table.stuck)
+    np.add.at(right, table.problem[ends], reach[ends] * (table.terminal & table.correct)[ends])
+    np.add.at(cost, table.problem[ends], (reach * table.cost)[ends])
     return np.clip(right, 0.0, 1.0), cost

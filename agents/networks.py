@@ -69,7 +69,7 @@ class Recurrent:
     @property
     def size(self) -> int:
         """H, the number of hidden units."""
-        return self.weight_hidden.shape[1]
+        return int(self.weight_hidden.shape[1])
 
     def __call__(self, x: Array, hidden: Array, cell: Array) -> tuple[Array, Array]:
         """Next hidden state and cell, ``[B, H]`` each."""
@@ -126,12 +126,12 @@ class PolicyNetwork(ScoringRouter):
     def features(self) -> int:
         """Number of components of the observation."""
         first = self.recurrent[0].weight_input if self.recurrent else self.dense[0].weight
-        return first.shape[1]
+        return int(first.shape[1])
 
     @property
     def actions(self) -> int:
         """K, the number of models."""
-        return self.dense[-1].weight.shape[0] // self.quantiles
+        return int(self.dense[-1].weight.shape[0]) // self.quantiles
 
     def bind(self, spec: RoutingSpec) -> None:
         """Check the sizes, and forget earlier episodes.

@@ -144,4 +144,5 @@ def _budgets_of(env: Any, levels: int) -> tuple[Array, tuple[int, int]]:
         raise ValueError(f"env with budget={game.budget!r}; allowed: a range (low, high), low < high")
     if game.budget_columns is None:
         raise ValueError(f"env with observation={game.rules.blocks!r}; allowed: one with the block 'ledger'")
-    return np.linspace(*game.budget, levels), (game.budget_columns[0], names.index("spent"))
+    low, high = game.budget
+    return np.linspace(low, high, levels), (game.budget_columns[0], names.index("spent"))

@@ -1,0 +1,79 @@
+"""What every study writes: a page with table, command and figure, and the same numbers as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from gym_stepwise_routing.agents.files import replaced, write_json
+from gym_stepwise_routing.agents.provenance import versions
+
+__all__ = ["Page", "Table", "new_figure", "save_figure", "write_page"]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table: its heading, column names and cells as text."""
+
+    heading: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def markdown(self) -> str:
+        """As Markdown."""
+        lines = [self.columns, tuple("---" for _ in self.columns), *self.rows]
+        return f"## {self.heading}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of results.
+
+    Attributes:
+        title: what was measured.
+        command: the command that writes this page again.
+        setting: bank, hashes, problems, seeds: everything a reader needs to place the numbers.
+        tables: the tables.
+        findings: what they say, in sentences made from the numbers.
+        figure: file name of the figure beside the page, or None.
+        numbers: the same as data.
+    """
+
+    title: str
+    command: str
+    setting: tuple[str, ...]
+    tables: tuple[Table, ...]
+    findings: tuple[str, ...]
+    figure: str | None
+    numbers: Any
+
+
+def write_page(page: Page, folder: Path, name: str) -> None:
+    """Write ``NAME.md`` and ``NAME.json`` to the folder."""
+    parts = [f"# {page.title}", f"Written by `{page.command}`.", "\n".join(f"- {line}" for line in page.setting)]
+    if page.findings:
+        parts.append("## What it says\n\n" + "\n".join(f"- {line}" for line in page.findings))
+    if page.figure is not None:
+        parts.append(f"![{page.title}]({page.figure})")
+    parts += [table.markdown() for table in page.tables]
+    with replaced(folder / f"{name}.md") as temporary:
+        temporary.write_text("\n\n".join(part.rstrip("\n") for part in parts) + "\n", encoding="utf-8")
+    write_json(folder / f"{name}.json", {"command": page.command, "versions": versions(), "results": page.numbers})
+
+
+def new_figure(panels: int, *, height: float = 4.2) -> tuple[Figure, Sequence[Any]]:
+    """A figure with panels side by side, and their axes."""
+    figure = Figure(figsize=(5.2 * panels, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, [figure.add_subplot(1, panels, k) for k in range(1, panels + 1)]
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write the figure as PNG."""
+    with replaced(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=140)
