@@ -1,0 +1,190 @@
+"""Speed of the recorder and of live steps, as ratios to the bare engine.
+
+``python benchmarks/bench_recorder.py SMALL LARGE [--backend vllm]``, or with GSR_MODELS pointing at a folder with
+``smollm2-135m-instruct-q4_1`` (docs/recording.md says how to get one), which then plays both parts.
+
+- Recorder: decoded tokens a second while it grows trees, against the same requests handed to the engine all at once.
+  For transformers the engine's own ``generate`` is timed on them too, in batches of the same size. Limit: 0.8.
+- Live step: what ``LiveSource.step`` adds to the generator calls that it makes itself. Limit: 5 %.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gym_stepwise_routing.datasets import Problem
+from gym_stepwise_routing.generators import Completion, Generator, Request, generate
+from gym_stepwise_routing.generators.specs import GeneratorSpec
+from gym_stepwise_routing.pool import Model, ModelPool
+from gym_stepwise_routing.recorder.grow import RecordingStats, grow_trees
+from gym_stepwise_routing.recorder.prompts import load_prompt
+from gym_stepwise_routing.recorder.settings import RecordingSettings
+from gym_stepwise_routing.sources.live import LiveSource
+
+ITEMS = ("apples", "coins", "books", "shells", "stamps", "pens", "eggs", "cards")
+
+
+def problems(count: int) -> list[Problem]:
+    """Word problems of the kind that the prompt shows."""
+    texts = [
+        f"Ann has {a} {ITEMS[a % 8]}. She buys {a + 3} more and gives {b} away. "
+        f"She sells half of the rest for ${b} each. How much money does she get?"
+        for a, b in ((5 + 2 * i, 1 + i % 5) for i in range(count))
+    ]
+    return [Problem("bench", "test", i, text, "1") for i, text in enumerate(texts)]
+
+
+class Watched:
+    """A generator that notes what it was asked and how long its calls took."""
+
+    def __init__(self, generator: Generator) -> None:
+        self.generator = generator
+        self.name = generator.name
+        self.requests: list[Request] = []
+        self.seconds = 0.0
+
+    def submit(self, key: Hashable, request: Request) -> None:
+        """Note the request and pass it on."""
+        self.requests.append(request)
+        start = time.perf_counter()
+        self.generator.submit(key, request)
+        self.seconds += time.perf_counter() - start
+
+    def poll(self) -> list[tuple[Any, Any]]:
+        """Let the engine work."""
+        start = time.perf_counter()
+        done = self.generator.poll()
+        self.seconds += time.perf_counter() - start
+        return done
+
+    @property
+    def pending(self) -> int:
+        """Requests under way."""
+        return self.generator.pending
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.generator, name)
+
+
+def fresh(specs: list[GeneratorSpec], shared: bool) -> list[Watched]:
+    """The pool with cold caches; one engine plays both parts if there is only one model."""
+    first = specs[0].build()
+    return [Watched(first), Watched(first if shared else specs[1].build())]
+
+
+def recorder_speed(pool: list[Watched], count: int) -> float:
+    """Decoded tokens a second of the recorder."""
+    settings = RecordingSettings(load_prompt("gsm8k-4shot"), in_flight=16)
+    stats = RecordingStats([0, 0])
+    start = time.perf_counter()
+    for _ in grow_trees(problems(count), pool, settings, stats):
+        pass
+    return sum(stats.tokens) / (time.perf_counter() - start)
+
+
+def engine_speed(pool: list[Watched], asked: list[list[Request]]) -> float:
+    """Decoded tokens a second with all requests known in advance."""
+    start, tokens = time.perf_counter(), 0
+    for generator, requests in zip(pool, asked, strict=True):
+        results = generate(generator.generator, requests)
+        tokens += sum(result.tokens for result in results if isinstance(result, Completion))
+    return tokens / (time.perf_counter() - start)
+
+
+def library_speed(pool: list[Watched], asked: list[list[Request]], batch: int) -> float:
+    """Decoded tokens a second of transformers' own ``generate`` on the same prompts, padded left."""
+    import torch
+    from transformers import StoppingCriteria, StoppingCriteriaList
+
+    class Stops(StoppingCriteria):
+        def __init__(self, tokenizer: Any, start: int, stops: tuple[str, ...]) -> None:
+            self.tokenizer, self.start, self.stops = tokenizer, start, stops
+
+        def __call__(self, ids: Any, scores: Any, **_: Any) -> Any:
+            texts = self.tokenizer.batch_decode(ids[:, self.start :])
+            return torch.tensor([any(stop in text for stop in self.stops) for text in texts])
+
+    start, tokens = time.perf_counter(), 0
+    for generator, requests in zip(pool, asked, strict=True):
+        model, tokenizer = generator.generator._model, generator.generator._tokenizer
+        tokenizer.padding_side = "left"
+        for first in range(0, len(requests), batch):
+            some = requests[first : first + batch]
+            inputs = tokenizer([r.prompt + r.prefix for r in some], return_tensors="pt", padding=True)
+            length = inputs["input_ids"].shape[1]
+            criteria = StoppingCriteriaList([Stops(tokenizer, length, some[0].stop)])
+            with torch.inference_mode():
+                out = model.generate(
+                    **inputs, max_new_tokens=some[0].max_tokens, do_sample=False, stopping_criteria=criteria
+                )
+            tokens += int((out[:, length:] != tokenizer.pad_token_id).sum())
+    return tokens / (time.perf_counter() - start)
+
+
+def live_overhead(pool: list[Watched], count: int) -> float:
+    """Share by which ``LiveSource.step`` is slower than the generator calls in it."""
+    chosen = problems(count)
+    models = ModelPool([Model("small", 1.0), Model("large", 2.0)])
+    live = LiveSource({"test": chosen}, pool, pool=models, prompt=load_prompt("gsm8k-4shot"))
+    rng = np.random.default_rng(0)
+    state = live.start(live.problems("test"), rng)
+    for generator in pool:
+        generator.seconds = 0.0
+    start = time.perf_counter()
+    while len(state):
+        state = live.step(state, rng.integers(0, 2, len(state)), rng)
+        state = state.take(~state.terminal)
+    total = time.perf_counter() - start
+    return total / sum(generator.seconds for generator in set(pool)) - 1
+
+
+def main() -> None:
+    """Print a table of ratios; the exit status is 1 if a limit is missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("small", nargs="?")
+    parser.add_argument("large", nargs="?")
+    parser.add_argument("--backend", choices=("transformers", "vllm"), default="transformers")
+    parser.add_argument("--problems", type=int, default=16)
+    arguments = parser.parse_args()
+    small = arguments.small
+    if small is None:
+        if "GSR_MODELS" not in os.environ:
+            sys.stdout.write("skipped: no models (give two folders, or set GSR_MODELS)\n")
+            return
+        small = str(Path(os.environ["GSR_MODELS"]) / "smollm2-135m-instruct-q4_1")
+    large = arguments.large or small
+    specs = [
+        GeneratorSpec(backend=arguments.backend, model=model, name=name, batch=16)
+        for model, name in ((small, "small"), (large, "large"))
+    ]
+    pool = fresh(specs, shared=small == large)
+    recorder = recorder_speed(pool, arguments.problems)
+    asked = [list(generator.requests) for generator in pool]
+    rows = [("recorder", recorder, "")]
+    for generator in pool:
+        generator.generator.close()
+    pool = fresh(specs, shared=small == large)
+    engine = engine_speed(pool, asked)
+    rows.append(("engine, all requests at once", engine, f"recorder / engine = {recorder / engine:.2f} (limit 0.80)"))
+    if arguments.backend == "transformers":
+        library = library_speed(pool, asked, 16)
+        ratio = f"recorder / library = {recorder / library:.2f} (limit 0.80)"
+        rows.append(("transformers' own generate", library, ratio))
+    overhead = live_overhead(pool, arguments.problems)
+    for label, speed, ratio in rows:
+        sys.stdout.write(f"{label:32} {speed:8.1f} tokens/s   {ratio}\n")
+    sys.stdout.write(f"{'live step over generator calls':32} {100 * overhead:8.2f} %          (limit 5 %)\n")
+    if recorder < 0.8 * rows[-1][1] or overhead > 0.05:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
