@@ -62,7 +62,7 @@ def stop_hazards(model: str) -> Floats:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PublishedCurve:
-    """TRIM's threshold rule on MATH-500 (500 problems), 21 thresholds; tokens and calls per problem, ``float64[21]``."""
+    """TRIM's threshold rule on MATH-500 (500 problems), 21 thresholds; all arrays ``float64[21]``, per problem."""
 
     thresholds: Floats
     accuracy: Floats

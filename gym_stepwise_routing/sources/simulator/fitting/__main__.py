@@ -47,9 +47,10 @@ def measure_rows(bank: Bank) -> dict[str, Any]:
     """Recorded confidence figures of a bank, by bin."""
     problems = np.concatenate([bank.split_problems("train"), bank.split_problems("calibration")])
     borders, rows = confidence_table(bank, recorded_steps(bank, problems), np.random.default_rng(0))
+    bins, count = rows.shape[:2]
     return {
-        "source": f"Steps of the train and calibration problems of the bank {bank.name}, {rows.shape[1]} drawn from each "
-        f"of {rows.shape[0]} bins of equally many by mean log-probability; the order is that of sources.base.CONFIDENCE.",
+        "source": f"Steps of the train and calibration problems of the bank {bank.name}: {count} drawn from each of "
+        f"{bins} bins of equally many by mean log-probability; figures in the order of sources.base.CONFIDENCE.",
         "borders": {bank.name: borders.tolist()},
         "rows": {bank.name: rows.tolist()},
     }

@@ -1,0 +1,153 @@
+"""The frontier of accuracy against cost, from optima at many multipliers; optimal routers for a budget; regret.
+
+Routers may toss a coin at the start of an episode, so the frontier is concave, and its points between two optima are
+mixtures of them. Every multiplier also bounds the frontier from above, by the line ``value + multiplier x cost``
+(Lagrangian duality). The frontier lies between the two.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gym_stepwise_routing.planning.program import Solution
+
+__all__ = ["CHEAPEST", "FREE", "Frontier", "Mixture", "trace_frontier"]
+
+Floats = NDArray[np.float64]
+FREE = 1e-4
+"""Multiplier of the dearest optimum: practically the best accuracy, at the least cost that it needs."""
+CHEAPEST = 1e4
+"""Multiplier of the cheapest optimum."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """The optimal router at a budget: ``dear`` with probability ``share``, else ``cheap``."""
+
+    cheap: Solution
+    dear: Solution
+    share: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frontier:
+    """A frontier between two bounds.
+
+    Attributes:
+        solutions: optima, cheapest first.
+        played: accuracy and normalised cost that they reach, ``float64[n, 2]``: as solved, or as measured in play.
+    """
+
+    solutions: tuple[Solution, ...]
+    played: Floats
+
+    def upper(self, cost: ArrayLike) -> Floats:
+        """Accuracy that no router exceeds at this mean normalised cost."""
+        lines = [s.value + s.multiplier * np.asarray(cost, dtype=np.float64) for s in self.solutions]
+        return np.asarray(np.min(lines, axis=0))
+
+    def lower(self, cost: ArrayLike) -> Floats:
+        """Accuracy that a mixture of the optima reaches at this cost; NaN below the cheapest."""
+        hull = _hull(self.played)
+        reached = np.interp(np.asarray(cost, dtype=np.float64), hull[:, 1], hull[:, 0])
+        return np.where(np.asarray(cost) < hull[0, 1] - 1e-12, np.nan, reached)
+
+    @property
+    def gap(self) -> float:
+        """Greatest distance between the bounds, over the costs from the cheapest optimum to the dearest."""
+        hull = _hull(self.played)
+        costs = np.unique(np.concatenate([np.linspace(hull[0, 1], hull[-1, 1], 2001), hull[:, 1]]))
+        return float((self.upper(costs) - self.lower(costs)).max())
+
+    def regret(self, accuracy: float, cost: float) -> tuple[float, float]:
+        """Least and greatest regret of a router: accuracy missing to the frontier at the router's own cost.
+
+        Raises:
+            ValueError: a cost below that of the cheapest optimum, which no router has.
+        """
+        least = float(self.lower(cost))
+        if math.isnan(least):
+            raise ValueError(f"cost={cost!r}; allowed: at least {_hull(self.played)[0, 1]:.4f}, the cheapest router's")
+        return least - accuracy, float(self.upper(cost)) - accuracy
+
+    def at_budget(self, budget: float) -> Mixture:
+        """The optimal router whose mean normalised cost is at most ``budget``.
+
+        Raises:
+            ValueError: no router is that cheap.
+        """
+        costs = np.array([solution.cost for solution in self.solutions])
+        if not budget >= costs[0]:
+            raise ValueError(f"budget={budget!r}; allowed: at least {costs[0]:.4f}, the cost of the cheapest router")
+        dear = int(np.searchsorted(costs, budget, side="left"))
+        if dear >= len(costs):
+            return Mixture(self.solutions[-1], self.solutions[-1], 1.0)
+        cheap = max(dear - 1, 0)
+        spread = costs[dear] - costs[cheap]
+        share = (budget - costs[cheap]) / spread if spread > 0 else 1.0
+        return Mixture(self.solutions[cheap], self.solutions[dear], float(share))
+
+
+def trace_frontier(solve: Callable[[float], Solution], tolerance: float = 5e-4, most: int = 40) -> Frontier:
+    """Optima at the multipliers that matter, until the bounds are ``tolerance`` apart.
+
+    Between two neighbouring optima, the multiplier that makes them equally good is tried (Aneja and Nair, 1979).
+
+    Args:
+        solve: optimum at a multiplier.
+        tolerance: in accuracy.
+        most: most multipliers.
+
+    Raises:
+        ValueError: a tolerance that is not positive.
+    """
+    if not tolerance > 0:
+        raise ValueError(f"tolerance={tolerance!r}; allowed: > 0")
+    found = sorted((solve(CHEAPEST), solve(FREE)), key=lambda s: s.cost)
+    settled: set[tuple[float, float]] = set()
+    while len(found) < most:
+        pairs = [
+            (cheap, dear)
+            for cheap, dear in pairwise(found)
+            if (cheap.multiplier, dear.multiplier) not in settled and _between(cheap, dear) > tolerance
+        ]
+        if not pairs:
+            break
+        cheap, dear = max(pairs, key=lambda pair: _between(*pair))
+        solution = solve((dear.accuracy - cheap.accuracy) / (dear.cost - cheap.cost))
+        if cheap.cost + 1e-9 < solution.cost < dear.cost - 1e-9:
+            found = sorted([*found, solution], key=lambda s: s.cost)
+        else:
+            settled.add((cheap.multiplier, dear.multiplier))
+    return Frontier(tuple(found), np.array([[s.accuracy, s.cost] for s in found]))
+
+
+def _between(cheap: Solution, dear: Solution) -> float:
+    """Greatest distance between the chord of two optima and their tangents."""
+    if cheap.multiplier <= dear.multiplier or dear.cost <= cheap.cost:
+        return 0.0
+    cost = (cheap.value - dear.value) / (dear.multiplier - cheap.multiplier)
+    slope = (dear.accuracy - cheap.accuracy) / (dear.cost - cheap.cost)
+    return dear.value + dear.multiplier * cost - cheap.accuracy - slope * (cost - cheap.cost)
+
+
+def _hull(points: Sequence[Sequence[float]] | Floats) -> Floats:
+    """Upper concave hull of (accuracy, cost) points, by cost, rising."""
+    hull: list[NDArray[np.float64]] = []
+    for point in sorted(np.asarray(points), key=lambda p: (p[1], -p[0])):
+        if hull and point[0] <= hull[-1][0]:
+            continue
+        while len(hull) > 1 and _below(hull[-2], hull[-1], point):
+            hull.pop()
+        hull.append(point)
+    return np.array(hull)
+
+
+def _below(first: Floats, middle: Floats, last: Floats) -> bool:
+    return bool((middle[0] - first[0]) * (last[1] - first[1]) <= (last[0] - first[0]) * (middle[1] - first[1]))

@@ -1,0 +1,124 @@
+"""Optima of a simulated game at any multiplier and any budget: the door to the planner."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal, get_args
+
+import numpy as np
+
+from gym_stepwise_routing.accounting import MODES, Mode
+from gym_stepwise_routing.costs import CostUnit
+from gym_stepwise_routing.errors import check_choice
+from gym_stepwise_routing.planning.belief import belief_kernel
+from gym_stepwise_routing.planning.costs import StepCosts
+from gym_stepwise_routing.planning.evidence import Evidence
+from gym_stepwise_routing.planning.frontier import Frontier, trace_frontier
+from gym_stepwise_routing.planning.full_state import full_state_kernel
+from gym_stepwise_routing.planning.knowledge import BeliefKnowledge, FullKnowledge, Knowledge
+from gym_stepwise_routing.planning.lattice import Bound, Lattice
+from gym_stepwise_routing.planning.play import Played, play_solution
+from gym_stepwise_routing.planning.program import Program, Solution
+from gym_stepwise_routing.sources.simulator.parameters import SimulatorParameters
+from gym_stepwise_routing.sources.simulator.source import SimulatorSource
+
+__all__ = ["INFORMATION", "Information", "Planner"]
+
+Information = Literal["full", "length", "confidence", "score", "both"]
+INFORMATION: tuple[Information, ...] = get_args(Information)
+_BATCH = 100_000
+
+
+class Planner:
+    """The optimum of a simulated game.
+
+    Args:
+        source: a simulator, its preset's name or its parameters.
+        mode: what an action means.
+        cost_unit: unit of the cost; costs are normalised so that always-largest costs 1.
+        information: what the router knows. ``full``: the hidden state (difficulty, and whether trace and draft are
+            right). Otherwise what it observes: the lengths of the steps, and also their ``confidence``, verifier
+            ``score``, or ``both``. Scores are paid for.
+        resolution: of the grid of beliefs.
+        spacing: of the lattice of unread tokens, in tokens.
+        bound: of the value, as far as unread tokens go (see :mod:`.lattice`). The grid of beliefs bounds from above.
+
+    Raises:
+        ValueError: an argument is out of range.
+        NotApplicableError: the simulator lacks what the router is to see, or cached tokens have a price.
+    """
+
+    def __init__(
+        self,
+        source: SimulatorSource | SimulatorParameters | str,
+        *,
+        mode: Mode = "route",
+        cost_unit: CostUnit = "flops",
+        information: Information = "full",
+        resolution: int = 12,
+        spacing: int = 16,
+        bound: Bound = "upper",
+    ) -> None:
+        check_choice("mode", mode, MODES)
+        check_choice("information", information, INFORMATION)
+        self.source = source if isinstance(source, SimulatorSource) else SimulatorSource(source)
+        self.mode: Mode = mode
+        self.information: Information = information
+        process = self.source.process
+        self.costs = StepCosts.of(self.source, cost_unit)
+        if information == "full":
+            kernel = full_state_kernel(process, mode)
+            self._knowledge: Knowledge = FullKnowledge(process)
+        else:
+            evidence = Evidence(
+                self.source, confidence=information in ("confidence", "both"), score=information in ("score", "both")
+            )
+            kernel, points = belief_kernel(evidence, mode, resolution)
+            self._knowledge = BeliefKnowledge(evidence, points)
+        self.program = Program(
+            kernel=kernel,
+            costs=self.costs,
+            lattice=Lattice.of(
+                process, self.costs.prompt, spacing=spacing, bound=bound, tracked=bool(self.costs.prefill.any())
+            ),
+            stop=process.stop,
+            escalate=mode == "escalate",
+            scoring=information in ("score", "both"),
+        )
+
+    def solve(self, multiplier: float) -> Solution:
+        """The optimum at a price of ``multiplier`` (in accuracy) for one unit of normalised cost.
+
+        Raises:
+            ValueError: a negative or infinite multiplier.
+        """
+        return self.program.solve(multiplier)
+
+    def play(self, multiplier: float, *, episodes: int = _BATCH, seed: int = 0) -> Played:
+        """Play the optimal router at a multiplier: what it reaches bounds the optimum from below.
+
+        Raises:
+            ValueError: a bad multiplier, or fewer than two episodes.
+        """
+        solution = self.program.solve(multiplier, keep_choices=True)
+
+        def part(start: int) -> Played:
+            size = min(_BATCH, episodes - start)
+            game = (self.program, solution, self._knowledge, self.source, self.mode)
+            return play_solution(*game, episodes=size, seed=(seed, start))
+
+        parts = [part(start) for start in range(0, episodes, _BATCH)]
+        return Played(np.concatenate([p.right for p in parts]), np.concatenate([p.cost for p in parts]))
+
+    def frontier(self, tolerance: float = 5e-4) -> Frontier:
+        """The frontier, as solved.
+
+        Raises:
+            ValueError: a tolerance that is not positive.
+        """
+        return trace_frontier(self.solve, tolerance)
+
+    def played_frontier(self, frontier: Frontier, *, episodes: int = _BATCH, seed: int = 0) -> Frontier:
+        """The same frontier, with what its routers reach in play as the lower bound."""
+        plays = [self.play(solution.multiplier, episodes=episodes, seed=seed) for solution in frontier.solutions]
+        return replace(frontier, played=np.array([[p.accuracy, p.mean_cost] for p in plays]))
