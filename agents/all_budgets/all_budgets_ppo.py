@@ -54,10 +54,10 @@ class AllBudgetsPPO(LagrangianPPO):
         *,
         levels: int = 5,
         multiplier: MultiplierKind = "pid",
-        multiplier_init: float = 0.0,
+        multiplier_init: float = 1.0,
         multiplier_max: float = 10.0,
         multiplier_lr: float = 0.05,
-        pid_gains: tuple[float, float, float] = (2.0, 0.1, 0.5),
+        pid_gains: tuple[float, float, float] = (2.0, 0.3, 0.5),
         pid_delay: int = 10,
         **kwargs: Any,
     ) -> None:

@@ -1,13 +1,15 @@
 """Trained routers against handcrafted ones: ``python -m gym_stepwise_routing.agents.studies.learning``.
 
-Everything is fitted on the train split and compared on the test split; the calibration split is not used. Sweeps over
-thresholds and budgets are compared as whole curves (APGR), so that no threshold is chosen on test problems.
+Everything is fitted on the train split and compared on the test split. Sweeps over thresholds and budgets are compared
+as whole curves (APGR), so that no threshold is chosen on test problems. Nothing having been fitted to the calibration
+split either, a second comparison takes both together, for more problems.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from itertools import product
 from pathlib import Path
 from typing import Annotated
 
@@ -52,6 +54,7 @@ FIGURES: tuple[ConfidenceFigure, ...] = ("p_mean", "p_min", "entropy_mean", "ent
 BUDGETS = tuple(round(0.05 * k, 2) for k in range(1, 21))
 THRESHOLDS = np.linspace(0, 1, 101)
 LIMIT = 0.5
+TEST, UNSEEN = "test", "calibration and test"
 METRIC = {"apgr": curves.apgr}
 TRAINED = ("lagrangian_ppo", "all_budgets", "maskable_ppo")
 
@@ -61,6 +64,7 @@ class Line:
     """One router in one mode; differences are to the best handcrafted router on the very test problems."""
 
     mode: str
+    problems: str
     router: str
     trained: bool
     seeds: int
@@ -108,10 +112,14 @@ class _Scrambled(ThresholdRouter):
 
 
 def games_of(bank: object, mode: Mode, unit: CostUnit) -> dict[str, Game]:
-    """Train and test, costs in units of always-largest on the train split's problems."""
+    """All splits, costs in units of always-largest on the train split's problems."""
     common = {"mode": mode, "cost_unit": unit, "masked_action": "project"}
     fitted = Game(bank, split="train", **common)  # type: ignore[arg-type]
-    return {"train": fitted, "test": Game(bank, split="test", normaliser=fitted.normaliser, **common)}  # type: ignore[arg-type]
+    others = {
+        split: Game(bank, split=split, normaliser=fitted.normaliser, **common)  # type: ignore[arg-type]
+        for split in ("calibration", "test")
+    }
+    return {"train": fitted, **others}
 
 
 def anchors_of(game: Game) -> AnchorOutcomes:
@@ -180,26 +188,26 @@ def apgr(outcomes: SweepOutcomes, anchors: AnchorOutcomes) -> float:
 
 def compare(
     mode: str,
+    problems: str,
     sweeps: dict[str, dict[str, SweepOutcomes]],
     anchors: dict[str, AnchorOutcomes],
     seeds: int,
     resamples: int,
 ) -> list[Line]:
-    """One line a router, with differences to the best rule on the test problems."""
-    rules = [name for name in sweeps["test"] if name not in TRAINED]
-    best = max(rules, key=lambda name: apgr(sweeps["test"][name], anchors["test"]))
+    """One line a router, with differences to the best rule on these very problems: ``TEST`` or ``UNSEEN``."""
+    here, ends = sweeps[problems], anchors[problems]
+    best = max((name for name in here if name not in TRAINED), key=lambda name: apgr(here[name], ends))
     lines = []
-    for name, outcomes in sweeps["test"].items():
-        own = bootstrap_curves(outcomes, anchors["test"], METRIC, resamples=resamples)["apgr"]
-        against = bootstrap_curve_differences(
-            outcomes, sweeps["test"][best], anchors["test"], METRIC, resamples=resamples
-        )["apgr"]
+    for name, outcomes in here.items():
+        own = bootstrap_curves(outcomes, ends, METRIC, resamples=resamples)["apgr"]
+        against = bootstrap_curve_differences(outcomes, here[best], ends, METRIC, resamples=resamples)["apgr"]
         if own is None or against is None:
             raise ValueError(f"mode={mode!r}: APGR is undefined, as always-largest is not better than always-smallest")
         trained = name in TRAINED
         lines.append(
             Line(
                 mode=mode,
+                problems=problems,
                 router=name if name != best else f"{name} (best rule)",
                 trained=trained,
                 seeds=seeds if trained else 0,
@@ -218,6 +226,14 @@ def compare(
 def stack(outcomes: Sequence[SweepOutcomes]) -> SweepOutcomes:
     """Sweeps of several seeds as one, ``[S, T, n]``."""
     return SweepOutcomes(right=np.stack([o.right for o in outcomes]), cost=np.stack([o.cost for o in outcomes]))
+
+
+def together(parts: Sequence[SweepOutcomes]) -> SweepOutcomes:
+    """The same sweep on the problems of several splits."""
+    return SweepOutcomes(
+        right=np.concatenate([np.asarray(p.right) for p in parts], axis=-1),
+        cost=np.concatenate([np.asarray(p.cost) for p in parts], axis=-1),
+    )
 
 
 def importance(network: PolicyNetwork, game: Game, anchors: AnchorOutcomes, seed: int) -> dict[str, float]:
@@ -293,7 +309,13 @@ def main(
                 sweeps[split][agent] = stack([swept(agent, network, game) for network in networks])
             if (mode, agent) == ("route", "lagrangian_ppo"):
                 free = networks
-        lines += compare(mode, sweeps, anchors, seeds, resamples)
+        sweeps[UNSEEN] = {name: together([sweeps[s][name] for s in ("calibration", TEST)]) for name in sweeps[TEST]}
+        ends = [anchors[split] for split in ("calibration", TEST)]
+        anchors[UNSEEN] = AnchorOutcomes(
+            **{f.name: np.concatenate([getattr(end, f.name) for end in ends]) for f in fields(AnchorOutcomes)}
+        )
+        for problems in (TEST, UNSEEN):
+            lines += compare(mode, problems, sweeps, anchors, seeds, resamples)
         ceilings[mode] = ceiling(games["test"])
     total = len(opened.split_problems("train"))
     points = analyse(opened, unit, free, [size for size in (total // 8, total // 4, total // 2) if size])
@@ -321,9 +343,15 @@ def _page(
     resamples: int,
     name: str,
 ) -> Page:
-    columns = ("router", "seeds", "APGR, test [95 %]", "minus the best rule [95 %]", "APGR, train")
+    columns = ("router", "seeds", "APGR [95 %]", "minus the best rule [95 %]", "APGR, train")
     tables = [
-        Table(f"Mode {mode}", columns, tuple(line.cells() for line in lines if line.mode == mode)) for mode in MODES
+        Table(
+            f"Mode {mode}, {problems} problems",
+            columns,
+            tuple(line.cells() for line in lines if (line.mode, line.problems) == (mode, problems)),
+        )
+        for problems in (TEST, UNSEEN)
+        for mode in MODES
     ]
     tables.append(
         Table(
@@ -334,15 +362,16 @@ def _page(
     )
     extra = "" if name == "learning" else f" --cost-unit {unit}"
     extra += "" if bank.name == DEFAULT else f" --bank {bank.name}"
-    counts = {split: len(bank.split_problems(split)) for split in ("train", "test")}  # type: ignore[arg-type]
+    counts = {split: len(bank.split_problems(split)) for split in ("train", "calibration", "test")}  # type: ignore[arg-type]
     return Page(
         title="Trained routers against handcrafted ones",
         command=COMMAND + extra,
         setting=(
             f"{'SIMULATED: ' if bank.manifest.simulated else ''}bank {bank.name}, content {bank.hash[:12]}: "
-            f"{counts['train']} train and {counts['test']} test problems; cost unit {unit}.",
-            f"{seeds} training seeds, shipped hyperparameters; {resamples:,} bootstrap resamples over problems and seeds, "
-            "paired; the best rule is chosen on the test problems themselves, in its favour.",
+            f"{counts['train']} train, {counts['calibration']} calibration and {counts['test']} test problems; "
+            f"cost unit {unit}.",
+            f"{seeds} training seeds, shipped hyperparameters; {resamples:,} bootstrap resamples over problems and "
+            "seeds, paired; the best rule is chosen on the very problems of the comparison, in its favour.",
             "lagrangian_ppo and maskable_ppo: sweep over 101 thresholds of one policy; all_budgets: sweep over "
             f"{len(BUDGETS)} budgets shown. APGR .5 is what mixing the two constants per problem at random gives.",
         ),
@@ -359,8 +388,8 @@ def _page(
 
 def _findings(lines: Sequence[Line], ceilings: dict[str, float | None]) -> tuple[str, ...]:
     sentences = []
-    for mode in MODES:
-        here = [line for line in lines if line.mode == mode]
+    for problems, mode in product((TEST, UNSEEN), MODES):
+        here = [line for line in lines if (line.mode, line.problems) == (mode, problems)]
         best = max((line for line in here if line.trained), key=lambda line: line.apgr)
         rule = next(line for line in here if line.difference is None)
         if best.difference is None or best.difference_low is None or best.difference_high is None:
@@ -374,9 +403,9 @@ def _findings(lines: Sequence[Line], ceilings: dict[str, float | None]) -> tuple
         )
         top = ceilings[mode]
         sentences.append(
-            f"{mode}: {best.router} {best.apgr:.3f}, {rule.router} {rule.apgr:.3f}: {verdict} "
-            f"({best.difference:+.3f} [{best.difference_low:+.3f}, {best.difference_high:+.3f}]); on the train split it "
-            f"has {best.in_sample:.3f}, the oracle on test {'undefined' if top is None else f'{top:.3f}'}."
+            f"{mode}, {problems} problems: {best.router} {best.apgr:.3f}, {rule.router} {rule.apgr:.3f}: {verdict} "
+            f"({best.difference:+.3f} [{best.difference_low:+.3f}, {best.difference_high:+.3f}]); on the train "
+            f"split {best.in_sample:.3f}, the oracle on test {'undefined' if top is None else f'{top:.3f}'}."
         )
     return tuple(sentences)
 
@@ -384,7 +413,7 @@ def _findings(lines: Sequence[Line], ceilings: dict[str, float | None]) -> tuple
 def _draw(lines: Sequence[Line], points: Sequence[Point], path: Path) -> None:
     figure, panels = new_figure(len(MODES) + 1, height=4.6)
     for axes, mode in zip(panels, MODES, strict=False):
-        here = [line for line in lines if line.mode == mode][::-1]
+        here = [line for line in lines if (line.mode, line.problems) == (mode, TEST)][::-1]
         for y, line in enumerate(here):
             error = [[line.apgr - line.low], [line.high - line.apgr]]
             axes.errorbar(line.apgr, y, xerr=error, fmt="o", ms=4, color="#D55E00" if line.trained else "#0072B2")
