@@ -16,7 +16,6 @@ from gym_stepwise_routing.baselines.experience import folds
 
 try:
     from sklearn.linear_model import LogisticRegression
-    from sklearn.preprocessing import StandardScaler
 except ImportError as error:
     raise ImportError("fitted baselines need scikit-learn: pip install 'gym-stepwise-routing[agents]'") from error
 
@@ -32,6 +31,23 @@ PENALTIES = (1.0, 10.0, 100.0, 1_000.0)
 FOLDS = 5
 _FEWEST_GROUPS = 2 * FOLDS
 _SMALLEST = 1e-6
+
+
+class _Standard:
+    """Features with weighted mean 0 and variance 1; constant ones become 0.
+
+    Args:
+        features: ``float[N, F]``.
+        share: ``float64[N]`` weights of mean 1.
+    """
+
+    def __init__(self, features: Features, share: Floats) -> None:
+        self._centre = share @ features / len(features)
+        spread = np.sqrt(share @ np.square(features - self._centre) / len(features))
+        self._scale = np.where(spread > _SMALLEST, spread, np.inf)
+
+    def __call__(self, features: Features) -> Floats:
+        return np.asarray((features - self._centre) / self._scale, dtype=np.float64)
 
 
 class OutcomeRegression:
@@ -56,9 +72,7 @@ class OutcomeRegression:
             groups: ``int64[N]``; rows of one group are kept together in the folds.
         """
         share = weight / weight.mean()
-        self._centre = share @ features / len(features)
-        spread = np.sqrt(share @ np.square(features - self._centre) / len(features))
-        self._scale = np.where(spread > _SMALLEST, spread, 1.0)
+        self._standard = _Standard(features, share)
         columns = self._columns(features)
         fold = _fold(groups)
         parts = [np.flatnonzero(fold == held) for held in np.unique(fold)]
@@ -77,7 +91,7 @@ class OutcomeRegression:
         return self
 
     def _columns(self, features: Features) -> Floats:
-        return np.column_stack([np.ones(len(features)), (features - self._centre) / self._scale])
+        return np.column_stack([np.ones(len(features)), self._standard(features)])
 
     def predict(self, features: Features) -> Floats:
         """Expected target, ``float64[B]``."""
@@ -115,15 +129,16 @@ class SoftClassifier:
             raise ValueError("label is the same everywhere; allowed: labels of both kinds")
 
         def fitted(rows: Groups, penalty: float) -> Predictor:
-            scaler = StandardScaler().fit(features[rows], sample_weight=weight[rows])
-            scaled, share = scaler.transform(features[rows]), weight[rows] / weight[rows].mean()
+            share = weight[rows] / weight[rows].mean()
+            standard = _Standard(features[rows], share)
+            scaled = standard(features[rows])
             # a soft label is two weighted examples, one of each class
             model = LogisticRegression(C=1.0 / penalty, max_iter=500).fit(
                 np.concatenate([scaled, scaled]),
                 np.repeat([1, 0], len(rows)),
                 np.concatenate([share * label[rows], share * (1 - label[rows])]),
             )
-            return lambda x: np.asarray(model.predict_proba(scaler.transform(x))[:, 1], dtype=np.float64)
+            return lambda x: np.asarray(model.predict_proba(standard(x))[:, 1], dtype=np.float64)
 
         fold = _fold(groups)
 

@@ -6,6 +6,7 @@ led to. Both come in one form, so that the fitted routers need not know the diff
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from gym_stepwise_routing.game import Game
 from gym_stepwise_routing.positions import positions, project_actions
 
-__all__ = ["Experience", "experience", "folds", "path_values", "reach", "uniform_values"]
+__all__ = ["Experience", "experience", "folds", "join", "path_values", "reach", "uniform_values"]
 
 EPISODES = 4_000
 """Episodes sampled from a random source."""
@@ -127,6 +128,19 @@ def _sampled(game: Game, episodes: int, rng: np.random.Generator) -> Experience:
         alive = alive[going]
         depth += 1
     return Experience(**{name: np.concatenate([level[name] for level in levels]) for name in levels[0]})
+
+
+def join(parts: Sequence[Experience]) -> Experience:
+    """Several experiences as one; problems are renumbered, those of the first part keep their numbers and places."""
+    sizes = np.cumsum([0, *(len(part) for part in parts)])
+    problems = np.cumsum([0, *(part.problem.max() + 1 for part in parts)])
+    columns = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("observation", "depth", "mask", "cost", "right", "ended")
+    }
+    moved = [np.where(part.child >= 0, part.child + first, -1) for part, first in zip(parts, sizes[:-1], strict=True)]
+    numbered = [part.problem + first for part, first in zip(parts, problems[:-1], strict=True)]
+    return Experience(child=np.concatenate(moved), problem=np.concatenate(numbered), **columns)
 
 
 def reach(known: Experience) -> Floats:

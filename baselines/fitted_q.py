@@ -62,7 +62,7 @@ class FittedQ(ScoringRouter):
         weight = reach(known)
         value = uniform_values(known, leaf)
         for _ in range(self.iterations):
-            self._models = [self._fitted(known, action, value, weight) for action in range(self.models)]
+            self._regressions = [self._fitted(known, action, value, weight) for action in range(self.models)]
             gain = np.where(known.mask, self.gains(known.observation), -np.inf)
             actions = np.argmax(gain, axis=1)
             value = path_values(known, actions, leaf, gain.max(axis=1) - self.price * known.cost)
@@ -78,7 +78,7 @@ class FittedQ(ScoringRouter):
 
     def gains(self, observation: NDArray[np.float32]) -> NDArray[np.float64]:
         """Estimated ``P(right) - price * cost to come`` of each action, ``float64[B, K]``."""
-        return np.stack([model.predict(observation) for model in self._models], axis=1)
+        return np.stack([model.predict(observation) for model in self._regressions], axis=1)
 
     def scores(self, observation: NDArray[np.float32]) -> NDArray[np.float64]:
         """Advantage of larger models, squashed, ``float64[B, K-1]`` in [0, 1]."""

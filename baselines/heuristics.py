@@ -43,12 +43,13 @@ class LengthRule(ScoringRouter):
         """Learn what is long; no outcome is looked at.
 
         Raises:
-            NotApplicableError: the source has no steps.
+            NotApplicableError: no step precedes any decision.
         """
         self.bind(game.spec)
-        lengths = experience(game, seed=self.seed).observation[:, self._length]
+        known = experience(game, seed=self.seed)
+        lengths = known.observation[~known.ended, self._length]
         if not (lengths > 0).any():
-            raise NotApplicableError(f"source {game.spec.source!r} has no steps on the train split")
+            raise NotApplicableError(f"{game.spec.source!r} has no step before any decision of mode {game.spec.mode!r}")
         self._sorted = np.sort(lengths[lengths > 0])
         return self
 

@@ -60,7 +60,7 @@ class Reweighted(ScoringRouter):
     def priced(self, price: float) -> Reweighted:
         """The same fit at another price."""
         other = Reweighted(price, self.beta, self.seed)
-        other.models, other._reward, other._costs = self.models, self._reward, self._costs
+        other._models, other._reward, other._costs = self._models, self._reward, self._costs
         return other
 
     def scores(self, observation: NDArray[np.float32]) -> NDArray[np.float64]:

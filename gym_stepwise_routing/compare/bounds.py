@@ -1,9 +1,9 @@
-"""What a router could do that knows the state but not the future: a bracket, by cross-fitting on the reported split.
+"""What a router could do that knows the state but not the future: a bracket, by cross-fitting on every split.
 
-A fitted Q that is trained on the reported split itself looks better than any router can be expected to be; one that is
-trained on the other folds of it is worse than the best possible, as it has less to learn from. What the best router
-with these observations would reach lies between, as far as linear values go; the distance is the generalisation gap.
-Both see outcomes of the reported split: bounds, not routers.
+A fitted Q that has seen the reported problems themselves looks better than any router can be expected to be; one that
+has seen all others (the train and calibration splits, and the other folds of the reported one) is worse than the best
+possible, having less to learn from. What the best router with these observations and linear values would reach lies
+between; the distance is the generalisation gap. Both see outcomes of the reported split: bounds, not routers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.baselines.experience import Experience, experience, folds
+from gym_stepwise_routing.baselines.experience import Experience, experience, folds, join
 from gym_stepwise_routing.baselines.fitted_q import FittedQ
 from gym_stepwise_routing.compare.arena import Arena
 from gym_stepwise_routing.compare.contenders import Costs, Points
@@ -22,7 +22,7 @@ from gym_stepwise_routing.evaluation.evaluate import Evaluation, play
 from gym_stepwise_routing.game import Game
 from gym_stepwise_routing.observation import DEFAULT_BLOCKS
 from gym_stepwise_routing.routers import Replay
-from gym_stepwise_routing.sources.base import Split
+from gym_stepwise_routing.sources.base import SPLITS, Split
 
 __all__ = ["StateOnly"]
 
@@ -30,15 +30,15 @@ FOLDS = 5
 
 
 class StateOnly:
-    """Fitted Q on the reported split, at each price.
+    """Fitted Q at each price, on problems of every split.
 
     Args:
         arena: where it is played.
         prices: prices of cost.
-        fit: ``cross`` decides on each fold by what was learned on the others, ``same`` on everything.
+        fit: ``cross`` decides on each fold by what was learned on all other problems, ``same`` by all problems.
 
     Raises:
-        NotApplicableError: a random source, or fewer problems than folds.
+        NotApplicableError: a random source.
     """
 
     def __init__(self, arena: Arena, prices: list[float], fit: Literal["cross", "same"]) -> None:
@@ -50,24 +50,25 @@ class StateOnly:
 
     def _evaluations(self, split: Split) -> list[Evaluation]:
         if split not in self._played:
-            game = self._arena.game(split, DEFAULT_BLOCKS)
-            known = experience(game)
-            if self._fit == "cross" and len(game.problems) < FOLDS:
-                raise NotApplicableError(f"split {split!r} has {len(game.problems)} problems; allowed: {FOLDS} or more")
-            self._played[split] = [self._decided(game, known, price) for price in self._prices]
+            others = [other for other in SPLITS if other != split]
+            game, *rest = (self._arena.game(each, DEFAULT_BLOCKS) for each in (split, *others))
+            known = join([experience(each) for each in (game, *rest)])
+            inside = np.flatnonzero(known.problem < len(game.problems))
+            self._played[split] = [self._decided(game, known, inside, price) for price in self._prices]
         return self._played[split]
 
-    def _decided(self, game: Game, known: Experience, price: float) -> Evaluation:
-        actions = np.zeros(len(known), dtype=np.int64)
+    def _decided(self, game: Game, known: Experience, inside: NDArray[np.int64], price: float) -> Evaluation:
+        """Play the decisions on the states ``inside``, those of the reported split, which come first."""
         if self._fit == "same":
-            actions = _best(FittedQ(price).fit(game, known), known, np.arange(len(known)))
+            actions = _best(FittedQ(price).fit(game, known), known, inside)
         else:
             fold = folds(known.problem, FOLDS, self._arena.seed)
+            actions = np.zeros(len(inside), dtype=np.int64)
             for held in range(FOLDS):
-                out = np.flatnonzero(fold == held)
+                out = inside[fold[inside] == held]
                 part = FittedQ(price).fit(game, known.take(np.flatnonzero(fold != held)))
                 actions[out] = _best(part, known, out)
-        return play(Replay(_along(known, actions, game), "state-only"), game)
+        return play(Replay(_along(known.take(inside), actions, game), "state-only"), game)
 
     def points(self, split: Split) -> Points:
         """See :class:`Contender`."""

@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.accounting import Mode
+from gym_stepwise_routing.baselines.experience import experience
 from gym_stepwise_routing.compare.arena import Arena
 from gym_stepwise_routing.costs import CostUnit
+from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.evaluation.evaluate import Evaluation, play, sweep, threshold_grid
 from gym_stepwise_routing.evaluation.frontier import zero_router_hull
 from gym_stepwise_routing.game import Game
@@ -20,7 +22,7 @@ from gym_stepwise_routing.observation import Block
 from gym_stepwise_routing.routers import Predicts, ScoringRouter, ThresholdRouter, name_of
 from gym_stepwise_routing.sources.base import Split
 
-__all__ = ["Averaged", "Contender", "Family", "Listed", "Mixed", "Points", "Swept"]
+__all__ = ["Averaged", "Contender", "Family", "Listed", "Mixed", "Points", "Swept", "needs_figures"]
 
 GRID = 41
 """Quantiles of a threshold grid."""
@@ -86,6 +88,30 @@ class Family:
     build: Callable[[Arena], Contender]
 
 
+_KNOWN: Mapping[Block, str] = {
+    "confidence": "confidence_known",
+    "probe": "probe_known",
+    "verifier": "score_known",
+    "question": "question_known",
+}
+
+
+def needs_figures(game: Game, blocks: Sequence[Block], seed: int = 0) -> None:
+    """Check that each of these blocks is ever known when a decision is taken, so that nobody is scored on zeros.
+
+    Raises:
+        NotApplicableError: one of them is not.
+    """
+    known = experience(game, seed=seed)
+    shown = known.observation[~known.ended]
+    names = game.spec.feature_names
+    for block in blocks:
+        if block in _KNOWN and not (shown[:, names.index(_KNOWN[block])] > 0).any():
+            raise NotApplicableError(
+                f"{game.spec.source!r} has no {block} figures before any decision of mode {game.spec.mode!r}"
+            )
+
+
 class Swept:
     """A router with scores, at thresholds that are quantiles of its scores on the train split.
 
@@ -100,6 +126,7 @@ class Swept:
         self, arena: Arena, router: ScoringRouter, observation: Sequence[Block], mode: Mode | None = None
     ) -> None:
         self._arena, self._router, self._observation, self._mode = arena, router, observation, mode
+        needs_figures(self._game("train"), observation, arena.seed)
         self._grid = threshold_grid(router, self._game("train"), GRID, seed=arena.seed)
         self.labels = [f"threshold {threshold:.3g}" for threshold in self._grid]
 

@@ -31,7 +31,7 @@ DRAWS = 20
 PRICES = (0.0, 0.1, 0.25, 0.5, 0.7, 0.85, 1.0, 1.15, 1.3, 1.6, 2.0, 3.0, 5.0)
 """Prices of cost that fitted policies are trained for, in units of the constants' own exchange rate."""
 
-FEW_PRICES = (0.25, 0.7, 1.0, 1.6, 3.0)
+FEW_PRICES = (0.5, 0.65, 0.8, 0.95, 1.2)
 """The same for policies that are dear to train."""
 
 
@@ -95,8 +95,8 @@ def _handcrafted() -> list[Family]:
 
         return Swept(arena, TwoPartRisk().fit(arena.game("train", STEPS)), STEPS)
 
-    def rule_of_thumb(kind: type[LengthRule]) -> Callable[[Arena], Contender]:
-        return lambda arena: Swept(arena, kind(seed=arena.seed).fit(arena.game("train", STEPS)), STEPS)
+    def rule_of_thumb(kind: type[LengthRule], blocks: tuple[Block, ...]) -> Callable[[Arena], Contender]:
+        return lambda arena: Swept(arena, kind(seed=arena.seed).fit(arena.game("train", blocks)), blocks)
 
     return [
         *(Family(f"confidence {f}", group, "", _swept(partial(ConfidenceThreshold, f), STEPS)) for f in figures),
@@ -104,8 +104,8 @@ def _handcrafted() -> list[Family]:
         Family("STEER probability", group, "arXiv 2511.06190", steer("probability")),
         Family("STEER log-probability", group, "arXiv 2511.06190", steer("log-probability")),
         Family("two-part risk", group, "arXiv 2605.29319", two_part),
-        Family("length", group, "", rule_of_thumb(LengthRule)),
-        Family("loop", group, "", rule_of_thumb(LoopRule)),
+        Family("length", group, "", rule_of_thumb(LengthRule, ("progress",))),
+        Family("loop", group, "", rule_of_thumb(LoopRule, STEPS)),
     ]
 
 

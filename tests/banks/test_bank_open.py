@@ -24,7 +24,7 @@ def bank():
 
 
 def test_the_bundled_bank_holds_what_was_recorded(bank):
-    assert bundled_banks() == (BUNDLED,)
+    assert BUNDLED in bundled_banks()
     assert len(bank.problems) == 252
     assert len(bank.nodes) == 8294
     assert bank.manifest.horizon == 5
