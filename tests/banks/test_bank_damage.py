@@ -343,7 +343,7 @@ def test_other_rows_than_the_manifest_says(bank):
 @pytest.mark.parametrize("name", ["nosuch", "gsm8k", "../gsm8k-qwen2.5-coder", ""])
 def test_an_unknown_bank(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(BankError, match=f"bundled: {BUNDLED}") if name else pytest.raises(BankError, match=MANIFEST):
+    with pytest.raises(BankError, match=f"bundled: .*{BUNDLED}") if name else pytest.raises(BankError, match=MANIFEST):
         Bank.open(name)
 
 
