@@ -13,7 +13,16 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Completion", "Failure", "Finish", "Generator", "GeneratorInfo", "Request", "generate"]
+__all__ = [
+    "Completion",
+    "Failure",
+    "Finish",
+    "Generator",
+    "GeneratorInfo",
+    "Request",
+    "generate",
+    "shared_prefix_tokens",
+]
 
 Finish = Literal["stop", "length"]
 
@@ -157,3 +166,14 @@ def generate(generator: Generator, requests: Sequence[Request]) -> list[Completi
     while generator.pending:
         results.update(generator.poll())
     return [results[key] for key in range(len(requests))]
+
+
+def shared_prefix_tokens(generator: Generator, head: str) -> int:
+    """Tokens of a prompt's head that all problems share, a lower bound.
+
+    The head's last token may merge with the question, and what a chat template adds is left out.
+    """
+    if not head:
+        return 0
+    counted, template = generator.count([head, "."])
+    return max(counted - (template - 1) - 1, 0)

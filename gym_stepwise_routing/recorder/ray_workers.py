@@ -143,9 +143,7 @@ def _collect(
         except ray.exceptions.ActorDiedError as error:
             deaths += 1
             if deaths >= _DEATHS:
-                raise RecordingError(
-                    f"{deaths} workers died: {error}; trees in {store.path} are safe"
-                ) from None
+                raise RecordingError(f"{deaths} workers died: {error}; trees in {store.path} are safe") from None
             waiting.extendleft(reversed(desk.owed.values()))
             desks[desks.index(desk)] = _Desk(ray, session)
             continue

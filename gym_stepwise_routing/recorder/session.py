@@ -10,7 +10,7 @@ from typing import Any
 from gym_stepwise_routing.banks import Bank
 from gym_stepwise_routing.banks.questions import question_counts
 from gym_stepwise_routing.errors import BankError
-from gym_stepwise_routing.generators.base import Generator
+from gym_stepwise_routing.generators.base import Generator, shared_prefix_tokens
 from gym_stepwise_routing.generators.specs import GeneratorSpec, pool_model
 from gym_stepwise_routing.recorder.grow import RecordingStats
 from gym_stepwise_routing.recorder.manifest import recording_manifest, seal_manifest
@@ -68,7 +68,7 @@ class RecordingSession:
                 for spec, generator, info in zip(self.specs, generators, infos, strict=True)
             ],
             generators=infos,
-            shared_prefix=[_shared_prefix(generator, self.settings.prompt.head) for generator in generators],
+            shared_prefix=[shared_prefix_tokens(generator, self.settings.prompt.head) for generator in generators],
             datasets={selection.name: selection.dataset for selection in self.selections},
             command=self.command,
             licence=self.licence,
@@ -114,8 +114,3 @@ class RecordingSession:
                 problem = tree["problem"]
                 found.add(f"{problem['dataset']}/{problem['split']}/{problem['index']}")
         return found
-
-
-def _shared_prefix(generator: Generator, head: str) -> int:
-    """Tokens of the prompt's head; the last may merge with the question, so it does not count as shared."""
-    return max(generator.count([head])[0] - 1, 0) if head else 0

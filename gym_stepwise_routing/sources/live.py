@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from gym_stepwise_routing.banks.questions import question_counts
 from gym_stepwise_routing.datasets.problem import Problem
 from gym_stepwise_routing.errors import check_choice
-from gym_stepwise_routing.generators.base import Completion, Failure, Generator, Request
+from gym_stepwise_routing.generators.base import Completion, Failure, Generator, Request, shared_prefix_tokens
 from gym_stepwise_routing.generators.confidence import token_confidence
 from gym_stepwise_routing.generators.steps import PartialStep, Step, StepRule, read_steps
 from gym_stepwise_routing.grading import Grading, make_grader
@@ -83,7 +83,7 @@ class LiveSource:
             self._splits[split] = np.arange(first, first + len(chosen), dtype=np.int64)
             first += len(chosen)
         self._prompt_tokens: dict[int, list[int]] = {}
-        self._shared = [max(g.count([prompt.head])[0] - 1, 0) if prompt.head else 0 for g in generators]
+        self._shared = [shared_prefix_tokens(generator, prompt.head) for generator in generators]
 
     def problems(self, split: Split) -> NDArray[np.int64]:
         """Numbers of the problems of a split."""

@@ -1,0 +1,84 @@
+"""Models as they are named on the command line."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+
+import pytest
+
+from gym_stepwise_routing.generators.base import GeneratorInfo
+from gym_stepwise_routing.generators.specs import GeneratorSpec, pool_model
+from gym_stepwise_routing.generators.tokenizers import parameters_of, weights_sha256
+
+INFO = GeneratorInfo("fake 1", "m", None, "ab" * 32, None, 8, None)
+
+
+def test_a_full_spec() -> None:
+    spec = GeneratorSpec.parse("vllm:Qwen/Qwen2.5-7B,name=large,parameters=7.6e9,chat=true,context=4096,licence=MIT")
+    assert spec == GeneratorSpec(
+        backend="vllm",
+        model="Qwen/Qwen2.5-7B",
+        name="large",
+        parameters=7.6e9,
+        chat=True,
+        context=4096,
+        licence="MIT",
+    )
+
+
+def test_a_server_with_its_address() -> None:
+    spec = GeneratorSpec.parse("openai:small,url=http://127.0.0.1:8000/v1,continuation=prefill")
+    assert (spec.model, spec.url, spec.continuation) == ("small", "http://127.0.0.1:8000/v1", "prefill")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("model", "allowed: BACKEND:MODEL"),
+        ("ollama:x", "backend='ollama'"),
+        ("vllm:", "model=''"),
+        ("vllm:x,size=3", "model option='size'"),
+        ("vllm:x,chat", "allowed: chat=VALUE"),
+        ("vllm:x,chat=yes", "chat='yes'"),
+        ("vllm:x,parameters=big", "parameters='big'"),
+        ("vllm:x,context=2k", "context='2k'"),
+    ],
+)
+def test_bad_specs_are_named(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        GeneratorSpec.parse(text)
+
+
+def safetensors(folder: Path, **shapes: list[int]) -> None:
+    header = {"__metadata__": {"format": "pt"}} | {
+        name: {"dtype": "F32", "shape": shape, "data_offsets": [0, 0]} for name, shape in shapes.items()
+    }
+    data = json.dumps(header).encode()
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(data)) + data)
+
+
+def test_parameters_are_counted_from_the_headers(tmp_path: Path) -> None:
+    safetensors(tmp_path, embedding=[10, 4], norm=[4])
+    assert parameters_of(str(tmp_path)) == 44
+    digest = weights_sha256(str(tmp_path))
+    assert digest is not None
+    assert len(digest) == 64
+
+
+def test_a_hub_name_has_no_local_weights() -> None:
+    assert parameters_of("Qwen/Qwen2.5-7B") is None
+    assert weights_sha256("Qwen/Qwen2.5-7B") is None
+
+
+def test_what_the_user_states_comes_first(tmp_path: Path) -> None:
+    safetensors(tmp_path, embedding=[10, 4])
+    counted = pool_model(GeneratorSpec(backend="vllm", model=str(tmp_path)), "m", INFO)
+    stated = pool_model(GeneratorSpec(backend="vllm", model=str(tmp_path), parameters=7e9, licence="MIT"), "m", INFO)
+    assert (counted.parameters, counted.licence) == (40.0, None)
+    assert (stated.parameters, stated.licence, stated.weights_sha256) == (7e9, "MIT", "ab" * 32)
+
+
+def test_a_closed_model_has_no_size() -> None:
+    assert pool_model(GeneratorSpec(backend="openai", model="gpt"), "gpt", INFO).parameters is None

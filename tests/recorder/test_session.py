@@ -1,0 +1,174 @@
+"""What is selected, sealed and turned into a bank."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from generator_fakes import FakeGenerator
+
+from gym_stepwise_routing.banks.manifest import Dataset
+from gym_stepwise_routing.datasets import Problem
+from gym_stepwise_routing.errors import BankError
+from gym_stepwise_routing.generators import GeneratorInfo, StepRule
+from gym_stepwise_routing.generators.specs import GeneratorSpec
+from gym_stepwise_routing.pool import Model
+from gym_stepwise_routing.recorder.agreement import agreement
+from gym_stepwise_routing.recorder.errors import RecordingError
+from gym_stepwise_routing.recorder.manifest import MANIFEST, recording_manifest, seal_manifest
+from gym_stepwise_routing.recorder.prompts import PromptTemplate
+from gym_stepwise_routing.recorder.record import record
+from gym_stepwise_routing.recorder.selection import Selection, interleaved
+from gym_stepwise_routing.recorder.session import RecordingSession
+from gym_stepwise_routing.recorder.settings import RecordingSettings
+from gym_stepwise_routing.recorder.store import TreeStore, read_trees
+from gym_stepwise_routing.recorder.to_bank import bank_from_recording, merge_trees
+
+SETTINGS = RecordingSettings(PromptTemplate("plain", "Q: {question}\nA:\n"), rule=StepRule(horizon=3))
+TOY = Dataset(question_field="question", source="made up", licence="CC0-1.0")
+
+
+def rows(path: Path, count: int) -> Path:
+    path.write_text(
+        "".join(json.dumps({"question": f"What is {i}?", "answer": i}) + "\n" for i in range(count)), "utf-8"
+    )
+    return path
+
+
+def generator(name: str) -> FakeGenerator:
+    return FakeGenerator(name, lambda prompt, prefix: f"{name}\nThe answer is 1." if not prefix else "The answer is 2.")
+
+
+def manifest(settings: RecordingSettings = SETTINGS, **changes: Any) -> dict[str, Any]:
+    infos = [GeneratorInfo("fake 1", name, 10, "ab" * 32, 100, 2, "cd" * 32) for name in ("small", "large")]
+    models = [Model("small", 10.0), Model("large", 20.0)]
+    arguments: dict[str, Any] = {
+        "models": models,
+        "generators": infos,
+        "shared_prefix": [1, 1],
+        "datasets": {"toy": TOY},
+    }
+    return recording_manifest(settings=settings, command="record", licence="MIT", **(arguments | changes))
+
+
+def test_rows_of_a_file(tmp_path: Path) -> None:
+    path = rows(tmp_path / "toy.jsonl", 9)
+    chosen = Selection.parse(f"{path}:2-5", data=None)
+    assert [problem.index for problem in chosen.problems] == [2, 3, 4]
+    assert (chosen.name, chosen.grading) == ("toy", "math")
+    assert len(Selection.parse(str(path), data=None, grading="numeric").problems) == 9
+
+
+def test_rows_of_a_known_dataset(shared_dir: Path) -> None:
+    chosen = Selection.parse("math500/test:0-3", data=shared_dir / "data")
+    assert [problem.id for problem in chosen.problems] == [f"math500/test/{i}" for i in range(3)]
+    assert (chosen.dataset.licence, chosen.grading) == ("MIT (problems)", "math")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("gsm8k", "gsm8k/test"), ("gsm9k/test", "gsm9k"), ("x.jsonl", "no file")]
+)
+def test_bad_selections_are_named(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Selection.parse(text, data=Path("nowhere"))
+
+
+def test_a_selection_without_rows_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="allowed: rows within 0-4"):
+        Selection.parse(f"{rows(tmp_path / 'toy.jsonl', 4)}:7-9", data=None)
+
+
+def test_selections_are_mixed_evenly() -> None:
+    def selection(name: str, count: int) -> Selection:
+        return Selection(tuple(Problem(name, "test", i, f"{name}{i}", "1") for i in range(count)), name, TOY, "numeric")
+
+    order = [problem.dataset for problem in interleaved([selection("a", 9), selection("b", 3)])]
+    assert [order[first : first + 4].count("b") for first in (0, 4, 8)] == [1, 1, 1]
+
+
+def test_the_same_recording_may_go_on(tmp_path: Path) -> None:
+    seal_manifest(tmp_path, manifest())
+    seal_manifest(tmp_path, manifest(replace(SETTINGS, in_flight=3)))
+    assert json.loads((tmp_path / MANIFEST).read_text(encoding="utf-8"))["notes"]["in_flight"] == 24
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"settings": replace(SETTINGS, mode="escalate")}, "mode was 'route', now 'escalate'"),
+        ({"shared_prefix": [1, 2]}, r"shared_prefix_tokens\[1\] was 1, now 2"),
+        ({"models": [Model("small", 10.0), Model("big", 20.0)]}, r"models\[1\]\.name was 'large', now 'big'"),
+        ({"datasets": {"toy": TOY, "more": TOY}}, "datasets.more was None"),
+    ],
+)
+def test_another_recording_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    seal_manifest(tmp_path, manifest())
+    with pytest.raises(RecordingError, match=message):
+        seal_manifest(tmp_path, manifest(**changes))
+
+
+def recorded(folder: Path, count: int, part: int = 0) -> None:
+    seal_manifest(folder, manifest())
+    store = TreeStore(folder / f"trees-{part}.jsonl")
+    problems = [Problem("toy", "train", i, f"What is {i}?", "1") for i in range(count)]
+    record(problems, [generator("small"), generator("large")], store, SETTINGS)
+    store.close()
+
+
+def test_a_recording_becomes_a_bank_with_its_splits_and_rule(tmp_path: Path) -> None:
+    recorded(tmp_path, 30)
+    bank = bank_from_recording(tmp_path, name="toy-bank")
+    assert (bank.name, len(bank.problems)) == ("toy-bank", 30)
+    assert bank.manifest.horizon == 3
+    assert set(bank.manifest.split_rule.shares["train"]) == {"train", "calibration"}
+    assert "One line." in bank.manifest.step_rule.note
+
+
+def test_a_problem_recorded_twice_is_refused(tmp_path: Path) -> None:
+    recorded(tmp_path, 2)
+    recorded(tmp_path, 1, part=1)
+    with pytest.raises(RecordingError, match="1 problems were recorded twice"):
+        merge_trees(tmp_path)
+
+
+def test_a_folder_without_recording_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecordingError, match=r"recording\.json: the file is missing"):
+        bank_from_recording(tmp_path, name="x")
+    seal_manifest(tmp_path, manifest())
+    with pytest.raises(RecordingError, match="no recorded tree"):
+        bank_from_recording(tmp_path, name="x")
+
+
+def test_a_bank_of_unselected_problems_is_refused(tmp_path: Path) -> None:
+    recorded(tmp_path / "out", 3)
+    selection = Selection.parse(f"{rows(tmp_path / 'toy.jsonl', 2)}", data=None, grading="numeric")
+    specs = (GeneratorSpec(backend="openai", model="a"), GeneratorSpec(backend="openai", model="b"))
+    session = RecordingSession(specs, (selection,), SETTINGS, tmp_path / "out", "record", "MIT")
+    with pytest.raises(BankError, match="not selected here"):
+        session.bank("toy")
+
+
+def test_a_pool_of_one_and_mixed_gradings_are_refused(tmp_path: Path) -> None:
+    one = Selection.parse(str(rows(tmp_path / "toy.jsonl", 2)), data=None, grading="numeric")
+    spec = GeneratorSpec(backend="openai", model="a")
+    with pytest.raises(ValueError, match="at least 2"):
+        RecordingSession((spec,), (one,), SETTINGS, tmp_path, "record", "MIT")
+    with pytest.raises(ValueError, match="grading of the datasets"):
+        RecordingSession((spec, spec), (one, replace(one, grading="math")), SETTINGS, tmp_path, "record", "MIT")
+
+
+def test_a_recording_agrees_with_itself_and_differences_are_counted(tmp_path: Path) -> None:
+    recorded(tmp_path, 2)
+    trees = list(read_trees(tmp_path / "trees-0.jsonl"))
+    same = agreement(trees, trees)
+    assert (same.problems, same.identical, same.same_verdict) == (2, same.steps, same.leaves)
+    assert same.largest_difference == 0
+    other = json.loads(json.dumps(trees))
+    changed = next(node for node in other[0]["nodes"] if node["depth"] == 1)
+    changed["text"] = "something else"
+    less = agreement(trees, other)
+    assert less.identical == same.steps - 1
+    assert less.same_prefix < same.same_prefix
