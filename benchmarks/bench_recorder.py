@@ -1,7 +1,7 @@
 """Speed of the recorder and of live steps, as ratios to the bare engine.
 
-``python benchmarks/bench_recorder.py SMALL LARGE [--backend vllm]``, or with GSR_MODELS pointing at a folder with
-``smollm2-135m-instruct-q4_1`` (docs/recording.md says how to get one), which then plays both parts.
+``python benchmarks/bench_recorder.py [SMALL LARGE] [--backend vllm]``; without models, two of some 50,000 weights are
+trained on the spot, with which the recorder's own work weighs most.
 
 - Recorder: decoded tokens a second while it grows trees, against the same requests handed to the engine all at once.
   For transformers the engine's own ``generate`` is timed on them too, in batches of the same size. Limit: 0.8.
@@ -11,8 +11,9 @@
 from __future__ import annotations
 
 import argparse
-import os
+import importlib.util
 import sys
+import tempfile
 import time
 from collections.abc import Hashable
 from pathlib import Path
@@ -74,10 +75,9 @@ class Watched:
         return getattr(self.generator, name)
 
 
-def fresh(specs: list[GeneratorSpec], shared: bool) -> list[Watched]:
-    """The pool with cold caches; one engine plays both parts if there is only one model."""
-    first = specs[0].build()
-    return [Watched(first), Watched(first if shared else specs[1].build())]
+def fresh(specs: list[GeneratorSpec]) -> list[Watched]:
+    """The pool with cold caches."""
+    return [Watched(spec.build()) for spec in specs]
 
 
 def recorder_speed(pool: list[Watched], count: int) -> float:
@@ -146,39 +146,56 @@ def live_overhead(pool: list[Watched], count: int) -> float:
     return total / sum(generator.seconds for generator in set(pool)) - 1
 
 
+def trained_models(folder: Path) -> list[str]:
+    """Two small models as the tests use them, with room for the few-shot prompt."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+    from tiny_models import make_tiny_model
+
+    steps = {"small": 60, "large": 150}
+    return [
+        str(make_tiny_model(folder / name, seed=number, steps=count, context=2048))
+        for number, (name, count) in enumerate(steps.items())
+    ]
+
+
 def main() -> None:
-    """Print a table of ratios; the exit status is 1 if a limit is missed."""
+    """Read the arguments and measure; the exit status is 1 if a limit is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("small", nargs="?")
     parser.add_argument("large", nargs="?")
     parser.add_argument("--backend", choices=("transformers", "vllm"), default="transformers")
-    parser.add_argument("--problems", type=int, default=16)
+    parser.add_argument("--problems", type=int, default=32)
     arguments = parser.parse_args()
-    small = arguments.small
-    if small is None:
-        if "GSR_MODELS" not in os.environ:
-            sys.stdout.write("skipped: no models (give two folders, or set GSR_MODELS)\n")
-            return
-        small = str(Path(os.environ["GSR_MODELS"]) / "smollm2-135m-instruct-q4_1")
-    large = arguments.large or small
+    if importlib.util.find_spec(arguments.backend) is None:
+        sys.stdout.write(f"skipped: {arguments.backend} is not installed\n")
+        return
+    models = [model for model in (arguments.small, arguments.large) if model is not None]
+    if len(models) == 1:
+        parser.error("give two models, or none")
+    with tempfile.TemporaryDirectory() as folder:
+        measure(models or trained_models(Path(folder)), arguments.backend, arguments.problems)
+
+
+def measure(models: list[str], backend: str, count: int) -> None:
+    """Time everything and print the table."""
     specs = [
-        GeneratorSpec(backend=arguments.backend, model=model, name=name, batch=16)
-        for model, name in ((small, "small"), (large, "large"))
+        GeneratorSpec(backend=backend, model=model, name=name, batch=16)  # type: ignore[arg-type]
+        for model, name in zip(models, ("small", "large"), strict=True)
     ]
-    pool = fresh(specs, shared=small == large)
-    recorder = recorder_speed(pool, arguments.problems)
+    pool = fresh(specs)
+    recorder = recorder_speed(pool, count)
     asked = [list(generator.requests) for generator in pool]
     rows = [("recorder", recorder, "")]
     for generator in pool:
         generator.generator.close()
-    pool = fresh(specs, shared=small == large)
+    pool = fresh(specs)
     engine = engine_speed(pool, asked)
     rows.append(("engine, all requests at once", engine, f"recorder / engine = {recorder / engine:.2f} (limit 0.80)"))
-    if arguments.backend == "transformers":
+    if backend == "transformers":
         library = library_speed(pool, asked, 16)
         ratio = f"recorder / library = {recorder / library:.2f} (limit 0.80)"
         rows.append(("transformers' own generate", library, ratio))
-    overhead = live_overhead(pool, arguments.problems)
+    overhead = live_overhead(pool, count)
     for label, speed, ratio in rows:
         sys.stdout.write(f"{label:32} {speed:8.1f} tokens/s   {ratio}\n")
     sys.stdout.write(f"{'live step over generator calls':32} {100 * overhead:8.2f} %          (limit 5 %)\n")
