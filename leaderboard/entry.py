@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints
 
 from gym_stepwise_routing.costs import CostUnit
 from gym_stepwise_routing.leaderboard.schema import SCHEMA_VERSION, Address, FileModel, Name, Sha256, Strict, Text
-from gym_stepwise_routing.observation import Block
+from gym_stepwise_routing.leaderboard.track import PLAIN, View
 
 __all__ = [
     "About",
@@ -214,7 +214,7 @@ class Played(Strict):
     source_sha256: Sha256
     split_sha256: Sha256
     prices_sha256: Sha256
-    observation: tuple[Block, ...] = Field(min_length=1)
+    view: View = PLAIN
 
 
 class Made(Strict):

@@ -37,7 +37,8 @@ from gym_stepwise_routing.evaluation.evaluate import Evaluation
 from gym_stepwise_routing.evaluation.outcomes import AnchorOutcomes, SweepOutcomes
 from gym_stepwise_routing.leaderboard.entry import CurveFigures, Estimate, Figures, UnitFigures
 from gym_stepwise_routing.leaderboard.playing import PlayedRouter, play_on
-from gym_stepwise_routing.leaderboard.track import Track, game_of, source_of
+from gym_stepwise_routing.leaderboard.track import Track, View, game_of, source_of
+from gym_stepwise_routing.sources.base import Split
 
 __all__ = [
     "LEVEL",
@@ -96,10 +97,15 @@ class Draws:
     gains: dict[CostUnit, Floats]
 
 
-def play_constants(track: Track) -> Constants:
-    """The constant models of a track, without drafts or probes: what anybody can have without a router."""
+def play_constants(track: Track, split: Split | None = None) -> Constants:
+    """The constant models of a track, without drafts or probes: what anybody can have without a router.
+
+    Args:
+        track: the track.
+        split: another split than the track's.
+    """
     modes = source_of(track).modes
-    game = game_of(track, ("progress",), mode="route" if "route" in modes else None)
+    game = game_of(track, View(observation=("progress",)), split=split, mode="route" if "route" in modes else None)
     played = [play_on(track, AlwaysModel(model), game) for model in range(len(track.models))]
     return Constants(
         models=track.models,

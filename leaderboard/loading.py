@@ -1,11 +1,10 @@
 """From the router that an entry names to the router itself, and what must be trusted on the way.
 
-Importing a module runs its code, and so does unpickling. Stable-Baselines3's zip files contain pickles (cloudpickle in
-``data``; the network's weights are read without code since SB3 2.3, the rest is not). So nothing is loaded without the
-user's explicit ``trust`` but these:
+Importing a module runs its code, and so does unpickling. Stable-Baselines3's zip files contain pickles, and a
+calibrated router may have been saved as one. So nothing is loaded without the user's explicit ``trust`` but these:
 
-- the router classes of :mod:`gym_stepwise_routing.baselines`, which read no files;
-- exported networks (:mod:`gym_stepwise_routing.leaderboard.network`), which are arrays and nothing else.
+- the router classes of :mod:`gym_stepwise_routing.baselines`, as they are or fitted here on the train split;
+- folders with a policy as arrays (:mod:`gym_stepwise_routing.agents.runs`), calibrated or not.
 """
 
 from __future__ import annotations
@@ -18,15 +17,47 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.leaderboard.entry import Artefact, Json, RouterRef
 from gym_stepwise_routing.leaderboard.errors import EntryRejectedError, Fault, UntrustedError
 from gym_stepwise_routing.routers import Predicts, Router
 
-__all__ = ["describe_artefact", "is_harmless", "load_router", "reference_of", "sb3"]
+__all__ = [
+    "FITTED",
+    "TRAINED",
+    "calibrated",
+    "describe_artefact",
+    "is_harmless",
+    "load_router",
+    "reference_of",
+    "sb3",
+    "trained",
+]
 
-NETWORK = "gym_stepwise_routing.leaderboard.network:PolicyNetwork"
-SB3 = "gym_stepwise_routing.leaderboard.loading:sb3"
+_HERE = "gym_stepwise_routing.leaderboard.loading"
 _BASELINES = "gym_stepwise_routing.baselines"
+FITTED = "gym_stepwise_routing.leaderboard.fitted:fitted"
+"""Factory of baselines that are fitted when they are loaded."""
+TRAINED = f"{_HERE}:trained"
+"""Factory of trained agents."""
+_CALIBRATED = f"{_HERE}:calibrated"
+_NOT_PLAYED = ("model.zip",)
+"""Left out of artefacts: a training run keeps it to go on training."""
+_SB3 = f"{_HERE}:sb3"
+
+
+def trained(path: Path) -> Predicts:
+    """A trained agent: a folder with ``manifest.json`` and ``router.npz``, read without running code of it."""
+    from gym_stepwise_routing.agents.runs import load_run
+
+    return load_run(path)
+
+
+def calibrated(path: Path) -> Predicts:
+    """A calibrated router's folder, read without running code of it; one that holds a pickle is refused."""
+    from gym_stepwise_routing.agents.calibration import load_calibrated
+
+    return load_calibrated(path)
 
 
 def sb3(path: Path, algorithm: str) -> Predicts:
@@ -44,8 +75,8 @@ def reference_of(router: str, kwargs: Mapping[str, Json], artefacts: Path) -> Ro
     """What an entry says of a router that a user names.
 
     Args:
-        router: ``module:factory``; or a file below ``artefacts``: an exported network (``.npz``), or a zip file of
-            Stable-Baselines3, whose class is then in ``kwargs["algorithm"]``.
+        router: ``module:factory``; or below ``artefacts`` a folder of a training run or of a calibrated router, or a
+            zip file of Stable-Baselines3, whose class is then in ``kwargs["algorithm"]``.
         kwargs: keyword arguments of the factory.
         artefacts: folder of artefacts.
 
@@ -55,18 +86,18 @@ def reference_of(router: str, kwargs: Mapping[str, Json], artefacts: Path) -> Ro
     path = Path(router)
     if not path.exists():
         return RouterRef(factory=router, kwargs=dict(kwargs))
-    factories = {".npz": NETWORK, ".zip": SB3}
-    if path.suffix not in factories:
+    if (path / "certificate.json").is_file():
+        factory = _CALIBRATED
+    elif (path / "router.npz").is_file():
+        factory = TRAINED
+    elif path.suffix == ".zip" and "algorithm" in kwargs:
+        factory = _SB3
+    else:
         raise ValueError(
-            f"router={router!r}; allowed: module:factory, or a file {' or '.join(factories)}. Another kind of "
-            "file needs a factory that takes its path: module:factory with --artefact"
+            f"router={router!r}; allowed: module:factory, with or without --artefact; a folder of a training run or of "
+            "a calibrated router; or a .zip of Stable-Baselines3 with --kwargs algorithm=module:class"
         )
-    if path.suffix == ".zip" and "algorithm" not in kwargs:
-        raise ValueError(
-            f"router={router!r} was saved by Stable-Baselines3; allowed: its class as well, "
-            "such as --kwargs algorithm=stable_baselines3:PPO"
-        )
-    return RouterRef(factory=factories[path.suffix], kwargs=dict(kwargs), artefact=describe_artefact(path, artefacts))
+    return RouterRef(factory=factory, kwargs=dict(kwargs), artefact=describe_artefact(path, artefacts))
 
 
 def describe_artefact(path: Path, artefacts: Path) -> Artefact:
@@ -79,14 +110,20 @@ def describe_artefact(path: Path, artefacts: Path) -> Artefact:
 
 
 def is_harmless(ref: RouterRef) -> bool:
-    """Whether loading the router runs no code but this package's."""
-    if ref.factory == NETWORK:
+    """Whether loading the router runs no code but this package's, which reads no pickles."""
+    if ref.factory in (TRAINED, _CALIBRATED):
         return True
-    module, _, name = ref.factory.partition(":")
-    if ref.artefact is not None or not (module == _BASELINES or module.startswith(f"{_BASELINES}.")):
+    if ref.artefact is not None:
         return False
-    made = getattr(importlib.import_module(_BASELINES), name, None)
-    return isinstance(made, type) and issubclass(made, Router)
+    return ref.factory == FITTED or _is_baseline(ref.factory)
+
+
+def _is_baseline(factory: str) -> bool:
+    module, _, name = factory.partition(":")
+    if module != _BASELINES and not module.startswith(f"{_BASELINES}."):
+        return False
+    made = getattr(importlib.import_module(module), name, None)
+    return isinstance(made, type) and issubclass(made, Router) and made.__module__.startswith(_BASELINES)
 
 
 def load_router(ref: RouterRef, artefacts: Path, *, trust: bool) -> Predicts:
@@ -99,6 +136,7 @@ def load_router(ref: RouterRef, artefacts: Path, *, trust: bool) -> Predicts:
 
     Raises:
         UntrustedError: loading it would run such code, and ``trust`` is False.
+        NotApplicableError: the game lacks what the router needs.
         EntryRejectedError: a missing or changed file, a factory that cannot be called so, or one that makes no router.
     """
     if not (trust or is_harmless(ref)):
@@ -113,6 +151,8 @@ def load_router(ref: RouterRef, artefacts: Path, *, trust: bool) -> Predicts:
         kwargs["path"] = path
     try:
         router = _import(ref.factory)(**kwargs)
+    except NotApplicableError:
+        raise
     except Exception as error:  # whatever foreign code raises is a fault of the entry
         raise _refusal(f"{ref.factory} with {ref.kwargs} fails: {type(error).__name__}: {error}") from error
     if not isinstance(router, Predicts):
@@ -131,7 +171,11 @@ def _import(path: str) -> Any:
 
 def _hashes(path: Path) -> dict[str, str]:
     files = {".": path} if path.is_file() else {p.relative_to(path).as_posix(): p for p in sorted(path.rglob("*"))}
-    return {name: hashlib.sha256(p.read_bytes()).hexdigest() for name, p in files.items() if p.is_file()}
+    return {
+        name: hashlib.sha256(p.read_bytes()).hexdigest()
+        for name, p in files.items()
+        if p.is_file() and name not in _NOT_PLAYED
+    }
 
 
 def _check_files(path: Path, artefact: Artefact) -> None:

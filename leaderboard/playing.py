@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,13 +12,12 @@ from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.evaluation.evaluate import Evaluation, play, sweep, threshold_grid
 from gym_stepwise_routing.game import Game
 from gym_stepwise_routing.leaderboard.entry import Selection
-from gym_stepwise_routing.leaderboard.track import Track, game_of
-from gym_stepwise_routing.observation import Block
+from gym_stepwise_routing.leaderboard.track import Track, View, game_of, source_of
 from gym_stepwise_routing.routers import Predicts, Scores, ThresholdRouter
 
 __all__ = ["ORACLE", "PlayedRouter", "play_bound", "play_on", "play_router", "select"]
 
-GRID = 40
+GRID = 24
 """Quantiles in the grid of a sweep."""
 ORACLE = "gym_stepwise_routing.baselines:oracle"
 """The factory that bounds name: no router, so it is played by the board itself."""
@@ -51,7 +49,7 @@ def play_router(
     track: Track,
     router: Predicts,
     *,
-    observation: Sequence[Block],
+    view: View,
     selection: Selection | None,
 ) -> PlayedRouter:
     """Play a router on a track.
@@ -59,33 +57,31 @@ def play_router(
     Args:
         track: the track.
         router: the router.
-        observation: blocks that it sees.
+        view: what it is shown.
         selection: how its threshold is chosen on the calibration split; None if it decides by itself.
 
     Raises:
         NotApplicableError: the router needs what the game does not have, or has no scores to select by.
     """
-    game = game_of(track, observation)
+    game = game_of(track, view)
     if not isinstance(router, Scores):
         if selection is not None:
             raise NotApplicableError(f"selection={selection.rule!r} needs a router with scores(observation)")
         return PlayedRouter(play_on(track, router, game), None, (), ())
-    grid = threshold_grid(router, game_of(track, observation, split="train"), GRID, seed=track.spec.seed)
-    threshold = None if selection is None else select(track, router, grid, observation, selection)
+    grid = threshold_grid(router, game_of(track, view, split="train"), GRID, seed=track.spec.seed)
+    threshold = None if selection is None else select(track, router, grid, view, selection)
     chosen = router if threshold is None else ThresholdRouter(router, threshold)
     points = tuple(play_on(track, ThresholdRouter(router, float(t)), game) for t in grid)
     return PlayedRouter(play_on(track, chosen, game), threshold, tuple(map(float, grid)), points)
 
 
-def select(
-    track: Track, router: Scores, thresholds: NDArray[np.float64], observation: Sequence[Block], selection: Selection
-) -> float:
+def select(track: Track, router: Scores, thresholds: NDArray[np.float64], view: View, selection: Selection) -> float:
     """The threshold that a selection rule picks on the calibration split.
 
     Raises:
         NotApplicableError: no threshold satisfies the rule there.
     """
-    game = game_of(track, observation, split="calibration")
+    game = game_of(track, view, split="calibration")
     outcome = sweep(router, game, thresholds, seed=track.spec.seed)
     right, cost = outcome.right.mean(axis=1), outcome.cost.mean(axis=1)
     if selection.rule == "budget":
@@ -104,5 +100,11 @@ def select(
 
 
 def play_bound(track: Track) -> PlayedRouter:
-    """The oracle: for each problem the cheapest recorded path that is right."""
+    """The oracle: for each problem the cheapest recorded path that is right.
+
+    Raises:
+        NotApplicableError: a random source, whose best paths nobody knows.
+    """
+    if not source_of(track).deterministic:
+        raise NotApplicableError(f"track {track.name!r} is random; an oracle needs recorded paths")
     return PlayedRouter(oracle(game_of(track)), None, (), ())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
@@ -13,11 +14,11 @@ from gym_stepwise_routing.game import RoutingSpec
 from gym_stepwise_routing.routers import Predicts, bind, name_of
 from gym_stepwise_routing.sources.base import ProblemBatch, SourceState, Split, StepSource
 
-__all__ = ["Jittered", "Rearranged", "RenamedSource"]
+__all__ = ["Jittered", "Rearranged", "RenamedSource", "Shadowed"]
 
 
 class Rearranged:
-    """A router that sees the problems in other batches; each batch has a state of its own.
+    """A router that sees the problems in other batches. Each batch has a copy of the router and a state of its own.
 
     Args:
         router: the router.
@@ -25,10 +26,50 @@ class Rearranged:
     """
 
     def __init__(self, router: Predicts, batches: Sequence[NDArray[np.int64]]) -> None:
-        self.router = router
-        self.batches = batches
         self.name = name_of(router)
-        self._with_masks = "action_masks" in inspect.signature(router.predict).parameters
+        self.routers = [_copy(router) for _ in batches]
+        self.batches = batches
+        self._with_masks = _takes_masks(router)
+
+    def bind(self, spec: RoutingSpec) -> None:
+        """Bind every copy."""
+        for router in self.routers:
+            bind(router, spec)
+
+    def predict(
+        self,
+        observation: NDArray[np.float32],
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = True,
+        action_masks: Any = None,
+    ) -> tuple[NDArray[np.int64], Any]:
+        """The actions, batch by batch, in the order of the rows."""
+        actions = np.zeros(len(observation), dtype=np.int64)
+        states = [None] * len(self.batches) if state is None else state
+        after = []
+        for router, rows, before in zip(self.routers, self.batches, states, strict=True):
+            masks = {"action_masks": action_masks[rows]} if self._with_masks else {}
+            actions[rows], then = router.predict(
+                observation[rows], state=before, episode_start=episode_start[rows], deterministic=deterministic, **masks
+            )
+            after.append(then)
+        return actions, after
+
+
+class Jittered:
+    """A router that sees each figure moved to the next float32; zeros, ones and other integers stay.
+
+    Args:
+        router: the router.
+        towards: which way they move: ``inf`` or ``-inf``.
+    """
+
+    def __init__(self, router: Predicts, towards: float) -> None:
+        self.name = name_of(router)
+        self.router = _copy(router)
+        self._towards = np.float32(towards)
+        self._with_masks = _takes_masks(router)
 
     def bind(self, spec: RoutingSpec) -> None:
         """Bind the router."""
@@ -42,31 +83,38 @@ class Rearranged:
         deterministic: bool = True,
         action_masks: Any = None,
     ) -> tuple[NDArray[np.int64], Any]:
-        """The router's actions, batch by batch, in the order of the rows."""
-        actions = np.zeros(len(observation), dtype=np.int64)
-        states = [None] * len(self.batches) if state is None else state
-        after = []
-        for rows, before in zip(self.batches, states, strict=True):
-            masks = {"action_masks": action_masks[rows]} if self._with_masks else {}
-            chosen, then = self.router.predict(
-                observation[rows], state=before, episode_start=episode_start[rows], deterministic=deterministic, **masks
-            )
-            actions[rows] = chosen
-            after.append(then)
-        return actions, after
+        """The router's actions on neighbouring observations."""
+        whole = observation == np.rint(observation)
+        moved = np.where(whole, observation, np.nextafter(observation, self._towards))
+        masks = {"action_masks": action_masks} if self._with_masks else {}
+        return self.router.predict(
+            moved, state=state, episode_start=episode_start, deterministic=deterministic, **masks
+        )
 
 
-class Jittered(Rearranged):
-    """A router that sees each figure moved to a neighbouring float32; zeros, ones and other integers stay.
+class Shadowed:
+    """A router that plays, and rearranged ones that say at each of its decisions what they would do.
+
+    All of them meet the same traces. Played by themselves, one other decision would change what comes after it, and on
+    a random source even the traces of the other problems.
 
     Args:
-        router: the router.
-        rng: decides which way each figure moves.
+        router: the router that plays.
+        shadows: the others.
     """
 
-    def __init__(self, router: Predicts, rng: np.random.Generator) -> None:
-        super().__init__(router, [])
-        self._rng = rng
+    def __init__(self, router: Predicts, shadows: Sequence[Rearranged | Jittered]) -> None:
+        self.name = name_of(router)
+        self.router = router
+        self.shadows = shadows
+        self._with_masks = _takes_masks(router)
+        self._differ: list[NDArray[np.bool_]] = []
+
+    def bind(self, spec: RoutingSpec) -> None:
+        """Bind all of them."""
+        for router in (self.router, *self.shadows):
+            bind(router, spec)
+        self._differ = []
 
     def predict(
         self,
@@ -76,13 +124,27 @@ class Jittered(Rearranged):
         deterministic: bool = True,
         action_masks: Any = None,
     ) -> tuple[NDArray[np.int64], Any]:
-        """The router's actions on neighbouring observations."""
-        towards = np.where(self._rng.random(observation.shape) < 0.5, -np.inf, np.inf).astype(np.float32)
-        moved = np.where(observation == np.rint(observation), observation, np.nextafter(observation, towards))
+        """The router's actions."""
+        own, *others = [None] * (1 + len(self.shadows)) if state is None else state
         masks = {"action_masks": action_masks} if self._with_masks else {}
-        return self.router.predict(
-            moved, state=state, episode_start=episode_start, deterministic=deterministic, **masks
+        actions, own = self.router.predict(
+            observation, state=own, episode_start=episode_start, deterministic=deterministic, **masks
         )
+        said = [
+            shadow.predict(observation, before, episode_start, deterministic, action_masks)
+            for shadow, before in zip(self.shadows, others, strict=True)
+        ]
+        self._differ.append(np.stack([np.asarray(action) != actions for action, _ in said]))
+        return actions, (own, *(after for _, after in said))
+
+    def changed(self, decisions: NDArray[np.int8]) -> NDArray[np.int64]:
+        """Problems on which each shadow would have decided otherwise somewhere, ``int64[len(shadows)]``.
+
+        Args:
+            decisions: ``int8[n, H]`` of the play, -1 after the end, where it does not matter what anybody says.
+        """
+        differ = np.stack(self._differ, axis=-1) & (decisions[:, : len(self._differ)] >= 0)
+        return np.count_nonzero(differ.any(axis=-1), axis=1)
 
 
 class RenamedSource:
@@ -132,3 +194,18 @@ class RenamedSource:
     def texts(self, latent: dict[str, NDArray[Any]]) -> Sequence[str]:
         """See :class:`StepSource`."""
         return self._source.texts(latent)
+
+
+def _copy(router: Predicts) -> Predicts:
+    """A copy, because a recurrent router may remember its episodes itself instead of in the state that it returns.
+
+    One that cannot be copied is shared: for a router that does as it should there is no difference.
+    """
+    try:
+        return copy.deepcopy(router)
+    except Exception:  # objects of all kinds refuse to be copied with errors of all kinds
+        return router
+
+
+def _takes_masks(router: Predicts) -> bool:
+    return "action_masks" in inspect.signature(router.predict).parameters

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import tempfile
 from collections.abc import Callable, Collection
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gym_stepwise_routing.errors import NotApplicableError
+from gym_stepwise_routing.errors import NotApplicableError, check_choice
 from gym_stepwise_routing.leaderboard.entry import RouterRef
-from gym_stepwise_routing.leaderboard.loading import NETWORK, describe_artefact
-from gym_stepwise_routing.leaderboard.rows import Row, read_rows
+from gym_stepwise_routing.leaderboard.loading import FITTED, TRAINED, describe_artefact
+from gym_stepwise_routing.leaderboard.rows import Row, Training, read_rows
 from gym_stepwise_routing.leaderboard.submit import entry_path, make_entry
-from gym_stepwise_routing.leaderboard.track import TRACKS, Track, game_of, measure, track_names
+from gym_stepwise_routing.leaderboard.track import TRACKS, Track, game_of, measure, source_of, track_names
+
+if TYPE_CHECKING:
+    from gym_stepwise_routing.agents.training import Hyperparameters
 
 __all__ = ["freeze_tracks", "refresh_rows"]
 
@@ -66,9 +73,9 @@ def refresh_rows(
 
 
 def _refresh_row(track: Track, row: Row, entries: Path, artefacts: Path) -> Path:
-    routers, seeds = row.routers, None
+    routers, seeds = tuple(_placed(ref, track, row) for ref in row.routers), None
     if row.training is not None:
-        routers, seeds = _train(track, row, artefacts), row.training.seeds
+        routers, seeds = _train(track, row, row.training, artefacts), row.training.seeds
     entry = make_entry(
         track,
         row.name,
@@ -77,7 +84,7 @@ def _refresh_row(track: Track, row: Row, entries: Path, artefacts: Path) -> Path
         artefacts=artefacts,
         kind=row.kind,
         seeds=seeds,
-        observation=row.observation,
+        view=row.view,
         selection=row.selection,
     )
     path = entry_path(entries, entry)
@@ -85,26 +92,69 @@ def _refresh_row(track: Track, row: Row, entries: Path, artefacts: Path) -> Path
     return path
 
 
-def _train(track: Track, row: Row, artefacts: Path) -> tuple[RouterRef, ...]:
-    from gym_stepwise_routing.agents.training import train
-    from gym_stepwise_routing.leaderboard.network import export_policy
+def _placed(ref: RouterRef, track: Track, row: Row) -> RouterRef:
+    """A fitted baseline is told where it is fitted."""
+    if ref.factory != FITTED:
+        return ref
+    return ref.model_copy(
+        update={"kwargs": {**ref.kwargs, "track": track.name, "observation": [*row.view.observation]}}
+    )
 
-    assert row.training is not None
+
+def _train(track: Track, row: Row, training: Training, artefacts: Path) -> tuple[RouterRef, ...]:
+    """Train the agents of a row, but for those that lie there already, trained in just the same way."""
+    from gym_stepwise_routing.agents.training import AGENTS, hyperparameters
+
+    check_choice("agent", training.agent, AGENTS)
+    settings = hyperparameters(training.agent)
+    if training.penalty is not None:
+        settings = replace(settings, penalty=training.penalty)
+    arguments = {} if training.limit is None else {"limit": training.limit, "constraint": "cost_limit"}
+    refs = []
+    for seed in training.seeds:
+        folder = artefacts / track.name / f"{row.name}-{seed}"
+        if not _is_trained(folder, track, row, training.agent, seed, settings, arguments):
+            _train_one(folder, track, row, training.agent, seed, settings, arguments)
+        refs.append(RouterRef(factory=TRAINED, artefact=describe_artefact(folder, artefacts)))
+    return tuple(refs)
+
+
+def _train_one(
+    folder: Path, track: Track, row: Row, agent: str, seed: int, settings: Hyperparameters, arguments: dict[str, Any]
+) -> None:
+    from gym_stepwise_routing.agents.runs import train_run
+
     spec = track.spec
     game = {
-        "source": spec.source,
+        "source": source_of(track),
         "split": "train",
         "mode": spec.mode,
         "cost_unit": spec.cost_unit,
-        "observation": row.observation,
+        "observation": row.view.observation,
         "normaliser": track.normalisers[spec.cost_unit],
     }
-    features = game_of(track, row.observation).spec.feature_names
-    refs = []
-    for seed in row.training.seeds:
-        arguments: dict[str, Any] = dict(row.training.arguments)
-        model = train(row.training.agent, seed=seed, game=game, **arguments)
-        path = artefacts / track.name / f"{row.name}-{seed}.npz"
-        export_policy(model, path, name=row.name, features=features)
-        refs.append(RouterRef(factory=NETWORK, artefact=describe_artefact(path, artefacts)))
-    return tuple(refs)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".training-") as temporary:
+        run = Path(temporary) / "run"
+        train_run(agent, run, seed=seed, game=game, settings=settings, **arguments)
+        (run / "model.zip").unlink()  # pickles; nothing here goes on training
+        shutil.rmtree(folder, ignore_errors=True)
+        run.replace(folder)
+
+
+def _is_trained(
+    folder: Path, track: Track, row: Row, agent: str, seed: int, settings: Hyperparameters, arguments: dict[str, Any]
+) -> bool:
+    from gym_stepwise_routing.agents.provenance import GameDescription
+    from gym_stepwise_routing.agents.runs import RunManifest
+
+    if not (folder / "manifest.json").is_file():
+        return False
+    kept = RunManifest.load(folder / "manifest.json")
+    game = GameDescription.of(game_of(track, row.view, split="train"))
+    wanted = (agent, seed, json.loads(json.dumps(asdict(settings))), arguments)
+    # What a masked action does is the agent's own affair, and budgets are among its settings.
+    game = replace(
+        game, masked_action=kept.game.masked_action, budget=kept.game.budget, hard_budget=kept.game.hard_budget
+    )
+    return (kept.agent, kept.seed, kept.hyperparameters, kept.arguments) == wanted and kept.game == game

@@ -26,7 +26,7 @@ def replay_entry(track: Track, entry: Entry) -> list[PlayedRouter]:
         EntryRejectedError: other problems than the track's; decisions that cannot be read, that were not allowed, or
             that are more or fewer than it takes to end the traces.
     """
-    game = game_of(track, entry.played.observation, masked_action="error")
+    game = game_of(track, entry.played.view, masked_action="error")
     _check_problems(entry, tuple(game.source.problem_ids(game.problems)))
     return [_replay_run(track, entry, run, game) for run in entry.runs]
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pydantic import Field
 
-from gym_stepwise_routing.leaderboard.entry import About, Entry, Json, Kind, RouterRef, Selection
+from gym_stepwise_routing.leaderboard.entry import About, Entry, Kind, RouterRef, Selection
 from gym_stepwise_routing.leaderboard.schema import FileModel, Name, Strict
-from gym_stepwise_routing.observation import DEFAULT_BLOCKS, Block
+from gym_stepwise_routing.leaderboard.track import PLAIN, View
 
 __all__ = ["ROWS", "Row", "Rows", "Training", "is_row", "read_rows"]
 
@@ -21,12 +21,14 @@ class Training(Strict):
     Attributes:
         agent: name of the agent, see :data:`gym_stepwise_routing.agents.training.AGENTS`.
         seeds: training seeds, one run each.
-        arguments: further arguments of the algorithm, such as the limit of its constraint.
+        limit: of a constrained agent, the highest mean cost, where always-largest costs 1.
+        penalty: of the other agents, the price of cost in the reward; as shipped if None.
     """
 
     agent: str
     seeds: tuple[int, ...] = Field(min_length=1)
-    arguments: dict[str, Json] = Field(default_factory=dict)
+    limit: float | None = Field(default=None, ge=0)
+    penalty: float | None = Field(default=None, ge=0)
 
 
 class Row(Strict):
@@ -37,7 +39,7 @@ class Row(Strict):
         kind: see :class:`gym_stepwise_routing.leaderboard.entry.Entry`.
         about: what readers should know.
         tracks: names of the tracks, or ``*`` for all that it applies to.
-        observation: blocks that the router sees.
+        view: what the router is shown.
         selection: how thresholds are chosen.
         routers: the router, or one a seed.
         training: instead of ``routers``: how to train it.
@@ -47,7 +49,7 @@ class Row(Strict):
     kind: Kind
     about: About
     tracks: tuple[str, ...] = ("*",)
-    observation: tuple[Block, ...] = DEFAULT_BLOCKS
+    view: View = PLAIN
     selection: Selection | None = None
     routers: tuple[RouterRef, ...] = ()
     training: Training | None = None

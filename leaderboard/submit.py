@@ -27,9 +27,8 @@ from gym_stepwise_routing.leaderboard.entry import (
 from gym_stepwise_routing.leaderboard.figures import compute_figures, play_constants
 from gym_stepwise_routing.leaderboard.loading import load_router
 from gym_stepwise_routing.leaderboard.playing import ORACLE, PlayedRouter, play_bound, play_router
-from gym_stepwise_routing.leaderboard.track import Track, source_of
+from gym_stepwise_routing.leaderboard.track import PLAIN, Track, View, source_of
 from gym_stepwise_routing.ledger import as_table
-from gym_stepwise_routing.observation import DEFAULT_BLOCKS, Block, check_blocks
 
 __all__ = ["entry_path", "ledger_totals", "make_entry", "play_ref"]
 
@@ -45,7 +44,7 @@ def make_entry(
     artefacts: Path,
     kind: Kind = "router",
     seeds: Sequence[int] | None = None,
-    observation: Sequence[Block] = DEFAULT_BLOCKS,
+    view: View = PLAIN,
     selection: Selection | None = None,
     trust: bool = False,
 ) -> Entry:
@@ -59,23 +58,19 @@ def make_entry(
         artefacts: folder that artefact paths are relative to.
         kind: ``router``; the others are for rows of the board itself.
         seeds: training seeds, one a router; 0, 1, ... if None.
-        observation: blocks that the routers see.
+        view: what the routers are shown.
         selection: how thresholds are chosen; None if the routers decide by themselves.
         trust: whether code of unknown origin may run.
 
     Raises:
         ValueError: an argument out of range; see also :func:`load_router` and :func:`play_router`.
     """
-    blocks = check_blocks(observation)
     numbers = tuple(range(len(routers))) if seeds is None else tuple(seeds)
     if not routers or len(numbers) != len(routers):
         raise ValueError(
             f"routers={len(routers)}, seeds={len(numbers)}; allowed: one seed a router, at least one router"
         )
-    played = [
-        play_ref(track, ref, observation=blocks, selection=selection, artefacts=artefacts, trust=trust)
-        for ref in routers
-    ]
+    played = [play_ref(track, ref, view=view, selection=selection, artefacts=artefacts, trust=trust) for ref in routers]
     first = played[0].outcome
     return Entry(
         name=name,
@@ -87,7 +82,7 @@ def make_entry(
             source_sha256=track.source.sha256,
             split_sha256=track.split_sha256,
             prices_sha256=track.prices_sha256,
-            observation=blocks,
+            view=view,
         ),
         made=Made(date=datetime.datetime.now(datetime.UTC).date().isoformat(), versions=_versions()),
         selection=selection,
@@ -101,7 +96,7 @@ def play_ref(
     track: Track,
     ref: RouterRef,
     *,
-    observation: Sequence[Block],
+    view: View,
     selection: Selection | None,
     artefacts: Path,
     trust: bool,
@@ -109,7 +104,7 @@ def play_ref(
     """Load a router and play it; a bound is computed instead."""
     if ref.factory == ORACLE:
         return play_bound(track)
-    return play_router(track, load_router(ref, artefacts, trust=trust), observation=observation, selection=selection)
+    return play_router(track, load_router(ref, artefacts, trust=trust), view=view, selection=selection)
 
 
 def ledger_totals(track: Track, outcome: Evaluation) -> dict[str, dict[str, int]]:

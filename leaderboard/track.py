@@ -9,7 +9,6 @@ has changed, which makes another track of it, with another fingerprint.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Literal, get_args
 from pydantic import Field
 
 from gym_stepwise_routing.accounting import Mode
+from gym_stepwise_routing.banks.strict import to_json
 from gym_stepwise_routing.costs import CostUnit, available_units
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.game import Game, always_largest_cost
@@ -26,12 +26,42 @@ from gym_stepwise_routing.leaderboard.schema import SCHEMA_VERSION, FileModel, N
 from gym_stepwise_routing.observation import DEFAULT_BLOCKS, Block
 from gym_stepwise_routing.pool import ModelPool
 from gym_stepwise_routing.sources import resolve
+from gym_stepwise_routing.sources.bank import BankSource
 from gym_stepwise_routing.sources.base import Split, StepSource
+from gym_stepwise_routing.sources.simulator import SimulatorSource
 
-__all__ = ["TRACKS", "SourceRef", "Track", "TrackSpec", "game_of", "measure", "open_track", "source_of", "track_names"]
+__all__ = [
+    "PLAIN",
+    "TRACKS",
+    "SourceRef",
+    "Track",
+    "TrackSpec",
+    "View",
+    "game_of",
+    "measure",
+    "open_track",
+    "source_of",
+    "track_names",
+]
 
 TRACKS = Path(__file__).parent / "tracks"
 """The tracks that come with the package."""
+
+
+class View(Strict):
+    """What a router is shown.
+
+    Attributes:
+        observation: blocks of the observation; probes and verifier are charged.
+        budget: budget that is shown to it, where always-largest costs 1; nothing happens if it is exceeded.
+    """
+
+    observation: tuple[Block, ...] = Field(default=DEFAULT_BLOCKS, min_length=1)
+    budget: float | None = Field(default=None, gt=0)
+
+
+PLAIN = View()
+"""The default blocks, no budget."""
 
 
 class TrackSpec(Strict):
@@ -46,6 +76,7 @@ class TrackSpec(Strict):
         mode: what an action means.
         cost_unit: the unit of the ranking, and of the costs that routers observe.
         seed: seed of a random source.
+        sample: number of problems that a simulator draws for each split; None for a bank, which has what was recorded.
     """
 
     name: Name
@@ -56,6 +87,7 @@ class TrackSpec(Strict):
     mode: Mode
     cost_unit: CostUnit
     seed: int = Field(default=0, ge=0)
+    sample: int | None = Field(default=None, ge=2)
 
 
 class SourceRef(Strict):
@@ -122,7 +154,7 @@ def measure(spec: TrackSpec) -> Track:
     Raises:
         ValueError: an unknown source, mode or unit, or a source that has no fixed content, such as a live one.
     """
-    source = resolve(spec.source)
+    source = _resolve(spec)
     problems = source.problems(spec.split)
     units = available_units(source.pool)
     check_choice("cost_unit", spec.cost_unit, units)
@@ -172,12 +204,12 @@ def open_track(name: str, folder: Path = TRACKS) -> Track:
 
 def source_of(track: Track) -> StepSource:
     """The source of a track; the same object each time, so that games share what is read from disk."""
-    return _resolved(track.spec.source, track.source.sha256)
+    return _resolved(track.spec, track.source.sha256)
 
 
 def game_of(
     track: Track,
-    observation: Sequence[Block] = DEFAULT_BLOCKS,
+    view: View = PLAIN,
     *,
     split: Split | None = None,
     mode: Mode | None = None,
@@ -189,7 +221,7 @@ def game_of(
 
     Args:
         track: the track.
-        observation: blocks that the router sees; probes and verifier are charged.
+        view: what the router is shown.
         split: another split of the same source, for choosing thresholds; costs keep the track's normalisation.
         mode: another mode, for the constant models.
         cost_unit: another unit of the costs.
@@ -202,23 +234,35 @@ def game_of(
         split=split or track.spec.split,
         mode=mode or track.spec.mode,
         cost_unit=unit,
-        observation=observation,
+        observation=view.observation,
+        budget=view.budget,
         masked_action=masked_action,
         normaliser=track.normalisers[unit],
     )
 
 
 @cache
-def _resolved(name: str, sha256: str) -> StepSource:
-    return resolve(name)
+def _resolved(spec: TrackSpec, sha256: str) -> StepSource:
+    return _resolve(spec)
+
+
+def _resolve(spec: TrackSpec) -> StepSource:
+    """The source as it is now."""
+    source = resolve(spec.source)
+    if spec.sample is None:
+        return source
+    if not isinstance(source, SimulatorSource):
+        raise ValueError(f"sample={spec.sample} with {source.kind} {source.name!r}; allowed: None, but for simulators")
+    return SimulatorSource(source.parameters, problems=spec.sample)
 
 
 def _source_ref(source: StepSource) -> SourceRef:
-    bank = getattr(source, "bank", None)
-    sha256 = getattr(source, "content_sha256", None) if bank is None else bank.hash
-    if source.kind == "live" or sha256 is None:
-        raise ValueError(f"source={source.name!r} is {source.kind}; allowed: a bank or a simulator preset")
-    return SourceRef(kind=source.kind, name=source.name, sha256=sha256)
+    if isinstance(source, BankSource):
+        return SourceRef(kind="bank", name=source.name, sha256=source.bank.hash)
+    if isinstance(source, SimulatorSource):
+        # A change of the process itself shows in the normalisers.
+        return SourceRef(kind="simulator", name=source.name, sha256=sha256_of(to_json(source.parameters)))
+    raise ValueError(f"source={source.name!r} is {source.kind}; allowed: a bank or a simulator preset")
 
 
 def _prices(pool: ModelPool) -> str:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -46,6 +46,7 @@ def submit(
     kwargs: Annotated[list[str] | None, typer.Option(help="KEY=VALUE for the factory; VALUE is JSON or text.")] = None,
     artefact: Annotated[Path | None, typer.Option(help="File or folder that the factory gets as `path`.")] = None,
     observation: Annotated[str | None, typer.Option(help="Blocks that the router sees, with commas.")] = None,
+    budget: Annotated[float | None, typer.Option(help="Budget that is shown to the router.")] = None,
     select: Annotated[
         str | None,
         typer.Option(help="Choose the threshold on the calibration split: budget=0.8 or accuracy=0.95."),
@@ -58,8 +59,8 @@ def submit(
         from gym_stepwise_routing.leaderboard.entry import About
         from gym_stepwise_routing.leaderboard.loading import describe_artefact, reference_of
         from gym_stepwise_routing.leaderboard.submit import entry_path, make_entry
-        from gym_stepwise_routing.leaderboard.track import open_track
-        from gym_stepwise_routing.observation import DEFAULT_BLOCKS, Block
+        from gym_stepwise_routing.leaderboard.track import View, open_track
+        from gym_stepwise_routing.observation import DEFAULT_BLOCKS, check_blocks
 
         console = Console(soft_wrap=True)
         frozen = open_track(track)
@@ -67,7 +68,7 @@ def submit(
         if artefact is not None:
             saved = describe_artefact(artefact, artefacts)
             refs = [ref.model_copy(update={"artefact": saved}) for ref in refs]
-        blocks = DEFAULT_BLOCKS if observation is None else cast("tuple[Block, ...]", tuple(observation.split(",")))
+        blocks = DEFAULT_BLOCKS if observation is None else check_blocks(observation.split(","))
         with console.status(f"playing {frozen.problems} problems of {track}"):
             entry = make_entry(
                 frozen,
@@ -75,7 +76,7 @@ def submit(
                 refs,
                 About(title=title or name, authors=authors, description=description, paper=paper, code=code),
                 artefacts=artefacts,
-                observation=blocks,
+                view=View(observation=blocks, budget=budget),
                 selection=_selection(select),
                 trust=True,  # the user has just named this router
             )
