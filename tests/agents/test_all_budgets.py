@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gym_stepwise_routing.agents.all_budgets import AllBudgetsPPO
-from gym_stepwise_routing.agents.expectation import expected_outcomes
+from gym_stepwise_routing.agents.expectation import Drawn, expected_outcomes
 from gym_stepwise_routing.agents.networks import Dense, PolicyNetwork, Recurrent
 from gym_stepwise_routing.agents.scores import scored
 from gym_stepwise_routing.agents.studies.folds import cross_validation, learning_curve
@@ -17,7 +17,6 @@ from gym_stepwise_routing.agents.training import hyperparameters, train
 from gym_stepwise_routing.banks import Bank
 from gym_stepwise_routing.evaluation.evaluate import play
 from gym_stepwise_routing.game import Game
-from gym_stepwise_routing.routers import Router
 from gym_stepwise_routing.sb3 import RoutingVecEnv
 
 BANK = "gsm8k-qwen2.5-coder"
@@ -122,18 +121,6 @@ def test_another_environment_is_refused():
         AllBudgetsPPO("MlpPolicy", "CartPole-v1", **QUICK)
 
 
-class _Drawn(Router):
-    """Plays a policy by drawing its actions."""
-
-    def __init__(self, network, game, seed):
-        self._network, self._rng = network, np.random.default_rng(seed)
-
-    def predict(self, observation, state=None, episode_start=None, deterministic=True, action_masks=None):
-        chances = self._network.probabilities(observation) * action_masks
-        chances /= chances.sum(axis=1, keepdims=True)
-        return (self._rng.random(len(chances)) > chances[:, 0]).astype(np.int64), state
-
-
 @pytest.mark.parametrize("mode", ["route", "escalate", "regenerate"])
 def test_expected_outcomes_are_what_drawing_gives_on_average(mode):
     game = Game(split="calibration", mode=mode, cost_unit="large_tokens")
@@ -141,7 +128,7 @@ def test_expected_outcomes_are_what_drawing_gives_on_average(mode):
     features = len(game.spec.features)
     network = PolicyNetwork([Dense(rng.normal(size=(2, features)), np.zeros(2), "none")])
     right, cost = expected_outcomes(network, game)
-    played = [play(_Drawn(network, game, seed), game) for seed in range(400)]
+    played = [play(Drawn(network, seed), game) for seed in range(400)]
     for expected, drawn in ((right, [e.right for e in played]), (cost, [e.cost for e in played])):
         drawn = np.array(drawn, dtype=float)
         error = drawn.std(axis=0).mean() / np.sqrt(drawn.size)
