@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -25,16 +26,22 @@ class FakeGenerator:
         name: its name.
         write: continuation of (prompt, prefix), or a failure.
         tell_tokens: give pieces and log-probabilities, as local engines do.
+        prompt_tokens: what it counts for every prompt.
     """
 
     def __init__(
-        self, name: str, write: Callable[[str, str], str | Failure], *, tell_tokens: bool = True, batch: int = 4
+        self,
+        name: str,
+        write: Callable[[str, str], str | Failure],
+        *,
+        tell_tokens: bool = True,
+        prompt_tokens: int = 10,
     ) -> None:
         self.name = name
         self.calls: list[Request] = []
         self._write = write
         self._tell = tell_tokens
-        self._batch = batch
+        self._prompt_tokens = prompt_tokens
         self._waiting: list[tuple[Hashable, Request]] = []
 
     def info(self) -> GeneratorInfo:
@@ -48,7 +55,7 @@ class FakeGenerator:
         self._waiting.append((key, request))
 
     def poll(self) -> list[tuple[Hashable, Completion | Failure]]:
-        now, self._waiting = self._waiting[: self._batch], self._waiting[self._batch :]
+        now, self._waiting = self._waiting[:4], self._waiting[4:]
         return [(key, self._run(request)) for key, request in now]
 
     @property
@@ -71,6 +78,9 @@ class FakeGenerator:
                 cut = min(found) if found else end
                 break
         result = completion(decoded[:cut], after=decoded[cut:], length=not stopped)
+        result = replace(result, prompt_tokens=self._prompt_tokens)
         if self._tell:
             return result
-        return Completion(result.text, max(result.tokens, 1), (), np.zeros(0), np.zeros((0, 0)), result.finish, 10)
+        return Completion(
+            result.text, max(result.tokens, 1), (), np.zeros(0), np.zeros((0, 0)), result.finish, self._prompt_tokens
+        )

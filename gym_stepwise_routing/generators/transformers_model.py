@@ -132,13 +132,17 @@ class TransformersGenerator:
         self._waiting.append(_Sequence(key, request, list(ids), DecodeStream(skip_special_tokens=True)))
 
     def poll(self) -> list[tuple[Any, Completion | Failure]]:
-        """Decode the next batch to its end."""
+        """Decode the next batch to its end; a batch that does not fit the memory comes back as failures."""
         done, self._refused = self._refused, []
         if done or not self._waiting:
             return done
         batch, self._waiting = self._waiting[: self.batch_size], self._waiting[self.batch_size :]
-        with self._torch.inference_mode():
-            self._decode(batch)
+        try:
+            with self._torch.inference_mode():
+                self._decode(batch)
+        except self._torch.OutOfMemoryError as error:
+            reason = f"{self.name}: out of memory with {len(batch)} requests at a time ({str(error).splitlines()[0]})"
+            return [(sequence.key, Failure(reason, retryable=False)) for sequence in batch]
         return [(sequence.key, self._completion(sequence)) for sequence in batch]
 
     @property

@@ -139,11 +139,19 @@ class VllmGenerator:
         self._engine.add_request(identity, {"prompt_token_ids": ids}, parameters)
 
     def poll(self) -> list[tuple[Any, Completion | Failure]]:
-        """Step the engine until something has finished."""
+        """Step the engine until something has finished; if it dies, all that is pending comes back as failures."""
+        from vllm.v1.engine.exceptions import EngineDeadError
+
         done: list[tuple[Any, Completion | Failure]] = list(self._refused)
         self._refused.clear()
         while not done and self._keys:
-            finished = (output for output in self._engine.step() if output.finished)
+            try:
+                outputs = self._engine.step()
+            except EngineDeadError as error:
+                done = [(key, Failure(f"{self.name}: the engine died ({error})", False)) for key in self._keys.values()]
+                self._keys.clear()
+                return done
+            finished = (output for output in outputs if output.finished)
             done += [(self._keys.pop(output.request_id), self._completion(output)) for output in finished]
         return done
 

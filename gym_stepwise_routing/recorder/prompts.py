@@ -58,6 +58,6 @@ def load_prompt(name: str) -> PromptTemplate:
         return PromptTemplate(path.name, path.read_text(encoding="utf-8"))
     check_choice("prompt", name, (*PROMPTS, "a text file with {question}"))
     text = (
-        resources.files("gym_stepwise_routing.recorder").joinpath(f"templates/{name}.txt").read_text(encoding="utf-8")
+        resources.files("gym_stepwise_routing.recorder.templates").joinpath(f"{name}.txt").read_text(encoding="utf-8")
     )
     return PromptTemplate(name, text)

@@ -121,6 +121,22 @@ def test_a_run_ends_at_the_context(tiny_model: Path) -> None:
     assert run.finish == "stop" or count + run.tokens <= 512
 
 
+def test_a_batch_that_does_not_fit_the_memory_comes_back_as_failures(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = TransformersGenerator(str(tiny_model))
+
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("tried to allocate 9 GiB")
+
+    monkeypatch.setattr(generator._model, "forward", full)
+    failures = generate(generator, [Request(q, "", 5) for q in QUESTIONS])
+    assert all(isinstance(failure, Failure) and "out of memory" in failure.reason for failure in failures)
+    monkeypatch.undo()
+    (run,) = runs(generator, [Request(QUESTIONS[0], "", 5)])
+    assert run.tokens == 5
+
+
 def test_chat_wraps_the_prompt_in_the_template(tiny_model: Path) -> None:
     raw, chat = TransformersGenerator(str(tiny_model)), TransformersGenerator(str(tiny_model), chat=True)
     assert chat.count([QUESTIONS[0]])[0] > raw.count([QUESTIONS[0]])[0]

@@ -70,6 +70,15 @@ def test_metering_is_what_the_engine_decoded_for_each_prefix(tmp_path: Path) -> 
     assert tree["problem"]["prompt_tokens"] == 10
 
 
+def test_models_with_other_tokenizers_keep_their_own_prompt_counts(tmp_path: Path) -> None:
+    store = TreeStore(tmp_path / "trees.jsonl")
+    small = pool()[0]
+    large = FakeGenerator("large", lambda prompt, prefix: "The answer is 0.", prompt_tokens=12)
+    record(problems(1), [small, large], store, SETTINGS)
+    ((_, tree),) = read_strictly(store.path)
+    assert tree.problem.prompt_tokens == (10, 12)
+
+
 def test_one_step_at_a_time_gives_the_same_tree_without_figures(tmp_path: Path) -> None:
     whole, single = TreeStore(tmp_path / "whole.jsonl"), TreeStore(tmp_path / "single.jsonl")
     record(problems(2), pool(), whole, SETTINGS)

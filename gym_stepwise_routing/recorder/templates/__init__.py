@@ -1,0 +1,1 @@
+"""Prompt templates that come with the package, one text file each."""
