@@ -7,6 +7,7 @@ import typer
 from gym_stepwise_routing.cli import bank, leaderboard
 from gym_stepwise_routing.cli.compare import compare
 from gym_stepwise_routing.cli.demo import demo
+from gym_stepwise_routing.cli.record import record
 from gym_stepwise_routing.cli.train import train
 
 __all__ = ["app"]
@@ -20,6 +21,7 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(compare)
 app.command()(train)
+app.command()(record)
 app.command()(leaderboard.submit)
 app.command()(leaderboard.verify)
 app.add_typer(leaderboard.leaderboard, name="leaderboard")
