@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: help demo test lint bench docs clean
+.PHONY: help demo test test-vllm lint bench leaderboard clean
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
@@ -21,6 +21,9 @@ demo: $(STAMP)  ## train, calibrate, compare: runs/demo/index.html
 test: $(STAMP)  ## the whole test suite
 	$(BIN)/pytest -n 2 --dist loadfile
 
+test-vllm:  ## tests that need vLLM, with VLLM_PYTHON=an environment that has it and GSR_MODELS=a folder of models
+	$(VLLM_PYTHON) -m pytest -m vllm
+
 lint: $(STAMP)  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -29,6 +32,10 @@ lint: $(STAMP)  ## ruff and mypy
 
 bench: $(STAMP)  ## speed, as ratios against what users know
 	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+leaderboard: $(STAMP)  ## play the board's own rows anew and build the site: runs/leaderboard/index.html
+	$(BIN)/stepwise-routing leaderboard refresh
+	$(BIN)/stepwise-routing leaderboard build --out runs/leaderboard
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) build runs
