@@ -33,9 +33,7 @@ def record(
     ],
     models: Annotated[
         list[str],
-        typer.Option(
-            metavar="BACKEND:MODEL[,key=value...]", help="A model; give two or more, smallest first."
-        ),
+        typer.Option(metavar="BACKEND:MODEL[,key=value...]", help="A model; give two or more, smallest first."),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the recording; the same recording in it is continued.")],
     mode: Annotated[str, typer.Option(help="route, escalate or regenerate.")] = "route",
