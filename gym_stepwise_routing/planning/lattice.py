@@ -73,7 +73,8 @@ class Lattice:
         for model in models:
             lengths = process.tokens[model, 0, CORRECT]  # in a cell, lengths are the same for all levels and statuses
             cell = (lengths[:, None] > process.borders[model]).sum(axis=1)
-            steps.append(tuple(split(lengths[cell == c], spacing) for c in range(TOKEN_CELLS)))
+            cells = [lengths[cell == c] for c in range(TOKEN_CELLS)]
+            steps.append(tuple(split(part, spacing) if len(part) else np.ones(1) for part in cells))
         return cls(spacing, int(longest / spacing) + 2, bound, tuple(steps))
 
     def after(self, values: Floats, model: int, cell: int, axes: tuple[int, ...]) -> Floats:

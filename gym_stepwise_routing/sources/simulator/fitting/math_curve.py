@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from gym_stepwise_routing.pool import Model
 from gym_stepwise_routing.sources.simulator.curves import solo, threshold_rule
+from gym_stepwise_routing.sources.simulator.fidelity import SMOOTHING, smoothed
 from gym_stepwise_routing.sources.simulator.parameters import (
     STATUSES,
     ConfidenceModel,
@@ -31,7 +32,7 @@ from gym_stepwise_routing.sources.simulator.published import (
 )
 from gym_stepwise_routing.sources.simulator.signals import measured_scores
 
-__all__ = ["FREE", "RECOVERY", "Free", "fit", "parameters_of", "smoothed"]
+__all__ = ["FREE", "RECOVERY", "Free", "fit", "parameters_of"]
 
 Floats = NDArray[np.float64]
 
@@ -42,7 +43,8 @@ SPREAD = 0.67
 GROUPS = (0.2, 0.5, 0.8, 0.95, 1.0)
 SCORES = "math-train"
 
-_TOKENS, _CALLS = 0.05, 0.1  # relative errors; the curve's own scatter around a smooth line is about as large
+_TOKENS = 0.03  # relative error of tokens, kept and large
+_CALLS = 0.2  # of calls: solutions of MATH train, which tell when to stop, are 9 % longer than the curve's
 _SCORES = 0.15  # of a cumulative share: the released distributions are smoothed, the scores behind the curve are not
 _HISTOGRAM = 1500  # problems that a histogram counts for (7,500 were measured, but of another set than the curve)
 _ANCHOR = 1.5  # weight of the two ends of the curve, which are always-smallest and always-largest
@@ -79,17 +81,6 @@ FREE = {
 }
 """What is fitted. Error chances are logits of the easy level; ``gap`` is added at the hard level, and
 ``first`` at the first step."""
-
-
-def smoothed(shares: Floats, width: float) -> Floats:
-    """Shares of the score bins after smoothing with a Gaussian kernel, reflected at 0 and 1.
-
-    Released distributions are smooth like this; scores are not.
-    """
-    centres = (np.arange(len(shares)) + 0.5) / len(shares)
-    images = [centres, -centres, 2 - centres]
-    kernel = np.sum([np.exp(-0.5 * ((centres[:, None] - image) / width) ** 2) for image in images], axis=0)
-    return np.asarray(kernel / kernel.sum(axis=0) @ shares)
 
 
 def parameters_of(
@@ -166,8 +157,7 @@ def residuals(process: Process) -> Floats:
     for status in range(len(STATUSES)):
         mine = np.einsum("m,ms->s", joint[status].sum(axis=1), process.scores[process.group, status])
         theirs = joint[status].sum(axis=0)
-        width = 0.03 if status == 0 else 0.12  # widest kernels that the released shapes allow
-        parts.append((np.cumsum(smoothed(mine, width)) - np.cumsum(theirs))[:-1] / _SCORES)
+        parts.append((np.cumsum(smoothed(mine, SMOOTHING[status])) - np.cumsum(theirs))[:-1] / _SCORES)
     return np.concatenate(parts)
 
 
