@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
@@ -15,11 +16,11 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from stable_baselines3.common.utils import explained_variance
 from torch.nn import functional
-from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from gym_stepwise_routing.agents.ccpo.conformal import ConformalFit, OnlineThreshold, conformal_fit
 from gym_stepwise_routing.agents.ccpo.policies import MlpPolicy, ThresholdPolicy
 from gym_stepwise_routing.agents.ccpo.selection import Selection
+from gym_stepwise_routing.agents.ccpo.surrogate import Surrogate, line_search
 from gym_stepwise_routing.agents.ccpo.trust_region import solve_step
 from gym_stepwise_routing.agents.ccpo.vtrace import vtrace
 from gym_stepwise_routing.agents.common.buffers import CostRolloutBuffer, CostRolloutBufferSamples
@@ -40,6 +41,8 @@ class CCPO(ConstrainedOnPolicyAlgorithm, TRPO):  # type: ignore[misc]
     2. a constrained trust-region step (:mod:`.trust_region`) on S moves the scores;
     3. both critics regress on the V-trace targets;
     4. an online conformal step moves kappa: too many misses lower it (with a cost limit: too high a cost raises it).
+
+    Without a finished episode in the rollout the violation is unknown, and neither scores nor kappa move.
 
     After training, :meth:`fit_kappa` fixes kappa on held-out items. Choices of ours where the sources leave room: a
     share of the environments samples pi, so that every action keeps being tried, and the rest sample S; violation and
@@ -279,7 +282,8 @@ class CCPO(ConstrainedOnPolicyAlgorithm, TRPO):  # type: ignore[misc]
         self._violation = self.take_violation()
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
-        self._update_scores(next(self.rollout_buffer.get(batch_size=None)))
+        if self._violation is not None or self.unlimited:
+            self._update_scores(next(self.rollout_buffer.get(batch_size=None)))
         self._update_critics()
         if self._violation is not None:
             misses = self._violation if self.constraint == "accuracy_floor" else -self._violation
@@ -291,11 +295,16 @@ class CCPO(ConstrainedOnPolicyAlgorithm, TRPO):  # type: ignore[misc]
 
     def _update_scores(self, samples: CostRolloutBufferSamples) -> None:
         """Move the score network by the constrained trust-region step on S, as far as the line search accepts it."""
-        with th.no_grad():
-            old = self.policy.target_log_probabilities(samples.observations, samples.action_masks)
-        objective, constraint, divergence = self._surrogates(samples, old)
-        parameters, gradient, grad_kl, _ = self._compute_actor_grad(divergence, objective)
-        constraint_gradient = flat_grad(constraint, parameters, retain_graph=True)
+        reward, cost = samples.advantages, samples.cost_advantages
+        objective, constraint = (reward, cost) if self.constraint == "cost_limit" else (-cost, -reward)
+        if self.normalize_advantage:
+            objective = (objective - objective.mean()) / (objective.std() + 1e-8)
+        surrogate = Surrogate(
+            self.policy, samples, objective=objective, constraint=self._steps_per_episode * constraint
+        )
+        estimates = surrogate()
+        parameters, gradient, grad_kl, _ = self._compute_actor_grad(estimates.divergence, estimates.objective)
+        constraint_gradient = flat_grad(estimates.constraint, parameters, retain_graph=True)
 
         def fisher(vector: th.Tensor) -> th.Tensor:
             return self.hessian_vector_product(parameters, grad_kl, vector)
@@ -303,67 +312,27 @@ class CCPO(ConstrainedOnPolicyAlgorithm, TRPO):  # type: ignore[misc]
         along_objective = conjugate_gradient_solver(fisher, gradient, max_iter=self.cg_max_steps)
         along_constraint = conjugate_gradient_solver(fisher, constraint_gradient, max_iter=self.cg_max_steps)
         constrained = self._violation is not None
+        violation = self._violation or 0.0
         step = solve_step(
             q=max(float(gradient @ along_objective), 0.0),
             r=float(gradient @ along_constraint),
             s=max(float(constraint_gradient @ along_constraint), 0.0) if constrained else 0.0,
-            violation=self._violation or 0.0,
+            violation=violation,
             radius=self.target_kl,
         )
-        direction = step.objective * along_objective - step.constraint * along_constraint
-        accepted = self._line_search(samples, old, parameters, direction, objective.item(), constraint.item())
-        self.logger.record("train/step_accepted", float(accepted))
+        divergence = line_search(
+            surrogate,
+            parameters,
+            step.objective * along_objective - step.constraint * along_constraint,
+            radius=self.target_kl,
+            slack=max(-violation, 0.0) if constrained else math.inf,
+            must_improve=violation <= 0.0,
+            shrink=self.line_search_shrinking_factor,
+            trials=self.line_search_max_iter,
+        )
+        self.logger.record("train/kl_divergence", divergence or 0.0)
+        self.logger.record("train/step_accepted", float(divergence is not None))
         self.logger.record("train/recovery_step", float(step.kind == "recovery"))
-
-    def _surrogates(self, samples: CostRolloutBufferSamples, old: th.Tensor) -> tuple[th.Tensor, th.Tensor, th.Tensor]:
-        """Return objective (to rise), change of the constraint (<= its slack) and KL divergence from ``old``.
-
-        The weight of a step is S / max(S_old, acting), which is min(1, S_old / acting) at the old parameters,
-        normalised by its mean there.
-        """
-        log_target = self.policy.target_log_probabilities(samples.observations, samples.action_masks)
-        actions = samples.actions.long().reshape(-1, 1)
-        old_taken = old.gather(1, actions).squeeze(1)
-        largest = th.maximum(old_taken, samples.old_log_prob)
-        weights = th.exp(log_target.gather(1, actions).squeeze(1) - largest)
-        weights = weights / th.exp(old_taken - largest).mean()
-
-        reward, cost = samples.advantages, samples.cost_advantages
-        advantages, constraint = (reward, cost) if self.constraint == "cost_limit" else (-cost, -reward)
-        if self.normalize_advantage:
-            advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
-        divergence = (old.exp() * (old - log_target)).sum(dim=1).mean()
-        return (weights * advantages).mean(), self._steps_per_episode * (weights * constraint).mean(), divergence
-
-    def _line_search(
-        self,
-        samples: CostRolloutBufferSamples,
-        old: th.Tensor,
-        parameters: list[th.nn.Parameter],
-        direction: th.Tensor,
-        old_objective: float,
-        old_constraint: float,
-    ) -> bool:
-        """Shrink the step until it keeps to the trust region and to what was promised; undo it if none does."""
-        start = parameters_to_vector(parameters).detach().clone()
-        slack = np.inf if self._violation is None else max(-self._violation, 0.0)
-        must_improve = self._violation is None or self._violation <= 0.0
-        scale = 1.0
-        with th.no_grad():
-            for _ in range(self.line_search_max_iter):
-                vector_to_parameters(start + scale * direction, parameters)
-                objective, constraint, divergence = (float(x) for x in self._surrogates(samples, old))
-                if (
-                    divergence <= self.target_kl
-                    and constraint - old_constraint <= slack
-                    and (objective > old_objective or not must_improve)
-                ):
-                    self.logger.record("train/kl_divergence", divergence)
-                    return True
-                scale *= self.line_search_shrinking_factor
-            vector_to_parameters(start, parameters)
-        self.logger.record("train/kl_divergence", 0.0)
-        return False
 
     def _update_critics(self) -> None:
         """Regress both critics on the V-trace targets."""

@@ -201,13 +201,18 @@ class ConstrainedOnPolicyAlgorithm(OnPolicyAlgorithm):
         buffer.compute_returns_and_advantage(last_values=last_values, dones=dones)
         buffer.compute_cost_returns_and_advantage(last_cost_values=last_cost_values, dones=dones)
 
+    @property
+    def unlimited(self) -> bool:
+        """Whether the limit is infinite, so that nothing is constrained."""
+        return self.limit is not None and math.isinf(self.limit)
+
     def take_violation(self) -> float | None:
         """Return the mean violation of the constraint over the episodes that finished since the last call.
 
         Positive means violated. None when no episode finished, or when the limit is infinite: nothing is constrained.
         """
         costs, rewards = self.episode_totals.drain()
-        if len(costs) == 0 or self.limit is None or math.isinf(self.limit):
+        if len(costs) == 0 or self.limit is None or self.unlimited:
             return None
         if self.constraint == "cost_limit":
             return float(costs.mean()) - self.limit

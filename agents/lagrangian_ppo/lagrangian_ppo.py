@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from typing import Any, ClassVar
 
@@ -164,7 +163,7 @@ class LagrangianPPO(ConstrainedOnPolicyAlgorithm, MaskablePPO):
     @property
     def lagrange_multiplier(self) -> float:
         """The multiplier now, in [0, ``multiplier_max``]; 0 where the limit is infinite."""
-        return self.lagrange.value if self.limit is not None and math.isfinite(self.limit) else 0.0
+        return 0.0 if self.unlimited else self.lagrange.value
 
     def combined_advantage(self, advantages: th.Tensor, cost_advantages: th.Tensor) -> th.Tensor:
         """Weigh reward and cost advantages, float[B] each, by the multiplier into the one PPO ascends, float[B]."""

@@ -16,6 +16,7 @@ from stable_baselines3.common.logger import configure
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from gym_stepwise_routing.agents.ccpo import CCPO, ConformalFit
+from gym_stepwise_routing.agents.ccpo.surrogate import Surrogate, line_search
 
 STATES = np.eye(2, dtype=np.float32)
 VALUE_GAP = 0.04
@@ -102,13 +103,19 @@ def test_kappa_moves_against_the_violation(constraint: str, limit: float, sign: 
     assert np.sign(model.kappa - 0.5) == sign
 
 
-def test_no_step_of_kappa_without_a_finished_episode_or_a_limit() -> None:
+def test_without_a_finished_episode_scores_and_kappa_stay() -> None:
     env = DummyVecEnv([IdentityEnv] * 2)
-    short = CCPO("MlpPolicy", env, limit=1.0, n_steps=3, batch_size=6, seed=0).learn(6, use_masking=False)
-    assert short.threshold.updates == 0
-    free = make(limit=math.inf, constraint="cost_limit").learn(256)
-    assert free.threshold.updates == 0
-    assert free.kappa == 0.5
+    model = CCPO("MlpPolicy", env, limit=1.0, n_steps=3, batch_size=6, seed=0)
+    before = model.scores(np.eye(3, dtype=np.float32))
+    model.learn(6, use_masking=False)
+    assert model.threshold.updates == 0
+    np.testing.assert_array_equal(model.scores(np.eye(3, dtype=np.float32)), before)
+
+
+def test_infinite_limit_improves_the_objective_alone() -> None:
+    model = make(64, limit=math.inf, constraint="cost_limit", selection="largest").learn(64 * 8 * 30)
+    assert (model.threshold.updates, model.kappa) == (0, 0.5)
+    assert model.predict(STATES, deterministic=True)[0].tolist() == [1, 1]
 
 
 def test_explorers_sample_scores_and_the_rest_the_threshold_policy() -> None:
@@ -206,3 +213,36 @@ def test_bad_arguments_are_named(wrong: dict[str, object], message: str) -> None
 def test_kappa_out_of_range_is_refused() -> None:
     with pytest.raises(ValueError, match=r"kappa=0.7 must lie in \[0, 0.5\]"):
         make(selection="uniform").set_kappa(0.7)
+
+
+def test_surrogate_and_line_search() -> None:
+    model = make(64).learn(64 * 8)
+    samples = next(model.rollout_buffer.get(None))
+    advantage = samples.advantages - samples.advantages.mean()
+    surrogate = Surrogate(model.policy, samples, objective=advantage, constraint=2.0 * advantage)
+    old = surrogate()
+    assert old.divergence.item() == 0.0
+    assert old.constraint.item() == pytest.approx(2.0 * old.objective.item())
+    ratio = np.exp(
+        model.policy.target_log_probabilities(samples.observations, samples.action_masks)
+        .gather(1, samples.actions.long())
+        .flatten()
+        .detach()
+        .numpy()
+        - samples.old_log_prob.numpy()
+    )
+    clipped = np.minimum(1.0, ratio)
+    expected = (clipped * advantage.numpy()).mean() / clipped.mean()
+    assert old.objective.item() == pytest.approx(expected, rel=1e-4)
+
+    parameters = [model.policy.action_net.weight, model.policy.action_net.bias]
+    (weight, bias) = th.autograd.grad(old.objective, parameters)
+    gradient = th.cat([weight.flatten(), bias])
+    search = {"radius": 0.01, "must_improve": True, "shrink": 0.5, "trials": 30}
+    before = [parameter.detach().clone() for parameter in parameters]
+    assert line_search(surrogate, parameters, gradient, slack=0.0, **search) is None, "the constraint would rise"
+    assert all(bool((a == b).all()) for a, b in zip(before, parameters, strict=True))
+    divergence = line_search(surrogate, parameters, gradient, slack=math.inf, **search)
+    assert divergence is not None
+    assert 0.0 < divergence <= 0.01
+    assert surrogate().objective.item() > old.objective.item()

@@ -11,7 +11,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from gym_stepwise_routing.agents.lagrangian_ppo import LagrangianPPO
 
 PROBABILITY_GAP = 0.1
-VALUE_GAP = 0.04
+VALUE_GAP = 0.05
 STATES = np.eye(2, dtype=np.float32)
 
 
