@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.generators.base import Generator, GeneratorInfo
+from gym_stepwise_routing.generators.prices import api_price
 from gym_stepwise_routing.generators.tokenizers import parameters_of
 from gym_stepwise_routing.pool import Model
 
@@ -28,6 +29,7 @@ class GeneratorSpec:
         licence: SPDX identifier of the weights' licence.
         url: address of the server, for ``openai``.
         key: key for the server; None: from the environment. Not written to any manifest.
+        provider: whose price list a server's model is on, as ``genai-prices`` spells it; None: no price.
         continuation: how a server's model goes on with a half-written answer, for ``openai``.
         chat: put the prompt into the model's chat template, for local backends.
         dtype: number format, for local backends; None: the backend's default.
@@ -42,6 +44,7 @@ class GeneratorSpec:
     licence: str | None = None
     url: str | None = None
     key: str | None = None
+    provider: str | None = None
     continuation: str = "raw"
     chat: bool = False
     dtype: str | None = None
@@ -120,7 +123,8 @@ def pool_model(spec: GeneratorSpec, name: str, info: GeneratorInfo) -> Model:
     found = info.parameters if info.parameters is not None else parameters_of(spec.model)
     parameters = spec.parameters if spec.parameters is not None else found
     parameters = None if parameters is None else float(parameters)
-    return Model(name, parameters=parameters, weights_sha256=info.weights_sha256, licence=spec.licence)
+    price = None if spec.provider is None else api_price(spec.provider, spec.model)
+    return Model(name, parameters=parameters, price=price, weights_sha256=info.weights_sha256, licence=spec.licence)
 
 
 def _value(key: str, value: str, kind: str) -> str | bool | int | float:

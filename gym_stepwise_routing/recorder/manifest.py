@@ -6,7 +6,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,14 +45,14 @@ def recording_manifest(
         licence: SPDX identifier of the recorded traces.
 
     Returns:
-        ``fixed``: what every tree depends on; ``notes``: the rest.
+        ``fixed``: what every tree depends on; ``notes``: the rest, such as the prices of the day.
     """
     fixed = {
         "mode": settings.mode,
         "rule": asdict(settings.rule),
         "prompt": {"name": settings.prompt.name, "sha256": settings.prompt.sha256, "text": settings.prompt.text},
         "grader": grader_version(settings.grading),
-        "models": [asdict(model) for model in models],
+        "models": [asdict(replace(model, price=None)) for model in models],
         "generators": [asdict(info) for info in generators],
         "shared_prefix_tokens": list(shared_prefix),
         "datasets": {name: asdict(dataset) for name, dataset in datasets.items()},
@@ -65,6 +65,7 @@ def recording_manifest(
         "python": platform.python_version(),
         "machine": platform.machine(),
         "in_flight": settings.in_flight,
+        "prices": [model.price and asdict(model.price) for model in models],
     }
     plain: dict[str, Any] = json.loads(json.dumps({"fixed": fixed, "notes": notes}))
     return plain

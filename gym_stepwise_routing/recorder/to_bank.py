@@ -69,7 +69,7 @@ def bank_from_recording(folder: Path, *, name: str, counts: QuestionCounts | Non
 
 def _recipe(name: str, splits: Sequence[str], fixed: Mapping[str, Any], notes: Mapping[str, Any]) -> Recipe:
     rule, generators = fixed["rule"], fixed["generators"]
-    models = tuple(_model(model) for model in fixed["models"])
+    models = tuple(_model(*pair) for pair in zip(fixed["models"], notes["prices"], strict=True))
     datasets = {key: Dataset(**entry) for key, entry in fixed["datasets"].items()}
     settings = [dict(info["settings"]) for info in generators]
     chat = any(s.get("chat") == "True" or s.get("continuation", "raw") != "raw" for s in settings)
@@ -117,8 +117,8 @@ def _note(rule: Mapping[str, Any]) -> str:
     return " ".join(parts)
 
 
-def _model(entry: Mapping[str, Any]) -> Model:
-    price, latency = entry["price"], entry["latency"]
+def _model(entry: Mapping[str, Any], price: Mapping[str, Any] | None) -> Model:
+    latency = entry["latency"]
     return Model(
         name=entry["name"],
         parameters=entry["parameters"],

@@ -15,7 +15,7 @@ from gym_stepwise_routing.datasets import Problem
 from gym_stepwise_routing.errors import BankError
 from gym_stepwise_routing.generators import GeneratorInfo, StepRule
 from gym_stepwise_routing.generators.specs import GeneratorSpec
-from gym_stepwise_routing.pool import Model
+from gym_stepwise_routing.pool import Model, Price
 from gym_stepwise_routing.recorder.agreement import agreement
 from gym_stepwise_routing.recorder.errors import RecordingError
 from gym_stepwise_routing.recorder.manifest import MANIFEST, recording_manifest, seal_manifest
@@ -110,8 +110,8 @@ def test_another_recording_is_refused(tmp_path: Path, changes: dict[str, Any], m
         seal_manifest(tmp_path, manifest(**changes))
 
 
-def recorded(folder: Path, count: int, part: int = 0) -> None:
-    seal_manifest(folder, manifest())
+def recorded(folder: Path, count: int, part: int = 0, **changes: Any) -> None:
+    seal_manifest(folder, manifest(**changes))
     store = TreeStore(folder / f"trees-{part}.jsonl")
     problems = [Problem("toy", "train", i, f"What is {i}?", "1") for i in range(count)]
     record(problems, [generator("small"), generator("large")], store, SETTINGS)
@@ -125,6 +125,18 @@ def test_a_recording_becomes_a_bank_with_its_splits_and_rule(tmp_path: Path) -> 
     assert bank.manifest.horizon == 3
     assert set(bank.manifest.split_rule.shares["train"]) == {"train", "calibration"}
     assert "One line." in bank.manifest.step_rule.note
+
+
+def test_a_price_of_another_day_is_the_same_recording(tmp_path: Path) -> None:
+    def priced(date: str) -> list[Model]:
+        price = Price(input=1.0, cached_input=0.5, output=2.0, date=date, source="table")
+        return [Model("small", 10.0, price), Model("large", 20.0, price)]
+
+    seal_manifest(tmp_path, manifest(models=priced("2026-01-01")))
+    seal_manifest(tmp_path, manifest(models=priced("2026-01-02")))
+    recorded(tmp_path, 3, models=priced("2026-01-03"))
+    bank = bank_from_recording(tmp_path, name="priced")
+    assert [model.price and model.price.date for model in bank.pool] == ["2026-01-01"] * 2
 
 
 def test_a_problem_recorded_twice_is_refused(tmp_path: Path) -> None:

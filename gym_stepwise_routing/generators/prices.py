@@ -1,0 +1,50 @@
+"""Prices of closed models, from the table that the ``genai-prices`` package carries (its version dates the table)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Any
+
+from gym_stepwise_routing.errors import PriceError
+from gym_stepwise_routing.pool import Price
+
+__all__ = ["api_price"]
+
+
+def api_price(provider: str, model: str) -> Price:
+    """What a provider asks for a model today, in US dollars per million tokens.
+
+    Where prices have tiers, the lowest tier is taken: prompts of this benchmark are short. Where a provider gives no
+    discount on cached input, it costs as much as fresh input.
+
+    Raises:
+        ImportError: ``genai-prices`` is missing.
+        PriceError: the table has no such provider or model, or no token prices for it; nothing is ever priced at 0.
+    """
+    try:
+        from genai_prices.data_snapshot import get_snapshot
+    except ImportError as error:
+        raise ImportError("prices by provider need genai-prices: pip install 'gym-stepwise-routing[llm]'") from error
+    now = datetime.now(UTC)
+    try:
+        _, found = get_snapshot().find_provider_model(model, None, provider, None)
+    except LookupError as error:
+        raise PriceError(f"provider={provider!r}, model={model!r}: genai-prices has no such entry ({error})") from None
+    prices = found.get_prices(now)
+    fresh, output = _dollars(prices.input_mtok), _dollars(prices.output_mtok)
+    if fresh is None or output is None:
+        raise PriceError(f"provider={provider!r}, model={model!r}: genai-prices has no price per token for it")
+    cached = _dollars(prices.cache_read_mtok)
+    return Price(
+        input=fresh,
+        cached_input=fresh if cached is None else cached,
+        output=output,
+        date=now.date().isoformat(),
+        source=f"genai-prices {metadata.version('genai-prices')}, {provider}/{found.id}",
+    )
+
+
+def _dollars(price: Any) -> float | None:
+    """A price, or that of the lowest tier; None where there is none."""
+    return None if price is None else float(getattr(price, "base", price))
