@@ -104,14 +104,15 @@ def choose(
         Rows ``int64[S]`` and whether any was accepted ``bool[S]``; row 0 where none was.
     """
     at_least_one = np.maximum(items, 1)[:, None]
+    accepted: NDArray[np.bool_]
     if method in METHODS:
         p = p_value(errors, np.broadcast_to(at_least_one.astype(np.int64), errors.shape), alpha, method=method)  # type: ignore[arg-type]
         accepted = np.logical_and.accumulate(p <= delta, axis=1)
     elif method == "crc":
         accepted = np.logical_and.accumulate((errors + 1) / (at_least_one + 1) <= alpha, axis=1)
     else:
-        accepted = errors / at_least_one <= alpha
-    accepted &= items[:, None] > 0
+        accepted = np.less_equal(errors / at_least_one, alpha)
+    accepted = np.logical_and(accepted, items[:, None] > 0)
     if method == "crc":
         rows = np.maximum(accepted.sum(axis=1) - 1, 0)
     else:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import product
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -175,7 +175,7 @@ def swept(agent: str, network: PolicyNetwork, game: Game) -> SweepOutcomes:
 
 def fit(agent: str, source: object, mode: Mode, unit: CostUnit, seed: int) -> PolicyNetwork:
     """Train one seed with the shipped hyperparameters."""
-    limits = {"limit": LIMIT} if agent == "lagrangian_ppo" else {}
+    limits: dict[str, Any] = {"limit": LIMIT} if agent == "lagrangian_ppo" else {}
     game = {"source": source, "mode": mode, "cost_unit": unit}
     return scored(train(agent, seed=seed, game=game, **limits), name=agent)
 
@@ -238,7 +238,7 @@ def together(parts: Sequence[SweepOutcomes]) -> SweepOutcomes:
 
 def importance(network: PolicyNetwork, game: Game, anchors: AnchorOutcomes, seed: int) -> dict[str, float]:
     """APGR of a policy that sees one block of the observation at random."""
-    found = {}
+    found: dict[str, float] = {}
     for block in game.rules.blocks:
         columns = np.array([i for i, feature in enumerate(game.spec.features) if feature.block == block])
         scrambled = sweep(_Scrambled(network, columns, seed), game, THRESHOLDS)
@@ -275,12 +275,12 @@ def ceiling(game: Game) -> float | None:
     """APGR of the oracle, which knows every outcome."""
     paths = oracle_paths(game)
     frontier = oracle_frontier(paths.right, paths.any)
-    constants = anchors_of(game)
+    small, large = play(AlwaysSmallest(), game), play(AlwaysLargest(), game)
     anchors = metrics.Anchors(
-        cost_small=float(np.mean(constants.cost_small)),
-        accuracy_small=float(np.mean(constants.right_small)),
-        cost_large=float(np.mean(constants.cost_large)),
-        accuracy_large=float(np.mean(constants.right_large)),
+        cost_small=small.mean_cost,
+        accuracy_small=small.accuracy,
+        cost_large=large.mean_cost,
+        accuracy_large=large.accuracy,
     )
     return metrics.apgr(frontier.costs, frontier.accuracies, anchors)
 
