@@ -14,7 +14,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from itertools import permutations
 from typing import Literal
 
@@ -97,6 +97,7 @@ class Draws:
     gains: dict[CostUnit, Floats]
 
 
+@lru_cache(maxsize=32)
 def play_constants(track: Track, split: Split | None = None) -> Constants:
     """The constant models of a track, without drafts or probes: what anybody can have without a router.
 

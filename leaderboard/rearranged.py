@@ -144,7 +144,8 @@ class Shadowed:
             decisions: ``int8[n, H]`` of the play, -1 after the end, where it does not matter what anybody says.
         """
         differ = np.stack(self._differ, axis=-1) & (decisions[:, : len(self._differ)] >= 0)
-        return np.count_nonzero(differ.any(axis=-1), axis=1)
+        changed: NDArray[np.int64] = np.count_nonzero(differ.any(axis=-1), axis=1)
+        return changed
 
 
 class RenamedSource:

@@ -142,6 +142,9 @@ class Track(FileModel):
         own = self.spec.cost_unit
         return (own, *(unit for unit in get_args(CostUnit) if unit in self.normalisers and unit != own))
 
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
+
     def computed_fingerprint(self) -> str:
         """Hash over what a result depends on."""
         content = self.model_dump(mode="json", exclude={"fingerprint": True, "spec": {"title", "description"}})
@@ -156,8 +159,7 @@ def measure(spec: TrackSpec) -> Track:
     """
     source = _resolve(spec)
     problems = source.problems(spec.split)
-    units = available_units(source.pool)
-    check_choice("cost_unit", spec.cost_unit, units)
+    check_choice("cost_unit", spec.cost_unit, available_units(source.pool))
     check_choice("mode", spec.mode, source.modes)
     ref = _source_ref(source)
     ids = sorted(source.problem_ids(problems))
@@ -168,7 +170,7 @@ def measure(spec: TrackSpec) -> Track:
         problems=len(problems),
         models=source.pool.names,
         prices_sha256=_prices(source.pool),
-        normalisers={unit: always_largest_cost(source, problems, unit) for unit in units},
+        normalisers=dict(_normalisers(spec, ref.sha256)),
         simulated=source.simulated,
         fingerprint="0" * 64,
     )
@@ -239,6 +241,13 @@ def game_of(
         masked_action=masked_action,
         normaliser=track.normalisers[unit],
     )
+
+
+@cache
+def _normalisers(spec: TrackSpec, sha256: str) -> tuple[tuple[CostUnit, float], ...]:
+    source = _resolved(spec, sha256)
+    problems = source.problems(spec.split)
+    return tuple((unit, always_largest_cost(source, problems, unit)) for unit in available_units(source.pool))
 
 
 @cache

@@ -119,7 +119,8 @@ def verify(
 
 @leaderboard.command()
 def build(
-    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("site"),
+    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("runs/site"),
+    rerun: Annotated[bool, typer.Option(help="Run the routers again; the pages say whether that was done.")] = True,
     trust: Trust = False,
     entries: Entries = _ENTRIES,
     artefacts: Artefacts = _ARTEFACTS,
@@ -129,7 +130,7 @@ def build(
         from gym_stepwise_routing.leaderboard.site import build_site
 
         console = Console(soft_wrap=True)
-        pages = build_site(out, entries=entries, artefacts=artefacts, trust=trust, report=_line(console))
+        pages = build_site(out, entries=entries, artefacts=artefacts, rerun=rerun, trust=trust, report=_line(console))
         console.print(f"{pages} pages: {out}/index.html", highlight=False)
 
 

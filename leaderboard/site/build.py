@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from gym_stepwise_routing.leaderboard.board import Board, make_board
 from gym_stepwise_routing.leaderboard.errors import EntryRejectedError
 from gym_stepwise_routing.leaderboard.schema import write_text
-from gym_stepwise_routing.leaderboard.site.data import UNIT_NAMES, board_json, script_json
+from gym_stepwise_routing.leaderboard.site.data import UNIT_NAMES, board_json, points, script_json
 from gym_stepwise_routing.leaderboard.site.pages import entry_page
 from gym_stepwise_routing.leaderboard.site.traces import path_chunks, problem_index, tree_chunks
 from gym_stepwise_routing.leaderboard.track import TRACKS, open_track, source_of, track_names
@@ -32,6 +32,7 @@ def build_site(
     entries: Path,
     artefacts: Path,
     tracks: Path = TRACKS,
+    rerun: bool = True,
     trust: bool = False,
     report: Callable[[str], None],
 ) -> int:
@@ -42,6 +43,7 @@ def build_site(
         entries: folder of the entries, ``TRACK/NAME.json``.
         artefacts: folder that artefact paths are relative to.
         tracks: folder of the tracks.
+        rerun: whether routers are run again; without, the pages say that they were not.
         trust: whether code of unknown origin may run, so that such routers are run again, too.
         report: told, in a line each, what has been done.
 
@@ -54,7 +56,7 @@ def build_site(
     """
     if out.exists() and any(out.iterdir()) and not (out / _MARK).exists():
         raise ValueError(f"out={str(out)!r} has other files in it; allowed: an empty folder, or an earlier site")
-    boards = _verified_boards(entries, artefacts, tracks, trust, report)
+    boards = _verified_boards(entries, artefacts, tracks, rerun, trust, report)
     building = out.with_name(f".{out.name}.building")
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
@@ -67,14 +69,14 @@ def build_site(
 
 
 def _verified_boards(
-    entries: Path, artefacts: Path, tracks: Path, trust: bool, report: Callable[[str], None]
+    entries: Path, artefacts: Path, tracks: Path, rerun: bool, trust: bool, report: Callable[[str], None]
 ) -> list[Board]:
     boards, rejections = [], []
     for name in track_names(tracks):
         verdicts: list[Verdict] = []
         for path in sorted((entries / name).glob("*.json")):
             try:
-                verdicts.append(verify(path, artefacts=artefacts, tracks=tracks, trust=trust))
+                verdicts.append(verify(path, artefacts=artefacts, tracks=tracks, run_again=rerun, trust=trust))
             except EntryRejectedError as error:
                 rejections.append(str(error))
         if verdicts:
@@ -95,7 +97,7 @@ class _Writer:
         self.pages = 0
         self._trees: set[str] = set()
         self._templates = Environment(loader=PackageLoader(__package__), autoescape=True, undefined=StrictUndefined)
-        self._templates.filters["script_json"] = script_json
+        self._templates.filters |= {"script_json": script_json, "points": points}
 
     def site(self, boards: list[Board]) -> None:
         """All pages."""

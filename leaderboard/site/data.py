@@ -11,7 +11,7 @@ from gym_stepwise_routing.evaluation.frontier import Frontier
 from gym_stepwise_routing.leaderboard.board import Board, BoardRow, UnitLines
 from gym_stepwise_routing.leaderboard.entry import CurveFigures, Estimate
 
-__all__ = ["UNIT_NAMES", "board_json", "script_json"]
+__all__ = ["UNIT_NAMES", "board_json", "points", "script_json"]
 
 UNIT_NAMES: dict[CostUnit, tuple[str, str]] = {
     "flops": ("FLOPs", "decoded tokens and prefill that no cache serves, times twice the parameters"),
@@ -53,6 +53,11 @@ def board_json(board: Board) -> dict[str, Any]:
 def script_json(value: Any) -> str:
     """JSON that can stand inside a ``script`` element."""
     return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+
+
+def points(share: float) -> str:
+    """A difference of shares in percentage points, with its sign."""
+    return f"{100 * share:+.1f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _row_json(row: BoardRow, units: Sequence[CostUnit]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gym_stepwise_routing.leaderboard.board import Board, BoardRow
-from gym_stepwise_routing.leaderboard.entry import CurveFigures, Estimate
+from gym_stepwise_routing.leaderboard.entry import CurveFigures, Estimate, UnitFigures
 from gym_stepwise_routing.leaderboard.verify import Rerun
 from gym_stepwise_routing.ledger import KINDS
 
@@ -55,9 +55,10 @@ def figure(label: str, meaning: str, estimate: Estimate | None, *, percent: bool
     def text(value: float | str) -> str:
         if isinstance(value, str):
             return value
-        return f"{100 * value:.1f} %" if percent else f"{value:.3f}"
+        return (f"{100 * value:.1f} %" if percent else f"{value:.3f}").replace("-", "\N{MINUS SIGN}")
 
-    return Figure(label, meaning, text(estimate.value), f"{text(estimate.low)} to {text(estimate.high)}")
+    low, high = text(estimate.low), text(estimate.high)
+    return Figure(label, meaning, text(estimate.value), "" if low == high else f"{low} to {high}")
 
 
 def entry_page(board: Board, row: BoardRow) -> dict[str, Any]:
@@ -72,14 +73,7 @@ def entry_page(board: Board, row: BoardRow) -> dict[str, Any]:
             figure("Accuracy", "share of right answers", figures.accuracy, percent=True),
             figure("Harm", "problems that always-largest gets right and this router wrong", figures.harm, percent=True),
         ],
-        "by_unit": {
-            unit: [
-                figure("Cost", "mean, always-largest is 1", values.cost),
-                figure("Gain", "accuracy above mixing the constant models at equal cost", values.gain, percent=True),
-                *_curve_figures(values.curve),
-            ]
-            for unit, values in figures.units.items()
-        },
+        "by_unit": _transposed([_unit_figures(values) for values in figures.units.values()]),
         "kinds": [kind for kind in KINDS if any(run.ledger[m][kind] for run in row.entry.runs for m in run.ledger)],
         "ledger": {
             model: {
@@ -96,6 +90,19 @@ def entry_page(board: Board, row: BoardRow) -> dict[str, Any]:
         ],
         "titles": {other.entry.name: other.entry.about.title for other in board.rows},
     }
+
+
+def _unit_figures(values: UnitFigures) -> list[Figure]:
+    return [
+        figure("Cost", "mean, always-largest is 1", values.cost),
+        figure("Gain", "accuracy above mixing the constant models at equal cost", values.gain, percent=True),
+        *_curve_figures(values.curve),
+    ]
+
+
+def _transposed(columns: list[list[Figure]]) -> list[tuple[Figure, ...]]:
+    """One line a figure, with one figure a cost unit."""
+    return list(zip(*columns, strict=True))
 
 
 def _curve_figures(curve: CurveFigures | None) -> list[Figure]:

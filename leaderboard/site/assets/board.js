@@ -10,7 +10,7 @@
 
   const percent = (value, digits = 1) => (100 * value).toFixed(digits);
   const signed = (value) => `${value >= 0 ? "+" : "−"}${percent(Math.abs(value))}`;
-  const plain = (value) => (typeof value === "string" ? value : value.toFixed(2));
+  const plain = (value) => (typeof value === "string" ? value : value.toFixed(2).replace("-", "−"));
   const at = (row) => row.units[state.unit];
   const rankText = ([best, worst]) => (best === null ? "" : best === worst ? `${best}` : `${best}–${worst}`);
   const number = (value) => (value === null ? NaN : value === "unreached" ? Infinity : value);
@@ -36,12 +36,14 @@
 
   const element = (name, properties = {}, ...children) => { const made = Object.assign(document.createElement(name), properties); made.append(...children); return made; };
   const cell = (text, small, wide) => element("td", { className: `num${wide ? " wide" : ""}` }, text, ...(small ? [element("small", { textContent: small })] : []));
-  const interval = (values, format, wide) => (values === null ? cell("–", "", wide) : cell(format(values[0]), `${format(values[1])} to ${format(values[2])}`, wide));
+  const interval = (values, format, wide) => (values === null ? cell("–", "", wide) : cell(format(values[0]), values[0] === values[1] && values[0] === values[2] ? "" : `${format(values[1])} to ${format(values[2])}`, wide));
 
   const forest = (gain, low, high) => {
-    const x = (value) => 4 + 144 * (value - low) / (high - low || 1);
-    return svg("svg", { class: "forest", viewBox: "0 0 152 18", preserveAspectRatio: "none", "aria-hidden": "true" },
-      svg("line", { class: "zero", x1: x(0), x2: x(0), y1: 0, y2: 18 }), svg("line", { class: "bar", x1: x(gain[1]), x2: Math.max(x(gain[2]), x(gain[1]) + 1), y1: 9, y2: 9 }), svg("circle", { cx: x(gain[0]), cy: 9, r: 4 }));
+    const place = (value) => `${2 + 96 * (value - low) / (high - low || 1)}%`;
+    const mark = (className, left, width) => { const made = element("i", { className }); made.style.left = left; if (width) made.style.width = width; return made; };
+    const drawn = element("div", { className: "forest" }, mark("zero", place(0)), mark("bar", place(gain[1]), `${96 * (gain[2] - gain[1]) / (high - low || 1)}%`), mark("dot", place(gain[0])));
+    drawn.setAttribute("aria-hidden", "true");
+    return drawn;
   };
 
   const body = document.querySelector("#table tbody");
@@ -63,8 +65,7 @@
     const name = element("th", { scope: "row" }, element("a", { href: `${row.name}.html`, className: "approx", textContent: row.title }));
     if (row.kind !== "router") name.append(" ", element("span", { className: "badge", textContent: row.kind }));
     name.append(element("small", { textContent: row.authors }));
-    const gain = element("td", {}, element("span", { textContent: signed(unit.gain[0]) }), element("small", { textContent: `${signed(unit.gain[1])} to ${signed(unit.gain[2])}` }));
-    gain.append(forest(unit.gain, low, high));
+    const gain = element("td", {}, element("div", { className: "gain" }, element("span", {}, signed(unit.gain[0]), element("small", { textContent: `${signed(unit.gain[1])} to ${signed(unit.gain[2])}` })), forest(unit.gain, low, high)));
     const done = row.rerun === "done";
     const made = element("tr", {}, element("td", { className: "box" }, tick), element("td", { className: "num", textContent: rankText(unit.rank) }), name, gain,
       interval(row.accuracy, percent), interval(unit.cost, plain), interval(row.harm, percent, true), interval(unit.apgr, plain, true), interval(unit.cpt95, plain, true), cell(`${row.runs}`, "", true),
@@ -104,7 +105,7 @@
 
   const drawVerdict = () => {
     const better = routers.filter((row) => at(row).gain[1] > 1e-9);
-    const label = data.units.find((unit) => unit.name === state.unit).label;
+    const { label: name } = data.units.find((unit) => unit.name === state.unit), label = name === "FLOPs" ? name : name.toLowerCase();
     const text = routers.length === 0 ? "" : better.length === 0
       ? `In ${label}, no router here gains beyond doubt over mixing the constant models at random.`
       : `In ${label}, ${better.length} of ${routers.length} routers gain beyond doubt over mixing the constant models at random: ${better.map((row) => row.title).join(", ")}.`;

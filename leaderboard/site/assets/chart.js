@@ -72,9 +72,10 @@ class Chart {
       }
     }
     root.append(area);
-    if (lines.oracle) { const at = lines.oracle[Math.floor(lines.oracle.length * 0.62)]; root.append(svg("text", { class: "linename oraclename", x: x(at[0]) - 8, y: y(at[1]) - 6, "text-anchor": "end" }, "oracle (bound)")); }
+    const roomy = width > 520; // on a phone the lines' names would lie on the points' names
+    if (lines.oracle && roomy) { const at = lines.oracle[Math.floor(lines.oracle.length * 0.62)]; root.append(svg("text", { class: "linename oraclename", x: x(at[0]) - 8, y: y(at[1]) - 6, "text-anchor": "end" }, "oracle (bound)")); }
     const a = lines.hull[0], b = lines.hull.at(-1);
-    if (lines.hull.length > 1) {
+    if (lines.hull.length > 1 && roomy) {
       const angle = Math.atan2(y(b[1]) - y(a[1]), x(b[0]) - x(a[0])) * 180 / Math.PI, mx = x(a[0] + 0.6 * (b[0] - a[0])), my = y(a[1] + 0.6 * (b[1] - a[1]));
       root.append(svg("text", { class: "linename", transform: `translate(${mx} ${my - 6}) rotate(${angle})`, "text-anchor": "middle" }, "mixing the constants"));
     }

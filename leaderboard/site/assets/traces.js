@@ -47,7 +47,7 @@ const traces = (() => {
 
   const drawTree = (tree, decisions) => {
     const { nodes, leaves, depth } = unroll(tree);
-    const wide = Math.max(72, Math.min(150, (byId("tree").clientWidth - 150) / depth)), tall = 21, width = 30 + depth * wide + 120, height = leaves * tall + 16;
+    const wide = Math.max(72, Math.min(210, (byId("tree").clientWidth - 150) / depth)), tall = 21, width = 30 + depth * wide + 120, height = leaves * tall + 16;
     const x = (place) => 14 + place.depth * wide, y = (place) => 14 + place.row * tall;
     const on = (place) => decisions.startsWith(place.decisions);
     const picture = svg("svg", { width, height, role: "group", "aria-label": `routing tree with ${leaves} ends` });
