@@ -80,6 +80,8 @@ class Model:
     def __post_init__(self) -> None:
         if not self.name:
             raise ValueError("Model: name='' ; allowed: a non-empty string")
+        if isinstance(self.parameters, int):  # one form, so that equal models have equal hashes after JSON
+            object.__setattr__(self, "parameters", float(self.parameters))
         if self.parameters is not None and not (math.isfinite(self.parameters) and self.parameters > 0):
             raise ValueError(
                 f"Model {self.name}: parameters={self.parameters!r}; allowed: a finite number > 0, or None"

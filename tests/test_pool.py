@@ -40,3 +40,7 @@ def test_pools_compare_by_content():
 def test_bad_pools(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_whole_number_of_parameters_is_the_same_model_as_its_float():
+    assert repr(Model("m", parameters=10**9)) == repr(Model("m", parameters=1e9))
