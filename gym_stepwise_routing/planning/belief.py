@@ -7,7 +7,7 @@ belief before the first step.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -158,15 +158,14 @@ def _matrix(points: Ints, weights: Floats, columns: int, together: int = 1) -> M
     matrix: Any = csr_array((weights.ravel(), points.ravel().astype(np.int32), starts), shape=(rows, columns))
     matrix.sum_duplicates()
     matrix.eliminate_zeros()
-    built: Matrix = matrix
-    return built
+    return cast(Matrix, matrix)
 
 
 def _vstack(parts: list[Matrix]) -> Matrix:
     from scipy.sparse import vstack
 
     stacked: Any = parts[0] if len(parts) == 1 else vstack(parts, format="csr")
-    return stacked
+    return cast(Matrix, stacked)
 
 
 def _stacked(model: int, parts: list[StepMoves]) -> StepMoves:

@@ -59,6 +59,11 @@ class Frontier:
         return np.where(np.asarray(cost) < hull[0, 1] - 1e-12, np.nan, reached)
 
     @property
+    def cheapest(self) -> float:
+        """Cost of the cheapest optimum that was played or solved."""
+        return float(_hull(self.played)[0, 1])
+
+    @property
     def gap(self) -> float:
         """Greatest distance between the bounds, over the costs from the cheapest optimum to the dearest."""
         hull = _hull(self.played)
@@ -73,7 +78,7 @@ class Frontier:
         """
         least = float(self.lower(cost))
         if math.isnan(least):
-            raise ValueError(f"cost={cost!r}; allowed: at least {_hull(self.played)[0, 1]:.4f}, the cheapest router's")
+            raise ValueError(f"cost={cost!r}; allowed: at least {self.cheapest:.4f}, the cheapest router's")
         return least - accuracy, float(self.upper(cost)) - accuracy
 
     def at_budget(self, budget: float) -> Mixture:

@@ -55,7 +55,9 @@ class Toy:
             return [(flip, (level, 0), CORRECT), (1 - flip, (level, 1), PROPAGATED)]
         return [(1 - flip, (level, 0), CORRECT), (flip, (level, 1), FRESH)]
 
-    def rewrite(self, x: tuple[int, int], flipped: bool, model: int, t: int) -> list[tuple[float, tuple[int, int], int]]:
+    def rewrite(
+        self, x: tuple[int, int], flipped: bool, model: int, t: int
+    ) -> list[tuple[float, tuple[int, int], int]]:
         """The same for a step that replaces a draft that flipped the trace (or did not)."""
         level, wrong = x
         small = float(self.process.flip[wrong, 0, level, t])
@@ -154,8 +156,7 @@ def belief_drafts(toy: Toy, multiplier: float) -> float:
             after = tuple(0 if k == 0 else unread[k] + toy.length[0] for k in range(toy.models))
             worth = stop * sum(b * toy.goal(y) for y, b in kept.items())
             options = [worth + ((1 - stop) * value(t + 1, kept, after) if stop < 1 else 0.0)]
-            for m in range(1, toy.models):
-                options.append(rewritten(t, joint, m, unread))
+            options += [rewritten(t, joint, m, unread) for m in range(1, toy.models)]
             total += max(options)
         return total
 
@@ -175,5 +176,3 @@ def belief_drafts(toy: Toy, multiplier: float) -> float:
 
     start = tuple(int(p) for p in toy.prompt)
     return value(0, {(level, 0): float(s) for level, s in enumerate(toy.process.shares)}, start)
-
-

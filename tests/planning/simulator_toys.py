@@ -59,7 +59,9 @@ def toy(
         )
         if scores
         else None,
-        "confidence": ConfidenceModel(measured="gsm8k-qwen2.5-coder", shares=((FLAT, LOW, FLAT), (HIGH, LOW, FLAT))[:1] * models)
+        "confidence": ConfidenceModel(
+            measured="gsm8k-qwen2.5-coder", shares=((FLAT, LOW, FLAT), (HIGH, LOW, FLAT))[:1] * models
+        )
         if confidence
         else None,
     }

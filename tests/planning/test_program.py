@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from exhaustive import Toy, belief_drafts, belief_route, full_drafts, full_route
+from simulator_toys import toy
 
 from gym_stepwise_routing.planning.planner import Planner
 from gym_stepwise_routing.sources.simulator.source import SimulatorSource
-from exhaustive import Toy, belief_drafts, belief_route, full_drafts, full_route
-from simulator_toys import toy
 
 MULTIPLIERS = (0.0, 0.05, 0.3, 1.0, 3.0)
 
@@ -23,7 +23,9 @@ def game(unit, escalate=False, **options):
 @pytest.mark.parametrize("bound", ["lower", "upper"])
 def test_full_information_is_exact(mode, models, unit, bound):
     source, brute = game(unit, escalate=mode == "escalate", models=models)
-    planner = Planner(source, mode=mode, cost_unit=unit, information="full", spacing=1 if models == 2 else 2, bound=bound)
+    planner = Planner(
+        source, mode=mode, cost_unit=unit, information="full", spacing=1 if models == 2 else 2, bound=bound
+    )
     assert planner.costs.normaliser == pytest.approx(brute.scale, rel=1e-12)
     by_hand = full_drafts if mode == "regenerate" else full_route
     for multiplier in MULTIPLIERS:

@@ -1,0 +1,186 @@
+"""Tables and figures of what the simulator and the planner show; all of them say that they are simulated."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from gym_stepwise_routing.planning.frontier import Frontier
+from gym_stepwise_routing.planning.regret import Regret
+from gym_stepwise_routing.sources.simulator.against_bank import SideBySide
+from gym_stepwise_routing.sources.simulator.fidelity import Fidelity
+from gym_stepwise_routing.sources.simulator.published import PROBLEMS
+
+try:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+except ImportError as error:
+    raise ImportError("figures need matplotlib: pip install 'gym-stepwise-routing[cli]'") from error
+
+__all__ = [
+    "bank_table",
+    "draw_curve",
+    "draw_frontiers",
+    "fidelity_table",
+    "frontier_table",
+    "regret_table",
+    "write_text",
+]
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file under a temporary name, then rename it."""
+    partial = path.with_name(f".{path.name}.tmp")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def fidelity_table(name: str, fidelity: Fidelity) -> str:
+    """Published curve and ours in Markdown, and the distances between distributions."""
+    published, ours = fidelity.published, fidelity.ours
+    header = ("threshold", "accuracy, published", "ours", "points", "large tokens, published", "ours", "%")
+    rows = [
+        (
+            f"{published.thresholds[i]:.2f}",
+            f"{published.accuracy[i]:.3f}",
+            f"{ours.accuracy[i]:.3f}",
+            f"{100 * fidelity.accuracy_difference[i]:+.1f}",
+            f"{published.large_tokens[i]:.1f}",
+            f"{ours.large_tokens[i]:.1f}",
+            f"{100 * (fidelity.token_ratio[i] - 1):+.1f}",
+        )
+        for i in range(len(published.thresholds))
+    ]
+    worst = int(np.argmax(abs(fidelity.accuracy_difference)))
+    tokens = int(np.argmax(abs(fidelity.token_ratio - 1)))
+    return (
+        f"# SIMULATED: {name} against TRIM's threshold rule on MATH-500\n\n"
+        f"Published: n = {PROBLEMS} problems, one run (arXiv 2601.10245). Ours: exact expectations.\n\n"
+        + _table(header, rows)
+        + f"\nWorst accuracy: {100 * fidelity.accuracy_difference[worst]:+.1f} points at "
+        f"{published.thresholds[worst]:.2f}, {abs(fidelity.accuracy_difference / fidelity.standard_error)[worst]:.1f} "
+        f"standard errors of the published point ({100 * fidelity.standard_error[worst]:.1f} points). All 21 together: "
+        f"chi-square {fidelity.chi_square:.1f}.\n"
+        f"Worst tokens: {100 * (fidelity.token_ratio[tokens] - 1):+.1f} % at {published.thresholds[tokens]:.2f}.\n\n"
+        + _table(("distribution", "total variation"), [(d.what, f"{d.distance:.3f}") for d in fidelity.distances])
+    )
+
+
+def draw_curve(name: str, fidelity: Fidelity, path: Path) -> None:
+    """Published curve, with 95 % intervals, and ours: accuracy and large-model tokens."""
+    published, ours = fidelity.published, fidelity.ours
+    figure = Figure(figsize=(11, 4.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.errorbar(
+        published.large_tokens, published.accuracy, 1.96 * fidelity.standard_error, fmt="o", label="published, n = 500"
+    )
+    left.plot(ours.large_tokens, ours.accuracy, "-", color="tab:orange", label="simulated, exact")
+    left.set_xlabel("tokens of the large model, per problem")
+    left.set_ylabel("accuracy")
+    right.plot(published.thresholds, published.large_tokens, "o", label="published")
+    right.plot(published.thresholds, ours.large_tokens, "-", color="tab:orange", label="simulated, exact")
+    right.set_xlabel("threshold on the verifier's score")
+    right.set_ylabel("tokens of the large model, per problem")
+    for panel in (left, right):
+        panel.grid(alpha=0.25)
+        panel.legend(loc="lower right")
+    figure.suptitle(f"SIMULATED: {name} against TRIM's threshold rule on MATH-500 (arXiv 2601.10245)")
+    _save(figure, path)
+
+
+def frontier_table(title: str, frontiers: Mapping[str, Frontier]) -> str:
+    """Points of frontiers in Markdown: bounds of the best accuracy at some costs."""
+    low = max(frontier.cheapest for frontier in frontiers.values())
+    costs = np.unique(np.round(np.concatenate([[low], np.linspace(low, 1.0, 9), np.linspace(1.0, 1.4, 3)]), 4))
+    header = ["cost", *(f"{name}, {side}" for name in frontiers for side in ("at least", "at most"))]
+    rows = [
+        [f"{cost:.3f}"] + [f"{float(bound(cost)):.4f}" for f in frontiers.values() for bound in (f.lower, f.upper)]
+        for cost in costs
+        if cost >= low
+    ]
+    gaps = ", ".join(f"{name} {100 * frontier.gap:.2f}" for name, frontier in frontiers.items())
+    return f"# SIMULATED: {title}\n\n{_table(header, rows)}\nGreatest distance of the bounds, in points: {gaps}.\n"
+
+
+def draw_frontiers(title: str, frontiers: Mapping[str, Frontier], regrets: Sequence[Regret], path: Path) -> None:
+    """Frontiers as bands between their bounds, and routers as points."""
+    figure = Figure(figsize=(7.5, 5), layout="constrained")
+    panel = figure.subplots()
+    for number, (name, frontier) in enumerate(frontiers.items()):
+        costs = np.linspace(frontier.cheapest, max(1.0, float(frontier.played[:, 1].max())), 400)
+        panel.fill_between(costs, frontier.lower(costs), frontier.upper(costs), alpha=0.4, color=f"C{number}")
+        panel.plot(costs, frontier.upper(costs), color=f"C{number}", label=f"optimum, {name}")
+    for group in dict.fromkeys(row.group for row in regrets):
+        points = [(row.cost.estimate, row.accuracy.estimate) for row in regrets if row.group == group]
+        panel.plot(*zip(*points, strict=True), "o", markersize=4, label=group)
+    panel.set_xlabel("normalised cost (always-largest = 1)")
+    panel.set_ylabel("accuracy")
+    panel.set_title(f"SIMULATED: {title}")
+    panel.grid(alpha=0.25)
+    panel.legend(fontsize=8, loc="lower right")
+    _save(figure, path)
+
+
+def regret_table(title: str, rows: Sequence[Regret]) -> str:
+    """Regret of routers in Markdown."""
+    header = ("router", "group", "setting", "accuracy [95 %]", "cost", "regret, own information", "regret, full")
+    lines = [
+        (
+            row.router,
+            row.group,
+            row.setting,
+            f"{row.accuracy.estimate:.3f} [{row.accuracy.low:.3f}, {row.accuracy.high:.3f}]",
+            f"{row.cost.estimate:.3f}",
+            f"{100 * row.own[0]:.1f} to {100 * row.own[1]:.1f}",
+            f"{100 * row.full:.1f}",
+        )
+        for row in rows
+    ]
+    size = rows[0].accuracy.n if rows else 0
+    note = (
+        f"n = {size} simulated test problems, one seed. Regret in points of accuracy at the router's own mean cost, to "
+        "the optimum of what the router sees (between its bounds) and to that of full information. Routers that write "
+        "without drafts (single models, their mixtures, cascades) are not bound by an optimum of mode regenerate.\n"
+    )
+    return f"# SIMULATED: {title}\n\n{note}\n{_table(header, lines)}"
+
+
+def bank_table(title: str, rows: Sequence[SideBySide]) -> str:
+    """Simulator and bank side by side, in Markdown."""
+    header = ("router", "mode", "accuracy, bank", "simulated", "s.e.", "small tokens", "simulated", "large tokens")
+    lines = [
+        (
+            row.router,
+            row.mode,
+            f"{row.bank.accuracy:.3f} ± {row.bank.error:.3f}",
+            f"{row.simulator.accuracy:.3f}",
+            f"{row.sigmas:+.1f}",
+            f"{row.bank.small_tokens:.1f}",
+            f"{row.simulator.small_tokens:.1f}",
+            f"{row.bank.large_tokens:.1f}",
+            f"{row.simulator.large_tokens:.1f}",
+            f"{row.bank.steps:.2f}",
+            f"{row.simulator.steps:.2f}",
+        )
+        for row in rows
+    ]
+    sizes = (
+        f"bank n = {rows[0].bank.problems}, simulated n = {rows[0].simulator.problems}" if rows else "nothing played"
+    )
+    columns = (*header, "simulated", "steps", "simulated")
+    return f"# SIMULATED against recorded: {title}\n\n{sizes}\n\n{_table(columns, lines)}"
+
+
+def _save(figure: Figure, path: Path) -> None:
+    FigureCanvasAgg(figure)
+    partial = path.with_name(f".{path.stem}.tmp{path.suffix}")
+    figure.savefig(partial, dpi=110)
+    os.replace(partial, path)
