@@ -33,7 +33,7 @@ def test_pools_compare_by_content():
         (lambda: ModelPool([Model("a")]), "models=.*'a'.*allowed: at least 2 models"),
         (lambda: ModelPool([Model("a"), Model("a")]), "models=.*'a', 'a'.*allowed: distinct names"),
         (lambda: ModelPool([Model("a"), Model("")]), "allowed: a non-empty string"),
-        (lambda: Model("a", parameters=0), "parameters=0; allowed: a finite number > 0, or None"),
+        (lambda: Model("a", parameters=0), "parameters=0.0; allowed: a finite number > 0, or None"),
         (lambda: Model("a", parameters=float("nan")), "parameters=nan; allowed"),
     ],
 )
