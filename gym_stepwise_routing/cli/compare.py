@@ -12,10 +12,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table as RichTable
 
 from gym_stepwise_routing.accounting import MODES
+from gym_stepwise_routing.cli.bank import QuestionsOption
 from gym_stepwise_routing.costs import COST_UNITS
 from gym_stepwise_routing.errors import check_choice
 
-__all__ = ["compare"]
+__all__ = ["compare", "question_files"]
 
 _WIDE = 160  # of a log file: the tables are wider than the 80 columns that rich assumes there
 
@@ -34,6 +35,14 @@ def compare(
         float, typer.Option(help="Choose instead the most accurate setting within this share of its cost; 0: do not.")
     ] = 0.0,
     only: Annotated[list[str] | None, typer.Option(help="Part of a router's name; may be repeated.")] = None,
+    problems: Annotated[
+        int, typer.Option(help="Most problems a split; 0: all of a bank, 500 of a simulator preset.")
+    ] = 0,
+    scores: Annotated[
+        Path | None, typer.Option(help="Verifier scores that `stepwise-routing score` wrote; else a feature verifier.")
+    ] = None,
+    questions: QuestionsOption = None,
+    encoder: Annotated[str | None, typer.Option(help="Text encoder for routers that read questions.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for table.md, figure.png and comparison.json.")] = Path(
         "runs/compare"
     ),
@@ -69,6 +78,10 @@ def compare(
                 split=split,  # type: ignore[arg-type]
                 rule=rule,
                 only=only or (),
+                problems=problems or None,
+                scores=scores,
+                questions=question_files(questions) if questions else None,
+                encoder=encoder,
                 seed=seed,
                 resamples=resamples,
                 progress=advance,
@@ -86,3 +99,16 @@ def compare(
         console.print(shown)
     for path in write(result, out):
         console.print(f"wrote {path}", highlight=False)
+
+
+def question_files(questions: list[str]) -> dict[str, Path]:
+    """Files by ``dataset/split``, from ``DATASET/SPLIT=FILE``.
+
+    Raises:
+        ValueError: an entry of another form.
+    """
+    pairs = [item.partition("=") for item in questions]
+    for item, (_, _, file) in zip(questions, pairs, strict=True):
+        if not file:
+            raise ValueError(f"questions={item!r}; allowed: DATASET/SPLIT=FILE")
+    return {key: Path(file) for key, _, file in pairs}

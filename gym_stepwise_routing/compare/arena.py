@@ -54,6 +54,8 @@ class Arena:
         split: split that results are reported on.
         scored: the same source with a verifier's scores, for routers that need one; None: none is at hand, or the
             source has its own.
+        questions: question of each problem, for routers that read it; None: no texts are at hand.
+        encoder: local folder or hub name of a text encoder; None: none is at hand.
         seed: seed of random sources and of whatever is fitted.
 
     Raises:
@@ -68,6 +70,8 @@ class Arena:
         cost_unit: CostUnit = "flops",
         split: Split = "test",
         scored: StepSource | None = None,
+        questions: Sequence[str] | None = None,
+        encoder: str | None = None,
         seed: int = 0,
     ) -> None:
         check_choice("split", split, ("train", "test"))
@@ -75,6 +79,8 @@ class Arena:
         self.mode: Mode = mode
         self.cost_unit: CostUnit = cost_unit
         self.split: Split = split
+        self.questions = questions
+        self.encoder = encoder
         self.seed = seed
         self._scored = scored
         self._references: dict[Split, Reference] = {}

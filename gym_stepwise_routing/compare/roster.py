@@ -14,9 +14,11 @@ from gym_stepwise_routing.baselines.glimp import GlimpRouter
 from gym_stepwise_routing.baselines.heuristics import LengthRule, LoopRule
 from gym_stepwise_routing.baselines.random_mix import RandomMix
 from gym_stepwise_routing.baselines.schedules import EveryOther, FirstKLarge, LastKLarge
+from gym_stepwise_routing.baselines.spec_reason import SpecReason, rating_name
 from gym_stepwise_routing.baselines.verifier_threshold import RSD, TrimThreshold, VerifierThreshold
 from gym_stepwise_routing.compare.arena import Arena
-from gym_stepwise_routing.compare.contenders import Averaged, Contender, Family, Listed, Mixed, Swept
+from gym_stepwise_routing.compare.contenders import Averaged, Contender, Family, Listed, Mixed, Swept, needs_figures
+from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.observation import DEFAULT_BLOCKS, Block
 from gym_stepwise_routing.routers import ScoringRouter
 
@@ -127,10 +129,18 @@ def _verifier_based() -> list[Family]:
         routers = [TrimPomdp(price * rate).fit(game, process) for price in PRICES]
         return Listed(arena, routers, VERIFIED, [f"price {router.price:.3g}" for router in routers])
 
+    def spec_reason(arena: Arena) -> Contender:
+        wanted = rating_name(arena.source.pool.names[-1])
+        if arena.verifier != wanted:
+            raise NotApplicableError(f"needs ratings by the largest model as verifier scores, of {wanted!r}")
+        routers = [SpecReason(keep) for keep in range(1, 10)]
+        return Listed(arena, routers, VERIFIED)
+
     return [
         Family("TRIM-Thr", group, "arXiv 2601.10245", _swept(TrimThreshold, VERIFIED)),
         Family("TRIM-Agg", group, "arXiv 2601.10245", agg),
         Family("TRIM-POMDP", group, "arXiv 2601.10245", pomdp),
+        Family("SpecReason", group, "arXiv 2504.07891", spec_reason),
         Family("RSD", group, "arXiv 2501.19324", lambda arena: Listed(arena, [RSD()], VERIFIED)),
         Family("verifier, least score", group, "", _swept(partial(VerifierThreshold, "score_min"), VERIFIED)),
         Family("verifier, product", group, "", _swept(partial(VerifierThreshold, "score_product"), VERIFIED)),
@@ -147,6 +157,14 @@ def _query_level() -> list[Family]:
         router = QueryClassifier(seed=arena.seed).fit(arena.game("train", blocks, mode=arena.plain))
         return Swept(arena, router, blocks, arena.plain)
 
+    def embedding(arena: Arena) -> Contender:
+        if arena.questions is None or arena.encoder is None:
+            raise NotApplicableError("needs the question texts (--questions) and a text encoder (--encoder)")
+        from gym_stepwise_routing.baselines.query_embedding import Embedder
+        from gym_stepwise_routing.compare.queries import QueryEmbedding
+
+        return QueryEmbedding(arena, Embedder(arena.encoder), arena.questions)
+
     def frugal(arena: Arena) -> Contender:
         from gym_stepwise_routing.baselines.cascade import FrugalJudge
         from gym_stepwise_routing.compare.cascades import Cascade
@@ -161,6 +179,7 @@ def _query_level() -> list[Family]:
 
     return [
         Family("query classifier", group, "arXiv 2406.18665", classifier),
+        Family("query embedding", group, "arXiv 2406.18665", embedding),
         Family("FrugalGPT cascade", group, "arXiv 2305.05176", frugal),
         Family("AutoMix cascade", group, "arXiv 2310.12963", automix),
     ]
@@ -169,14 +188,22 @@ def _query_level() -> list[Family]:
 def _fitted() -> list[Family]:
     group = "fitted on trees"
 
-    def fitted_q(arena: Arena) -> Contender:
-        from gym_stepwise_routing.baselines.experience import experience
-        from gym_stepwise_routing.baselines.fitted_q import FittedQ
+    def fitted_q(*more: Block) -> Callable[[Arena], Contender]:
+        blocks: tuple[Block, ...] = (*DEFAULT_BLOCKS, *more)
 
-        game, rate = arena.game("train", DEFAULT_BLOCKS), exchange_rate(arena)
-        known = experience(game, seed=arena.seed)
-        routers = [FittedQ(price * rate, seed=arena.seed).fit(game, known) for price in PRICES]
-        return Listed(arena, routers, DEFAULT_BLOCKS, [f"price {router.price:.3g}" for router in routers])
+        def build(arena: Arena) -> Contender:
+            from gym_stepwise_routing.baselines.experience import experience
+            from gym_stepwise_routing.baselines.fitted_q import FittedQ
+
+            if "probe" in more and arena.mode == "regenerate":
+                raise NotApplicableError("a probe tells less than the draft that mode 'regenerate' has paid for")
+            game, rate = arena.game("train", blocks), exchange_rate(arena)
+            needs_figures(game, more, arena.seed)
+            known = experience(game, seed=arena.seed)
+            routers = [FittedQ(price * rate, seed=arena.seed).fit(game, known) for price in PRICES]
+            return Listed(arena, routers, blocks, [f"price {router.price:.3g}" for router in routers])
+
+        return build
 
     def reweighted(arena: Arena) -> Contender:
         from gym_stepwise_routing.baselines.sacpo import Reweighted
@@ -187,7 +214,9 @@ def _fitted() -> list[Family]:
         return Listed(arena, routers, DEFAULT_BLOCKS, [f"price {router.price:.3g}" for router in routers])
 
     return [
-        Family("fitted Q", group, "", fitted_q),
+        Family("fitted Q", group, "", fitted_q()),
+        Family("fitted Q with probe", group, "", fitted_q("probe")),
+        Family("fitted Q with verifier", group, "", fitted_q("verifier")),
         Family("re-weighted (SACPO)", group, "arXiv 2404.11049", reweighted),
     ]
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from gym_stepwise_routing.accounting import Mode
+from gym_stepwise_routing.banks.questions import join_questions
+from gym_stepwise_routing.baselines.verifiers.scores import read_scores
 from gym_stepwise_routing.compare.arena import Arena
 from gym_stepwise_routing.compare.choose import Rule
 from gym_stepwise_routing.compare.comparison import Comparison, compare
 from gym_stepwise_routing.compare.contenders import Family
+from gym_stepwise_routing.compare.limited import limited
 from gym_stepwise_routing.compare.roster import roster
 from gym_stepwise_routing.costs import CostUnit, available_units
 from gym_stepwise_routing.errors import NotApplicableError
@@ -17,6 +21,9 @@ from gym_stepwise_routing.sources.bank import BankSource
 from gym_stepwise_routing.sources.base import Split, StepSource
 
 __all__ = ["run_comparison", "select"]
+
+RANDOM_PROBLEMS = 500
+"""Problems of each split of a random source."""
 
 
 def run_comparison(
@@ -27,6 +34,10 @@ def run_comparison(
     split: Split = "test",
     rule: Rule | None = None,
     only: Sequence[str] = (),
+    problems: int | None = None,
+    scores: Path | None = None,
+    questions: Mapping[str, Path] | None = None,
+    encoder: str | None = None,
     seed: int = 0,
     resamples: int = 10_000,
     progress: Callable[[str], None] | None = None,
@@ -42,6 +53,10 @@ def run_comparison(
         split: split that is reported, ``test`` or ``train``.
         rule: how a setting is chosen on the calibration split; at least 95 % of always-largest's accuracy if None.
         only: parts of the names of families to keep, all if empty.
+        problems: most problems a split; None: all of a bank, ``RANDOM_PROBLEMS`` of a random source.
+        scores: file of verifier scores of the bank, see :mod:`gym_stepwise_routing.baselines.verifiers.scores`.
+        questions: files of the question texts, by ``dataset/split``; None: no texts.
+        encoder: local folder or hub name of a text encoder; None: routers that need one are not applicable.
         seed: seed of random sources and of whatever is fitted.
         resamples: bootstrap resamples over problems.
         progress: called with each family's name before its turn.
@@ -52,7 +67,23 @@ def run_comparison(
     families = select(only)
     found = resolve(source)
     unit: CostUnit = cost_unit or ("flops" if "flops" in available_units(found.pool) else "dollars")
-    arena = Arena(found, mode=mode, cost_unit=unit, split=split, scored=_scored(found, seed), seed=seed)
+    if not isinstance(found, BankSource) and (scores is not None or questions is not None):
+        raise ValueError(f"scores or questions with {found.kind} {found.name!r}; allowed: with a bank")
+    scored = _scored(found, scores, seed)
+    texts = join_questions(found.bank, questions) if isinstance(found, BankSource) and questions else None
+    if problems is not None or not found.deterministic:
+        most = RANDOM_PROBLEMS if problems is None else problems
+        found, scored = limited(found, most), None if scored is None else limited(scored, most)
+    arena = Arena(
+        found,
+        mode=mode,
+        cost_unit=unit,
+        split=split,
+        scored=scored,
+        questions=texts,
+        encoder=encoder,
+        seed=seed,
+    )
     return compare(arena, families, rule or Rule(), resamples=resamples, progress=progress)
 
 
@@ -70,9 +101,13 @@ def select(only: Sequence[str]) -> tuple[Family, ...]:
     return tuple(family for family in everyone if not only or any(part.lower() in family.name.lower() for part in only))
 
 
-def _scored(source: StepSource, seed: int) -> StepSource | None:
-    """The bank with the scores of a feature verifier, where one is needed and can be fitted."""
-    if source.pool.verifier is not None or not isinstance(source, BankSource):
+def _scored(source: StepSource, scores: Path | None, seed: int) -> StepSource | None:
+    """The bank with the scores of a file, or of a feature verifier where it has none and one can be fitted."""
+    if not isinstance(source, BankSource):
+        return None
+    if scores is not None:
+        return BankSource(read_scores(scores, source.bank))
+    if source.pool.verifier is not None:
         return None
     try:
         from gym_stepwise_routing.baselines.verifiers.features import feature_verifier

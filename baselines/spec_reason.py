@@ -1,0 +1,52 @@
+"""SpecReason (arXiv 2504.07891): the large model rates the draft from 0 to 9 in one token; keep it from 7 upwards.
+
+The ratings come as verifier scores, rating / 9, whose verifier is the large model itself (see
+``verifiers.hub.LargeModelRater``), so that its reading of every draft is paid for. The paper's option to have the large
+model write the first steps is kept.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gym_stepwise_routing.baselines.verifier_threshold import TrimThreshold
+from gym_stepwise_routing.game import RoutingSpec
+from gym_stepwise_routing.routers import columns_of
+
+__all__ = ["SpecReason", "rating_name"]
+
+
+def rating_name(model: str) -> str:
+    """Name of a large model as a verifier in the ledger."""
+    return f"{model} (rating)"
+
+
+class SpecReason(TrimThreshold):
+    """Rewrite the draft unless its rating is at least ``keep``.
+
+    Args:
+        keep: least rating to keep a draft, 1 to 9.
+        first_large: number of first steps that the large model writes anyway, >= 0.
+    """
+
+    def __init__(self, keep: int = 7, first_large: int = 0) -> None:
+        if not 1 <= keep <= 9:
+            raise ValueError(f"keep={keep!r}; allowed: 1 to 9")
+        if first_large < 0:
+            raise ValueError(f"first_large={first_large!r}; allowed: an integer >= 0")
+        # between the scores of a rating of ``keep``, which is kept, and of the next lower one, which is not
+        super().__init__(threshold=1 - (keep - 0.5) / 9)
+        self.first_large = first_large
+        self.name = f"spec-reason-{keep}" + (f"-first-{first_large}" if first_large else "")
+
+    def bind(self, spec: RoutingSpec) -> None:
+        """Find scores and step number."""
+        super().bind(spec)
+        (self._depth,) = columns_of(spec, "depth")
+        self._horizon = spec.horizon
+
+    def scores(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Lack of approval, ``float32[B]`` in [0, 1]; 1 for the first steps."""
+        step = np.rint(observation[:, self._depth] * self._horizon)
+        return np.where(step < self.first_large, np.float32(1), super().scores(observation))
