@@ -8,6 +8,7 @@ from gym_stepwise_routing.cli import bank, leaderboard
 from gym_stepwise_routing.cli.compare import compare
 from gym_stepwise_routing.cli.demo import demo
 from gym_stepwise_routing.cli.record import record
+from gym_stepwise_routing.cli.simulate import simulate
 from gym_stepwise_routing.cli.train import train
 
 __all__ = ["app"]
@@ -22,6 +23,7 @@ app.command()(demo)
 app.command()(compare)
 app.command()(train)
 app.command()(record)
+app.command()(simulate)
 app.command()(leaderboard.submit)
 app.command()(leaderboard.verify)
 app.add_typer(leaderboard.leaderboard, name="leaderboard")
