@@ -133,7 +133,7 @@ def hull_accuracy(costs: Floats, accuracies: Floats, at: Floats) -> Floats:
         ``[...]``: best over single models that cost no more and over mixtures of two; below the cheapest model, that
         model's accuracy.
     """
-    cheapest = np.take_along_axis(accuracies, np.argmin(costs, axis=0, keepdims=True), axis=0)[0]
+    cheapest = np.where(costs == costs.min(axis=0), accuracies, -np.inf).max(axis=0)
     best: Floats = np.maximum(cheapest, np.where(costs <= at, accuracies, -np.inf).max(axis=0))
     for i, j in permutations(range(len(costs)), 2):
         between = (costs[i] < at) & (at < costs[j])

@@ -17,6 +17,9 @@ from gym_stepwise_routing.sources.base import ProblemBatch, SourceState, Split, 
 __all__ = ["Jittered", "Rearranged", "RenamedSource", "Shadowed"]
 
 
+_NO_ACTION = -1
+
+
 class Rearranged:
     """A router that sees the problems in other batches. Each batch has a copy of the router and a state of its own.
 
@@ -50,9 +53,11 @@ class Rearranged:
         after = []
         for router, rows, before in zip(self.routers, self.batches, states, strict=True):
             masks = {"action_masks": action_masks[rows]} if self._with_masks else {}
-            actions[rows], then = router.predict(
+            chosen, then = router.predict(
                 observation[rows], state=before, episode_start=episode_start[rows], deterministic=deterministic, **masks
             )
+            # Decisions on other rows than those that were shown are no decisions.
+            actions[rows] = chosen if np.shape(chosen) == rows.shape else _NO_ACTION
             after.append(then)
         return actions, after
 

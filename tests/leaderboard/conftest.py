@@ -1,0 +1,69 @@
+"""A track on the bundled bank as it is now, and an honest entry on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gym_stepwise_routing.leaderboard.entry import About, Entry, RouterRef, Selection
+from gym_stepwise_routing.leaderboard.submit import make_entry
+from gym_stepwise_routing.leaderboard.track import Track, TrackSpec, measure
+
+ABOUT = About(title="A router", authors="the tests", description="It decides somehow.")
+
+
+@pytest.fixture(scope="session")
+def tracks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tracks")
+    for mode in ("route", "regenerate"):
+        spec = TrackSpec(
+            name=f"bank-{mode}",
+            title=mode,
+            description="the bundled bank",
+            source="gsm8k-qwen2.5-coder",
+            split="test",
+            mode=mode,
+            cost_unit="large_tokens",
+        )
+        measure(spec).write(folder / f"bank-{mode}.json")
+    spec = TrackSpec(
+        name="sample",
+        title="sample",
+        description="a simulator",
+        source="gsm8k-like",
+        split="test",
+        mode="route",
+        cost_unit="flops",
+        sample=60,
+    )
+    measure(spec).write(folder / "sample.json")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def track(tracks: Path) -> Track:
+    return Track.read(tracks / "bank-regenerate.json")
+
+
+@pytest.fixture(scope="session")
+def sample_track(tracks: Path) -> Track:
+    return Track.read(tracks / "sample.json")
+
+
+@pytest.fixture
+def artefacts(tmp_path: Path) -> Path:
+    folder = tmp_path / "artefacts"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def honest(track: Track, tmp_path_factory: pytest.TempPathFactory) -> Entry:
+    """A swept router with a threshold that the board chose."""
+    ref = RouterRef(
+        factory="gym_stepwise_routing.baselines:ConfidenceThreshold",
+        kwargs={"figure": "entropy_mean", "threshold": 0.5},
+    )
+    selection = Selection(rule="budget", value=0.7)
+    return make_entry(track, "honest", [ref], ABOUT, artefacts=tmp_path_factory.mktemp("none"), selection=selection)

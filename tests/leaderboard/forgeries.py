@@ -1,0 +1,140 @@
+"""Ways to tamper with an entry. Content is what ``json.loads`` gives of an honest one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from gym_stepwise_routing.leaderboard.encoding import decisions_from_text, decisions_to_text, pack, unpack
+from gym_stepwise_routing.leaderboard.errors import FaultCode
+
+Content = dict[str, Any]
+
+
+def better_accuracy(entry: Content) -> None:
+    entry["figures"]["accuracy"]["value"] += 0.02
+
+
+def narrower_interval(entry: Content) -> None:
+    entry["figures"]["units"]["flops"]["gain"]["low"] = entry["figures"]["units"]["flops"]["gain"]["value"]
+
+
+def cheaper_tokens(entry: Content) -> None:
+    largest = list(entry["runs"][0]["ledger"])[-1]
+    entry["runs"][0]["ledger"][largest]["kept"] //= 2
+
+
+def other_split(entry: Content) -> None:
+    """Played on problems that everybody may train on."""
+    from gym_stepwise_routing.banks import Bank
+
+    bank = Bank.open("gsm8k-qwen2.5-coder")
+    train = [bank.problem_ids[problem] for problem in bank.split_problems("train")]
+    entry["problems"] = train[: len(entry["problems"])]
+
+
+def split_hash(entry: Content) -> None:
+    entry["played"]["split_sha256"] = "1" * 64
+
+
+def dropped_problem(entry: Content) -> None:
+    """The hardest problem left out, consistently."""
+    entry["problems"] = entry["problems"][1:]
+    entry["runs"][0]["decisions"] = entry["runs"][0]["decisions"][1:]
+
+
+def repeated_problem(entry: Content) -> None:
+    entry["problems"] = [entry["problems"][1], *entry["problems"][1:]]
+
+
+def dropped_decisions(entry: Content) -> None:
+    entry["runs"][0]["decisions"] = entry["runs"][0]["decisions"][1:]
+
+
+def cut_trace(entry: Content) -> None:
+    """The last decision of a trace left out: it would cost less."""
+    entry["runs"][0]["decisions"][0] = entry["runs"][0]["decisions"][0][:-1]
+
+
+def longer_trace(entry: Content) -> None:
+    """A decision after the end of a trace."""
+    short = min(range(len(entry["problems"])), key=lambda i: len(entry["runs"][0]["decisions"][i]))
+    entry["runs"][0]["decisions"][short] += "1"
+
+
+def model_from_nowhere(entry: Content) -> None:
+    entry["runs"][0]["decisions"][0] = "2" + entry["runs"][0]["decisions"][0][1:]
+
+
+def other_sweep(entry: Content) -> None:
+    """Points of the sweep replaced by its first one."""
+    sweep = entry["runs"][0]["sweep"]
+    shape = (len(sweep["thresholds"]), len(entry["problems"]), 5)
+    points = unpack(sweep["decisions"], shape)
+    sweep["decisions"] = pack(np.broadcast_to(points[0], points.shape))
+
+
+def other_bank(entry: Content) -> None:
+    entry["played"]["source_sha256"] = "2" * 64
+
+
+def other_prices(entry: Content) -> None:
+    entry["played"]["prices_sha256"] = "3" * 64
+
+
+def other_track(entry: Content) -> None:
+    entry["played"]["track_fingerprint"] = "4" * 64
+
+
+def unknown_track(entry: Content) -> None:
+    entry["played"]["track"] = "my-own-track"
+
+
+def self_made_reference(entry: Content) -> None:
+    entry["kind"] = "reference"
+
+
+def self_made_bound(entry: Content) -> None:
+    entry["kind"] = "bound"
+
+
+def threshold_without_rule(entry: Content) -> None:
+    entry["selection"] = None
+
+
+def hidden_field(entry: Content) -> None:
+    entry["figures"]["note"] = "state of the art"
+
+
+REJECTED_WITHOUT_THE_ROUTER: dict[Callable[[Content], None], tuple[FaultCode, str]] = {
+    better_accuracy: ("figures", r"figures\.accuracy\.value=.*computed from the decisions"),
+    narrower_interval: ("figures", r"figures\.units\.flops\.gain\.low="),
+    cheaper_tokens: ("tokens", "1.5B-Instruct is stated .* recorded"),
+    other_split: ("problems", "of .* problems are missing"),
+    split_hash: ("split", "made with split 1111"),
+    dropped_problem: ("problems", "1 of .* problems are missing, such as"),
+    repeated_problem: ("problems", "1 of .* problems are missing"),
+    dropped_decisions: ("decisions", "decisions of .* problems; allowed"),
+    cut_trace: ("decisions", "decisions, but the recorded trace ends after"),
+    longer_trace: ("decisions", "but the recorded trace ends after|at most 5"),
+    model_from_nowhere: ("decisions", "digits of 01"),
+    other_sweep: ("figures", r"curve"),
+    other_bank: ("bank", "made with bank 2222"),
+    other_prices: ("prices", "made with prices 3333"),
+    other_track: ("track", "made with track 4444"),
+    unknown_track: ("track", "allowed: bank-regenerate"),
+    self_made_reference: ("reference", "is for the rows in rows.json"),
+    self_made_bound: ("reference", "is for the rows in rows.json"),
+    threshold_without_rule: ("selection", "without a selection rule"),
+    hidden_field: ("schema", "note"),
+}
+"""What is forged, the code of the fault that it must give, and a part of the message."""
+
+
+def flipped(texts: list[str], row: int) -> list[str]:
+    """Decisions with another first model in one row."""
+    decisions = decisions_from_text(texts, 5, 2)
+    decisions[row, 0] = 1 - decisions[row, 0]
+    return decisions_to_text(decisions)

@@ -1,0 +1,72 @@
+"""Routers that look at anything but observations are found; honest ones are not accused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from cheating_routers import ByComparison, ByCounting, ByName, ByPosition, ByTable, Masked, Remembering, replayed
+
+from gym_stepwise_routing.baselines import AlwaysLargest, ConfidenceThreshold, EveryOther, RandomMix
+from gym_stepwise_routing.leaderboard.playing import play_on
+from gym_stepwise_routing.leaderboard.rerun import check_blindness
+from gym_stepwise_routing.leaderboard.track import PLAIN, game_of
+
+
+def codes(track, router):
+    decisions = play_on(track, router, game_of(track)).decisions
+    return {fault.code for fault in check_blindness(track, router, decisions, PLAIN)}
+
+
+@pytest.mark.parametrize(
+    "router",
+    [
+        AlwaysLargest(),
+        EveryOther(1),
+        ConfidenceThreshold("entropy_mean", 0.3),
+        ConfidenceThreshold("p_min", 0.0),
+        Remembering(),
+        Masked("p_min", 0.6),
+    ],
+    ids=lambda router: type(router).__name__,
+)
+@pytest.mark.parametrize("on", ["track", "sample_track"])
+def test_honest_routers_pass(router, on, request):
+    assert codes(request.getfixturevalue(on), router) == set()
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda track: ByPosition(), {"order", "names"}),
+        (lambda track: replayed(track), {"order", "names"}),
+        (lambda track: ByComparison(), {"batch"}),
+        (lambda track: RandomMix(0.5), {"order"}),
+        (lambda track: ByTable(track), {"precision"}),
+        (lambda track: ByName(track), {"names"}),
+    ],
+    ids=["position", "replay", "comparison", "noise", "table", "name"],
+)
+def test_cheating_routers_are_found(make, expected, track):
+    assert expected <= codes(track, make(track))
+
+
+def test_a_router_that_counts_its_calls_is_found(track):
+    assert codes(track, ByCounting())
+
+
+def test_a_threshold_right_at_a_common_figure_is_no_table(track):
+    """Half of all steps have the very length that the threshold asks for; moving the last bit crosses it one way."""
+    from gym_stepwise_routing.routers import ScoringRouter, columns_of
+
+    class Length(ScoringRouter):
+        def bind(self, spec):
+            super().bind(spec)
+            (self.column,) = columns_of(spec, "question_tokens")
+
+        def scores(self, observation):
+            return np.clip(observation[:, self.column], 0, 1)
+
+    game = game_of(track)
+    column = game.spec.feature_names.index("question_tokens")
+    lengths = game.table.observation[game.table.roots, column]
+    assert codes(track, Length(float(np.median(lengths)))) == set()

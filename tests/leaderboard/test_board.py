@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from gym_stepwise_routing.leaderboard.board import make_board, rank
+from gym_stepwise_routing.leaderboard.entry import About, RouterRef
+from gym_stepwise_routing.leaderboard.rows import read_rows
+from gym_stepwise_routing.leaderboard.site import build_site
+from gym_stepwise_routing.leaderboard.site.data import board_json, script_json
+from gym_stepwise_routing.leaderboard.submit import entry_path, make_entry
+from gym_stepwise_routing.leaderboard.track import Track
+from gym_stepwise_routing.leaderboard.verify import verify_entry
+
+SHOWN = ("always-smallest", "always-largest", "oracle", "first-2-large", "confidence-p-min")
+
+
+def test_ranks_are_what_the_intervals_allow():
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 0.01, 10_000)
+    gains = {
+        "best": 0.20 + noise,  # far above all others
+        "second": 0.05 + noise + rng.normal(0, 0.03, 10_000),
+        "third": 0.04 + noise + rng.normal(0, 0.03, 10_000),
+        "twin": 0.20 + noise,
+        "reference": np.zeros(10_000),
+    }
+    standings = rank(gains, ["best", "second", "third", "twin"])
+    assert (standings["best"].best, standings["best"].worst) == (1, 2)
+    assert standings["best"].tied == ("twin",)
+    assert (standings["second"].best, standings["second"].worst) == (3, 4)
+    assert "third" in standings["second"].tied
+    assert (standings["reference"].best, standings["reference"].worst) == (None, None)
+
+
+def test_pairing_tells_apart_what_single_intervals_cannot():
+    noise = np.random.default_rng(0).normal(0, 1, 10_000)
+    standings = rank({"a": noise + 0.01, "b": noise}, ["a", "b"])
+    assert standings["a"].best == standings["a"].worst == 1
+    assert standings["b"].best == standings["b"].worst == 2
+
+
+@pytest.fixture(scope="module")
+def entries(track, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("entries")
+    for row in read_rows():
+        if row.name in SHOWN:
+            entry = make_entry(
+                track, row.name, row.routers, row.about, artefacts=folder, kind=row.kind, selection=row.selection
+            )
+            entry.write(entry_path(folder, entry))
+    hostile = About(
+        title="</script><script>boom()</script>", authors="<img src=x onerror=boom()>", description='"><b>{{ 7*7 }}'
+    )
+    ref = RouterRef(factory="gym_stepwise_routing.baselines:EveryOther", kwargs={"k": 1})
+    entry = make_entry(track, "hostile", [ref], hostile, artefacts=folder)
+    entry.write(entry_path(folder, entry))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def site(entries, tracks, tmp_path_factory):
+    out = tmp_path_factory.mktemp("site") / "site"
+    build_site(out, entries=entries, artefacts=entries, tracks=tracks, report=lambda line: None)
+    return out
+
+
+def test_the_board_holds_every_entry_and_the_lines(entries, track, tracks):
+    from gym_stepwise_routing.leaderboard.entry import Entry
+
+    verdicts = [verify_entry(Entry.read(path), artefacts=entries, tracks=tracks) for path in entries.glob("*/*.json")]
+    board = make_board(track, verdicts)
+    data = json.loads(json.dumps(board_json(board), allow_nan=False))
+    assert {row["name"] for row in data["rows"]} == {*SHOWN, "hostile"}
+    assert [unit["name"] for unit in data["units"]] == list(track.units)
+    for lines in data["lines"].values():
+        assert lines["oracle"][-1][1] >= lines["hull"][-1][1]
+        assert len(lines["constants"]) == 2
+    gains = [row["units"]["large_tokens"]["gain"][0] for row in data["rows"]]
+    assert gains == sorted(gains, reverse=True)
+
+
+def test_pages_need_no_network_and_stay_small(site):
+    pages = list(site.rglob("*.html"))
+    assert len(pages) == 2 + len(SHOWN) + 1 + 1  # index, track, entries, traces
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        assert len(text.encode()) < 2_000_000
+        for address in re.findall(r'(?:src|href)="([^"]*)"', text):
+            if not address.startswith(("data:", "#")):
+                assert "//" not in address
+                assert (page.parent / address.partition("#")[0]).is_file(), address
+
+
+def test_what_people_write_is_only_text(site):
+    for page in site.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        assert "<script>boom" not in text
+        assert "<img" not in text
+        assert ">49" not in text
+
+
+def test_script_json_cannot_end_its_element():
+    assert "<" not in script_json({"a": "</script>"})
+    assert json.loads(script_json({"a": "</script>"})) == {"a": "</script>"}
+
+
+def test_no_question_is_on_the_site(site, shared_dir):
+    questions = {
+        json.loads(line)["question"] for line in (shared_dir / "data/gsm8k/test.jsonl").read_text().splitlines()
+    }
+    everything = "".join(path.read_text(encoding="utf-8") for path in site.rglob("*.*") if path.is_file())
+    assert "The answer is" in everything  # step texts are there
+    assert not [q for q in questions if json.dumps(q)[1:-1] in everything or q in everything]
+
+
+def test_the_viewers_paths_lead_to_the_recorded_outcomes(site, track: Track):
+    def chunk(path):
+        return json.loads(path.read_text()[path.read_text().index(",") + 1 : -2])
+
+    trees = chunk(next((site / "trees").glob("*/0.js")))
+    paths = chunk(site / track.name / "paths" / "0.js")
+    assert set(paths) == {*SHOWN, "hostile"}
+    for name, rows in paths.items():
+        for tree, (decisions, cost, right) in zip(trees, rows, strict=True):
+            node = 0
+            for digit in decisions:
+                node = tree["child"][node][int(digit)]
+            assert tree["right"][node] == right, name
+            assert tree["end"][node] is not None
+            assert cost >= 0
+
+
+def test_nothing_is_built_from_a_rejected_entry(entries, tracks, tmp_path):
+    import shutil
+
+    forged = tmp_path / "entries"
+    shutil.copytree(entries, forged)
+    path = forged / "bank-regenerate" / "hostile.json"
+    path.write_text(path.read_text().replace('"steps": ', '"steps": 1'))
+    with pytest.raises(ValueError, match="hostile is rejected: figures"):
+        build_site(tmp_path / "out", entries=forged, artefacts=forged, tracks=tracks, report=lambda line: None)
+    assert not (tmp_path / "out").exists()
+
+
+def test_other_peoples_folders_are_left_alone(entries, tracks, tmp_path):
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(ValueError, match="allowed: an empty folder, or an earlier site"):
+        build_site(tmp_path, entries=entries, artefacts=entries, tracks=tracks, report=lambda line: None)
+    assert (tmp_path / "thesis.tex").read_text() == "precious"
+
+
+def test_no_entries(tracks, tmp_path):
+    with pytest.raises(ValueError, match="has no entry"):
+        build_site(tmp_path / "out", entries=tmp_path, artefacts=tmp_path, tracks=tracks, report=lambda line: None)

@@ -1,0 +1,144 @@
+"""Twenty ways to tamper with an entry's file, each refused with its reason; and what only a re-run can find."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+from forgeries import REJECTED_WITHOUT_THE_ROUTER, flipped
+
+from gym_stepwise_routing.baselines import oracle_paths
+from gym_stepwise_routing.leaderboard.encoding import decisions_from_text, decisions_to_text
+from gym_stepwise_routing.leaderboard.entry import Entry, RouterRef, SweepRecord
+from gym_stepwise_routing.leaderboard.errors import EntryRejectedError
+from gym_stepwise_routing.leaderboard.figures import compute_figures, play_constants
+from gym_stepwise_routing.leaderboard.playing import PlayedRouter, play_on
+from gym_stepwise_routing.leaderboard.submit import ledger_totals, make_entry
+from gym_stepwise_routing.leaderboard.track import game_of
+from gym_stepwise_routing.leaderboard.verify import verify, verify_entry
+from gym_stepwise_routing.routers import Replay
+
+
+def write(folder, content, name="honest", track="bank-regenerate"):
+    path = folder / track / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+    return path
+
+
+def refused(path, tracks, artefacts, **options):
+    with pytest.raises(EntryRejectedError) as caught:
+        verify(path, artefacts=artefacts, tracks=tracks, **options)
+    return {fault.code for fault in caught.value.faults}, str(caught.value)
+
+
+def test_the_honest_entry_is_verified(honest, tracks, artefacts, tmp_path):
+    path = write(tmp_path, json.loads(honest.model_dump_json()))
+    verdict = verify(path, artefacts=artefacts, tracks=tracks)
+    assert verdict.rerun == "done"
+    assert verdict.entry == honest
+    assert verdict.runs[0].outcome.accuracy == pytest.approx(honest.figures.accuracy.value)
+
+
+@pytest.mark.parametrize("forge", REJECTED_WITHOUT_THE_ROUTER, ids=lambda forge: forge.__name__)
+def test_forged_files_are_refused_with_the_reason(forge, honest, tracks, artefacts, tmp_path):
+    content = json.loads(honest.model_dump_json())
+    forge(content)
+    path = write(tmp_path, content, track=content["played"]["track"])
+    expected, message = REJECTED_WITHOUT_THE_ROUTER[forge]
+    codes, text = refused(path, tracks, artefacts, run_again=False)
+    assert expected in codes
+    assert re.search(message, text), text
+
+
+def test_a_file_in_another_place(honest, tracks, artefacts, tmp_path):
+    codes, text = refused(write(tmp_path, json.loads(honest.model_dump_json()), name="other"), tracks, artefacts)
+    assert codes == {"place"}
+    assert "belongs in bank-regenerate/honest.json" in text
+
+
+def test_a_masked_decision(tracks, artefacts, tmp_path):
+    """Back to the smaller model in escalate."""
+    from gym_stepwise_routing.leaderboard.track import Track, TrackSpec, measure
+
+    spec = Track.read(tracks / "bank-route.json").spec
+    track = measure(TrackSpec(**{**spec.model_dump(), "name": "escalate", "mode": "escalate"}))
+    track.write(tmp_path / "tracks" / "escalate.json")
+    ref = RouterRef(factory="gym_stepwise_routing.baselines:AlwaysLargest")
+    from conftest import ABOUT
+
+    content = json.loads(make_entry(track, "climber", [ref], ABOUT, artefacts=artefacts).model_dump_json())
+    row = next(i for i, text in enumerate(content["runs"][0]["decisions"]) if len(text) > 2)
+    decisions = content["runs"][0]["decisions"][row]
+    content["runs"][0]["decisions"][row] = decisions[0] + "0" + decisions[2:]
+    codes, text = refused(write(tmp_path, content, "climber", "escalate"), tmp_path / "tracks", artefacts)
+    assert codes == {"decisions"}
+    assert "action=0 is masked at step 1" in text
+
+
+def consistent(track, entry: Entry, decisions: np.ndarray) -> Entry:
+    """The entry with other decisions, and every figure made to fit: the best that a forger can do."""
+    outcome = play_on(track, Replay(decisions), game_of(track))
+    run = entry.runs[0].model_copy(
+        update={
+            "decisions": tuple(decisions_to_text(outcome.decisions)),
+            "ledger": ledger_totals(track, outcome),
+            "threshold": None,
+            "sweep": None,
+        }
+    )
+    figures = compute_figures(track, entry.name, [PlayedRouter(outcome, None, (), ())], play_constants(track))
+    return entry.model_copy(update={"runs": (run,), "figures": figures, "selection": None})
+
+
+def test_choices_revised_after_the_outcomes_were_known(track, tracks, honest, artefacts):
+    """All figures fit the decisions, so only the router can tell that they are not its own."""
+    forged = consistent(track, honest, oracle_paths(game_of(track)).decisions)
+    assert verify_entry(forged, artefacts=artefacts, tracks=tracks, run_again=False).rerun == "not asked"
+    with pytest.raises(EntryRejectedError, match="rerun: the router decides otherwise on"):
+        verify_entry(forged, artefacts=artefacts, tracks=tracks)
+
+
+def test_one_decision_revised(track, tracks, honest, artefacts):
+    decisions = decisions_from_text(flipped(list(honest.runs[0].decisions), 3), 5, 2)
+    outcome = play_on(track, Replay(decisions), game_of(track))
+    with pytest.raises(EntryRejectedError, match="decides otherwise on"):
+        verify_entry(consistent(track, honest, outcome.decisions), artefacts=artefacts, tracks=tracks)
+
+
+def test_a_threshold_that_the_calibration_split_does_not_choose(track, tracks, honest, artefacts):
+    run = honest.runs[0]
+    other = next(t for t in run.sweep.thresholds if abs(t - run.threshold) > 0.05 and t > 0)
+    ref = run.router.model_copy(update={"kwargs": {"figure": "entropy_mean", "threshold": other}})
+    from conftest import ABOUT
+
+    made = make_entry(track, "honest", [ref], ABOUT, artefacts=artefacts)
+    forged = made.model_copy(
+        update={"selection": honest.selection, "runs": (made.runs[0].model_copy(update={"threshold": other}),)}
+    )
+    with pytest.raises(EntryRejectedError, match=r"rerun|selection"):
+        verify_entry(forged, artefacts=artefacts, tracks=tracks)
+
+
+def test_a_sweep_left_out_or_on_thresholds_of_ones_own(track, tracks, honest, artefacts):
+    """The grid comes from the train split, so that nobody picks it for the test split."""
+    run = honest.runs[0]
+    keep = [0, len(run.sweep.thresholds) - 1]
+    from gym_stepwise_routing.leaderboard.encoding import pack, unpack
+
+    points = unpack(run.sweep.decisions, (len(run.sweep.thresholds), len(honest.problems), 5))[keep]
+    short = SweepRecord(thresholds=tuple(run.sweep.thresholds[i] for i in keep), decisions=pack(points))
+    outcomes = [play_on(track, Replay(decisions), game_of(track)) for decisions in points]
+    own = play_on(track, Replay(decisions_from_text(run.decisions, 5, 2)), game_of(track))
+    played = PlayedRouter(own, run.threshold, short.thresholds, tuple(outcomes))
+    forged = honest.model_copy(
+        update={
+            "runs": (run.model_copy(update={"sweep": short}),),
+            "figures": compute_figures(track, honest.name, [played], play_constants(track)),
+        }
+    )
+    verify_entry(forged, artefacts=artefacts, tracks=tracks, run_again=False)
+    with pytest.raises(EntryRejectedError, match="thresholds of the sweep are not those"):
+        verify_entry(forged, artefacts=artefacts, tracks=tracks)

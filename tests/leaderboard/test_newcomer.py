@@ -1,0 +1,79 @@
+"""From a router of one's own to a verified entry, as the submission rules tell it."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+
+import pytest
+from typer.testing import CliRunner
+
+from gym_stepwise_routing.cli.app import app
+from gym_stepwise_routing.leaderboard.entry import Entry
+
+RUN = CliRunner()
+
+
+@pytest.fixture
+def rules(repository):
+    return (repository / "leaderboard" / "SUBMISSION.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def newcomer(tmp_path, monkeypatch, rules):
+    """A folder of one's own with the twenty lines of the rules."""
+    (code,) = re.findall(r"```python\n# my_router.py\n(.*?)```", rules, flags=re.DOTALL)
+    assert len(code.splitlines()) <= 20
+    (tmp_path / "my_router.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    sys.modules.pop("my_router", None)
+
+
+def test_a_router_of_ones_own_becomes_an_entry_in_two_minutes(newcomer, rules):
+    (command,) = re.findall(r"```sh\n(stepwise-routing submit my_router.*?)```", rules, flags=re.DOTALL)
+    words = [word.strip('"') for word in re.findall(r'"[^"]*"|\S+', command.replace("\\\n", " "))]
+    start = time.perf_counter()
+    submitted = RUN.invoke(app, words[1:])
+    assert submitted.exit_code == 0, submitted.output
+    (path,) = newcomer.glob("leaderboard/entries/*/*.json")
+    seen = RUN.invoke(app, ["verify", str(path)])
+    assert seen.exit_code == 0, seen.output
+    assert "not run again (not trusted, see --trust)" in seen.output
+    verified = RUN.invoke(app, ["verify", str(path), "--trust"])
+    assert verified.exit_code == 0, verified.output
+    assert "router run again" in verified.output
+    assert time.perf_counter() - start < 120
+    assert Entry.read(path).about.title
+
+
+def test_a_tampered_file_ends_with_status_one_and_the_reason(newcomer):
+    words = ["submit", "my_router:MyRouter", "--track", "gsm8k-route", "--name", "mine", "--authors", "me"]
+    assert RUN.invoke(app, [*words, "--description", "d"]).exit_code == 0
+    path = newcomer / "leaderboard/entries/gsm8k-route/mine.json"
+    path.write_text(path.read_text().replace('"steps": ', '"steps": 1'))
+    result = RUN.invoke(app, ["verify", str(path)])
+    assert result.exit_code == 1
+    assert "rejected" in result.output
+    assert "figures.steps=" in result.output
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"--track": "gsm9k"}, "track='gsm9k' is not known; allowed: "),
+        ({"--name": "Bad Name"}, "name"),
+        ({"--select": "luck=1"}, "select='luck=1'; allowed: budget=NUMBER"),
+        ({"--observation": "progress,tarot"}, "'tarot' is not known"),
+        ({"--kwargs": "figure"}, "kwargs='figure'; allowed: KEY=VALUE"),
+        ({"--paper": "arxiv"}, "allowed: an address"),
+    ],
+)
+@pytest.mark.usefixtures("newcomer")
+def test_bad_input_is_one_line(change, message):
+    options = {"--track": "gsm8k-route", "--name": "n", "--authors": "a", "--description": "d", **change}
+    result = RUN.invoke(app, ["submit", "my_router:MyRouter", *(word for pair in options.items() for word in pair)])
+    assert result.exit_code == 2
+    assert message in result.output
+    assert "Traceback" not in result.output

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from gym_stepwise_routing.leaderboard import refresh
+from gym_stepwise_routing.leaderboard.entry import Entry
+from gym_stepwise_routing.leaderboard.rows import Row, Training, read_rows
+from gym_stepwise_routing.leaderboard.track import Track
+from gym_stepwise_routing.leaderboard.verify import verify
+
+
+def test_stale_tracks_are_frozen_anew(track, tmp_path):
+    old = track.model_copy(update={"split_sha256": "0" * 64})
+    old.model_copy(update={"fingerprint": old.computed_fingerprint()}).write(tmp_path / f"{track.name}.json")
+    assert refresh.freeze_tracks(tmp_path) == (track,)
+    assert Track.read(tmp_path / f"{track.name}.json") == track
+
+
+def test_rows_are_played_and_those_that_do_not_apply_are_told(track, tracks, tmp_path):
+    lines = []
+    names = ["always-largest", "glimp", "trim-threshold"]
+    written = refresh.refresh_rows(
+        [track], entries=tmp_path / "e", artefacts=tmp_path / "a", only=names, report=lines.append
+    )
+    assert [path.stem for path in written] == ["always-largest"]
+    assert verify(written[0], artefacts=tmp_path, tracks=tracks).rerun == "done"
+    assert any("glimp does not apply" in line for line in lines)
+    assert any("trim-threshold does not apply: observation block 'verifier'" in line for line in lines)
+
+
+def test_agents_are_trained_once(track, tracks, tmp_path, monkeypatch):
+    pytest.importorskip("stable_baselines3")
+    from gym_stepwise_routing.agents import training
+    from gym_stepwise_routing.agents.training import Hyperparameters
+
+    short = Hyperparameters(n_envs=8, total_timesteps=64, penalty=0.3, algorithm={"n_steps": 8, "batch_size": 64})
+    monkeypatch.setattr(training, "hyperparameters", lambda agent: short)
+    about = read_rows()[0].about
+    row = Row(name="short", kind="router", about=about, training=Training(agent="ppo", seeds=(0, 1)))
+    monkeypatch.setattr(refresh, "read_rows", lambda: (row,))
+
+    def run():
+        (path,) = refresh.refresh_rows(
+            [track], entries=tmp_path / "e", artefacts=tmp_path / "a", report=lambda line: None
+        )
+        return path, {p: p.stat().st_mtime_ns for p in (tmp_path / "a").rglob("router.npz")}
+
+    path, first = run()
+    assert len(first) == 2
+    assert not list((tmp_path / "a").rglob("model.zip"))
+    assert verify(path, artefacts=tmp_path / "a", tracks=tracks).rerun == "done"
+    assert [run.seed for run in Entry.read(path).runs] == [0, 1]
+    assert run()[1] == first
+    monkeypatch.setattr(
+        training, "hyperparameters", lambda agent: Hyperparameters(**{**vars_of(short), "penalty": 0.5})
+    )
+    assert run()[1] != first
+
+
+def vars_of(settings):
+    return {name: getattr(settings, name) for name in settings.__slots__}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda rows: rows.append(rows[0]), "occur twice"),
+        (lambda rows: rows[0].pop("routers"), "either routers or training"),
+        (lambda rows: rows[0].update(kind="winner"), r"rows\.0\.kind"),
+    ],
+)
+def test_faulty_rows(change, message, tmp_path):
+    from gym_stepwise_routing.leaderboard.rows import ROWS
+
+    content = json.loads(ROWS.read_text())
+    change(content["rows"])
+    (tmp_path / "rows.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=message):
+        read_rows(tmp_path / "rows.json")

@@ -1,0 +1,194 @@
+"""The site in a real browser, from a file path: sorting, switching, filtering, hovering, the trace viewer."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+from gym_stepwise_routing.leaderboard.rows import read_rows
+from gym_stepwise_routing.leaderboard.site import build_site
+from gym_stepwise_routing.leaderboard.submit import entry_path, make_entry
+
+playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium, or set CHROMIUM")
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--disable-quic"),
+]
+SHOWN = ("always-smallest", "always-largest", "oracle", "first-1-large", "first-2-large", "confidence-p-min")
+TRACK = "bank-regenerate"
+
+
+@pytest.fixture(scope="module")
+def site(track, tracks, tmp_path_factory):
+    folder, out = tmp_path_factory.mktemp("entries"), tmp_path_factory.mktemp("out") / "site"
+    for row in read_rows():
+        if row.name in SHOWN:
+            entry = make_entry(
+                track, row.name, row.routers, row.about, artefacts=folder, kind=row.kind, selection=row.selection
+            )
+            entry.write(entry_path(folder, entry))
+    build_site(out, entries=folder, artefacts=folder, tracks=tracks, report=lambda line: None)
+    return out
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as api:
+        running = api.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def page(browser):
+    """A page; any console error, page error or request to a network fails the test."""
+    context = browser.new_context(viewport={"width": 1200, "height": 900})
+    opened = context.new_page()
+    faults = []
+    opened.on("console", lambda message: faults.append(message.text) if message.type in ("error", "warning") else None)
+    opened.on("pageerror", lambda error: faults.append(str(error)))
+    opened.on(
+        "request", lambda request: None if request.url.startswith(("file:", "data:")) else faults.append(request.url)
+    )
+    yield opened
+    context.close()
+    assert not faults
+
+
+def column(page, number):
+    return page.locator(f"#table tbody tr > :nth-child({number})").all_inner_texts()
+
+
+def test_columns_sort_both_ways(page, site):
+    page.goto(f"file://{site}/{TRACK}/index.html")
+    assert len(column(page, 3)) == len(SHOWN)
+    for name, place in (("Accuracy, %", 5), ("Cost", 6)):
+        button = page.get_by_role("button", name=name)
+        button.click()
+        first = [float(text.split()[0]) for text in column(page, place)]
+        button.click()
+        second = [float(text.split()[0]) for text in column(page, place)]
+        assert first == sorted(first, reverse=first[0] > first[-1])
+        assert second == first[::-1] or sorted(second) == sorted(first)
+        assert (first[0] > first[-1]) != (second[0] > second[-1])
+    assert page.locator("th[aria-sort]").count() == 1
+
+
+def test_the_cost_unit_switches_table_picture_and_verdict(page, site):
+    page.goto(f"file://{site}/{TRACK}/index.html")
+    costs, axis = column(page, 6), page.locator("#chart svg").get_attribute("aria-label")
+    page.get_by_role("radio", name="FLOPs").check()
+    assert column(page, 6) != costs
+    assert page.locator("#chart svg").get_attribute("aria-label") != axis
+    assert "In FLOPs" in page.locator("#verdict").inner_text()
+
+
+def test_filters(page, site):
+    page.goto(f"file://{site}/{TRACK}/index.html")
+    page.locator("#filter").fill("steps large")
+    assert len(column(page, 3)) == page.locator("#chart .point").count() == 1
+    page.locator("#filter").fill("no such thing")
+    assert page.locator("#empty").is_visible()
+    page.locator("#filter").fill("")
+    page.get_by_label("bounds").uncheck()
+    assert len(column(page, 3)) == len(SHOWN) - 1
+
+
+def test_points_explain_themselves_to_pointer_and_keyboard(page, site):
+    page.goto(f"file://{site}/{TRACK}/index.html")
+    point = page.locator('.point[data-name="first-2-large"]')
+    point.hover()
+    assert "First 2 steps large" in page.locator(".tip").inner_text()
+    page.mouse.move(0, 0)
+    assert page.locator(".tip").is_hidden()
+    point.focus()
+    assert "gain" in page.locator(".tip").inner_text()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/first-2-large.html")
+    assert page.locator("h1").inner_text() == "First 2 steps large"
+
+
+def test_ticking_a_row_draws_its_sweep(page, site):
+    page.goto(f"file://{site}/{TRACK}/index.html")
+    box = page.get_by_label("colour Confidence: least likely token in the picture")
+    assert page.locator("#chart .sweep").count() == 1
+    box.uncheck()
+    assert page.locator("#chart .sweep").count() == 0
+    box.check()
+    assert page.locator("#chart .sweep").count() == 1
+
+
+def test_oracle_and_constants_have_lines(page, site):
+    page.goto(f"file://{site}/{TRACK}/index.html")
+    assert page.locator("#chart path.oracle").count() == 1
+    assert page.locator("#chart path.hull").count() == 1
+
+
+def test_the_viewer_shows_trees_paths_and_texts(page, site):
+    page.goto(f"file://{site}/{TRACK}/traces.html#router=always-largest")
+    page.wait_for_selector("#tree .node")
+    assert page.locator("#router").input_value() == "always-largest"
+    assert page.locator("#paths tbody tr").count() == len(SHOWN)
+    steps = page.locator("#steps li").count()
+    assert steps == page.locator("#tree .edge.on").count() >= 1
+    status = page.locator("#status").inner_text()
+    page.locator("#next").click()
+    page.wait_for_function("before => document.getElementById('status').textContent !== before", arg=status)
+    page.get_by_role("button", name="Always smallest").click()
+    page.wait_for_function("() => location.hash.includes('router=always-smallest')")
+    assert set("".join(page.locator("tr[aria-current] .digits").all_inner_texts())) == {"0"}
+    node = page.locator("#tree .node").last
+    node.focus()
+    page.keyboard.press("Enter")
+    assert page.locator("#pathtitle").inner_text().startswith("Path ")
+    assert all(page.locator("#steps p").first.inner_text())
+
+
+def test_the_viewer_finds_problems_by_outcome(page, site):
+    page.goto(f"file://{site}/{TRACK}/traces.html#router=first-2-large")
+    page.wait_for_selector("#tree .node")
+    total = page.locator("#problem option").count()
+    page.locator("#which").select_option("right")
+    right = page.locator("#problem option").count()
+    page.locator("#which").select_option("wrong")
+    assert 0 < right < total
+    assert page.locator("#problem option").count() == total - right
+
+
+def test_light_and_dark(page, site):
+    page.goto(f"file://{site}/index.html")
+    ground = "() => getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(ground)
+    page.locator("#theme").click()
+    assert page.evaluate(ground) != light
+    page.emulate_media(color_scheme="dark")
+    page.locator("#theme").click()
+    assert page.evaluate(ground) == light
+
+
+@pytest.mark.parametrize("name", ["index.html", f"{TRACK}/index.html", f"{TRACK}/oracle.html", f"{TRACK}/traces.html"])
+def test_pages_fit_a_phone(page, site, name):
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"file://{site}/{name}")
+    page.wait_for_timeout(300)
+    assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize("name", ["index.html", f"{TRACK}/index.html", f"{TRACK}/traces.html"])
+def test_every_control_can_be_reached_with_the_keyboard(page, site, name):
+    page.goto(f"file://{site}/{name}")
+    page.wait_for_timeout(300)
+    controls = page.locator("button:visible:enabled, select:visible, input:visible, a:visible, .point").count()
+    reached = set()
+    for _ in range(controls + 40):
+        page.keyboard.press("Tab")
+        reached.add(
+            page.evaluate(
+                "() => { const all = [...document.querySelectorAll('*')]; return all.indexOf(document.activeElement); }"
+            )
+        )
+    assert len(reached) >= controls - 4  # radio buttons of one group are one stop
