@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader
 
 import gym_stepwise_routing
 from gym_stepwise_routing.agents.calibration import CalibratedRouter, Certificate, RelativeAccuracy, calibrate
+from gym_stepwise_routing.agents.scores import scored
 from gym_stepwise_routing.agents.training import train
 from gym_stepwise_routing.baselines import (
     AlwaysLargest,
@@ -32,7 +33,7 @@ from gym_stepwise_routing.evaluation.frontier import oracle_frontier
 from gym_stepwise_routing.game import Game
 from gym_stepwise_routing.report import Curve, Panel, Row, as_json, draw_frontiers, markdown_table, row_of, table_cells
 from gym_stepwise_routing.routers import ThresholdRouter
-from gym_stepwise_routing.sources.base import Split
+from gym_stepwise_routing.sources.base import SPLITS, Split
 
 __all__ = ["Demo", "Progress", "run_demo"]
 
@@ -84,20 +85,19 @@ def run_demo(out: Path, *, seeds: Sequence[int] = (0, 1, 2), progress: Progress 
     if not seeds:
         raise ValueError("seeds=(); allowed: at least one training seed")
     out.mkdir(parents=True, exist_ok=True)
-    games = {split: _game(split) for split in ("train", "calibration", "test")}
+    games = {split: _game(split) for split in SPLITS}
     agents = []
     for seed in seeds:
         told = None if progress is None else (lambda steps, seed=seed: progress(f"training, seed {seed}", steps))
-        agents.append(
-            train(
-                AGENT,
-                seed=seed,
-                game={"source": games["train"].source, "split": "train", "cost_unit": "large_tokens"},
-                tensorboard_log=out / "tensorboard",
-                progress=told,
-                limit=COST_LIMIT,
-            )
+        trained = train(
+            AGENT,
+            seed=seed,
+            game={"source": games["train"].source, "split": "train", "cost_unit": "large_tokens"},
+            tensorboard_log=out / "tensorboard",
+            progress=told,
+            limit=COST_LIMIT,
         )
+        agents.append(scored(trained, name="lagrangian-ppo"))
     grids = [threshold_grid(agent, games["train"], GRID) for agent in agents]
     exact, empirical = (
         [
@@ -164,7 +164,6 @@ def _rows(
             runs["as it is"],
             largest,
             kind="agent",
-            name="lagrangian-ppo",
             note=f"trained for cost <= {COST_LIMIT:g}, most likely action",
         ),
         row_of(

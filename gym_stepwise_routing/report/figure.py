@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -71,7 +72,8 @@ def draw_frontiers(rows: Sequence[Row], panels: Sequence[Panel], path: Path, *, 
     for k, panel in enumerate(panels, start=1):
         axes = figure.add_subplot(1, len(panels), k)
         _draw(axes, rows, panel)
-    figure.legend(*_legend(axes), loc="outside lower center", ncols=4, fontsize=8, frameon=False)
+    handles, labels = _legend(axes)
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
     simulated = "SIMULATED: " if any(row.simulated for row in rows) else ""
     figure.suptitle(simulated + title, fontsize=11)
     partial = path.with_name(path.name + ".tmp")
@@ -137,8 +139,9 @@ def _label(axes: Axes, points: Sequence[tuple[str, float, float]]) -> None:
         )
 
 
-def _legend(axes: Axes) -> tuple[list[object], list[str]]:
-    handles: dict[str, object] = {}
+def _legend(axes: Axes) -> tuple[list[Artist], list[str]]:
+    """One entry a label."""
+    handles: dict[str, Artist] = {}
     for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
         handles.setdefault(label, handle)
     return list(handles.values()), list(handles)
