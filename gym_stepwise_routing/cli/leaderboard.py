@@ -119,7 +119,7 @@ def verify(
 
 @leaderboard.command()
 def build(
-    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("runs/site"),
+    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("runs/leaderboard"),
     rerun: Annotated[bool, typer.Option(help="Run the routers again; the pages say whether that was done.")] = True,
     trust: Trust = False,
     entries: Entries = _ENTRIES,

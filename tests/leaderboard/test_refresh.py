@@ -54,14 +54,8 @@ def test_agents_are_trained_once(track, tracks, tmp_path, monkeypatch):
     assert verify(path, artefacts=tmp_path / "a", tracks=tracks).rerun == "done"
     assert [run.seed for run in Entry.read(path).runs] == [0, 1]
     assert run()[1] == first
-    monkeypatch.setattr(
-        training, "hyperparameters", lambda agent: Hyperparameters(**{**vars_of(short), "penalty": 0.5})
-    )
+    monkeypatch.setattr(training, "hyperparameters", lambda agent: replace(short, penalty=0.5))
     assert run()[1] != first
-
-
-def vars_of(settings):
-    return {name: getattr(settings, name) for name in settings.__slots__}
 
 
 @pytest.mark.parametrize(

@@ -183,12 +183,9 @@ def test_every_control_can_be_reached_with_the_keyboard(page, site, name):
     page.goto(f"file://{site}/{name}")
     page.wait_for_timeout(300)
     controls = page.locator("button:visible:enabled, select:visible, input:visible, a:visible, .point").count()
+    place = "() => [...document.querySelectorAll('*')].indexOf(document.activeElement)"
     reached = set()
     for _ in range(controls + 40):
         page.keyboard.press("Tab")
-        reached.add(
-            page.evaluate(
-                "() => { const all = [...document.querySelectorAll('*')]; return all.indexOf(document.activeElement); }"
-            )
-        )
+        reached.add(page.evaluate(place))
     assert len(reached) >= controls - 4  # radio buttons of one group are one stop
