@@ -112,7 +112,7 @@ def choose(
         accepted = np.logical_and.accumulate((errors + 1) / (at_least_one + 1) <= alpha, axis=1)
     else:
         accepted = np.less_equal(errors / at_least_one, alpha)
-    accepted = accepted & (items[:, None] > 0)
+    accepted = np.where(items[:, None] > 0, accepted, False)
     if method == "crc":
         rows = np.maximum(accepted.sum(axis=1) - 1, 0)
     else:
