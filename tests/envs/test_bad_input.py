@@ -15,7 +15,7 @@ from gym_stepwise_routing.pool import Model, ModelPool
 
 NAN, INF = float("nan"), float("inf")
 CONSTRUCTION = [
-    ({"source": "gsm9k"}, r"source='gsm9k' is not known; allowed: a bundled bank \(gsm8k-qwen2.5-coder"),
+    ({"source": "gsm9k"}, r"source='gsm9k' is not known; allowed: a bundled bank \(.*gsm8k-qwen2.5-coder"),
     ({"source": 7}, "source=7; allowed: a StepSource, a Bank, a name or a path"),
     ({"split": "validation"}, "split='validation' is not known; allowed: 'train', 'calibration', 'test'"),
     ({"mode": "rout"}, "mode='rout' is not known; allowed: 'route', 'escalate', 'regenerate'"),
