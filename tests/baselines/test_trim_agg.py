@@ -1,0 +1,66 @@
+"""TRIM-Agg: its five features, and that it learns where there is something to learn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fake_sources import TreeSource
+from test_trim_pomdp import perfect_game
+
+from gym_stepwise_routing.baselines import AlwaysLargest, AlwaysSmallest
+from gym_stepwise_routing.baselines.trim_agg import TrimAgg
+from gym_stepwise_routing.errors import NotApplicableError
+from gym_stepwise_routing.evaluation.evaluate import play
+from gym_stepwise_routing.game import Game
+
+BLOCKS = ("progress", "verifier")
+
+
+def test_features_are_the_papers():
+    game = Game(TreeSource(0, verifier=True), mode="regenerate", observation=BLOCKS)
+    router = TrimAgg(0.1)
+    router.bind(game.spec)
+    table, names = game.table, game.spec.feature_names
+    features = router._aggregates(table.observation)
+    for column, name in enumerate(("score_min", "score_product", "score")):
+        np.testing.assert_array_equal(features[:, column], table.observation[:, names.index(name)])
+    drafted = table.draft >= 0
+    tokens = game.source.tokens[table.draft[drafted]]
+    np.testing.assert_allclose(features[drafted, 3], tokens / 300, rtol=1e-5)
+    np.testing.assert_allclose(features[:, 4], table.depth / 30, rtol=1e-6)
+
+
+def test_it_beats_both_constants_with_a_perfect_verifier():
+    source = perfect_game()
+    train, test = (
+        Game(source, split=split, mode="regenerate", cost_unit="large_tokens", observation=BLOCKS)
+        for split in ("train", "test")
+    )
+    price = 0.3
+    router = TrimAgg(price, steps=15_000).fit(train)
+    worth = {
+        p.router: p.accuracy - price * p.mean_cost for p in (play(r, test) for r in (AlwaysSmallest(), AlwaysLargest()))
+    }
+    found = play(router, test)
+    assert found.accuracy - price * found.mean_cost > max(worth.values()) + 0.05
+    scores = router.scores(test.table.observation)
+    assert scores.shape == (len(test.table), 1)
+    assert ((scores >= 0) & (scores <= 1)).all()
+
+
+def test_training_is_reproducible():
+    game = Game(TreeSource(0, verifier=True), mode="regenerate", observation=BLOCKS)
+    first, again, other = (
+        TrimAgg(0.1, steps=2_000, seed=seed).fit(game).scores(game.table.observation) for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_what_it_needs():
+    with pytest.raises(NotApplicableError, match="mode 'route' has none"):
+        TrimAgg(0.1).fit(Game(TreeSource(0, verifier=True), observation=BLOCKS))
+    with pytest.raises(ValueError, match="price=-0.1; allowed: >= 0"):
+        TrimAgg(-0.1)
+    with pytest.raises(ValueError, match="steps=0; allowed: an integer >= 1"):
+        TrimAgg(0.1, steps=0)

@@ -1,0 +1,59 @@
+"""Files of scores: round trip, and files that are not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from gym_stepwise_routing.banks import Bank
+from gym_stepwise_routing.baselines.verifiers.scores import read_scores, write_scores
+from gym_stepwise_routing.errors import BankError
+from gym_stepwise_routing.pool import Latency, Model, Price
+
+
+@pytest.fixture(scope="module")
+def bank():
+    return Bank.open("gsm8k-qwen2.5-coder")
+
+
+@pytest.mark.parametrize(
+    "judge",
+    [
+        Model("plain", parameters=3e6),
+        Model(
+            "dear",
+            parameters=7e9,
+            price=Price(input=1.0, cached_input=0.5, output=2.0, date="2026-01-01", source="made up"),
+            latency=Latency(prefill=0.1, decode=0.2, overhead=0.0, source="made up"),
+            licence="MIT",
+        ),
+    ],
+)
+def test_scores_come_back(bank, tmp_path, judge):
+    scores = np.where(np.arange(len(bank.nodes)) % 3 == 0, np.nan, 0.25)
+    write_scores(tmp_path / "scores.parquet", bank, judge, scores)
+    found = read_scores(tmp_path / "scores.parquet", bank)
+    expected = np.where(bank.depth > 0, scores, np.nan).astype(np.float32)
+    np.testing.assert_array_equal(found.score, expected)
+    assert found.pool.verifier == judge
+    assert [path.name for path in tmp_path.iterdir()] == ["scores.parquet"]
+
+
+def test_other_files_are_refused(bank, tmp_path):
+    path = tmp_path / "scores.parquet"
+    with pytest.raises(BankError, match=r"scores.parquet: the file is missing"):
+        read_scores(path, bank)
+    path.write_text("no")
+    with pytest.raises(BankError, match="not a Parquet file"):
+        read_scores(path, bank)
+    pq.write_table(pa.table({"score": [0.1]}), path)
+    with pytest.raises(BankError, match="not a file of verifier scores"):
+        read_scores(path, bank)
+    other = Bank.open("gsm8k-mixtral-gpt4")
+    write_scores(path, other, Model("judge", parameters=1.0), np.zeros(len(other.nodes)))
+    with pytest.raises(
+        BankError, match=f"scores of the bank with hash {other.hash}; allowed: of 'gsm8k-qwen2.5-coder'"
+    ):
+        read_scores(path, bank)
