@@ -91,15 +91,24 @@ class Hyperparameters:
             raise ValueError(f"penalty={self.penalty!r}; allowed: a finite number >= 0")
 
 
-def hyperparameters(agent: str) -> Hyperparameters:
-    """The hyperparameters shipped with an agent (``agents/hyperparameters/AGENT.yml``).
+def hyperparameters(agent: str, variant: str | None = None) -> Hyperparameters:
+    """The hyperparameters shipped with an agent (``agents/hyperparameters/AGENT.yml`` or ``AGENT-VARIANT.yml``).
+
+    Args:
+        agent: name of the agent.
+        variant: None, or ``simulator``, for as many problems as one likes (constrained agents by multiplier only).
 
     Raises:
-        ValueError: unknown agent.
+        ValueError: unknown agent, or a variant that it does not have.
     """
     check_choice("agent", agent, AGENTS)
-    text = resources.files(__package__).joinpath("hyperparameters", f"{agent}.yml").read_text(encoding="utf-8")
-    content = yaml.safe_load(text)
+    folder = resources.files(__package__).joinpath("hyperparameters")
+    prefix = f"{agent}-"
+    names = [path.name for path in folder.iterdir()]
+    variants = sorted(n.removeprefix(prefix).removesuffix(".yml") for n in names if n.startswith(prefix))
+    check_choice("variant", variant, [None, *variants])
+    name = agent if variant is None else prefix + variant
+    content = yaml.safe_load(folder.joinpath(f"{name}.yml").read_text(encoding="utf-8"))
     if "budget" in content:
         content["budget"] = tuple(content["budget"])
     return Hyperparameters(**content)

@@ -28,6 +28,8 @@ def main() -> None:
         settings = hyperparameters(agent)
         settings = replace(settings, total_timesteps=max(1, int(arguments.share * settings.total_timesteps)))
         limit = {"limit": 0.5, "constraint": "cost_limit"} if AGENTS[agent].constrained else {}
+        # Once for imports, the bank and the first allocations, which are no part of the training.
+        train(agent, seed=0, game={"cost_unit": "large_tokens"}, settings=replace(settings, total_timesteps=1), **limit)
         begin = time.perf_counter()
         model = train(agent, seed=0, game={"cost_unit": "large_tokens"}, settings=settings, **limit)
         seconds[agent] = (time.perf_counter() - begin) / model.num_timesteps

@@ -28,6 +28,7 @@ def train(
     limit: Annotated[float | None, typer.Option(help="Constrained agents: highest cost, or lowest accuracy.")] = None,
     constraint: Annotated[str, typer.Option(help="What --limit limits: cost_limit or accuracy_floor.")] = "cost_limit",
     penalty: Annotated[float | None, typer.Option(help="Agents without a constraint: price of the cost.")] = None,
+    variant: Annotated[str | None, typer.Option(help="Variant of the shipped settings, such as simulator.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Environment steps a run; default: as shipped.")] = None,
 ) -> None:
     """Train an agent on the train split of a bank with its shipped hyperparameters.
@@ -45,7 +46,7 @@ def train(
     console = Console()
     torch.set_num_threads(1)  # the networks are tiny: more threads only wait for each other
     try:
-        settings = hyperparameters(agent)
+        settings = hyperparameters(agent, variant)
         settings = replace(
             settings,
             penalty=settings.penalty if penalty is None else penalty,

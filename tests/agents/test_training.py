@@ -129,6 +129,13 @@ def test_bad_training_arguments(agent, options, message):
         train(agent, seed=0, **options)
 
 
+def test_variants_of_the_settings():
+    usual, simulator = hyperparameters("lagrangian_ppo"), hyperparameters("lagrangian_ppo", "simulator")
+    assert simulator.total_timesteps > usual.total_timesteps
+    with pytest.raises(ValueError, match=r"variant='simulator' is not known; allowed: None"):
+        hyperparameters("ppo", "simulator")
+
+
 @pytest.mark.parametrize("bad", [{"n_envs": 0}, {"total_timesteps": 1.5}, {"penalty": -1}, {"penalty": float("nan")}])
 def test_bad_hyperparameters(bad):
     with pytest.raises(ValueError, match=next(iter(bad))):
