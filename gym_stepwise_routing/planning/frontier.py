@@ -41,15 +41,17 @@ class Frontier:
 
     Attributes:
         solutions: optima, cheapest first.
+        lines: every optimum that was solved for, also at multipliers that led to the same routers: the upper bound.
         played: accuracy and normalised cost that they reach, ``float64[n, 2]``: as solved, or as measured in play.
     """
 
     solutions: tuple[Solution, ...]
+    lines: tuple[Solution, ...]
     played: Floats
 
     def upper(self, cost: ArrayLike) -> Floats:
         """Accuracy that no router exceeds at this mean normalised cost."""
-        lines = [s.value + s.multiplier * np.asarray(cost, dtype=np.float64) for s in self.solutions]
+        lines = [s.value + s.multiplier * np.asarray(cost, dtype=np.float64) for s in self.lines]
         return np.asarray(np.min(lines, axis=0))
 
     def lower(self, cost: ArrayLike) -> Floats:
@@ -99,7 +101,7 @@ class Frontier:
         return Mixture(self.solutions[cheap], self.solutions[dear], float(share))
 
 
-def trace_frontier(solve: Callable[[float], Solution], tolerance: float = 5e-4, most: int = 40) -> Frontier:
+def trace_frontier(solve: Callable[[float], Solution], tolerance: float = 5e-4, most: int = 60) -> Frontier:
     """Optima at the multipliers that matter, until the bounds are ``tolerance`` apart.
 
     Between two neighbouring optima, the multiplier that makes them equally good is tried (Aneja and Nair, 1979).
@@ -114,9 +116,10 @@ def trace_frontier(solve: Callable[[float], Solution], tolerance: float = 5e-4, 
     """
     if not tolerance > 0:
         raise ValueError(f"tolerance={tolerance!r}; allowed: > 0")
-    found = sorted((solve(CHEAPEST), solve(FREE)), key=lambda s: s.cost)
+    tried = [solve(CHEAPEST), solve(FREE)]
+    found = sorted(tried, key=lambda s: s.cost)
     settled: set[tuple[float, float]] = set()
-    while len(found) < most:
+    while len(tried) < most:
         pairs = [
             (cheap, dear)
             for cheap, dear in pairwise(found)
@@ -126,11 +129,12 @@ def trace_frontier(solve: Callable[[float], Solution], tolerance: float = 5e-4, 
             break
         cheap, dear = max(pairs, key=lambda pair: _between(*pair))
         solution = solve((dear.accuracy - cheap.accuracy) / (dear.cost - cheap.cost))
+        tried.append(solution)
         if cheap.cost + 1e-9 < solution.cost < dear.cost - 1e-9:
             found = sorted([*found, solution], key=lambda s: s.cost)
         else:
             settled.add((cheap.multiplier, dear.multiplier))
-    return Frontier(tuple(found), np.array([[s.accuracy, s.cost] for s in found]))
+    return Frontier(tuple(found), tuple(tried), np.array([[s.accuracy, s.cost] for s in found]))
 
 
 def _between(cheap: Solution, dear: Solution) -> float:

@@ -46,17 +46,17 @@ def test_belief_is_an_upper_bound_that_tightens_in_route(unit):
 @pytest.mark.parametrize("unit", ["large_tokens", "flops"])
 def test_belief_is_an_upper_bound_that_tightens_in_regenerate(unit):
     source, brute = game(unit, horizon=2)
-    planner = Planner(source, mode="regenerate", cost_unit=unit, information="confidence", resolution=24, spacing=2)
+    planner = Planner(source, mode="regenerate", cost_unit=unit, information="confidence", resolution=14, spacing=2)
     for multiplier in MULTIPLIERS:
         exact = belief_drafts(brute, multiplier)
-        assert exact - 1e-9 <= planner.solve(multiplier).value <= exact + 3e-4
+        assert exact - 1e-9 <= planner.solve(multiplier).value <= exact + 1e-3
 
 
 @pytest.mark.parametrize("mode", ["route", "escalate", "regenerate"])
 def test_more_information_is_worth_no_less(mode):
     source = SimulatorSource(toy(scores=True))
     worth = {
-        kind: Planner(source, mode=mode, cost_unit="large_tokens", information=kind, resolution=10).solve(0.3).value
+        kind: Planner(source, mode=mode, cost_unit="large_tokens", information=kind, resolution=6).solve(0.3).value
         for kind in ("full", "confidence", "length", "score")
     }
     assert worth["full"] >= worth["confidence"] - 1e-9

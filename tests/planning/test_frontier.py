@@ -1,0 +1,84 @@
+"""Frontier, mixtures and regret."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gym_stepwise_routing.planning import Planner, Solution
+from gym_stepwise_routing.planning.frontier import Frontier, trace_frontier
+
+BEST = np.array([[0.2, 0.1], [0.5, 0.3], [0.6, 0.5], [0.65, 1.0]])  # accuracy and cost of four routers
+INSIDE = np.array([[0.3, 0.25], [0.58, 0.6]])
+
+
+def solve(multiplier: float) -> Solution:
+    points = np.concatenate([BEST, INSIDE])
+    accuracy, cost = points[np.argmax(points[:, 0] - multiplier * points[:, 1])]
+    return Solution(multiplier, float(accuracy), float(cost), ())
+
+
+def test_all_corners_are_found_and_nothing_else():
+    frontier = trace_frontier(solve, 1e-9)
+    np.testing.assert_allclose(sorted({(s.accuracy, s.cost) for s in frontier.solutions}), BEST.tolist())
+    assert frontier.gap == pytest.approx(0, abs=1e-4)  # the dearest line has the multiplier FREE, not 0
+
+
+def test_bounds_between_corners():
+    frontier = trace_frontier(solve, 1e-9)
+    assert float(frontier.lower(0.2)) == pytest.approx(0.35)
+    assert float(frontier.upper(0.2)) == pytest.approx(0.35)
+    assert np.isnan(frontier.lower(0.05))
+    assert float(frontier.lower(3.0)) == 0.65
+
+
+def test_a_tolerance_saves_work():
+    assert len(trace_frontier(solve, 0.2).solutions) < len(trace_frontier(solve, 1e-9).solutions)
+    with pytest.raises(ValueError, match="tolerance=0"):
+        trace_frontier(solve, 0)
+
+
+def test_the_best_router_at_a_budget_spends_it():
+    frontier = trace_frontier(solve, 1e-9)
+    mixture = frontier.at_budget(0.35)
+    assert (mixture.cheap.cost, mixture.dear.cost) == (0.3, 0.5)
+    assert (1 - mixture.share) * mixture.cheap.cost + mixture.share * mixture.dear.cost == pytest.approx(0.35)
+    assert frontier.at_budget(7.0).dear.cost == 1.0
+    assert frontier.at_budget(7.0).share == 1.0
+    assert frontier.at_budget(0.1).cheap.cost == 0.1
+    with pytest.raises(ValueError, match=r"budget=0.05; allowed: at least 0.1000"):
+        frontier.at_budget(0.05)
+    with pytest.raises(ValueError, match="budget=nan"):
+        frontier.at_budget(float("nan"))
+
+
+def test_regret_is_measured_at_the_routers_own_cost():
+    frontier = trace_frontier(solve, 1e-9)
+    assert frontier.regret(0.5, 0.4) == pytest.approx((0.05, 0.05))
+    loose = Frontier(frontier.solutions, frontier.lines, frontier.played - [0.02, 0.0])
+    assert loose.regret(0.5, 0.4) == pytest.approx((0.03, 0.05))
+    assert loose.gap == pytest.approx(0.02, abs=1e-4)
+    with pytest.raises(ValueError, match=r"cost=0.01; allowed: at least 0.1000"):
+        frontier.regret(0.2, 0.01)
+
+
+@pytest.mark.parametrize("preset", ["gsm8k-like", "math-qwen2.5", "omni-like"])
+@pytest.mark.parametrize("mode", ["route", "regenerate"])
+def test_frontier_of_full_information_is_known_to_a_fifth_of_a_point(preset, mode):
+    gaps, values = [], []
+    for bound in ("lower", "upper"):
+        planner = Planner(preset, mode=mode, information="full", spacing=1 if "gsm8k" in preset else 3, bound=bound)
+        frontier = planner.frontier(8e-4)
+        gaps.append(frontier.gap)
+        values.append(frontier)
+    costs = np.linspace(values[0].cheapest, 1.0, 50)
+    assert max(gaps) < 0.002
+    assert np.max(values[1].upper(costs) - values[0].lower(costs)) < 0.002
+
+
+def test_frontier_of_real_information_lies_below_that_of_full_information():
+    full = Planner("gsm8k-like", mode="regenerate", information="full").frontier()
+    seen = Planner("gsm8k-like", mode="regenerate", information="confidence", resolution=6).frontier()
+    costs = np.linspace(0.33, 1.4, 30)
+    assert (seen.upper(costs) <= full.upper(costs) + 1e-9).all()
+    assert seen.gap < 0.002

@@ -1,0 +1,213 @@
+"""The simulator as a step source: the contract, the seeds, and that it draws what its process says."""
+
+from __future__ import annotations
+
+import pickle
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+import gym_stepwise_routing  # noqa: F401  (registers the environment)
+from gym_stepwise_routing.rules import Rules
+from gym_stepwise_routing.sources import resolve
+from gym_stepwise_routing.sources.base import CONFIDENCE, SPLITS, StepSource
+from gym_stepwise_routing.sources.simulator import SimulatorSource, preset_names
+from gym_stepwise_routing.sources.simulator.curves import solo, threshold_rule
+from gym_stepwise_routing.sources.simulator.process import both_flip
+from gym_stepwise_routing.sources.simulator.signals import confidence_rows
+
+PRESETS = ("gsm8k-like", "math-qwen2.5", "math-qwen2.5-3", "omni-like")
+
+
+def play(source, model, episodes, seed=0):
+    """One model alone: right, steps, tokens of each episode."""
+    rng = np.random.default_rng(seed)
+    state = source.start(rng.integers(2**40, size=episodes), rng)
+    right, steps, tokens = np.zeros(episodes, bool), np.zeros(episodes), np.zeros(episodes)
+    number = np.arange(episodes)
+    while len(state):
+        state = source.step(state, np.full(len(state), model), rng)
+        right[number], steps[number] = state.correct, state.depth
+        tokens[number] += state.tokens
+        going = np.flatnonzero(~state.terminal)
+        state, number = state.take(going), number[going]
+    return right, steps, tokens
+
+
+def within(sample, expected, sigmas=4.5):
+    return abs(sample.mean() - expected) <= sigmas * sample.std() / np.sqrt(len(sample))
+
+
+def test_the_presets_are_those_that_are_documented():
+    assert preset_names() == PRESETS
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_it_is_a_step_source_and_says_what_it_is(preset):
+    source = resolve(preset)
+    assert isinstance(source, StepSource)
+    assert isinstance(source, SimulatorSource)
+    assert (source.kind, source.name, source.simulated, source.deterministic) == ("simulator", preset, True, False)
+    assert len(source.pool) == (3 if preset.endswith("-3") else 2)
+    assert (source.pool.verifier is None) == (preset == "gsm8k-like")
+
+
+def test_splits_are_disjoint_and_as_large_as_asked():
+    source = SimulatorSource("gsm8k-like", problems=50)
+    numbers = np.concatenate([source.problems(split) for split in SPLITS])
+    assert len(np.unique(numbers)) == 150
+    assert len(set(source.problem_ids(numbers))) == 150
+    with pytest.raises(ValueError, match="split='dev'"):
+        source.problems("dev")
+
+
+def test_difficulty_belongs_to_the_problem():
+    source, other = (SimulatorSource("math-qwen2.5", problems=20_000, seed=seed) for seed in (0, 1))
+    numbers = source.problems("test")
+    levels = source.levels(numbers)
+    np.testing.assert_array_equal(levels, source.levels(numbers))
+    assert within(levels == 1, source.process.shares[1])
+    assert 0.2 < (levels != other.levels(numbers)).mean() < 0.5
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_shapes_and_ranges(preset):
+    source, rng = SimulatorSource(preset), np.random.default_rng(0)
+    state = source.start(np.arange(1000), rng)
+    assert (state.model == -1).all()
+    assert (state.depth == 0).all()
+    assert np.isnan(state.confidence).all()
+    for depth in range(1, source.horizon + 1):
+        state = source.step(state, rng.integers(len(source.pool), size=len(state)), rng)
+        assert (state.depth == depth).all()
+        assert state.tokens.dtype == np.int64
+        assert state.tokens.min() >= 1
+        assert state.confidence.shape == (len(state), len(CONFIDENCE))
+        assert np.isfinite(state.confidence).all()
+        assert (state.correct <= state.terminal).all()
+        assert (state.available.any(axis=1) == ~state.terminal).all()
+        if source.pool.verifier is None:
+            assert np.isnan(state.score).all()
+        else:
+            assert state.score.min() > 0
+            assert state.score.max() < 1
+        state = state.take(np.flatnonzero(~state.terminal))
+    assert len(state) == 0  # everyone has stopped at the horizon
+
+
+def test_a_step_leaves_the_state_before_it_alone():
+    source, rng = SimulatorSource("math-qwen2.5"), np.random.default_rng(0)
+    state = source.start(np.arange(100), rng)
+    before = pickle.dumps(state)
+    source.step(state, np.ones(100, dtype=np.int64), rng)
+    assert pickle.dumps(state) == before
+
+
+def test_randomness_comes_from_the_generator_alone():
+    source = SimulatorSource("omni-like")
+
+    def trace(seed):
+        rng = np.random.default_rng(seed)
+        return source.step(source.start(np.arange(200), rng), np.zeros(200, dtype=np.int64), rng)
+
+    np.random.seed(0)  # noqa: NPY002  (the global generator must not matter)
+    first = pickle.dumps(trace(5))
+    np.random.seed(1)  # noqa: NPY002
+    assert pickle.dumps(trace(5)) == first
+    assert pickle.dumps(trace(6)) != first
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_each_model_alone_does_as_expected(preset):
+    source = SimulatorSource(preset)
+    for model in range(len(source.pool)):
+        expected = solo(source.process, model)
+        right, steps, tokens = play(source, model, 40_000, seed=model)
+        assert within(right, expected.accuracy)
+        assert within(steps, expected.steps)
+        assert within(tokens, expected.tokens)
+        lengths = np.bincount(steps[right].astype(int), minlength=source.horizon + 1)[1:] / len(right)
+        assert abs(lengths - expected.right_length).max() < 0.012
+
+
+@pytest.mark.parametrize("threshold", [0.05, 0.5, 0.95])
+def test_the_threshold_rule_by_the_rules_does_as_expected(threshold):
+    source, rng, n = SimulatorSource("math-qwen2.5"), np.random.default_rng(1), 30_000
+    rules = Rules(source, mode="regenerate", observation=("verifier",), cost_unit="large_tokens")
+    game = rules.start(rng.integers(2**40, size=n), rng)
+    right, spent, number = np.zeros(n, bool), np.zeros(n), np.arange(n)
+    while len(game):
+        game = rules.step(game, (game.lookahead.score < threshold).astype(np.int64), rng)
+        right[number], spent[number] = game.trace.correct, rules.cost(game)
+        going = np.flatnonzero(~game.trace.terminal)
+        game, number = game.take(going), number[going]
+    expected = threshold_rule(source.process, [threshold])
+    assert within(right, expected.accuracy[0])
+    assert within(spent, expected.large_tokens[0])
+
+
+def test_the_second_writer_of_a_step_shares_the_luck_of_the_first():
+    source, rng, n = SimulatorSource("math-qwen2.5"), np.random.default_rng(2), 200_000
+    state = source.start(rng.integers(2**40, size=n), rng)
+    state = state.take(np.flatnonzero(state.latent["level"] == 0))
+    state = source.step(state, np.zeros(len(state), dtype=np.int64), rng)
+    state = state.take(np.flatnonzero(~state.latent["wrong"] & ~state.terminal))
+    small, large = (source.step(state, np.full(len(state), m), rng).latent["wrong"] for m in (0, 1))
+    process = source.process
+    flips = process.flip[0, :, 0, 1]
+    assert within(small, flips[0])
+    assert within(large, flips[1])
+    assert within(small & large, float(both_flip(flips[0], flips[1], process.coupling)))
+    assert (small & large).mean() > 2 * flips[0] * flips[1]  # far from independent
+
+
+def test_confidence_figures_are_recorded_ones_and_errors_look_less_confident():
+    source, rng = SimulatorSource("gsm8k-like"), np.random.default_rng(3)
+    rows, borders = confidence_rows("gsm8k-qwen2.5-coder")
+    state = source.step(source.start(np.arange(30_000), rng), np.zeros(30_000, dtype=np.int64), rng)
+    known = {row.tobytes() for row in rows.reshape(-1, len(CONFIDENCE))}
+    assert {row.tobytes() for row in state.confidence[:2000]} <= known
+    place = (state.confidence[:, :1] > borders + 5e-5).sum(axis=1)
+    for status, wrong in ((0, False), (1, True)):
+        drawn = place[state.latent["wrong"] == wrong]
+        shares = np.bincount(drawn, minlength=len(rows)) / len(drawn)
+        np.testing.assert_allclose(shares, source.process.confidence[0, status], atol=0.02)
+    assert state.confidence[state.latent["wrong"], 0].mean() < state.confidence[~state.latent["wrong"], 0].mean() - 0.03
+
+
+def test_a_probe_shows_the_first_token_of_the_step_that_it_looks_ahead_to():
+    source, rng = SimulatorSource("gsm8k-like"), np.random.default_rng(4)
+    figures, ahead = source.probe(source.start(np.arange(50), rng), rng)
+    names = [CONFIDENCE.index("entropy_first"), CONFIDENCE.index("margin_first")]
+    np.testing.assert_array_equal(figures, ahead.confidence[:, names])
+    assert (ahead.model == 0).all()
+    assert source.texts(ahead.latent) == [""] * 50
+
+
+@pytest.mark.parametrize("mode", ["route", "escalate", "regenerate"])
+@pytest.mark.filterwarnings("error")
+def test_the_environment_plays_it(mode):
+    env = gym.make("StepwiseRouting-v0", source="math-qwen2.5-3", mode=mode, normaliser=1e13, disable_env_checker=True)
+    check_env(env.unwrapped, skip_render_check=True)
+    observation, info = env.reset(seed=7)
+    assert info["source"] == "simulator"
+    again, _ = env.reset(seed=7)
+    np.testing.assert_array_equal(observation, again)
+    assert env.unwrapped.routing_spec.simulated
+
+
+def test_bad_sources():
+    with pytest.raises(ValueError, match=r"preset='math'.*'gsm8k-like', 'math-qwen2.5', 'math-qwen2.5-3', 'omni-like'"):
+        SimulatorSource("math")
+    with pytest.raises(ValueError, match="problems=0"):
+        SimulatorSource("gsm8k-like", problems=0)
+    with pytest.raises(ValueError, match="seed=-1"):
+        SimulatorSource("gsm8k-like", seed=-1)
+    with pytest.raises(ValueError, match="has no verifier"):
+        Rules(SimulatorSource("gsm8k-like"), mode="route", observation=("verifier",), cost_unit="flops")
+    with pytest.raises(ValueError, match="thresholds="):
+        threshold_rule(SimulatorSource("math-qwen2.5").process, [0.33])
+    with pytest.raises(ValueError, match="needs scores"):
+        threshold_rule(SimulatorSource("gsm8k-like").process, [0.5])

@@ -1,0 +1,120 @@
+"""How far the presets are from the measurements they stand for. The limits are what docs/simulator.md states."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gym_stepwise_routing.sources.bank import BankSource
+from gym_stepwise_routing.sources.simulator import SimulatorSource, load_preset, preset_names
+from gym_stepwise_routing.sources.simulator.against_bank import compare_with_bank
+from gym_stepwise_routing.sources.simulator.curves import solo
+from gym_stepwise_routing.sources.simulator.fidelity import measure_fidelity, smoothed, total_variation
+from gym_stepwise_routing.sources.simulator.published import MODELS, histograms, stop_hazards, threshold_curve
+
+
+@pytest.fixture(scope="module")
+def fidelity():
+    return measure_fidelity(SimulatorSource("math-qwen2.5"))
+
+
+def test_the_ends_of_the_curve_are_the_published_ones(fidelity):
+    assert fidelity.published.accuracy[0] == 0.364
+    assert fidelity.published.accuracy[-1] == 0.73
+    assert abs(fidelity.accuracy_difference[[0, -1]]).max() < 0.02
+
+
+def test_accuracy_is_within_two_and_a_half_points_but_where_the_published_curve_jumps(fidelity):
+    """The published points are single runs on 500 problems: they go down and up by up to 7.6 points between neighbours."""
+    off = np.flatnonzero(abs(fidelity.accuracy_difference) > 0.025)
+    assert fidelity.published.thresholds[off].tolist() == pytest.approx([0.25, 0.3, 0.75])
+    assert abs(fidelity.accuracy_difference).max() < 0.036
+    assert (abs(fidelity.accuracy_difference[off]) < 1.7 * fidelity.standard_error[off]).all()
+    assert fidelity.chi_square < 21  # 21 points: no more scatter than sampling gives
+    steps = np.diff(fidelity.published.accuracy)
+    assert steps[5] > 0.07  # 0.25 to 0.30
+    assert steps[[4, 14]].max() < 0  # down to 0.25, and down to 0.75, although more is rewritten
+
+
+def test_large_model_tokens_are_within_ten_per_cent_at_every_threshold(fidelity):
+    assert abs(fidelity.token_ratio - 1).max() < 0.10
+
+
+def test_distributions_are_within_the_stated_distances(fidelity):
+    found = {distance.what: distance.distance for distance in fidelity.distances}
+    for model in MODELS:
+        assert found[f"{model}, steps of right solutions"] < 0.08
+        assert found[f"{model}, step of the first error in wrong solutions"] < 0.08
+    assert found["verifier scores, correct"] < 0.27
+    assert found["verifier scores, fresh error"] < 0.44
+    assert found["verifier scores, propagated error"] < 0.20
+    assert found["verifier scores, correct, ours smoothed by 0.03"] < 0.11
+    assert found["verifier scores, fresh error, ours smoothed by 0.12"] < 0.16
+    assert found["verifier scores, propagated error, ours smoothed by 0.12"] < 0.07
+
+
+def test_only_what_was_published_is_compared():
+    with pytest.raises(ValueError, match="nothing was published for it"):
+        measure_fidelity(SimulatorSource("omni-like"))
+    with pytest.raises(ValueError, match="nothing was published for it"):
+        measure_fidelity(SimulatorSource("gsm8k-like"))
+
+
+def test_published_figures_are_whole():
+    curve = threshold_curve()
+    np.testing.assert_allclose(curve.thresholds, np.arange(21) / 20)
+    for model, solved in zip(MODELS, (2819, 5785), strict=True):
+        figures = histograms(model)
+        assert figures.right_length.sum() == pytest.approx(solved / 7500, abs=1e-3)
+        assert figures.right_length.sum() + figures.wrong_error.sum() == pytest.approx(1, abs=1e-3)
+        assert stop_hazards(model)[-1] == 1
+
+
+def test_recovery_grows_with_difficulty_and_from_set_to_set():
+    for name in ("math-qwen2.5", "omni-like"):
+        recovery = load_preset(name).parameters.recovery
+        assert list(recovery) == sorted(recovery)
+    means = [np.mean(load_preset(name).parameters.recovery) for name in ("gsm8k-like", "math-qwen2.5", "omni-like")]
+    assert means == sorted(means)
+    assert means[2] == pytest.approx(0.341, abs=0.005)
+
+
+def test_a_larger_model_is_better_alone():
+    for name in preset_names():
+        process = SimulatorSource(name).process
+        right = [solo(process, model).accuracy for model in range(len(process.scored))]
+        assert right == sorted(right)
+
+
+def test_total_variation_and_smoothing():
+    assert total_variation(np.array([1.0, 1.0]), np.array([2.0, 0.0])) == pytest.approx(0.5)
+    spike = np.eye(20)[0]
+    wide = smoothed(spike, 0.12)
+    assert wide.sum() == pytest.approx(1)
+    assert wide[0] < 0.35
+    np.testing.assert_allclose(smoothed(np.ones(20) / 20, 0.1).sum(), 1)
+
+
+def test_the_bank_that_gsm8k_like_was_measured_on():
+    """Not a proof of anything new: these problems gave the numbers. It shows that the process can carry them."""
+    rows = compare_with_bank(
+        SimulatorSource("gsm8k-like", problems=4000), BankSource("gsm8k-qwen2.5-coder"), splits=("train", "calibration")
+    )
+    assert len(rows) == 22
+    assert {row.mode for row in rows} == {"route", "regenerate"}
+    assert max(abs(row.sigmas) for row in rows) < 2.2
+    assert max(abs(row.bank.steps - row.simulator.steps) for row in rows) < 0.2
+
+
+def test_the_bank_on_problems_that_gave_no_number():
+    """Fewer test problems can be solved (0.63 against 0.72): chance, and the simulator is too good by that."""
+    rows = compare_with_bank(
+        SimulatorSource("gsm8k-like", problems=4000), BankSource("gsm8k-qwen2.5-coder"), splits=("test",)
+    )
+    assert max(abs(row.sigmas) for row in rows) < 3.3
+    assert np.mean([row.simulator.accuracy - row.bank.accuracy for row in rows]) == pytest.approx(0.03, abs=0.04)
+
+
+def test_a_bank_of_another_pool_is_refused():
+    with pytest.raises(ValueError, match="has 2 models; allowed: 3"):
+        compare_with_bank(SimulatorSource("math-qwen2.5-3"), BankSource("gsm8k-qwen2.5-coder"))
