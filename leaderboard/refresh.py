@@ -47,6 +47,8 @@ def refresh_rows(
 ) -> list[Path]:
     """Train and play every row on every track that it applies to, and write the entries.
 
+    Where a row does not apply any more, its entry is removed.
+
     Args:
         tracks: the tracks, as frozen.
         entries: folder of the entries.
@@ -60,11 +62,12 @@ def refresh_rows(
     written = []
     for track in tracks:
         for row in read_rows():
-            if (only is not None and row.name not in only) or not {"*", track.name} & set(row.tracks):
+            if (only is not None and row.name not in only) or not row.is_for(track.name):
                 continue
             try:
                 path = _refresh_row(track, row, entries, artefacts)
             except NotApplicableError as error:
+                (entries / track.name / f"{row.name}.json").unlink(missing_ok=True)
                 report(f"{track.name}: {row.name} does not apply: {error}")
                 continue
             written.append(path)

@@ -39,6 +39,7 @@ class Row(Strict):
         kind: see :class:`gym_stepwise_routing.leaderboard.entry.Entry`.
         about: what readers should know.
         tracks: names of the tracks, or ``*`` for all that it applies to.
+        not_on: names of tracks where it applies, but tells nothing, such as a rule about steps where there is only one.
         view: what the router is shown.
         selection: how thresholds are chosen.
         routers: the router, or one a seed.
@@ -49,10 +50,15 @@ class Row(Strict):
     kind: Kind
     about: About
     tracks: tuple[str, ...] = ("*",)
+    not_on: tuple[str, ...] = ()
     view: View = PLAIN
     selection: Selection | None = None
     routers: tuple[RouterRef, ...] = ()
     training: Training | None = None
+
+    def is_for(self, track: str) -> bool:
+        """Whether it is to be tried on a track."""
+        return bool({"*", track} & set(self.tracks)) and track not in self.not_on
 
 
 class Rows(FileModel):

@@ -156,8 +156,11 @@ def refresh(
         chosen = [frozen for frozen in tracks if not track or frozen.name in track]
         written = refresh_rows(chosen, entries=entries, artefacts=artefacts, only=row or None, report=_line(console))
         console.print(f"{len(written)} entries written on {len(chosen)} tracks", highlight=False)
-        for path in sorted(set(entries.glob("*/*.json")) - set(written)):
-            console.print(f"not made here: {path}; verify it, its authors submit again if it is stale", highlight=False)
+        own = {known.name for known in read_rows()}
+        for frozen in chosen:
+            for path in sorted((entries / frozen.name).glob("*.json")):
+                if path.stem not in own:
+                    console.print(f"not one of the board's rows, left as it is: {path}", highlight=False)
 
 
 @contextmanager

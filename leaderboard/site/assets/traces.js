@@ -84,7 +84,7 @@ const traces = (() => {
       facts.querySelector("b").style.color = colour(model);
       if (sure !== null) facts.append(html("span", {}, "least likely token ", html("meter", { min: 0, max: 1, value: sure, title: `${sure}` }), ` ${(100 * sure).toFixed(0)} %`));
       if (tree.entropy[node] !== null) facts.append(html("span", { textContent: `mean entropy ${tree.entropy[node].toFixed(2)}` }));
-      const item = html("li", {}, html("p", { textContent: tree.text[node] || "(stopped at once)" }), facts);
+      const item = html("li", {}, html("p", { textContent: tree.text[node] || "(no text recorded)" }), facts);
       item.style.borderColor = colour(model);
       if (tree.end[node] !== null) item.append(html("p", {}, html("b", { className: tree.right[node] ? "yes" : "no", textContent: `${outcome(tree, node)} ${tree.end[node] || "no answer"}` }), tree.right[node] ? "" : ` (right: ${tree.answer})`));
       items.push(item);
