@@ -17,7 +17,7 @@ import typer
 
 from gym_stepwise_routing.agents.expectation import expected_outcomes
 from gym_stepwise_routing.agents.scores import scored
-from gym_stepwise_routing.agents.studies.learning import METRIC, anchors_of, apgr, games_of, stack
+from gym_stepwise_routing.agents.studies.sweeps import METRIC, anchors_of, apgr, games_of, stack
 from gym_stepwise_routing.agents.studies.tables import Page, Table, new_figure, save_figure, write_page
 from gym_stepwise_routing.agents.training import train
 from gym_stepwise_routing.banks.bank import Bank

@@ -17,7 +17,7 @@ import typer
 from gym_stepwise_routing.accounting import Mode
 from gym_stepwise_routing.agents.scores import scored
 from gym_stepwise_routing.agents.studies.folds import cross_validation
-from gym_stepwise_routing.agents.studies.learning import LIMIT, MODES, anchors_of, apgr, swept, together
+from gym_stepwise_routing.agents.studies.sweeps import LIMIT, MODES, anchors_of, apgr, swept, together
 from gym_stepwise_routing.agents.studies.tables import Page, Table, write_page
 from gym_stepwise_routing.agents.training import AGENTS, hyperparameters, train
 from gym_stepwise_routing.banks.bank import Bank

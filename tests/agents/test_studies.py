@@ -1,0 +1,78 @@
+"""The studies run from end to end, with a few training steps, and write what the documentation links to."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from gym_stepwise_routing.agents import training
+from gym_stepwise_routing.agents.studies import all_budgets, guarantee, learning, search, simulator
+
+
+@pytest.fixture(autouse=True)
+def a_few_steps(monkeypatch):
+    shipped = training.hyperparameters
+
+    def quick(agent, variant=None):
+        settings = shipped(agent, variant)
+        return replace(settings, n_envs=16, total_timesteps=32, algorithm=settings.algorithm | {"n_steps": 2})
+
+    monkeypatch.setattr(training, "hyperparameters", quick)
+    for module in (search, simulator):
+        monkeypatch.setattr(module, "hyperparameters", quick)
+
+
+def page(folder, name):
+    text = (folder / f"{name}.md").read_text()
+    assert f"Written by `python -m gym_stepwise_routing.agents.studies.{name.split('-')[0]}" in text
+    assert "nan" not in text
+    return text, json.loads((folder / f"{name}.json").read_text())["results"]
+
+
+def test_learning(tmp_path):
+    learning.main(out=tmp_path, bank=learning.DEFAULT, cost_unit="large_tokens", seeds=3, resamples=1000)
+    text, numbers = page(tmp_path, "learning")
+    assert (tmp_path / "learning.png").is_file()
+    trained = {line["router"] for line in numbers["lines"] if line["trained"]}
+    assert trained == set(learning.TRAINED)
+    assert all(line["seeds"] == 3 for line in numbers["lines"] if line["trained"])
+    best = [line for line in numbers["lines"] if line["difference"] is None]
+    assert len(best) == 6  # three modes, two sets of problems
+    rules = [line for line in numbers["lines"] if not line["trained"] and line["difference"] is not None]
+    assert all(line["difference"] <= 1e-12 for line in rules)
+    assert "SIMULATED" not in text
+
+
+def test_all_budgets(tmp_path):
+    all_budgets.main(out=tmp_path, bank=all_budgets.DEFAULT, seeds=3, resamples=1000)
+    _, numbers = page(tmp_path, "all_budgets")
+    assert len(numbers["points"]) == 2 * 2 * len(all_budgets.BUDGETS)
+    assert (tmp_path / "all_budgets.png").is_file()
+
+
+def test_guarantee(tmp_path):
+    guarantee.main(out=tmp_path, bank=guarantee.DEFAULT, repetitions=1000, delta=0.1)
+    _, numbers = page(tmp_path, "guarantee")
+    kept = [line for line in numbers if line["world"] == "same" and line["method"] in ("exact", "ltt")]
+    assert len(kept) == 2 * len(guarantee.ALPHAS) * len(guarantee.SIZES)
+    assert all(line["violation_low"] <= 0.1 for line in kept)
+
+
+def test_search(tmp_path, monkeypatch):
+    monkeypatch.setattr(search, "CANDIDATES", {"shipped": {}, "slow": {"learning_rate": 1e-4}})
+    search.main(agent="all_budgets", out=tmp_path, bank=search.DEFAULT, folds=2)
+    _, numbers = page(tmp_path, "search-all_budgets")
+    assert set(numbers) == {"shipped", "slow"}
+    with pytest.raises(ValueError, match="agent='ppo'"):
+        search.main(agent="ppo", out=tmp_path, bank=search.DEFAULT, folds=2)
+
+
+def test_simulator(tmp_path, monkeypatch):
+    monkeypatch.setattr(simulator, "PLAYS", 1)
+    simulator.main(agent="all_budgets", preset="gsm8k-like", out=tmp_path, seeds=1, tolerance=0.02)
+    text, numbers = page(tmp_path, "simulator-gsm8k-like-all_budgets")
+    assert "SIMULATED" in text
+    # No router beats the planner's upper bound, but for sampling: 10,000 episodes have a standard error of .005.
+    assert all(run["regret"] > -0.02 for run in numbers["runs"])
