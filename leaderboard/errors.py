@@ -16,6 +16,7 @@ FaultCode = Literal[
     "split",
     "prices",
     "problems",
+    "runs",
     "decisions",
     "tokens",
     "figures",

@@ -81,11 +81,9 @@ def verify_entry(
     runs = replay_entry(track, entry)
     constants = play_constants(track)
     computed = compute_figures(track, entry.name, runs, constants)
-    faults = [*_ledger_faults(track, entry, runs)]
+    faults = [*_run_faults(entry), *_ledger_faults(track, entry, runs)]
     differences = list(_differences(entry.figures.model_dump(), computed.model_dump()))
     faults += [Fault("figures", message) for message in differences[:_MOST_SHOWN]]
-    if (entry.selection is None) != all(run.threshold is None for run in entry.runs):
-        faults.append(Fault("selection", "thresholds without a selection rule, or a rule without thresholds"))
     if faults:
         raise EntryRejectedError(entry.name, faults)
     done: Rerun = "not asked"
@@ -114,6 +112,17 @@ def _track_of(entry: Entry, tracks: Path) -> Track:
     if faults:
         raise EntryRejectedError(entry.name, faults)
     return track
+
+
+def _run_faults(entry: Entry) -> Iterator[Fault]:
+    if any((run.threshold is None) != (entry.selection is None) for run in entry.runs):
+        yield Fault("selection", "thresholds without a selection rule, or a rule without thresholds")
+    # One router, counted several times, would pass for several trainings.
+    routers = [run.router for run in entry.runs]
+    if any(router in routers[:number] for number, router in enumerate(routers)):
+        yield Fault("runs", "two runs have the same router; allowed: one run a trained router")
+    if len({run.seed for run in entry.runs}) != len(entry.runs):
+        yield Fault("runs", "two runs have the same seed")
 
 
 def _ledger_faults(track: Track, entry: Entry, runs: Sequence[PlayedRouter]) -> Iterator[Fault]:

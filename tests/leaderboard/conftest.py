@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from board_kit import ABOUT
 
-from gym_stepwise_routing.leaderboard.entry import About, Entry, RouterRef, Selection
+from gym_stepwise_routing.leaderboard.entry import Entry, RouterRef, Selection
 from gym_stepwise_routing.leaderboard.submit import make_entry
 from gym_stepwise_routing.leaderboard.track import Track, TrackSpec, measure
-
-ABOUT = About(title="A router", authors="the tests", description="It decides somehow.")
 
 
 @pytest.fixture(scope="session")

@@ -104,6 +104,11 @@ def threshold_without_rule(entry: Content) -> None:
     entry["selection"] = None
 
 
+def doubled_run(entry: Content) -> None:
+    """One router passed off as two trainings."""
+    entry["runs"].append({**entry["runs"][0], "seed": 1})
+
+
 def hidden_field(entry: Content) -> None:
     entry["figures"]["note"] = "state of the art"
 
@@ -128,6 +133,7 @@ REJECTED_WITHOUT_THE_ROUTER: dict[Callable[[Content], None], tuple[FaultCode, st
     self_made_reference: ("reference", "is for the rows in rows.json"),
     self_made_bound: ("reference", "is for the rows in rows.json"),
     threshold_without_rule: ("selection", "without a selection rule"),
+    doubled_run: ("runs", "two runs have the same router"),
     hidden_field: ("schema", "note"),
 }
 """What is forged, the code of the fault that it must give, and a part of the message."""

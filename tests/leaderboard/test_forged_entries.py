@@ -1,4 +1,4 @@
-"""Twenty ways to tamper with an entry's file, each refused with its reason; and what only a re-run can find."""
+"""Twenty-one ways to tamper with an entry's file, each refused with its reason; and what only a re-run can find."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 import pytest
+from board_kit import ABOUT
 from forgeries import REJECTED_WITHOUT_THE_ROUTER, flipped
 
 from gym_stepwise_routing.baselines import oracle_paths
@@ -67,8 +68,6 @@ def test_a_masked_decision(tracks, artefacts, tmp_path):
     track = measure(TrackSpec(**{**spec.model_dump(), "name": "escalate", "mode": "escalate"}))
     track.write(tmp_path / "tracks" / "escalate.json")
     ref = RouterRef(factory="gym_stepwise_routing.baselines:AlwaysLargest")
-    from conftest import ABOUT
-
     content = json.loads(make_entry(track, "climber", [ref], ABOUT, artefacts=artefacts).model_dump_json())
     row = next(i for i, text in enumerate(content["runs"][0]["decisions"]) if len(text) > 2)
     decisions = content["runs"][0]["decisions"][row]
@@ -112,8 +111,6 @@ def test_a_threshold_that_the_calibration_split_does_not_choose(track, tracks, h
     run = honest.runs[0]
     other = next(t for t in run.sweep.thresholds if abs(t - run.threshold) > 0.05 and t > 0)
     ref = run.router.model_copy(update={"kwargs": {"figure": "entropy_mean", "threshold": other}})
-    from conftest import ABOUT
-
     made = make_entry(track, "honest", [ref], ABOUT, artefacts=artefacts)
     forged = made.model_copy(
         update={"selection": honest.selection, "runs": (made.runs[0].model_copy(update={"threshold": other}),)}

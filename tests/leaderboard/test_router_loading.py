@@ -3,6 +3,7 @@ from __future__ import annotations
 import sys
 
 import pytest
+from board_kit import ABOUT
 
 from gym_stepwise_routing.baselines import FirstKLarge
 from gym_stepwise_routing.leaderboard.entry import RouterRef
@@ -67,8 +68,6 @@ def test_everything_else_does(factory, artefacts):
 
 
 def test_foreign_code_does_not_run_without_trust(foreign, track, tracks, artefacts):
-    from conftest import ABOUT
-
     ref = RouterRef(factory="foreign_router:Foreign")
     with pytest.raises(UntrustedError):
         make_entry(track, "foreign", [ref], ABOUT, artefacts=artefacts)
@@ -128,8 +127,6 @@ def test_artefacts_lie_in_their_folder(tmp_path, artefacts):
 def test_a_model_of_stable_baselines3(track, tracks, artefacts):
     """Its zip file holds pickles: loaded with trust, and only then."""
     sb3 = pytest.importorskip("stable_baselines3")
-    from conftest import ABOUT
-
     from gym_stepwise_routing.sb3 import RoutingVecEnv
 
     spec = track.spec
@@ -146,8 +143,6 @@ def test_a_model_of_stable_baselines3(track, tracks, artefacts):
 def test_a_trained_agent_needs_no_trust(track, tracks, artefacts):
     """A folder of `stepwise-routing train` holds arrays; the pickle beside them is left out."""
     pytest.importorskip("stable_baselines3")
-    from conftest import ABOUT
-
     from gym_stepwise_routing.agents.runs import train_run
     from gym_stepwise_routing.agents.training import Hyperparameters
 
