@@ -117,7 +117,7 @@ def choose(
         rows = np.maximum(accepted.sum(axis=1) - 1, 0)
     else:
         rows = np.where(accepted, cost, np.inf).argmin(axis=1)
-    certified: NDArray[np.bool_] = accepted.any(axis=1)
+    certified = np.asarray(accepted.any(axis=1), dtype=np.bool_)
     return np.where(certified, rows, 0), certified
 
 

@@ -19,7 +19,7 @@ from gym_stepwise_routing.sources.simulator.export import export_bank
 
 @pytest.fixture(scope="module")
 def bank(tmp_path_factory):
-    source = SimulatorSource("gsm8k-like", problems=400)
+    source = SimulatorSource("gsm8k-like", problems=150)
     return export_bank(source, tmp_path_factory.mktemp("banks") / "simulated", seed=1)
 
 
@@ -37,7 +37,7 @@ def test_everything_that_plays_it_says_simulated(bank):
 
 
 def test_splits_are_those_of_the_simulator(bank):
-    source = SimulatorSource("gsm8k-like", problems=400)
+    source = SimulatorSource("gsm8k-like", problems=150)
     for split in ("train", "calibration", "test"):
         assert bank.problems.index[bank.split_problems(split)].tolist() == source.problems(split).tolist()
 
@@ -82,7 +82,7 @@ def test_bad_exports(tmp_path):
     for depth in (0, 31):
         with pytest.raises(ValueError, match=f"depth={depth}; allowed: 1 to 30"):
             export_bank(source, tmp_path / "x", depth=depth)
-    with pytest.raises(ValueError, match="depth=20, problems=100 a split: up to .* nodes; allowed: 2,000,000"):
+    with pytest.raises(ValueError, match=r"depth=20, problems=100 a split: up to .* nodes; allowed: 2,000,000"):
         export_bank(source, tmp_path / "x", depth=20)
     assert not (tmp_path / "x").exists()
     export_bank(source, tmp_path / "x", depth=1)

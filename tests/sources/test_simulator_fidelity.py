@@ -25,7 +25,7 @@ def test_the_ends_of_the_curve_are_the_published_ones(fidelity):
 
 
 def test_accuracy_is_within_two_and_a_half_points_but_where_the_published_curve_jumps(fidelity):
-    """The published points are single runs on 500 problems: they go down and up by up to 7.6 points between neighbours."""  # noqa: E501
+    """Published points are single runs on 500 problems: they go down and up by up to 7.6 points between neighbours."""
     off = np.flatnonzero(abs(fidelity.accuracy_difference) > 0.025)
     assert fidelity.published.thresholds[off].tolist() == pytest.approx([0.25, 0.3, 0.75])
     assert abs(fidelity.accuracy_difference).max() < 0.036
