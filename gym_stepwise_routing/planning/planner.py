@@ -27,6 +27,7 @@ __all__ = ["INFORMATION", "Information", "Planner"]
 Information = Literal["full", "length", "confidence", "score", "both"]
 INFORMATION: tuple[Information, ...] = get_args(Information)
 _BATCH = 100_000
+_SPACING, _WIDE_SPACING = 16, 48
 
 
 class Planner:
@@ -40,7 +41,8 @@ class Planner:
             right). Otherwise what it observes: the lengths of the steps, and also their ``confidence``, verifier
             ``score``, or ``both``. Scores are paid for.
         resolution: of the grid of beliefs.
-        spacing: of the lattice of unread tokens, in tokens.
+        spacing: of the lattice of unread tokens, in tokens. None: 16 for two models, 48 for more (the work grows with
+            the lattice's points to the power of the number of models minus one).
         bound: of the value, as far as unread tokens go (see :mod:`.lattice`). The grid of beliefs bounds from above.
 
     Raises:
@@ -56,7 +58,7 @@ class Planner:
         cost_unit: CostUnit = "flops",
         information: Information = "full",
         resolution: int = 12,
-        spacing: int = 16,
+        spacing: int | None = None,
         bound: Bound = "upper",
     ) -> None:
         check_choice("mode", mode, MODES)
@@ -65,6 +67,8 @@ class Planner:
         self.mode: Mode = mode
         self.information: Information = information
         process = self.source.process
+        if spacing is None:
+            spacing = _SPACING if len(self.source.pool) == 2 else _WIDE_SPACING
         self.costs = StepCosts.of(self.source, cost_unit)
         if information == "full":
             kernel = full_state_kernel(process, mode)
