@@ -14,9 +14,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.baselines.verifiers.text import Judged
+from gym_stepwise_routing.baselines.experience import folds
+from gym_stepwise_routing.baselines.verifiers.text import Judged, TextVerifier
 
-__all__ = ["ProcessScore", "Solution", "best_threshold", "first_below", "majority", "process_f1", "read_processbench"]
+__all__ = [
+    "ProcessScore",
+    "Solution",
+    "best_threshold",
+    "cross_fitted",
+    "first_below",
+    "majority",
+    "process_f1",
+    "read_processbench",
+]
 
 NO_ERROR = -1
 
@@ -83,6 +93,34 @@ def best_threshold(scores: Sequence[NDArray[np.float64]], solutions: Sequence[So
     """Threshold with the largest F1 on these solutions, among the quantiles of the scores."""
     grid = np.unique(np.quantile(np.concatenate(scores), np.linspace(0, 1, 101)))
     return float(max(grid, key=lambda threshold: process_f1(first_below(scores, float(threshold)), solutions).f1))
+
+
+def cross_fitted(solutions: Sequence[Solution], verifier: TextVerifier, count: int = 5) -> ProcessScore:
+    """Score of a verifier that is trained on the benchmark's own labels, by cross-fitting over problems.
+
+    Every solution is scored by a verifier that was trained on the other folds, and judged by the threshold that is best
+    on the out-of-fold scores of the other folds.
+
+    Args:
+        solutions: the solutions.
+        verifier: the verifier; it is trained ``count`` times.
+        count: number of folds.
+    """
+    fold = folds(np.unique([solution.problem for solution in solutions], return_inverse=True)[1], count)
+    everyone = range(len(solutions))
+    scores: dict[int, NDArray[np.float64]] = {}
+    for held in range(count):
+        known = [pair for i in everyone if fold[i] != held for pair in solutions[i].labels()]
+        steps, labels = zip(*known, strict=True)
+        verifier.fit(steps, np.array(labels), np.ones(len(labels)))
+        scores |= {i: verifier.predict(solutions[i].judged()) for i in everyone if fold[i] == held}
+    guesses = np.zeros(len(solutions), dtype=np.int64)
+    for held in range(count):
+        rest = [i for i in everyone if fold[i] != held]
+        threshold = best_threshold([scores[i] for i in rest], [solutions[i] for i in rest])
+        inside = [i for i in everyone if fold[i] == held]
+        guesses[inside] = first_below([scores[i] for i in inside], threshold)
+    return process_f1(guesses, solutions)
 
 
 def majority(known: Sequence[Solution], solutions: Sequence[Solution]) -> dict[str, ProcessScore]:

@@ -17,7 +17,7 @@ from gym_stepwise_routing.compare.comparison import Comparison
 from gym_stepwise_routing.compare.figure import draw
 from gym_stepwise_routing.compare.tables import tables, to_markdown
 
-__all__ = ["write"]
+__all__ = ["strict", "write"]
 
 
 def write(result: Comparison, folder: Path) -> tuple[Path, ...]:
@@ -58,16 +58,16 @@ def _plain(result: Comparison) -> dict[str, Any]:
         else {"costs": reference.ceiling.costs, "accuracies": reference.ceiling.accuracies},
         "rows": [asdict(row) for row in result.rows],
     }
-    converted: dict[str, Any] = _strict(plain)
+    converted: dict[str, Any] = strict(plain)
     return converted
 
 
-def _strict(value: Any) -> Any:
+def strict(value: Any) -> Any:
     """Values that strict JSON has: arrays become lists, NaN null, and infinities the strings "inf" and "-inf"."""
     if isinstance(value, Mapping):
-        return {str(key): _strict(part) for key, part in value.items()}
+        return {str(key): strict(part) for key, part in value.items()}
     if isinstance(value, np.ndarray | list | tuple):
-        return [_strict(part) for part in value]
+        return [strict(part) for part in value]
     if isinstance(value, float | np.floating):
         number = float(value)
         return number if math.isfinite(number) else None if math.isnan(number) else str(number)

@@ -51,7 +51,7 @@ def test_the_large_model_writes_where_it_is_worth_its_price(one_step, game, make
 
 
 def test_later_decisions_are_planned_for(game):
-    """Two steps: the first large step is worth its price only if a large second step follows it, which luck won't do."""
+    """Two steps: the first large step is worth its price only if a large second step follows it."""
     child = np.array([[1, 2], [3, 4], [5, 6], *[[-1, -1]] * 4])
     many = 60
     shift = 7 * np.arange(many)[:, None, None]

@@ -11,6 +11,7 @@ from gym_stepwise_routing.baselines.verifiers.processbench import (
     ProcessScore,
     Solution,
     best_threshold,
+    cross_fitted,
     first_below,
     majority,
     process_f1,
@@ -71,3 +72,20 @@ def test_the_files(shared_dir):
     assert len(solutions) == 400
     assert sum(solution.first_error == -1 for solution in solutions) == 193
     assert all(solution.first_error < len(solution.steps) for solution in solutions)
+
+
+def test_cross_fitting_judges_by_other_problems():
+    class Reader:
+        """Knows a step by its text, once it has seen that text labelled."""
+
+        def fit(self, steps, labels, weight):
+            self.known = {step.step: label for step, label in zip(steps, labels, strict=True)}
+
+        def predict(self, steps):
+            return np.array([self.known.get(step.step, 0.5) for step in steps])
+
+    common = [Solution(f"problem {i}", ("fine", "broken"), 1) for i in range(20)]
+    common += [Solution(f"other {i}", ("fine", "fine"), -1) for i in range(20)]
+    assert cross_fitted(common, Reader()).f1 == 1
+    rare = [Solution(f"problem {i}", (f"fine {i}", f"broken {i}"), 1 if i % 2 else -1) for i in range(40)]
+    assert cross_fitted(rare, Reader()).f1 == 0

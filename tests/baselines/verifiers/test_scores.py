@@ -53,7 +53,5 @@ def test_other_files_are_refused(bank, tmp_path):
         read_scores(path, bank)
     other = Bank.open("gsm8k-mixtral-gpt4")
     write_scores(path, other, Model("judge", parameters=1.0), np.zeros(len(other.nodes)))
-    with pytest.raises(
-        BankError, match=f"scores of the bank with hash {other.hash}; allowed: of 'gsm8k-qwen2.5-coder'"
-    ):
+    with pytest.raises(BankError, match=f"scores of the bank with hash {other.hash}; allowed: of "):
         read_scores(path, bank)
