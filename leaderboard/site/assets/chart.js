@@ -72,11 +72,17 @@ class Chart {
       }
     }
     root.append(area);
+    for (const [i, [cost, accuracy]] of lines.constants.entries()) {
+      const mark = svg("rect", { class: "constant", x: x(cost) - 4, y: y(accuracy) - 4, width: 8, height: 8, tabindex: "0", role: "img", "aria-label": `${this.data.track.models[i]} alone` });
+      this.explain(mark, { title: `${this.data.track.models[i]} alone` }, [["accuracy", `${(100 * accuracy).toFixed(1)} %`], ["cost", cost.toFixed(2)]], x(cost), y(accuracy), width);
+      root.append(mark);
+    }
     const roomy = width > 520; // on a phone the lines' names would lie on the points' names
     if (lines.oracle && roomy) { const at = lines.oracle[Math.floor(lines.oracle.length * 0.62)]; root.append(svg("text", { class: "linename oraclename", x: x(at[0]) - 8, y: y(at[1]) - 6, "text-anchor": "end" }, "oracle (bound)")); }
-    const a = lines.hull[0], b = lines.hull.at(-1);
     if (lines.hull.length > 1 && roomy) {
-      const angle = Math.atan2(y(b[1]) - y(a[1]), x(b[0]) - x(a[0])) * 180 / Math.PI, mx = x(a[0] + 0.6 * (b[0] - a[0])), my = y(a[1] + 0.6 * (b[1] - a[1]));
+      const parts = lines.hull.slice(1).map((end, i) => [lines.hull[i], end]); // the name goes along the longest part
+      const [a, b] = parts.reduce((best, part) => (x(part[1][0]) - x(part[0][0]) > x(best[1][0]) - x(best[0][0]) ? part : best));
+      const angle = Math.atan2(y(b[1]) - y(a[1]), x(b[0]) - x(a[0])) * 180 / Math.PI, mx = x(a[0] + 0.45 * (b[0] - a[0])), my = y(a[1] + 0.45 * (b[1] - a[1]));
       root.append(svg("text", { class: "linename", transform: `translate(${mx} ${my - 6}) rotate(${angle})`, "text-anchor": "middle" }, "mixing the constants"));
     }
 

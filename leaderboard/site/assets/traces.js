@@ -44,6 +44,8 @@ const traces = (() => {
   };
 
   const outcome = (tree, node) => (tree.right[node] ? "✓" : "✗");
+  // A bank of numbers alone has neither texts nor answers, only whether they were right.
+  const answer = (tree, node) => tree.end[node] || (tree.right[node] || !tree.text[node] ? "" : "no answer");
 
   const drawTree = (tree, decisions) => {
     const { nodes, leaves, depth } = unroll(tree);
@@ -63,7 +65,7 @@ const traces = (() => {
       const group = svg("g", { class: `node${on(place) ? "" : " off"}`, tabindex: "0", role: "button", "aria-label": `${who}${end ? `, ends ${tree.right[node] ? "right" : "wrong"}` : ""}` },
         svg("title", {}, model < 0 ? "start" : `${who}\n${tree.text[node]}`),
         svg("circle", { cx: x(place), cy: y(place), r: model < 0 ? 5 : 4 + 4 * (sure ?? 0.5), style: `fill:${model < 0 ? "var(--dim)" : colour(model)}` }));
-      if (end) group.append(svg("text", { class: `leaf ${tree.right[node] ? "yes" : "no"}`, x: x(place) + 14, y: y(place) + 4 }, outcome(tree, node)), svg("text", { class: "answer", x: x(place) + 30, y: y(place) + 4 }, (tree.end[node] || "no answer").slice(0, 12)));
+      if (end) group.append(svg("text", { class: `leaf ${tree.right[node] ? "yes" : "no"}`, x: x(place) + 14, y: y(place) + 4 }, outcome(tree, node)), svg("text", { class: "answer", x: x(place) + 30, y: y(place) + 4 }, answer(tree, node).slice(0, 12)));
       group.dataset.decisions = place.decisions;
       const show = () => { drawSteps(tree, place.decisions, `Path ${place.decisions || "(start)"}`); for (const other of picture.querySelectorAll(".seen")) other.classList.remove("seen"); group.classList.add("seen"); };
       group.addEventListener("click", show);
@@ -86,7 +88,7 @@ const traces = (() => {
       if (tree.entropy[node] !== null) facts.append(html("span", { textContent: `mean entropy ${tree.entropy[node].toFixed(2)}` }));
       const item = html("li", {}, html("p", { textContent: tree.text[node] || "(no text recorded)" }), facts);
       item.style.borderColor = colour(model);
-      if (tree.end[node] !== null) item.append(html("p", {}, html("b", { className: tree.right[node] ? "yes" : "no", textContent: `${outcome(tree, node)} ${tree.end[node] || "no answer"}` }), tree.right[node] ? "" : ` (right: ${tree.answer})`));
+      if (tree.end[node] !== null) item.append(html("p", {}, html("b", { className: tree.right[node] ? "yes" : "no", textContent: `${outcome(tree, node)} ${answer(tree, node)}` }), tree.right[node] || !answer(tree, node) ? "" : ` (right: ${tree.answer})`));
       items.push(item);
     }
     byId("steps").replaceChildren(...items);
@@ -101,7 +103,7 @@ const traces = (() => {
       for (const digit of decisions) node = tree.child[node][parseInt(digit, 36)];
       const choose = html("button", { type: "button", textContent: title });
       choose.addEventListener("click", () => select({ router: name }));
-      const row = html("tr", {}, html("th", { scope: "row" }, choose), html("td", {}, digits(decisions)), html("td", { className: "num", textContent: cost.toFixed(2) }), html("td", { className: right ? "yes" : "no", textContent: `${right ? "✓" : "✗"} ${tree.end[node] || "none"}` }));
+      const row = html("tr", {}, html("th", { scope: "row" }, choose), html("td", {}, digits(decisions)), html("td", { className: "num", textContent: cost.toFixed(2) }), html("td", { className: right ? "yes" : "no", textContent: `${right ? "✓" : "✗"} ${answer(tree, node)}` }));
       if (name === state.router) row.setAttribute("aria-current", "true");
       return row;
     });
