@@ -7,7 +7,9 @@ import typer
 from gym_stepwise_routing.cli import bank, leaderboard
 from gym_stepwise_routing.cli.compare import compare
 from gym_stepwise_routing.cli.demo import demo
+from gym_stepwise_routing.cli.processbench import processbench
 from gym_stepwise_routing.cli.record import record
+from gym_stepwise_routing.cli.score import score
 from gym_stepwise_routing.cli.simulate import simulate
 from gym_stepwise_routing.cli.train import train
 
@@ -21,6 +23,8 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command()(compare)
+app.command()(score)
+app.command()(processbench)
 app.command()(train)
 app.command()(record)
 app.command()(simulate)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from gym_stepwise_routing.baselines.cascade import AnswerJudge, answers, tried
 from gym_stepwise_routing.compare.arena import Arena
 from gym_stepwise_routing.compare.contenders import GRID, Costs, Floats, Points
+from gym_stepwise_routing.compare.signals import Signal
 from gym_stepwise_routing.observation import DEFAULT_BLOCKS
 from gym_stepwise_routing.routers import ALWAYS_LARGEST, ALWAYS_SMALLEST
 from gym_stepwise_routing.sources.base import Split
@@ -61,3 +62,11 @@ class Cascade:
             unit: np.take_along_axis(np.cumsum([m.costs[unit] for m in models], axis=0), kept, axis=0)[0]
             for unit in models[0].costs
         }
+
+    def signal(self, split: Split) -> Signal:
+        """Rejection scores of the answers of all models but the largest, and whether they are wrong."""
+        models = self._arena.reference(split).models[:-1]
+        scores = 1 - np.concatenate(self._approvals(split))
+        wrong = np.concatenate([~model.right for model in models])
+        problem = np.tile(np.arange(len(models[0].right)), len(models))
+        return Signal(scores, wrong, np.ones(len(wrong)), problem)

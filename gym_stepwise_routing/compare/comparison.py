@@ -15,7 +15,8 @@ from functools import partial
 from gym_stepwise_routing.accounting import Mode
 from gym_stepwise_routing.compare.arena import Arena, Reference
 from gym_stepwise_routing.compare.choose import Rule
-from gym_stepwise_routing.compare.contenders import Contender, Family, Points
+from gym_stepwise_routing.compare.contenders import Contender, Family, Points, Signals
+from gym_stepwise_routing.compare.signals import auroc
 from gym_stepwise_routing.costs import CostUnit
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.evaluation import curves
@@ -75,6 +76,8 @@ class Row:
         settings: what the settings are called.
         costs: ``float64[T]`` mean cost of each setting on the reported split.
         accuracies: ``float64[T]`` accuracy of each setting on the reported split.
+        outcomes: both, problem by problem, for paired comparisons; not written to files.
+        signal: area under the ROC curve of its scores, see :mod:`signals`; None where it has none.
     """
 
     name: str
@@ -86,6 +89,8 @@ class Row:
     settings: Sequence[str] = ()
     costs: Array | None = None
     accuracies: Array | None = None
+    outcomes: SweepOutcomes | None = None
+    signal: Interval | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,13 +178,15 @@ def _row(arena: Arena, family: Family, rule: Rule, resamples: int) -> Row:
         choice = rule.choose(contender.points("calibration"), arena.reference("calibration").anchors)
     except (NotApplicableError, ImportError) as error:
         return Row(name=family.name, group=family.group, paper=family.paper, not_applicable=str(error))
+    outcomes = SweepOutcomes(right=points.right, cost=points.cost)
+    told = contender.signal(arena.split) if isinstance(contender, Signals) else None
     return Row(
         name=family.name,
         group=family.group,
         paper=family.paper,
         chosen=None if choice is None else _chosen(arena, contender, points, choice, resamples),
         sweep=bootstrap_curves(
-            SweepOutcomes(right=points.right, cost=points.cost),
+            outcomes,
             arena.reference(arena.split).outcomes,
             SWEEP_METRICS,
             resamples=resamples,
@@ -188,6 +195,8 @@ def _row(arena: Arena, family: Family, rule: Rule, resamples: int) -> Row:
         settings=tuple(contender.labels),
         costs=points.costs,
         accuracies=points.accuracies,
+        outcomes=outcomes,
+        signal=None if told is None else auroc(told, seed=arena.seed),
     )
 
 

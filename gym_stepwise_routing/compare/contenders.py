@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from gym_stepwise_routing.accounting import Mode
 from gym_stepwise_routing.baselines.experience import experience
 from gym_stepwise_routing.compare.arena import Arena
+from gym_stepwise_routing.compare.signals import Signal, step_signal
 from gym_stepwise_routing.costs import CostUnit
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.evaluation.evaluate import Evaluation, play, sweep, threshold_grid
@@ -22,7 +23,7 @@ from gym_stepwise_routing.observation import Block
 from gym_stepwise_routing.routers import Predicts, ScoringRouter, ThresholdRouter, name_of
 from gym_stepwise_routing.sources.base import Split
 
-__all__ = ["Averaged", "Contender", "Family", "Listed", "Mixed", "Points", "Swept", "needs_figures"]
+__all__ = ["Averaged", "Contender", "Family", "Listed", "Mixed", "Points", "Signals", "Swept", "needs_figures"]
 
 GRID = 41
 """Quantiles of a threshold grid."""
@@ -68,6 +69,15 @@ class Contender(Protocol):
 
     def costs(self, split: Split, index: int) -> Costs:
         """Cost of one setting on each problem, not normalised, in every unit that the pool has figures for."""
+        ...
+
+
+@runtime_checkable
+class Signals(Protocol):
+    """A contender that decides by scores."""
+
+    def signal(self, split: Split) -> Signal | None:
+        """The scores on a split beside what they should tell; None where that is not recorded."""
         ...
 
 
@@ -142,6 +152,10 @@ class Swept:
         """See :class:`Contender`."""
         router = ThresholdRouter(self._router, float(self._grid[index]))
         return play(router, self._game(split), seed=self._arena.seed).costs
+
+    def signal(self, split: Split) -> Signal | None:
+        """See :class:`Signals`."""
+        return step_signal(self._router, self._game(split))
 
 
 class Averaged:

@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ def _plain(result: Comparison) -> dict[str, Any]:
         "oracle_frontier": None
         if reference.ceiling is None
         else {"costs": reference.ceiling.costs, "accuracies": reference.ceiling.accuracies},
-        "rows": [asdict(row) for row in result.rows],
+        "rows": [asdict(replace(row, outcomes=None)) for row in result.rows],
     }
     converted: dict[str, Any] = strict(plain)
     return converted

@@ -27,3 +27,7 @@ def test_without_typer_the_extra_is_named():
     assert result.returncode == 1
     assert "pip install 'gym-stepwise-routing[cli]'" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_every_command_of_the_documentation_is_wired():
+    assert {"compare", "score", "processbench", "train", "record", "simulate", "submit", "verify"} <= set(COMMANDS)
