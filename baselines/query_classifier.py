@@ -2,7 +2,8 @@
 
 RouteLLM estimates the probability that the strong model wins on a query, from preference data and query embeddings. In
 a bank the outcomes are known, so the label is exact: the large model alone is right and the small one alone is not.
-Reconstructed on counts over the question (``question`` block); for text embeddings see ``verifiers.queries``.
+Reconstructed on counts over the question (``question`` block); for text embeddings see
+:mod:`query_embedding`.
 """
 
 from __future__ import annotations

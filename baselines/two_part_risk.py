@@ -42,12 +42,15 @@ class TwoPartRisk(ScoringRouter):
         """Fit one risk map a part.
 
         Raises:
-            NotApplicableError: a random source, whose small steps cannot be labelled, or no step with both outcomes.
+            NotApplicableError: a random source, whose small steps cannot be labelled; no entropies; or no step with
+                both outcomes.
         """
         self.bind(game.spec)
         if game.table is None:
             raise NotApplicableError(f"source {game.spec.source!r} is random: which small step fails is not recorded")
         known = experience(game)
+        if not (known.observation[~known.ended, self._known] > 0).any():
+            raise NotApplicableError(f"{game.spec.source!r} has no entropies before any decision")
         kept = path_values(known, np.full(len(known), self.models - 1), known.right, np.zeros(len(known)))
         rows = np.flatnonzero(
             (kept > 0) & (known.child[:, 0] >= 0) & (known.observation[:, self._known] > 0) & ~known.ended

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gym_stepwise_routing.accounting import Mode
+from gym_stepwise_routing.banks import Bank
 from gym_stepwise_routing.baselines.constant import AlwaysLargest, AlwaysModel, AlwaysSmallest
 from gym_stepwise_routing.baselines.oracle import oracle_paths
 from gym_stepwise_routing.costs import CostUnit
@@ -92,6 +94,19 @@ class Arena:
         """Name of the verifier whose scores are at hand, '' if there is none."""
         source = self.source if self._scored is None else self._scored
         return "" if source.pool.verifier is None else source.pool.verifier.name
+
+    @property
+    def step_scores(self) -> NDArray[np.float32]:
+        """Verifier scores of a bank's steps, by its rows.
+
+        Raises:
+            NotApplicableError: there is no verifier, or the source is no bank.
+        """
+        source = self.source if self._scored is None else self._scored
+        bank = getattr(source, "bank", None)
+        if not self.verifier or not isinstance(bank, Bank):
+            raise NotApplicableError(f"{source.kind} {source.name!r} has no recorded verifier scores")
+        return bank.score
 
     def game(self, split: Split, observation: Sequence[Block], *, mode: Mode | None = None) -> Game:
         """The game on a split with these blocks; made once.

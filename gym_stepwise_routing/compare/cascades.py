@@ -63,8 +63,10 @@ class Cascade:
             for unit in models[0].costs
         }
 
-    def signal(self, split: Split) -> Signal:
+    def signal(self, split: Split, after: int = 0) -> Signal | None:
         """Rejection scores of the answers of all models but the largest, and whether they are wrong."""
+        if after:
+            return None
         models = self._arena.reference(split).models[:-1]
         scores = 1 - np.concatenate(self._approvals(split))
         wrong = np.concatenate([~model.right for model in models])

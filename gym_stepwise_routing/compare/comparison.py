@@ -78,6 +78,7 @@ class Row:
         accuracies: ``float64[T]`` accuracy of each setting on the reported split.
         outcomes: both, problem by problem, for paired comparisons; not written to files.
         signal: area under the ROC curve of its scores, see :mod:`signals`; None where it has none.
+        later_signal: the same without the first step, of which last-step figures know nothing.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Row:
     accuracies: Array | None = None
     outcomes: SweepOutcomes | None = None
     signal: Interval | None = None
+    later_signal: Interval | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +181,9 @@ def _row(arena: Arena, family: Family, rule: Rule, resamples: int) -> Row:
     except (NotApplicableError, ImportError) as error:
         return Row(name=family.name, group=family.group, paper=family.paper, not_applicable=str(error))
     outcomes = SweepOutcomes(right=points.right, cost=points.cost)
-    told = contender.signal(arena.split) if isinstance(contender, Signals) else None
+    told, later = (
+        (contender.signal(arena.split, after) for after in (0, 1)) if isinstance(contender, Signals) else (None, None)
+    )
     return Row(
         name=family.name,
         group=family.group,
@@ -197,6 +201,7 @@ def _row(arena: Arena, family: Family, rule: Rule, resamples: int) -> Row:
         accuracies=points.accuracies,
         outcomes=outcomes,
         signal=None if told is None else auroc(told, seed=arena.seed),
+        later_signal=None if later is None else auroc(later, seed=arena.seed),
     )
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gym_stepwise_routing.accounting import Mode
 from gym_stepwise_routing.baselines.experience import experience
 from gym_stepwise_routing.compare.arena import Arena
-from gym_stepwise_routing.compare.signals import Signal, step_signal
+from gym_stepwise_routing.compare.signals import Signal, query_signal, step_signal
 from gym_stepwise_routing.costs import CostUnit
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.evaluation.evaluate import Evaluation, play, sweep, threshold_grid
@@ -76,8 +76,8 @@ class Contender(Protocol):
 class Signals(Protocol):
     """A contender that decides by scores."""
 
-    def signal(self, split: Split) -> Signal | None:
-        """The scores on a split beside what they should tell; None where that is not recorded."""
+    def signal(self, split: Split, after: int = 0) -> Signal | None:
+        """The scores on a split, from step ``after`` on, beside what they should tell; None where nothing is known."""
         ...
 
 
@@ -153,9 +153,11 @@ class Swept:
         router = ThresholdRouter(self._router, float(self._grid[index]))
         return play(router, self._game(split), seed=self._arena.seed).costs
 
-    def signal(self, split: Split) -> Signal | None:
+    def signal(self, split: Split, after: int = 0) -> Signal | None:
         """See :class:`Signals`."""
-        return step_signal(self._router, self._game(split))
+        if self._observation == ("question",):
+            return None if after else query_signal(self._router, self._game(split))
+        return step_signal(self._router, self._game(split), after=after)
 
 
 class Averaged:

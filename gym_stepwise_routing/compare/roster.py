@@ -6,10 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
-import numpy as np
-
 from gym_stepwise_routing.baselines.confidence import ConfidenceFigure, ConfidenceThreshold
-from gym_stepwise_routing.baselines.constant import AlwaysModel
+from gym_stepwise_routing.baselines.constant import AlwaysLargest, AlwaysModel, AlwaysSmallest
 from gym_stepwise_routing.baselines.glimp import GlimpRouter
 from gym_stepwise_routing.baselines.heuristics import LengthRule, LoopRule
 from gym_stepwise_routing.baselines.random_mix import RandomMix
@@ -19,6 +17,8 @@ from gym_stepwise_routing.baselines.verifier_threshold import RSD, TrimThreshold
 from gym_stepwise_routing.compare.arena import Arena
 from gym_stepwise_routing.compare.contenders import Averaged, Contender, Family, Listed, Mixed, Swept, needs_figures
 from gym_stepwise_routing.errors import NotApplicableError
+from gym_stepwise_routing.evaluation.evaluate import play
+from gym_stepwise_routing.game import Game
 from gym_stepwise_routing.observation import DEFAULT_BLOCKS, Block
 from gym_stepwise_routing.routers import ScoringRouter
 
@@ -31,7 +31,7 @@ SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 DRAWS = 20
 """Draws that outcomes of random routers are averaged over."""
 PRICES = (0.0, 0.1, 0.25, 0.5, 0.7, 0.85, 1.0, 1.15, 1.3, 1.6, 2.0, 3.0, 5.0)
-"""Prices of cost that fitted policies are trained for, in units of the constants' own exchange rate."""
+"""Prices of cost that fitted policies are trained for, in units of :func:`exchange_rate`."""
 
 FEW_PRICES = (0.5, 0.65, 0.8, 0.95, 1.2)
 """The same for policies that are dear to train."""
@@ -42,11 +42,15 @@ def roster() -> tuple[Family, ...]:
     return (*_references(), *_handcrafted(), *_verifier_based(), *_query_level(), *_fitted(), *_bounds())
 
 
-def exchange_rate(arena: Arena) -> float:
-    """Accuracy that always-largest buys over always-smallest for each unit of cost, on the train split; 1 if none."""
-    anchors = arena.reference("train").anchors
-    gap = np.subtract(anchors.cost_large, anchors.cost_small)
-    gain = np.subtract(anchors.accuracy_large, anchors.accuracy_small)
+def exchange_rate(arena: Arena, blocks: tuple[Block, ...] = ("progress",)) -> float:
+    """Accuracy that the largest model at every step buys for each unit of cost, on the train split; 1 if none.
+
+    Played in the arena's own mode and with the blocks that a router sees, so that drafts, probes and verifiers are in
+    the cost: prices in units of this rate bracket the tradeoff in every mode.
+    """
+    game = arena.game("train", blocks)
+    small, large = (play(router, game, seed=arena.seed) for router in (AlwaysSmallest(), AlwaysLargest()))
+    gap, gain = large.mean_cost - small.mean_cost, large.accuracy - small.accuracy
     return float(gain / gap) if gap > 0 and gain > 0 else 1.0
 
 
@@ -82,7 +86,14 @@ def _references() -> list[Family]:
 
 def _handcrafted() -> list[Family]:
     group = "handcrafted"
-    figures: tuple[ConfidenceFigure, ...] = ("p_mean", "p_min", "entropy_mean", "entropy_max", "margin_mean")
+    figures: tuple[ConfidenceFigure, ...] = (
+        "p_mean",
+        "p_min",
+        "entropy_mean",
+        "entropy_max",
+        "entropy_first",
+        "margin_mean",
+    )
 
     def steer(reading: Literal["probability", "log-probability"]) -> Callable[[Arena], Contender]:
         def build(arena: Arena) -> Contender:
@@ -117,14 +128,14 @@ def _verifier_based() -> list[Family]:
     def agg(arena: Arena) -> Contender:
         from gym_stepwise_routing.baselines.trim_agg import TrimAgg
 
-        game, rate = arena.game("train", VERIFIED), exchange_rate(arena)
+        game, rate = _judged(arena), exchange_rate(arena, VERIFIED)
         routers = [TrimAgg(price * rate, seed=arena.seed).fit(game) for price in FEW_PRICES]
         return Listed(arena, routers, VERIFIED, [f"price {router.price:.3g}" for router in routers])
 
     def pomdp(arena: Arena) -> Contender:
         from gym_stepwise_routing.baselines.trim_pomdp import TrimPomdp
 
-        game, rate = arena.game("train", VERIFIED), exchange_rate(arena)
+        game, rate = _judged(arena), exchange_rate(arena, VERIFIED)
         process = TrimPomdp(0.0).estimate(game)
         routers = [TrimPomdp(price * rate).fit(game, process) for price in PRICES]
         return Listed(arena, routers, VERIFIED, [f"price {router.price:.3g}" for router in routers])
@@ -133,18 +144,31 @@ def _verifier_based() -> list[Family]:
         wanted = rating_name(arena.source.pool.names[-1])
         if arena.verifier != wanted:
             raise NotApplicableError(f"needs ratings by the largest model as verifier scores, of {wanted!r}")
+        _judged(arena)
         routers = [SpecReason(keep) for keep in range(1, 10)]
         return Listed(arena, routers, VERIFIED)
+
+    def rsd(arena: Arena) -> Contender:
+        _judged(arena)
+        return Listed(arena, [RSD()], VERIFIED)
 
     return [
         Family("TRIM-Thr", group, "arXiv 2601.10245", _swept(TrimThreshold, VERIFIED)),
         Family("TRIM-Agg", group, "arXiv 2601.10245", agg),
         Family("TRIM-POMDP", group, "arXiv 2601.10245", pomdp),
         Family("SpecReason", group, "arXiv 2504.07891", spec_reason),
-        Family("RSD", group, "arXiv 2501.19324", lambda arena: Listed(arena, [RSD()], VERIFIED)),
+        Family("RSD", group, "arXiv 2501.19324", rsd),
         Family("verifier, least score", group, "", _swept(partial(VerifierThreshold, "score_min"), VERIFIED)),
         Family("verifier, product", group, "", _swept(partial(VerifierThreshold, "score_product"), VERIFIED)),
     ]
+
+
+def _judged(arena: Arena) -> Game:
+    """The train game with verifier scores, some of which are known where decisions are taken on drafts."""
+    game = arena.game("train", VERIFIED)
+    if arena.mode == "regenerate":  # the routers themselves say that other modes have no drafts
+        needs_figures(game, VERIFIED, arena.seed)
+    return game
 
 
 def _query_level() -> list[Family]:
@@ -197,7 +221,7 @@ def _fitted() -> list[Family]:
 
             if "probe" in more and arena.mode == "regenerate":
                 raise NotApplicableError("a probe tells less than the draft that mode 'regenerate' has paid for")
-            game, rate = arena.game("train", blocks), exchange_rate(arena)
+            game, rate = arena.game("train", blocks), exchange_rate(arena, blocks)
             needs_figures(game, more, arena.seed)
             known = experience(game, seed=arena.seed)
             routers = [FittedQ(price * rate, seed=arena.seed).fit(game, known) for price in PRICES]
@@ -213,11 +237,19 @@ def _fitted() -> list[Family]:
         routers = [fitted.priced(price * rate) for price in PRICES]
         return Listed(arena, routers, DEFAULT_BLOCKS, [f"price {router.price:.3g}" for router in routers])
 
+    def process_reward(arena: Arena) -> Contender:
+        from gym_stepwise_routing.baselines.process_reward import ProcessReward
+
+        scores, game, rate = arena.step_scores, arena.game("train", DEFAULT_BLOCKS), exchange_rate(arena)
+        routers = [ProcessReward(price * rate, seed=arena.seed).fit_scored(game, scores) for price in PRICES]
+        return Listed(arena, routers, DEFAULT_BLOCKS, [f"price {router.price:.3g}" for router in routers])
+
     return [
         Family("fitted Q", group, "", fitted_q()),
         Family("fitted Q with probe", group, "", fitted_q("probe")),
         Family("fitted Q with verifier", group, "", fitted_q("verifier")),
         Family("re-weighted (SACPO)", group, "arXiv 2404.11049", reweighted),
+        Family("process reward", group, "arXiv 2605.29310", process_reward),
     ]
 
 

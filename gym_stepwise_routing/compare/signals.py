@@ -2,7 +2,8 @@
 
 A step of decision counts as "helped" where the chance to end right, all later decisions drawn uniformly, is larger if
 the largest model writes it than if the smallest does; on a tree that is exact. States weigh as often as uniform
-decisions meet them. It separates the two reasons why a router may lose: its signal, or what it is charged.
+decisions meet them. Routers that decide once for a trace are measured on problems, cascades on answers. It separates
+the two reasons why a router may lose: its signal, or what it is charged.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.baselines.experience import experience, reach, uniform_values
+from gym_stepwise_routing.baselines.experience import experience, path_values, reach, uniform_values
 from gym_stepwise_routing.evaluation.bootstrap import Interval, percentile_interval
 from gym_stepwise_routing.game import Game
 from gym_stepwise_routing.routers import Scores, bind
 
-__all__ = ["Signal", "auroc", "step_signal"]
+__all__ = ["Signal", "auroc", "query_signal", "step_signal"]
 
 _RESAMPLES = 1_000
 _CHUNK = 4_000_000
@@ -44,15 +45,26 @@ class Signal:
     problem: NDArray[np.int64]
 
 
-def step_signal(router: Scores, game: Game) -> Signal | None:
-    """Signal of a router at every decision of a game; None on a random source, which has no tree."""
+def step_signal(router: Scores, game: Game, *, after: int = 0) -> Signal | None:
+    """Signal of a router at every decision of a game.
+
+    Args:
+        router: the router.
+        game: the game.
+        after: decisions before this step are left out.
+
+    Returns:
+        None on a random source, which has no tree, or where no decision is left.
+    """
     if game.table is None:
         return None
     bind(router, game.spec)
     known = experience(game)
     value = uniform_values(known, known.right)
     small, large = known.child[:, 0], known.child[:, -1]
-    rows = np.flatnonzero((small >= 0) & (large >= 0))
+    rows = np.flatnonzero((small >= 0) & (large >= 0) & (known.depth >= after))
+    if len(rows) == 0:
+        return None
     scores: NDArray[Any] = np.asarray(router.scores(known.observation[rows]), dtype=np.float64)
     return Signal(
         score=scores if scores.ndim == 1 else scores.mean(axis=1),
@@ -60,6 +72,21 @@ def step_signal(router: Scores, game: Game) -> Signal | None:
         weight=reach(known)[rows],
         problem=known.problem[rows],
     )
+
+
+def query_signal(router: Scores, game: Game) -> Signal | None:
+    """Signal of a router that decides once: is the largest model alone right, and the smallest alone not?"""
+    if game.table is None:
+        return None
+    bind(router, game.spec)
+    known = experience(game)
+    roots = np.flatnonzero(known.depth == 0)
+    small, large = (
+        path_values(known, np.full(len(known), action), known.right, known.right)[roots]
+        for action in (0, known.child.shape[1] - 1)
+    )
+    scores: NDArray[Any] = np.asarray(router.scores(known.observation[roots]), dtype=np.float64)
+    return Signal(scores, large > small, np.ones(len(roots)), known.problem[roots])
 
 
 def auroc(signal: Signal, *, resamples: int = _RESAMPLES, seed: int = 0) -> Interval | None:

@@ -10,7 +10,7 @@ from gym_stepwise_routing.compare.comparison import SWEEP_METRICS, Comparison, R
 from gym_stepwise_routing.costs import CostUnit
 from gym_stepwise_routing.evaluation.bootstrap import Interval
 
-__all__ = ["Table", "tables", "to_markdown"]
+__all__ = ["Table", "interval_text", "tables", "to_markdown"]
 
 _UNITS: dict[CostUnit, tuple[str, float]] = {
     "flops": ("TFLOP", 1e-12),
@@ -45,7 +45,7 @@ def tables(result: Comparison, *, brief: bool = False) -> tuple[Table, ...]:
         result: the comparison.
         brief: give half the width of each interval instead of its limits, to fit a terminal.
     """
-    figure = _brief if brief else _figure
+    figure = _brief if brief else interval_text
     played = [row for row in result.rows if not row.not_applicable]
     absent = [row for row in result.rows if row.not_applicable]
     many = [_chosen_points(result, played, figure), _oracle_sweeps(result, played, figure)]
@@ -88,9 +88,12 @@ def _oracle_sweeps(result: Comparison, rows: Sequence[Row], figure: Figure) -> T
 
     def line(row: Row) -> list[str]:
         sweep = row.sweep or {}
-        return [row.name, *(figure(sweep.get(name)) for name in SWEEP_METRICS)]
+        return [row.name, *(figure(sweep.get(name)) for name in SWEEP_METRICS), signal(row.signal)]
 
-    return Table(title, ["router", *SWEEP_METRICS], _grouped(rows, line))
+    def signal(told: Interval | None) -> str:
+        return "" if told is None else figure(told)
+
+    return Table(title, ["router", *SWEEP_METRICS, "signal"], _grouped(rows, line))
 
 
 def _grouped(rows: Sequence[Row], line: Callable[[Row], list[str]]) -> list[tuple[str, list[list[str]]]]:
@@ -100,7 +103,8 @@ def _grouped(rows: Sequence[Row], line: Callable[[Row], list[str]]) -> list[tupl
     return list(groups.items())
 
 
-def _figure(interval: Interval | None) -> str:
+def interval_text(interval: Interval | None) -> str:
+    """An interval in a cell: estimate and limits, or that it is undefined, unreached or unaffordable."""
     if interval is None:
         return "undefined"
     if interval.estimate == math.inf:
@@ -111,7 +115,7 @@ def _figure(interval: Interval | None) -> str:
 
 
 def _brief(interval: Interval | None) -> str:
-    figure = _figure(interval).partition(" ")[0]
+    figure = interval_text(interval).partition(" ")[0]
     if interval is None or not math.isfinite(interval.estimate):
         return figure
     half = (interval.high - interval.low) / 2
