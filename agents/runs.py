@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RunManifest", "TrainedRouter", "load_model", "load_run", "save_run", "train_run"]
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,8 @@ class RunManifest:
         steps: environment steps taken.
         seconds: duration of the training, wall clock.
         threshold: threshold that the agent came to by itself, 0.5 if it has none.
+        tilt: how far the router's policy is tilted towards smaller models against that of ``model.zip``, so that its
+            mean cost on the training problems keeps the limit (:func:`gym_stepwise_routing.agents.limits.tilted`).
         game: the game it was trained on.
         versions: versions of Python and of the packages that matter.
     """
@@ -60,6 +62,7 @@ class RunManifest:
     steps: int
     seconds: float
     threshold: float
+    tilt: float
     game: GameDescription
     versions: dict[str, str]
 
@@ -134,6 +137,7 @@ def train_run(
     model = train(agent, seed=seed, game=game, settings=settings, progress=progress, **algorithm)
     seconds = time.perf_counter() - begin
     env: Any = model.get_env()
+    tilt = _tilt(model, agent, env.env.game, algorithm)
     manifest = RunManifest(
         format=FORMAT,
         agent=agent,
@@ -143,10 +147,24 @@ def train_run(
         steps=model.num_timesteps,
         seconds=round(seconds, 2),
         threshold=float(getattr(model, "kappa", 0.5)),  # CCPO trains a threshold of its own
+        tilt=tilt,
         game=GameDescription.of(env.env.game),
         versions=versions(),
     )
     return save_run(folder, model, manifest)
+
+
+def _tilt(model: BaseAlgorithm, agent: str, game: Game, arguments: dict[str, Any]) -> float:
+    """The tilt that keeps a LagrangianPPO run to its cost limit; 0 for what has no such limit."""
+    from gym_stepwise_routing.agents.limits import tilt_to_limit
+    from gym_stepwise_routing.agents.scores import scored
+
+    limit = arguments.get("limit", math.inf)
+    if agent != "lagrangian_ppo" or arguments.get("constraint", "cost_limit") != "cost_limit" or limit in (0, math.inf):
+        return 0.0
+    if game.hard_budget:  # the policy's cost is cut off by the environment
+        return 0.0
+    return tilt_to_limit(scored(model), game, limit)
 
 
 def save_run(folder: Path, model: BaseAlgorithm, manifest: RunManifest) -> TrainedRouter:
@@ -155,9 +173,10 @@ def save_run(folder: Path, model: BaseAlgorithm, manifest: RunManifest) -> Train
     Raises:
         ValueError: the folder exists and is not empty, or the model has no policy that can be taken out.
     """
+    from gym_stepwise_routing.agents.limits import tilted
     from gym_stepwise_routing.agents.scores import scored
 
-    network = scored(model, name=manifest.agent)
+    network = tilted(scored(model, name=manifest.agent), manifest.tilt)
     with new_folder(folder) as temporary:
         write_json(temporary / "manifest.json", asdict(manifest))
         network.save(temporary / "router.npz")

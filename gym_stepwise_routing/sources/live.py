@@ -85,6 +85,10 @@ class LiveSource:
         self._prompt_tokens: dict[int, list[int]] = {}
         self._shared = [shared_prefix_tokens(generator, prompt.head) for generator in generators]
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> LiveSource:
+        """The source itself: engines are not copied, and Gymnasium copies the arguments of an environment."""
+        return self
+
     def problems(self, split: Split) -> NDArray[np.int64]:
         """Numbers of the problems of a split."""
         return self._splits.get(split, np.zeros(0, dtype=np.int64))

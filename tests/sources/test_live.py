@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from generator_fakes import FakeGenerator
@@ -41,6 +42,14 @@ def source(**changes: object) -> LiveSource:
 
 def test_is_a_step_source() -> None:
     assert isinstance(source(), StepSource)
+
+
+def test_engines_are_never_copied() -> None:
+    live = source()
+    env = gym.make("StepwiseRouting-v0", source=live, split="test", normaliser=1e9)
+    assert env.unwrapped.game.source is live  # type: ignore[attr-defined]
+    assert env.spec is not None
+    assert env.spec.kwargs["source"] is live
 
 
 def test_each_model_writes_its_step_and_the_trace_ends_with_the_answer() -> None:
@@ -196,8 +205,6 @@ def test_live_gives_what_was_recorded(recorded_and_live: tuple[object, LiveSourc
 
 
 def test_live_observations_equal_those_of_the_bank(recorded_and_live: tuple[object, LiveSource]) -> None:
-    import gymnasium as gym
-
     import gym_stepwise_routing  # noqa: F401
     from gym_stepwise_routing.sources.bank import BankSource
 

@@ -1,0 +1,141 @@
+"""Keeping a cost limit to the letter, once training has come near it.
+
+Training by multipliers ends near the limit, on one side or the other: the multiplier still moves, and so does the
+policy. One number then puts the mean cost where it was promised, without another gradient step: a tilt of the policy's
+choices towards cheaper or larger models, found by bisection on the problems that the policy was trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from gym_stepwise_routing.agents.expectation import Drawn, expected_outcomes
+from gym_stepwise_routing.agents.networks import PolicyNetwork
+from gym_stepwise_routing.evaluation.evaluate import play
+from gym_stepwise_routing.game import Game
+
+__all__ = ["MAX_TILT", "budget_to_show", "mean_outcome", "tilt_to_limit", "tilted"]
+
+MAX_TILT = 20.0
+"""Bound of the tilt: it changes the odds of two models by a factor of up to exp(20)."""
+_HALVINGS = 30
+
+
+def mean_outcome(
+    network: PolicyNetwork, game: Game, *, budget: float | None = None, plays: int = 1
+) -> tuple[float, float]:
+    """Accuracy and mean cost of a policy that draws its actions.
+
+    Exact on a bank; on a random source played ``plays`` times, with the same seeds at every call.
+
+    Args:
+        network: the policy, without memory.
+        game: a game without a hard budget.
+        budget: budget shown in the observation, > 0; None shows the game's own.
+        plays: times that every problem of the split is played where nothing can be computed, >= 1.
+
+    Raises:
+        ValueError: a policy or game of which :func:`...expectation.expected_outcomes` has no expectation.
+    """
+    if game.table is not None:
+        right, cost = expected_outcomes(network, game, budget=budget)
+        return float(right.mean()), float(cost.mean())
+    shown = game if budget is None else _showing(game, budget)
+    played = [play(Drawn(network, seed), shown, seed=seed) for seed in range(plays)]
+    return float(np.mean([p.accuracy for p in played])), float(np.mean([p.mean_cost for p in played]))
+
+
+def tilted(network: PolicyNetwork, tilt: float) -> PolicyNetwork:
+    """The policy ``q(k) ~ p(k) exp(-tilt k / (K-1))``: in every state, least in ``KL(q, p) + tilt E_q[k] / (K-1)``.
+
+    Args:
+        network: the policy.
+        tilt: > 0 towards smaller models, < 0 towards larger ones, 0 changes nothing.
+    """
+    last = network.dense[-1]
+    ranks = np.tile(np.arange(network.actions) / max(network.actions - 1, 1), network.quantiles)
+    layers = [*network.dense[:-1], replace(last, bias=last.bias - tilt * network.temperature * ranks)]
+    return PolicyNetwork(
+        layers,
+        recurrent=network.recurrent,
+        temperature=network.temperature,
+        quantiles=network.quantiles,
+        name=network.name,
+        threshold=network.threshold,
+    )
+
+
+def tilt_to_limit(network: PolicyNetwork, game: Game, limit: float, *, plays: int = 1) -> float:
+    """The tilt at which the mean cost on a game is the limit, or as near below it as ``[-MAX_TILT, MAX_TILT]`` allows.
+
+    A policy that stays below its limit is tilted towards larger models only as far as its accuracy does not suffer.
+
+    Args:
+        network: the policy, without memory.
+        game: the game that it was trained on.
+        limit: mean cost that is allowed, > 0, in the game's normalised unit.
+        plays: see :func:`mean_outcome`.
+    """
+
+    def outcome(tilt: float) -> tuple[float, float]:
+        return mean_outcome(tilted(network, tilt), game, plays=plays)
+
+    accuracy, cost = outcome(0.0)
+    if cost > limit:
+        return _bisect(lambda tilt: outcome(tilt)[1] <= limit, 0.0, MAX_TILT)
+    tilt = -_bisect(lambda tilt: outcome(-tilt)[1] > limit, 0.0, MAX_TILT, upper=False)
+    return tilt if outcome(tilt)[0] >= accuracy else 0.0
+
+
+def budget_to_show(
+    network: PolicyNetwork, game: Game, limit: float, *, lowest: float = 0.05, highest: float = 1.0, plays: int = 1
+) -> float:
+    """The budget to show to a policy for all budgets, so that its mean cost on a game is the limit.
+
+    Args:
+        network: the policy, trained on budgets of a range.
+        game: the game that it was trained on.
+        limit: mean cost that is allowed, > 0.
+        lowest: smallest budget it was trained on; returned where even that costs more than the limit.
+        highest: largest budget it was trained on.
+        plays: see :func:`mean_outcome`.
+
+    Returns:
+        The largest budget found whose mean cost is at most the limit, in ``[lowest, highest]``.
+    """
+
+    def keeps(budget: float) -> bool:
+        return mean_outcome(network, game, budget=budget, plays=plays)[1] <= limit
+
+    return _bisect(lambda budget: not keeps(budget), lowest, highest, upper=False)
+
+
+def _showing(game: Game, budget: float) -> Game:
+    return Game(
+        game.source,
+        split=game.split,
+        mode=game.rules.mode,
+        cost_unit=game.cost_unit,
+        observation=game.rules.blocks,
+        budget=budget,
+        masked_action=game.masked_action,
+        normaliser=game.normaliser,
+    )
+
+
+def _bisect(flips: Callable[[float], bool], low: float, high: float, *, upper: bool = True) -> float:
+    """Where a condition that is false at ``low`` becomes true, from above (``upper``) or below; an end if nowhere."""
+    if flips(low):
+        return low
+    if not flips(high):
+        return high
+    for _ in range(_HALVINGS):
+        middle = 0.5 * (low + high)
+        if flips(middle):
+            high = middle
+        else:
+            low = middle
+    return high if upper else low
