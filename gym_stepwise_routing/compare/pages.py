@@ -21,7 +21,7 @@ import gym_stepwise_routing
 from gym_stepwise_routing.accounting import Mode
 from gym_stepwise_routing.compare.comparison import Comparison
 from gym_stepwise_routing.compare.figure import draw
-from gym_stepwise_routing.compare.peers import Finding, findings
+from gym_stepwise_routing.compare.peers import Finding, collapsed, findings
 from gym_stepwise_routing.compare.run import run_comparison
 from gym_stepwise_routing.compare.tables import Table, interval_text, tables, to_markdown
 from gym_stepwise_routing.compare.write import strict
@@ -125,7 +125,7 @@ def _says(result: Comparison) -> list[str]:
     if ceiling is not None:
         lines.append(f"The per-problem oracle (a bound) reaches {max(ceiling.accuracies):.3f}.")
     played = [r for r in result.rows if r.sweep is not None and not r.group.startswith(("bounds", "constants"))]
-    curves = [r for r in played if len(r.settings) > 1]
+    curves = [r for r in played if not collapsed(result, r)]
     bound = next((r for r in result.rows if r.name == "state only, cross-fitted" and r.sweep is not None), None)
     zero = next((r for r in result.rows if r.name == "zero router" and r.sweep is not None), None)
     for figure in ("APGR", "AIQ"):
@@ -198,6 +198,21 @@ def write_peers(folder: Path, settings: Sequence[Setting] = SETTINGS) -> None:
         "(routers of questions: for problems that only it solves; cascades: for wrong answers); costs are in units of "
         "always-largest. Every reason here is a measurement.",
     ]
+    summary = ["| peer | holds on | does not hold on | not decided, or undefined, on |", "|---|---|---|---|"]
+    for peer in peers:
+        where: dict[str, list[str]] = {}
+        for name, page in pages.items():
+            for each in page["peers"]:
+                if each["peer"] == peer:
+                    where.setdefault(each["verdict"], []).append(name)
+        undecided = [*where.get("not decided", []), *where.get("undefined", [])]
+        if set(where) == {"not applicable"}:
+            undecided = ["not applicable anywhere"]
+        cells = [
+            ", ".join(names) or "-" for names in (where.get("holds", []), where.get("does not hold", []), undecided)
+        ]
+        summary.append(f"| {peer} | {' | '.join(cells)} |")
+    parts.append("\n".join(summary))
     for peer in peers:
         found = [(name, page, each) for name, page in pages.items() for each in page["peers"] if each["peer"] == peer]
         first = found[0][2]

@@ -27,7 +27,7 @@ from gym_stepwise_routing.evaluation.bootstrap import (
     bootstrap_difference,
 )
 
-__all__ = ["CLAIMS", "Claim", "Finding", "findings"]
+__all__ = ["CLAIMS", "Claim", "Finding", "collapsed", "findings"]
 
 Verdict = Literal["holds", "does not hold", "not decided", "undefined", "not applicable"]
 MARGIN = 0.02
@@ -214,7 +214,7 @@ def _judge(result: Comparison, claim: Claim, rows: Mapping[str, Row]) -> Finding
 
 def _ordering(result: Comparison, claim: Claim, row: Row, rows: Mapping[str, Row]) -> tuple[Verdict, str]:
     assert row.outcomes is not None
-    if _collapsed(result, row):
+    if collapsed(result, row):
         return "undefined", "no setting between the constants: it always keeps to the smallest or to the largest"
     name, anchors = claim.figure, result.reference.outcomes
     metric = {name: _METRICS[name]}
@@ -222,7 +222,7 @@ def _ordering(result: Comparison, claim: Claim, row: Row, rows: Mapping[str, Row
     if claim.rivals:
         for rival in claim.rivals:
             other = rows.get(rival)
-            if other is not None and other.outcomes is not None and not _collapsed(result, other):
+            if other is not None and other.outcomes is not None and not collapsed(result, other):
                 found[f"{name} minus that of {rival}"] = bootstrap_curve_differences(
                     row.outcomes, other.outcomes, anchors, metric, resamples=result.resamples, rng=result.seed
                 )[name]
@@ -240,7 +240,7 @@ def _ordering(result: Comparison, claim: Claim, row: Row, rows: Mapping[str, Row
     return ("does not hold" if any(interval.high < -claim.margin for interval in known) else "not decided"), text
 
 
-def _collapsed(result: Comparison, row: Row) -> bool:
+def collapsed(result: Comparison, row: Row) -> bool:
     """No setting between the constants: its APGR is that of the chord between them and says nothing of the router."""
     anchors = result.reference.anchors
     gap = np.subtract(anchors.cost_large, anchors.cost_small)
