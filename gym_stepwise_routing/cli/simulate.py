@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -15,7 +18,9 @@ from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.sources.base import SPLITS
 
 if TYPE_CHECKING:
+    from gym_stepwise_routing.planning.contestants import Outcome
     from gym_stepwise_routing.planning.frontier import Frontier
+    from gym_stepwise_routing.planning.planner import Information
     from gym_stepwise_routing.planning.regret import Regret
     from gym_stepwise_routing.sources.simulator import SimulatorSource
     from gym_stepwise_routing.sources.simulator.presets import Preset
@@ -28,13 +33,23 @@ def simulate(
     figure: Annotated[bool, typer.Option("--figure", help="Published curve and ours: a picture and a table.")] = False,
     frontier: Annotated[bool, typer.Option("--frontier", help="Optimal accuracy at every cost.")] = False,
     regret: Annotated[bool, typer.Option("--regret", help="Regret of all routers to the optimum.")] = False,
+    agent: Annotated[list[str] | None, typer.Option(help="With --regret: an agent to train as well; repeat.")] = None,
+    budget: Annotated[
+        float, typer.Option(min=0.0, help="With --regret: mean cost that routers keep to, always-largest costs 1.")
+    ] = 0.5,
+    seeds: Annotated[int, typer.Option(min=1, help="With --regret: seeds of problems, fits and training.")] = 1,
     against: Annotated[str, typer.Option(help="Bank that is compared with the simulator, router by router.")] = "",
     bank: Annotated[Path | None, typer.Option(help="Folder to export a simulated bank to.")] = None,
     mode: Annotated[str, typer.Option(help=f"One of {', '.join(MODES)}.")] = "regenerate",
-    cost_unit: Annotated[str, typer.Option(help=f"One of {', '.join(COST_UNITS)}.")] = "flops",
+    cost_unit: Annotated[
+        str, typer.Option(help=f"One of {', '.join(COST_UNITS)}; optima are found soonest in large_tokens.")
+    ] = "large_tokens",
     problems: Annotated[int, typer.Option(help="Simulated problems in each split.")] = 2000,
     depth: Annotated[int, typer.Option(help="Horizon of an exported bank.")] = 5,
-    resolution: Annotated[int, typer.Option(help="Of the planner's grid of beliefs.")] = 8,
+    resolution: Annotated[
+        int | None, typer.Option(help="Of the planner's grid of beliefs; 16 without verifier scores, 8 with them.")
+    ] = None,
+    tolerance: Annotated[float, typer.Option(help="Of the optimum's upper bound, in accuracy.")] = 1e-3,
     episodes: Annotated[int, typer.Option(help="Episodes that each optimum is played for.")] = 200_000,
     seed: Annotated[int, typer.Option(help="Of episodes and fits.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for tables and figures.")] = Path("runs/simulate"),
@@ -54,17 +69,16 @@ def simulate(
         if against:
             _against(console, source, against, out, seed=seed)
         if frontier or regret:
-            _optima(
-                console,
-                source,
-                out,
-                mode=mode,  # type: ignore[arg-type]
-                cost_unit=cost_unit,  # type: ignore[arg-type]
-                resolution=resolution,
-                episodes=episodes,
-                seed=seed,
-                compared=regret,
-            )
+            from gym_stepwise_routing.planning.contestants import AGENTS
+            from gym_stepwise_routing.planning.report import draw_frontiers
+
+            for name in agent or ():
+                check_choice("agent", name, AGENTS)
+            task = _Task(source, mode, cost_unit, resolution, tolerance, episodes, seed, problems, budget)  # type: ignore[arg-type]
+            frontiers = _frontiers(console, task, out)
+            rows = _regrets(console, task, frontiers, agent or (), seeds, out) if regret else ()
+            draw_frontiers(task.title, frontiers, rows, out / f"{task.stem}-frontier.png")
+            console.print(f"wrote {out / task.stem}-*", highlight=False)
         if bank is not None:
             from gym_stepwise_routing.sources.simulator.export import export_bank
 
@@ -108,45 +122,100 @@ def _against(console: Console, source: SimulatorSource, bank: str, out: Path, *,
         console.print(f"wrote {table}", highlight=False)
 
 
-def _optima(
-    console: Console,
-    source: SimulatorSource,
-    out: Path,
-    *,
-    mode: Mode,
-    cost_unit: CostUnit,
-    resolution: int,
-    episodes: int,
-    seed: int,
-    compared: bool,
-) -> None:
-    from gym_stepwise_routing.planning.planner import Information, Planner
-    from gym_stepwise_routing.planning.regret import regrets
-    from gym_stepwise_routing.planning.report import draw_frontiers, frontier_table, regret_table, write_text
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What is planned, and how well."""
 
-    process = source.process
-    shown: list[Information] = ["full"]
-    shown += ["confidence"] if process.confidence.shape[2] else ["length"]
+    source: SimulatorSource
+    mode: Mode
+    unit: CostUnit
+    resolution: int | None
+    tolerance: float
+    episodes: int
+    seed: int
+    problems: int
+    budget: float
+
+    @property
+    def title(self) -> str:
+        return f"{self.source.name}, mode {self.mode}, cost in {self.unit}"
+
+    @property
+    def stem(self) -> str:
+        return f"{self.source.name}-{self.mode}-{self.unit}"
+
+    def command(self, *more: str) -> str:
+        parts = ["stepwise-routing simulate", f"--preset {self.source.name}", f"--mode {self.mode}"]
+        parts += [f"--cost-unit {self.unit}", f"--tolerance {self.tolerance:g}"]
+        parts += [] if self.resolution is None else [f"--resolution {self.resolution}"]
+        return " ".join([*parts, f"--episodes {self.episodes}", f"--seed {self.seed}", *more])
+
+
+def _frontiers(console: Console, task: _Task, out: Path) -> dict[Information, Frontier]:
+    from gym_stepwise_routing.planning.planner import Planner
+    from gym_stepwise_routing.planning.report import frontier_table, write_text
+
+    process = task.source.process
+    shown: list[Information] = ["full", "confidence" if process.confidence.shape[2] else "length"]
     shown += ["score"] if process.scored.any() else []
-    frontiers: dict[str, Frontier] = {}
+    frontiers: dict[Information, Frontier] = {}
     for information in shown:
-        planner = Planner(source, mode=mode, cost_unit=cost_unit, information=information, resolution=resolution)
-        solved = planner.frontier()
-        frontiers[information] = planner.played_frontier(solved, episodes=episodes, seed=seed)
-        console.print(f"{information}: {len(solved.solutions)} optima", highlight=False)
-    title = f"{source.name}, mode {mode}, cost in {cost_unit}"
-    stem = f"{source.name}-{mode}-{cost_unit}"
-    write_text(out / f"{stem}-frontier.md", frontier_table(title, frontiers))
-    rows: tuple[Regret, ...] = ()
-    if compared:
-        from gym_stepwise_routing.compare.run import run_comparison
-
-        comparison = run_comparison(source, mode=mode, cost_unit=cost_unit, problems=source.size, seed=seed)
-        rows = regrets(
-            comparison,
-            seen=lambda scores: frontiers["score" if scores else shown[1]],
-            full=frontiers["full"],
+        begin = time.perf_counter()
+        planner = Planner(
+            task.source,
+            mode=task.mode,
+            cost_unit=task.unit,
+            information=information,
+            resolution=task.resolution or (8 if information == "score" else 16),
         )
-        write_text(out / f"{stem}-regret.md", regret_table(title, rows))
-    draw_frontiers(title, frontiers, rows, out / f"{stem}-frontier.png")
-    console.print(f"wrote {out / stem}-*", highlight=False)
+        frontiers[information] = found = planner.bounded_frontier(
+            tolerance=task.tolerance, episodes=task.episodes, seed=task.seed
+        )
+        console.print(
+            f"information {information}: {len(found.lines)} optima, bounds {100 * found.gap:.2f} points apart, "
+            f"{time.perf_counter() - begin:.0f} s",
+            highlight=False,
+        )
+    table = frontier_table(task.title, task.command("--frontier"), frontiers)
+    write_text(out / f"{task.stem}-frontier.md", table)
+    return frontiers
+
+
+def _regrets(
+    console: Console,
+    task: _Task,
+    frontiers: dict[Information, Frontier],
+    agents: Sequence[str],
+    seeds: int,
+    out: Path,
+) -> tuple[Regret, ...]:
+    from gym_stepwise_routing.planning.contestants import agent_outcomes, baseline_outcomes
+    from gym_stepwise_routing.planning.costs import StepCosts
+    from gym_stepwise_routing.planning.regret import regrets
+    from gym_stepwise_routing.planning.report import regret_table, write_text
+    from gym_stepwise_routing.sources.simulator import SimulatorSource
+
+    normaliser = StepCosts.of(task.source, task.unit).normaliser
+    outcomes: list[Outcome] = []
+    with console.status("") as status:
+        for seed in range(task.seed, task.seed + seeds):
+            source = SimulatorSource(task.source.parameters, problems=task.problems, seed=seed)
+            game: dict[str, Any] = {
+                "budget": task.budget,
+                "mode": task.mode,
+                "cost_unit": task.unit,
+                "normaliser": normaliser,
+                "seed": seed,
+                "progress": lambda name, seed=seed: status.update(f"seed {seed}: {name}"),
+            }
+            outcomes += baseline_outcomes(source, **game)
+            if agents:
+                outcomes += agent_outcomes(agents, source, **game)
+    rows = regrets(outcomes, frontiers)
+    options = [
+        f"--regret --budget {task.budget:g} --problems {task.problems} --seeds {seeds}",
+        *(f"--agent {agent}" for agent in agents),
+    ]
+    table = regret_table(task.title, task.command(*options), rows, frontiers, task.budget)
+    write_text(out / f"{task.stem}-regret.md", table)
+    return rows

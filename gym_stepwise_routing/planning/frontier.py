@@ -42,17 +42,23 @@ class Frontier:
     Attributes:
         solutions: optima, cheapest first.
         lines: every optimum that was solved for, also at multipliers that led to the same routers: the upper bound.
-        played: accuracy and normalised cost that they reach, ``float64[n, 2]``: as solved, or as measured in play.
+        played: accuracy and normalised cost that are reached, ``float64[n, 2]``: as solved, or as measured in play.
+        error: greatest standard error of a played value (``accuracy - multiplier x cost``); 0 if nothing was sampled.
     """
 
     solutions: tuple[Solution, ...]
     lines: tuple[Solution, ...]
     played: Floats
+    error: float = 0.0
 
     def upper(self, cost: ArrayLike) -> Floats:
         """Accuracy that no router exceeds at this mean normalised cost."""
         lines = [s.value + s.multiplier * np.asarray(cost, dtype=np.float64) for s in self.lines]
         return np.asarray(np.min(lines, axis=0))
+
+    def price(self, cost: float) -> float:
+        """Accuracy that a little more cost is worth there: slope of the upper bound."""
+        return min(self.lines, key=lambda line: line.value + line.multiplier * cost).multiplier
 
     def lower(self, cost: ArrayLike) -> Floats:
         """Accuracy that a mixture of the optima reaches at this cost; NaN below the cheapest."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal, get_args
 
@@ -13,7 +14,7 @@ from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.planning.belief import belief_kernel
 from gym_stepwise_routing.planning.costs import StepCosts
 from gym_stepwise_routing.planning.evidence import Evidence
-from gym_stepwise_routing.planning.frontier import Frontier, trace_frontier
+from gym_stepwise_routing.planning.frontier import CHEAPEST, Frontier, trace_frontier
 from gym_stepwise_routing.planning.full_state import full_state_kernel
 from gym_stepwise_routing.planning.knowledge import BeliefKnowledge, FullKnowledge, Knowledge
 from gym_stepwise_routing.planning.lattice import Bound, Lattice
@@ -26,8 +27,9 @@ __all__ = ["INFORMATION", "Information", "Planner"]
 
 Information = Literal["full", "length", "confidence", "score", "both"]
 INFORMATION: tuple[Information, ...] = get_args(Information)
+Progress = Callable[[int, int], None]
 _BATCH = 100_000
-_SPACING, _WIDE_SPACING = 16, 48
+_SPACING, _WIDE_SPACING = 2, 48
 
 
 class Planner:
@@ -41,8 +43,8 @@ class Planner:
             right). Otherwise what it observes: the lengths of the steps, and also their ``confidence``, verifier
             ``score``, or ``both``. Scores are paid for.
         resolution: of the grid of beliefs.
-        spacing: of the lattice of unread tokens, in tokens. None: 16 for two models, 48 for more (the work grows with
-            the lattice's points to the power of the number of models minus one).
+        spacing: of the lattice of unread tokens, in tokens. None: 2 for two models and full information, else 48
+            (the work grows with the points of the lattice to the power of the number of models minus one).
         bound: of the value, as far as unread tokens go (see :mod:`.lattice`). The grid of beliefs bounds from above.
 
     Raises:
@@ -68,7 +70,8 @@ class Planner:
         self.information: Information = information
         process = self.source.process
         if spacing is None:
-            spacing = _SPACING if len(self.source.pool) == 2 else _WIDE_SPACING
+            spacing = _SPACING if len(self.source.pool) == 2 and information == "full" else _WIDE_SPACING
+        self._spacing = spacing
         self.costs = StepCosts.of(self.source, cost_unit)
         if information == "full":
             kernel = full_state_kernel(process, mode)
@@ -122,7 +125,43 @@ class Planner:
         """
         return trace_frontier(self.solve, tolerance)
 
-    def played_frontier(self, frontier: Frontier, *, episodes: int = _BATCH, seed: int = 0) -> Frontier:
-        """The same frontier, with what its routers reach in play as the lower bound."""
-        plays = [self.play(solution.multiplier, episodes=episodes, seed=seed) for solution in frontier.solutions]
-        return replace(frontier, played=np.array([[p.accuracy, p.mean_cost] for p in plays]))
+    def bounded_frontier(
+        self, *, tolerance: float = 5e-4, episodes: int = _BATCH, seed: int = 0, progress: Progress | None = None
+    ) -> Frontier:
+        """The frontier between an upper bound and what a router has been shown to reach.
+
+        The lower bound is exact with full information: the other bound of the lattice. For beliefs, the routers are
+        played, and what they reach is uncertain by :attr:`Frontier.error`.
+
+        Args:
+            tolerance: of the upper bound's corners, in accuracy.
+            episodes: that each router is played for; not used with full information.
+            seed: of the episodes.
+            progress: called with the number of routers played and how many there are.
+
+        Raises:
+            ValueError: a tolerance that is not positive, or fewer than two episodes.
+        """
+        upper = self.frontier(tolerance)
+        if self.information == "full":
+            lower = Planner(
+                self.source,
+                mode=self.mode,
+                cost_unit=self.costs.unit,
+                spacing=self._spacing,
+                bound="lower",
+            )
+            return replace(upper, played=lower.frontier(tolerance).played)
+        plays = []
+        for number, solution in enumerate(upper.solutions):
+            plays.append(self.play(solution.multiplier, episodes=episodes, seed=seed + number))
+            if progress is not None:
+                progress(number + 1, len(upper.solutions))
+        errors = [
+            play.value_error(solution.multiplier)
+            for play, solution in zip(plays, upper.solutions, strict=True)
+            if solution.multiplier < CHEAPEST
+        ]
+        return replace(
+            upper, played=np.array([[p.accuracy, p.mean_cost] for p in plays]), error=max(errors, default=0.0)
+        )

@@ -1,71 +1,100 @@
-"""How much accuracy every router of a comparison leaves on the table, at its own cost."""
+"""How much accuracy every router leaves on the table, at its own cost."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gym_stepwise_routing.compare.comparison import Comparison
-from gym_stepwise_routing.evaluation.bootstrap import Interval
+import numpy as np
+
+from gym_stepwise_routing.planning.contestants import Outcome
 from gym_stepwise_routing.planning.frontier import Frontier
+from gym_stepwise_routing.planning.planner import Information
 
-__all__ = ["Regret", "regrets"]
+__all__ = ["Estimate", "Regret", "regrets"]
 
-VERIFIER_GROUP = "verifier"
-"""Heading of the routers that see verifier scores, see :mod:`gym_stepwise_routing.compare.roster`."""
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Mean regret over the seeds, its 95 % interval over problems, and its range over seeds.
+
+    The interval is a normal one, of ``right - price x cost`` (the frontier is a line between two optima).
+    """
+
+    mean: float
+    low: float
+    high: float
+    least: float
+    greatest: float
 
 
 @dataclass(frozen=True, slots=True)
 class Regret:
-    """A router's chosen setting against the optimum at the same mean cost.
+    """A router against the optimum at the same mean cost.
 
     Attributes:
-        router: family.
-        group: heading of the family.
-        setting: what calibration chose.
-        accuracy: on the reported split.
-        cost: normalised, on the reported split.
-        own: least and greatest regret to the optimum of its own information.
-        full: regret to the optimum of full information.
+        router: name of the family or agent.
+        group: its heading.
+        sees: its information; None if no optimum is known that bounds it.
+        settings: what was played, by seed.
+        problems: of each seed.
+        accuracy: mean over the seeds.
+        cost: normalised, mean over the seeds.
+        own: regret to the upper bound of its own information; None if that was not planned.
+        full: regret to the upper bound of full information; None if that does not bound it.
     """
 
     router: str
     group: str
-    setting: str
-    accuracy: Interval
-    cost: Interval
-    own: tuple[float, float]
-    full: float
+    sees: Information | None
+    settings: tuple[str, ...]
+    problems: int
+    accuracy: float
+    cost: float
+    own: Estimate | None
+    full: Estimate | None
 
 
-def regrets(comparison: Comparison, *, seen: Callable[[bool], Frontier], full: Frontier) -> tuple[Regret, ...]:
-    """Regret of every family that was played, least first.
+def regrets(outcomes: Sequence[Outcome], frontiers: Mapping[Information, Frontier]) -> tuple[Regret, ...]:
+    """Regret of every router that was played, least first; those that no optimum bounds come last.
 
     Args:
-        comparison: routers on a simulator.
-        seen: frontier of the router's real information, given whether it sees verifier scores.
-        full: frontier of full information.
-
-    Raises:
-        ValueError: a comparison on recorded traces, whose optimum is not known.
+        outcomes: one for each router and seed.
+        frontiers: by what is known; ``full`` among them.
     """
-    if not comparison.simulated:
-        raise ValueError(f"source={comparison.source!r} was recorded; allowed: a simulator, whose optimum is known")
     rows = []
-    for row in comparison.rows:
-        if row.chosen is None:
-            continue
-        own = seen(row.group == VERIFIER_GROUP)
-        accuracy, cost = row.chosen.accuracy.estimate, row.chosen.cost.estimate
+    for name in dict.fromkeys(outcome.router for outcome in outcomes):
+        seeds = [outcome for outcome in outcomes if outcome.router == name]
+        sees = seeds[0].sees
         rows.append(
             Regret(
-                router=row.name,
-                group=row.group,
-                setting=row.chosen.setting,
-                accuracy=row.chosen.accuracy,
-                cost=row.chosen.cost,
-                own=own.regret(accuracy, max(cost, own.cheapest)),
-                full=full.regret(accuracy, max(cost, full.cheapest))[1],
+                router=name,
+                group=seeds[0].group,
+                sees=sees,
+                settings=tuple(outcome.setting for outcome in seeds),
+                problems=len(seeds[0].right),
+                accuracy=float(np.mean([outcome.right.mean() for outcome in seeds])),
+                cost=float(np.mean([outcome.cost.mean() for outcome in seeds])),
+                own=_estimate(seeds, frontiers[sees]) if sees in frontiers else None,
+                full=None if sees is None else _estimate(seeds, frontiers["full"]),
             )
         )
-    return tuple(sorted(rows, key=lambda row: row.own[1]))
+    return tuple(sorted(rows, key=_order))
+
+
+def _order(row: Regret) -> tuple[int, float]:
+    if row.own is not None:
+        return 0, row.own.mean
+    return (1, row.full.mean) if row.full is not None else (2, 0.0)
+
+
+def _estimate(seeds: Sequence[Outcome], frontier: Frontier) -> Estimate:
+    found, variance = [], 0.0
+    for outcome in seeds:
+        # sampling may put a cost a hair below the cheapest router's
+        cost = max(float(outcome.cost.mean()), frontier.cheapest)
+        found.append(float(frontier.upper(cost)) - float(outcome.right.mean()))
+        value = outcome.right - frontier.price(cost) * outcome.cost
+        variance += float(value.var(ddof=1)) / len(value)
+    mean, half = float(np.mean(found)), 1.96 * float(np.sqrt(variance)) / len(seeds)
+    return Estimate(mean, mean - half, mean + half, min(found), max(found))

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from gym_stepwise_routing.planning.frontier import Frontier
-from gym_stepwise_routing.planning.regret import Regret
+from gym_stepwise_routing.planning.planner import Information
+from gym_stepwise_routing.planning.regret import Estimate, Regret
 from gym_stepwise_routing.sources.simulator.against_bank import SideBySide
 from gym_stepwise_routing.sources.simulator.fidelity import Fidelity
 from gym_stepwise_routing.sources.simulator.published import PROBLEMS
@@ -29,6 +30,9 @@ __all__ = [
     "regret_table",
     "write_text",
 ]
+
+
+_GREYS = ("black", "dimgrey", "darkgrey")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -75,52 +79,74 @@ def fidelity_table(name: str, fidelity: Fidelity) -> str:
 
 
 def draw_curve(name: str, fidelity: Fidelity, path: Path) -> None:
-    """Published curve, with 95 % intervals, and ours: accuracy and large-model tokens."""
+    """Published curve, with 95 % intervals, and ours: accuracy and large-model tokens, with what is wanted as bands."""
     published, ours = fidelity.published, fidelity.ours
-    figure = Figure(figsize=(11, 4.4), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    left.errorbar(
-        published.large_tokens, published.accuracy, 1.96 * fidelity.standard_error, fmt="o", label="published, n = 500"
-    )
+    figure = Figure(figsize=(15, 4.4), layout="constrained")
+    left, middle, right = figure.subplots(1, 3)
+    bars = 1.96 * fidelity.standard_error
+    left.errorbar(published.large_tokens, published.accuracy, bars, fmt="o", label="published, n = 500, 95 %")
     left.plot(ours.large_tokens, ours.accuracy, "-", color="tab:orange", label="simulated, exact")
     left.set_xlabel("tokens of the large model, per problem")
     left.set_ylabel("accuracy")
+    middle.errorbar(published.thresholds, published.accuracy, bars, fmt="o", label="published, n = 500, 95 %")
+    middle.plot(published.thresholds, ours.accuracy, "-", color="tab:orange", label="simulated, exact")
+    near = ours.accuracy - 0.025, ours.accuracy + 0.025
+    middle.fill_between(published.thresholds, *near, color="tab:orange", alpha=0.25, label="within 2.5 points")
+    middle.set_ylabel("accuracy")
     right.plot(published.thresholds, published.large_tokens, "o", label="published")
     right.plot(published.thresholds, ours.large_tokens, "-", color="tab:orange", label="simulated, exact")
-    right.set_xlabel("threshold on the verifier's score")
+    near = 0.9 * ours.large_tokens, 1.1 * ours.large_tokens
+    right.fill_between(published.thresholds, *near, color="tab:orange", alpha=0.25, label="within 10 %")
     right.set_ylabel("tokens of the large model, per problem")
-    for panel in (left, right):
+    for panel in (middle, right):
+        panel.set_xlabel("threshold on the verifier's score")
+    for panel in (left, middle, right):
         panel.grid(alpha=0.25)
+    for panel in (left, middle):
         panel.legend(loc="lower right")
+    right.legend(loc="upper left")
     figure.suptitle(f"SIMULATED: {name} against TRIM's threshold rule on MATH-500 (arXiv 2601.10245)")
     _save(figure, path)
 
 
-def frontier_table(title: str, frontiers: Mapping[str, Frontier]) -> str:
+def frontier_table(title: str, command: str, frontiers: Mapping[Information, Frontier]) -> str:
     """Points of frontiers in Markdown: bounds of the best accuracy at some costs."""
     low = max(frontier.cheapest for frontier in frontiers.values())
-    costs = np.unique(np.round(np.concatenate([[low], np.linspace(low, 1.0, 9), np.linspace(1.0, 1.4, 3)]), 4))
+    costs = np.unique(np.concatenate([np.linspace(low, 1.0, 9), np.linspace(1.0, 1.4, 3)]))
     header = ["cost", *(f"{name}, {side}" for name in frontiers for side in ("at least", "at most"))]
     rows = [
         [f"{cost:.3f}"] + [f"{float(bound(cost)):.4f}" for f in frontiers.values() for bound in (f.lower, f.upper)]
         for cost in costs
-        if cost >= low
     ]
-    gaps = ", ".join(f"{name} {100 * frontier.gap:.2f}" for name, frontier in frontiers.items())
-    return f"# SIMULATED: {title}\n\n{_table(header, rows)}\nGreatest distance of the bounds, in points: {gaps}.\n"
+    gaps = ", ".join(
+        f"{name} {100 * frontier.gap:.2f} (standard error of play {100 * frontier.error:.2f})"
+        for name, frontier in frontiers.items()
+    )
+    return (
+        f"# SIMULATED: {title}\n\nWritten by `{command}`.\n\n{_table(header, rows)}\n"
+        f"Greatest distance of the bounds, in points: {gaps}.\n"
+    )
 
 
-def draw_frontiers(title: str, frontiers: Mapping[str, Frontier], regrets: Sequence[Regret], path: Path) -> None:
+def draw_frontiers(
+    title: str, frontiers: Mapping[Information, Frontier], regrets: Sequence[Regret], path: Path
+) -> None:
     """Frontiers as bands between their bounds, and routers as points."""
     figure = Figure(figsize=(7.5, 5), layout="constrained")
     panel = figure.subplots()
     for number, (name, frontier) in enumerate(frontiers.items()):
         costs = np.linspace(frontier.cheapest, max(1.0, float(frontier.played[:, 1].max())), 400)
-        panel.fill_between(costs, frontier.lower(costs), frontier.upper(costs), alpha=0.4, color=f"C{number}")
-        panel.plot(costs, frontier.upper(costs), color=f"C{number}", label=f"optimum, {name}")
-    for group in dict.fromkeys(row.group for row in regrets):
-        points = [(row.cost.estimate, row.accuracy.estimate) for row in regrets if row.group == group]
-        panel.plot(*zip(*points, strict=True), "o", markersize=4, label=group)
+        colour = _GREYS[number % len(_GREYS)]
+        panel.fill_between(costs, frontier.lower(costs), frontier.upper(costs), alpha=0.4, color=colour, linewidth=0)
+        panel.plot(costs, frontier.upper(costs), color=colour, label=f"optimum, {name}")
+    for number, group in enumerate(dict.fromkeys(row.group for row in regrets)):
+        bounded = [(row.cost, row.accuracy) for row in regrets if row.group == group and row.full is not None]
+        others = [(row.cost, row.accuracy) for row in regrets if row.group == group and row.full is None]
+        for points, fill, label in ((bounded, "full", group), (others, "none", f"{group}, not bounded by them")):
+            if points:
+                panel.plot(
+                    *zip(*points, strict=True), "o", markersize=5, color=f"C{number}", fillstyle=fill, label=label
+                )
     panel.set_xlabel("normalised cost (always-largest = 1)")
     panel.set_ylabel("accuracy")
     panel.set_title(f"SIMULATED: {title}")
@@ -129,28 +155,52 @@ def draw_frontiers(title: str, frontiers: Mapping[str, Frontier], regrets: Seque
     _save(figure, path)
 
 
-def regret_table(title: str, rows: Sequence[Regret]) -> str:
+def regret_table(
+    title: str, command: str, rows: Sequence[Regret], frontiers: Mapping[Information, Frontier], budget: float
+) -> str:
     """Regret of routers in Markdown."""
-    header = ("router", "group", "setting", "accuracy [95 %]", "cost", "regret, own information", "regret, full")
+    header = ("router", "group", "sees", "setting", "accuracy", "cost", "regret [95 %] (seeds)", "to full information")
     lines = [
         (
             row.router,
             row.group,
-            row.setting,
-            f"{row.accuracy.estimate:.3f} [{row.accuracy.low:.3f}, {row.accuracy.high:.3f}]",
-            f"{row.cost.estimate:.3f}",
-            f"{100 * row.own[0]:.1f} to {100 * row.own[1]:.1f}",
-            f"{100 * row.full:.1f}",
+            row.sees or "-",
+            ", ".join(dict.fromkeys(row.settings)) if len(set(row.settings)) < 3 else f"{len(row.settings)} settings",
+            f"{row.accuracy:.3f}",
+            f"{row.cost:.3f}",
+            _points(row.own),
+            "-" if row.full is None else f"{100 * row.full.mean:.1f}",
         )
         for row in rows
     ]
-    size = rows[0].accuracy.n if rows else 0
-    note = (
-        f"n = {size} simulated test problems, one seed. Regret in points of accuracy at the router's own mean cost, to "
-        "the optimum of what the router sees (between its bounds) and to that of full information. Routers that write "
-        "without drafts (single models, their mixtures, cascades) are not bound by an optimum of mode regenerate.\n"
+    seeds, size = (len(rows[0].settings), rows[0].problems) if rows else (0, 0)
+    known = ", ".join(
+        f"{name} {100 * frontier.gap:.2f} (standard error of play {100 * frontier.error:.2f})"
+        for name, frontier in frontiers.items()
     )
-    return f"# SIMULATED: {title}\n\n{note}\n{_table(header, lines)}"
+    note = (
+        f"Written by `{command}`.\n\n"
+        f"- SIMULATED: {seeds} seeds, each with {size} test problems, and as many to fit and to calibrate on.\n"
+        "- Every router plays the setting that was most accurate on the calibration split at a mean cost of at most "
+        f"{budget:g} (always-largest: 1). Agents are trained once a seed with the settings that they are shipped with; "
+        "a penalty leads to a cost of its own.\n"
+        "- Regret: points of accuracy missing to the optimum (its upper bound) at the router's own mean cost; mean "
+        "over seeds, 95 % interval over problems, range over seeds. The optimum knows what the router sees, or the "
+        "hidden state (full information). A router that spends little has little to regret.\n"
+        "- '-': no optimum bounds it. A probe shows the step to come, cascades play a problem twice, and routers that "
+        "write without drafts do not pay for them; or the optimum of what it sees was not planned.\n"
+        f"- Greatest distance between the bounds of the optimum, in points: {known}.\n"
+    )
+    return f"# SIMULATED: {title}, regret of routers\n\n{note}\n{_table(header, lines)}"
+
+
+def _points(regret: Estimate | None) -> str:
+    if regret is None:
+        return "-"
+    mean, low, high, least, greatest = (
+        f"{100 * value:.1f}" for value in (regret.mean, regret.low, regret.high, regret.least, regret.greatest)
+    )
+    return f"{mean} [{low}, {high}] ({least} to {greatest})"
 
 
 def bank_table(title: str, rows: Sequence[SideBySide]) -> str:

@@ -45,11 +45,11 @@ def test_frontier_and_export(tmp_path):
         *("--resolution", "5", "--bank", str(tmp_path / "bank"), "--depth", "3", "--out", str(tmp_path)),
     )
     assert result.exit_code == 0, result.output
-    table = (tmp_path / "gsm8k-like-route-flops-frontier.md").read_text()
-    assert table.startswith("# SIMULATED: gsm8k-like, mode route, cost in flops")
+    table = (tmp_path / "gsm8k-like-route-large_tokens-frontier.md").read_text()
+    assert table.startswith("# SIMULATED: gsm8k-like, mode route, cost in large_tokens")
     assert "full, at least" in table
     assert "confidence, at most" in table
-    assert (tmp_path / "gsm8k-like-route-flops-frontier.png").stat().st_size > 10_000
+    assert (tmp_path / "gsm8k-like-route-large_tokens-frontier.png").stat().st_size > 10_000
     assert json.loads((tmp_path / "bank" / "bank.json").read_text())["simulated"] is True
 
 
@@ -57,12 +57,13 @@ def test_frontier_and_export(tmp_path):
 def test_regret_of_all_routers(tmp_path):
     result = run(
         *("--preset", "gsm8k-like", "--regret", "--mode", "route", "--problems", "120", "--episodes", "2000"),
-        *("--resolution", "5", "--out", str(tmp_path)),
+        *("--resolution", "5", "--seeds", "2", "--budget", "0.7", "--out", str(tmp_path)),
     )
     assert result.exit_code == 0, result.output
-    table = (tmp_path / "gsm8k-like-route-flops-regret.md").read_text()
+    table = (tmp_path / "gsm8k-like-route-large_tokens-regret.md").read_text()
     assert table.startswith("# SIMULATED")
-    assert "n = 120 simulated test problems" in table
+    assert "SIMULATED: 2 seeds, each with 120 test problems" in table
+    assert "--regret --budget 0.7 --problems 120 --seeds 2`" in table
     for router in ("single models", "first k large", "confidence p_min"):
         assert f"| {router} |" in table
 
@@ -74,6 +75,7 @@ def test_regret_of_all_routers(tmp_path):
         (("--preset", "gsm8k-like", "--mode", "guess"), "mode='guess' is not known"),
         (("--preset", "gsm8k-like", "--cost-unit", "joule"), "cost_unit='joule' is not known"),
         (("--preset", "gsm8k-like", "--problems", "0"), "problems=0"),
+        (("--preset", "gsm8k-like", "--regret", "--agent", "sarsa"), "agent='sarsa' is not known"),
         (("--preset", "gsm8k-like", "--figure"), "nothing was published for it"),
         (("--preset", "math-qwen2.5-3", "--against", "gsm8k-qwen2.5-coder"), "has 2 models"),
         (("--preset", "gsm8k-like", "--bank", "b", "--depth", "9"), "depth=9; allowed: 1 to 5"),
