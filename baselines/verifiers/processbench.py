@@ -97,7 +97,7 @@ def hits(guesses: NDArray[np.int64], solutions: Sequence[Solution]) -> Floats:
     """
     if len(guesses) != len(solutions):
         raise ValueError(f"{len(guesses)} guesses for {len(solutions)} solutions")
-    return (guesses == _truth(solutions)).astype(np.float64)
+    return np.asarray(guesses == _truth(solutions), dtype=np.float64)
 
 
 def process_score(right: Floats, solutions: Sequence[Solution]) -> ProcessScore:
@@ -186,10 +186,10 @@ def cross_fitted(
     fold = _fold(solutions, count, seed)
     scores: dict[int, Floats] = {}
     for held in range(count):
-        known = [pair for i in np.flatnonzero(fold != held) for pair in solutions[i].labels()]
+        known = [pair for i in np.flatnonzero(fold != held).tolist() for pair in solutions[i].labels()]
         steps, labels = zip(*known, strict=True)
         verifier.fit(steps, np.array(labels), np.ones(len(labels)))
-        scores |= {int(i): verifier.predict(solutions[i].judged()) for i in np.flatnonzero(fold == held)}
+        scores |= {i: verifier.predict(solutions[i].judged()) for i in np.flatnonzero(fold == held).tolist()}
     return _thresholded([scores[i] for i in range(len(solutions))], solutions, fold)
 
 
@@ -233,7 +233,7 @@ def _thresholded(scores: Sequence[Floats], solutions: Sequence[Solution], fold: 
     """Guesses by the threshold that is best on the other folds."""
     guesses = np.zeros(len(solutions), dtype=np.int64)
     for held in np.unique(fold):
-        rest, inside = np.flatnonzero(fold != held), np.flatnonzero(fold == held)
+        rest, inside = (np.flatnonzero(part).tolist() for part in (fold != held, fold == held))
         threshold = best_threshold([scores[i] for i in rest], [solutions[i] for i in rest])
         guesses[inside] = first_below([scores[i] for i in inside], threshold)
     return guesses

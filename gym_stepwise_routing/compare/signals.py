@@ -124,4 +124,4 @@ def _areas(
     below = np.cumsum(low, axis=1) - low / 2
     total = high.sum(axis=1) * low.sum(axis=1)
     area = (high * below).sum(axis=1)
-    return np.divide(area, total, out=np.full(len(area), np.nan), where=total > 0)
+    return np.asarray(np.divide(area, total, out=np.full(len(area), np.nan), where=total > 0))
