@@ -29,7 +29,7 @@ _DELIMITERS = {"newline": NEWLINE, "blank-line": BLANK_LINE}
 def record(
     dataset: Annotated[
         list[str],
-        typer.Option(metavar="NAME/SPLIT[:FIRST-LAST]", help="Problems, or FILE.jsonl; may be given several times."),
+        typer.Option(metavar="NAME/SPLIT[:ROWS]", help="Problems, or FILE.jsonl; ROWS: 0-100,205; repeatable."),
     ],
     models: Annotated[
         list[str],

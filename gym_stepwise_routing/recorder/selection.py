@@ -1,4 +1,4 @@
-"""Which problems are recorded: ``gsm8k/test:0-100``, or a JSON Lines file of one's own."""
+"""Which problems are recorded: ``gsm8k/test:0-100,205``, or a JSON Lines file of one's own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gym_stepwise_routing.grading import Grading
 
 __all__ = ["Selection", "interleaved"]
 
-_FORM = re.compile(r"(?P<name>.+?)(?::(?P<first>\d+)-(?P<last>\d+))?")
+_FORM = re.compile(r"(?P<name>.+?)(?::(?P<rows>\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,9 @@ class Selection:
         grading: Grading | None = None,
         licence: str = "unknown",
     ) -> Selection:
-        """Read ``NAME/SPLIT[:FIRST-LAST]`` or ``FILE.jsonl[:FIRST-LAST]``; rows count from 0, LAST is not included.
+        """Read ``NAME/SPLIT[:ROWS]`` or ``FILE.jsonl[:ROWS]``.
+
+        ROWS are numbers and ranges FIRST-LAST with commas between; rows count from 0, LAST is not included.
 
         Args:
             text: the selection.
@@ -58,8 +60,8 @@ class Selection:
         """
         form = _FORM.fullmatch(text)
         if form is None:
-            raise ValueError(f"dataset={text!r}; allowed: NAME/SPLIT[:FIRST-LAST] or FILE.jsonl[:FIRST-LAST]")
-        name, first, last = form["name"], int(form["first"] or 0), form["last"]
+            raise ValueError(f"dataset={text!r}; allowed: NAME/SPLIT[:ROWS] or FILE.jsonl[:ROWS]")
+        name = form["name"]
         if name.endswith(".jsonl"):
             path = Path(name)
             problems = load_file(path, question=question, answer=answer)
@@ -69,15 +71,27 @@ class Selection:
             name, slash, split = name.partition("/")
             if not slash:
                 allowed = ", ".join(f"{entry.name}/{s}" for entry in CATALOGUE.values() for s in entry.splits)
-                raise ValueError(f"dataset={text!r}; allowed: FILE.jsonl, {allowed}, with [:FIRST-LAST]")
+                raise ValueError(f"dataset={text!r}; allowed: FILE.jsonl, {allowed}, with [:ROWS]")
             problems = load_problems(name, split, data=data)
             spec = CATALOGUE[name]
             dataset = Dataset(question_field=spec.question, source=spec.hub or spec.source, licence=spec.licence)
             default = spec.grading
-        chosen = tuple(problems[first : int(last) if last else len(problems)])
-        if not chosen:
-            raise ValueError(f"dataset={text!r} selects no rows; allowed: rows within 0-{len(problems)}")
+        rows = _rows(form["rows"], len(problems))
+        if not rows or rows[-1] >= len(problems):
+            raise ValueError(f"dataset={text!r}; allowed: rows within 0-{len(problems)}, at least one")
+        chosen = tuple(problems[row] for row in rows)
         return cls(chosen, name, dataset, grading or default)  # type: ignore[arg-type]
+
+
+def _rows(text: str | None, count: int) -> list[int]:
+    """The chosen row numbers, ascending, each once; all ``count`` for None."""
+    if text is None:
+        return list(range(count))
+    rows: set[int] = set()
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        rows.update(range(int(first), int(last) if dash else int(first) + 1))
+    return sorted(rows)
 
 
 def interleaved(selections: Sequence[Selection]) -> list[Problem]:

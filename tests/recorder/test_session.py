@@ -59,6 +59,8 @@ def test_rows_of_a_file(tmp_path: Path) -> None:
     chosen = Selection.parse(f"{path}:2-5", data=None)
     assert [problem.index for problem in chosen.problems] == [2, 3, 4]
     assert (chosen.name, chosen.grading) == ("toy", "math")
+    some = Selection.parse(f"{path}:8,2-5,0,3", data=None)
+    assert [problem.index for problem in some.problems] == [0, 2, 3, 4, 8]
     assert len(Selection.parse(str(path), data=None, grading="numeric").problems) == 9
 
 
@@ -76,9 +78,10 @@ def test_bad_selections_are_named(text: str, message: str) -> None:
         Selection.parse(text, data=Path("nowhere"))
 
 
-def test_a_selection_without_rows_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("chosen", ["7-9", "4", "2-5", "3-3", "0,4"])
+def test_rows_that_a_file_does_not_have_are_refused(tmp_path: Path, chosen: str) -> None:
     with pytest.raises(ValueError, match="allowed: rows within 0-4"):
-        Selection.parse(f"{rows(tmp_path / 'toy.jsonl', 4)}:7-9", data=None)
+        Selection.parse(f"{rows(tmp_path / 'toy.jsonl', 4)}:{chosen}", data=None)
 
 
 def test_selections_are_mixed_evenly() -> None:
