@@ -75,7 +75,7 @@ def regrets(outcomes: Sequence[Outcome], frontiers: Mapping[Information, Frontie
                 problems=len(seeds[0].right),
                 accuracy=float(np.mean([outcome.right.mean() for outcome in seeds])),
                 cost=float(np.mean([outcome.cost.mean() for outcome in seeds])),
-                own=_estimate(seeds, frontiers[sees]) if sees in frontiers else None,
+                own=_estimate(seeds, frontiers[sees]) if sees is not None and sees in frontiers else None,
                 full=None if sees is None else _estimate(seeds, frontiers["full"]),
             )
         )
