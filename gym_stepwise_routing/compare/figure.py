@@ -31,7 +31,7 @@ def draw(result: Comparison, path: Path) -> None:
     intervals.
     """
     played = [row for row in result.rows if not row.not_applicable]
-    groups = list(dict.fromkeys(row.group for row in played))
+    groups = list(dict.fromkeys(row.group for row in played)) or ["nobody could play"]
     columns = min(_COLUMNS, len(groups))
     lines = -(-len(groups) // columns)
     figure = Figure(figsize=(_PANEL[0] * columns, _PANEL[1] * lines + 0.5), layout="constrained")
