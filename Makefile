@@ -22,7 +22,7 @@ test: $(STAMP)  ## the whole test suite
 	$(BIN)/pytest -n 2 --dist loadfile
 
 test-vllm:  ## tests that need vLLM, with VLLM_PYTHON=an environment that has it and GSR_MODELS=a folder of models
-	$(VLLM_PYTHON) -m pytest -m vllm
+	$(VLLM_PYTHON) -m pytest -m vllm tests/generators/test_vllm_engine.py
 
 lint: $(STAMP)  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -87,15 +87,20 @@ def first_steps(generator: Generator) -> list[Step]:
 
 
 def assert_equal_steps(one: list[Step], other: list[Step]) -> None:
-    same = [(a, b) for a, b in zip(one, other, strict=True) if a.text == b.text]
-    assert len(same) >= 2, [(a.text, b.text) for a, b in zip(one, other, strict=True)]
-    for mine, theirs in same:
-        assert mine.tokens == theirs.tokens
+    """Equal figures of the first token everywhere, and of whole steps where no tie has led the texts apart."""
+    same = 0
+    for mine, theirs in zip(one, other, strict=True):
         assert mine.confidence is not None
         assert theirs.confidence is not None
         figures, others = mine.confidence.rounded(), theirs.confidence.rounded()
-        for name in figures.keys() - {"logprob_sum"}:
+        compared = {"entropy_first", "margin_first"}
+        if mine.text == theirs.text:
+            same += 1
+            assert mine.tokens == theirs.tokens
+            compared = figures.keys() - {"logprob_sum"}
+        for name in compared:
             assert figures[name] == pytest.approx(others[name], abs=TOLERANCE), name
+    assert same >= 1, [(a.text, b.text) for a, b in zip(one, other, strict=True)]
 
 
 def test_pieces_and_top_log_probabilities(engine: Generator) -> None:
