@@ -71,7 +71,7 @@ def tilted(network: PolicyNetwork, tilt: float) -> PolicyNetwork:
 def tilt_to_limit(network: PolicyNetwork, game: Game, limit: float, *, plays: int = 1) -> float:
     """The tilt at which the mean cost on a game is the limit, or as near below it as ``[-MAX_TILT, MAX_TILT]`` allows.
 
-    A policy that stays below its limit is tilted towards larger models only as far as its accuracy does not suffer.
+    A policy that stays below its limit is tilted towards larger models only if its accuracy at the limit is no lower.
 
     Args:
         network: the policy, without memory.

@@ -12,6 +12,8 @@ from sb3_contrib.common.maskable.policies import MaskableActorCriticPolicy
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import nn
 
+from gym_stepwise_routing.agents.networks import tail_probabilities
+
 Masks = NDArray[np.bool_] | th.Tensor
 
 
@@ -111,9 +113,3 @@ class CostActorCriticPolicy(MaskableActorCriticPolicy):
             Scores in [0, 1], float[B, K - 1], not increasing along a row.
         """
         return tail_probabilities(self.action_probabilities(observation, action_masks))
-
-
-def tail_probabilities(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Turn action probabilities float[B, K] into P(action > k), float[B, K - 1], clipped to [0, 1]."""
-    tails = np.cumsum(probabilities[:, ::-1], axis=1)[:, ::-1][:, 1:]
-    return np.clip(tails, 0.0, 1.0)
