@@ -1,9 +1,10 @@
-"""What a router could do that knows the state but not the future: a bracket, by cross-fitting on every split.
+"""What a router could do that knows the state but not the future: two estimates, by cross-fitting on every split.
 
 A fitted Q that has seen the reported problems themselves looks better than any router can be expected to be; one that
 has seen all others (the train and calibration splits, and the other folds of the reported one) is worse than the best
-possible, having less to learn from. What the best router with these observations and linear values would reach lies
-between; the distance is the generalisation gap. Both see outcomes of the reported split: bounds, not routers.
+possible, having less to learn from. What the best router with these observations and linear values would reach may be
+expected between; the distance is the generalisation gap. Neither is a bound in the strict sense: a regression of values
+does not maximise the figure that is reported. Both see outcomes of the reported split, so they are no routers either.
 """
 
 from __future__ import annotations
