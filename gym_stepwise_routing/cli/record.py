@@ -29,7 +29,9 @@ _DELIMITERS = {"newline": NEWLINE, "blank-line": BLANK_LINE}
 def record(
     dataset: Annotated[
         list[str],
-        typer.Option(metavar="NAME/SPLIT[:ROWS]", help="Problems, or FILE.jsonl; ROWS: 0-100,205; repeatable."),
+        typer.Option(
+            metavar="NAME/SPLIT[:ROWS]", help="Problems, or FILE.jsonl; ROWS: 0-100,205,300-900/50; repeatable."
+        ),
     ],
     models: Annotated[
         list[str],

@@ -1,4 +1,4 @@
-"""Which problems are recorded: ``gsm8k/test:0-100,205``, or a JSON Lines file of one's own."""
+"""Which problems are recorded: ``gsm8k/test:0-100,205``, ``math/train:0-7500/50``, or a JSON Lines file of one's own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from gym_stepwise_routing.grading import Grading
 
 __all__ = ["Selection", "interleaved"]
 
-_FORM = re.compile(r"(?P<name>.+?)(?::(?P<rows>\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*))?")
+_PART = r"\d+(?:-\d+(?:/[1-9]\d*)?)?"
+_FORM = re.compile(rf"(?P<name>.+?)(?::(?P<rows>{_PART}(?:,{_PART})*))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ class Selection:
     ) -> Selection:
         """Read ``NAME/SPLIT[:ROWS]`` or ``FILE.jsonl[:ROWS]``.
 
-        ROWS are numbers and ranges FIRST-LAST with commas between; rows count from 0, LAST is not included.
+        ROWS are numbers and ranges FIRST-LAST or FIRST-LAST/STRIDE with commas between; rows count from 0, LAST is not
+        included. A stride spreads a small selection over a file that is sorted by subject, as MATH's train split is.
 
         Args:
             text: the selection.
@@ -89,8 +91,9 @@ def _rows(text: str | None, count: int) -> list[int]:
         return list(range(count))
     rows: set[int] = set()
     for part in text.split(","):
-        first, dash, last = part.partition("-")
-        rows.update(range(int(first), int(last) if dash else int(first) + 1))
+        ends, _, stride = part.partition("/")
+        first, dash, last = ends.partition("-")
+        rows.update(range(int(first), int(last) if dash else int(first) + 1, int(stride or 1)))
     return sorted(rows)
 
 

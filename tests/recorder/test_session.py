@@ -61,6 +61,8 @@ def test_rows_of_a_file(tmp_path: Path) -> None:
     assert (chosen.name, chosen.grading) == ("toy", "math")
     some = Selection.parse(f"{path}:8,2-5,0,3", data=None)
     assert [problem.index for problem in some.problems] == [0, 2, 3, 4, 8]
+    spread = Selection.parse(f"{path}:0-9/4,1", data=None)
+    assert [problem.index for problem in spread.problems] == [0, 1, 4, 8]
     assert len(Selection.parse(str(path), data=None, grading="numeric").problems) == 9
 
 
@@ -71,7 +73,8 @@ def test_rows_of_a_known_dataset(shared_dir: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("gsm8k", "gsm8k/test"), ("gsm9k/test", "gsm9k"), ("x.jsonl", "no file")]
+    ("text", "message"),
+    [("gsm8k", "gsm8k/test"), ("gsm9k/test", "gsm9k"), ("x.jsonl", "no file"), ("x.jsonl:0-9/0", "allowed")],
 )
 def test_bad_selections_are_named(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
