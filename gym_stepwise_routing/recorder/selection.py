@@ -1,4 +1,4 @@
-"""Which problems are recorded: ``gsm8k/test:0-100,205``, ``math/train:0-7500/50``, or a JSON Lines file of one's own."""
+"""Which problems are recorded: ``gsm8k/test:0-100,205``, ``math/train:0-7500/50``, or a JSON Lines file."""
 
 from __future__ import annotations
 
