@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Protocol, SupportsFloat
 
 import gymnasium as gym
@@ -15,6 +16,18 @@ __all__ = ["FinalTruncation", "FromSafetyGymnasium", "ScalarisedReward", "ToSafe
 _Observation = NDArray[np.float32]
 _Env = gym.Env[_Observation, np.int64]
 _Info = dict[str, Any]
+_Masks = Callable[[], NDArray[np.bool_]]
+
+
+def _masks_of(env: object) -> _Masks:
+    """The method ``action_masks`` of an environment, seen through wrappers.
+
+    Raises:
+        AttributeError: it has none; a property passes that on, and then has none either, as MaskablePPO expects.
+    """
+    look_up = getattr(env, "get_wrapper_attr", None)
+    masks: _Masks = getattr(env, "action_masks") if look_up is None else look_up("action_masks")  # noqa: B009
+    return masks
 
 
 class ScalarisedReward(gym.Wrapper[_Observation, np.int64, _Observation, np.int64], RecordConstructorArgs):
@@ -68,10 +81,17 @@ class FinalTruncation(gym.Wrapper[_Observation, np.int64, _Observation, np.int64
 
 
 class VectorReward(gym.Wrapper[_Observation, np.int64, _Observation, np.int64], RecordConstructorArgs):
-    """MO-Gymnasium's convention: reward ``float32[2]`` = (correctness, -cost), and a ``reward_space``.
+    """MO-Gymnasium's convention: reward ``float32[2]`` = (correctness, -cost), ``reward_space`` and ``reward_dim``.
+
+    MO-Gymnasium's wrappers and algorithms look both up on ``env.unwrapped``, so this environment is its own innermost
+    one; what it wraps is ``env.env.unwrapped``.
 
     Args:
         env: an environment with ``info["cost"]``.
+
+    Attributes:
+        reward_space: ``Box`` of the reward vectors.
+        reward_dim: 2.
     """
 
     def __init__(self, env: _Env) -> None:
@@ -80,6 +100,17 @@ class VectorReward(gym.Wrapper[_Observation, np.int64, _Observation, np.int64], 
         self.reward_space = gym.spaces.Box(
             np.array([0, -np.inf], dtype=np.float32), np.array([1, 0], dtype=np.float32), dtype=np.float32
         )
+        self.reward_dim = 2
+
+    @property
+    def unwrapped(self) -> _Env:
+        """This environment, whose reward is the vector."""
+        return self
+
+    @property
+    def action_masks(self) -> _Masks:
+        """The environment's ``action_masks``."""
+        return _masks_of(self.env)
 
     def step(  # type: ignore[override]
         self, action: np.int64
@@ -89,24 +120,28 @@ class VectorReward(gym.Wrapper[_Observation, np.int64, _Observation, np.int64], 
         return observation, np.array([reward, -info["cost"]], dtype=np.float32), terminated, truncated, info
 
 
-class ToSafetyGymnasium:
+class ToSafetyGymnasium(gym.Wrapper[_Observation, np.int64, _Observation, np.int64], RecordConstructorArgs):
     """Safety-Gymnasium's convention: ``step`` returns (observation, reward, cost, terminated, truncated, info).
 
-    It is no ``gymnasium.Env``, whose step has five parts; everything else is the environment's own.
+    As in Safety-Gymnasium, it is a ``gymnasium.Env`` in all but the six parts, so that wrappers accept it which pass on
+    what ``step`` returns.
 
     Args:
         env: an environment with ``info["cost"]``.
     """
 
     def __init__(self, env: _Env) -> None:
-        self.env = env
+        RecordConstructorArgs.__init__(self)
+        gym.Wrapper.__init__(self, env)
 
-    def __getattr__(self, name: str) -> Any:
-        if name == "env":  # not there yet while unpickling
-            raise AttributeError(name)
-        return getattr(self.env, name)
+    @property
+    def action_masks(self) -> _Masks:
+        """The environment's ``action_masks``."""
+        return _masks_of(self.env)
 
-    def step(self, action: np.int64) -> tuple[_Observation, SupportsFloat, float, bool, bool, _Info]:
+    def step(  # type: ignore[override]
+        self, action: np.int64
+    ) -> tuple[_Observation, SupportsFloat, float, bool, bool, _Info]:
         """Step with the cost as the third part."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         return observation, reward, info["cost"], terminated, truncated, info
@@ -115,6 +150,8 @@ class ToSafetyGymnasium:
 class _SixTuple(Protocol):
     observation_space: gym.Space[Any]
     action_space: gym.Space[Any]
+    metadata: dict[str, Any]
+    render_mode: str | None
 
     def reset(self, *, seed: int | None = None, options: _Info | None = None) -> tuple[Any, _Info]: ...
 
@@ -138,6 +175,13 @@ class FromSafetyGymnasium(gym.Env[Any, Any]):
         self.env = env
         self.observation_space = env.observation_space
         self.action_space = env.action_space
+        self.metadata = env.metadata
+        self.render_mode = env.render_mode
+
+    @property
+    def action_masks(self) -> _Masks:
+        """The environment's ``action_masks``."""
+        return _masks_of(self.env)
 
     def reset(self, *, seed: int | None = None, options: _Info | None = None) -> tuple[Any, _Info]:
         """Reset the environment."""

@@ -66,6 +66,47 @@ def test_the_vector_reward_is_correctness_and_negative_cost():
         assert env.reward_space.contains(vector)
 
 
+def test_mo_gymnasiums_own_wrappers_work_on_the_vector_reward():
+    wrappers = pytest.importorskip("mo_gymnasium.wrappers", reason="needs mo-gymnasium, which the extra 'dev' has")
+    weight = np.array([1.0, 0.25])
+    plain = episode(make())
+    for env in (VectorReward(make()), VectorReward(gym.wrappers.TimeLimit(make(), 50))):
+        assert env.unwrapped is env
+        assert env.unwrapped.reward_dim == env.unwrapped.reward_space.shape[0] == 2
+        linear = episode(wrappers.LinearReward(env, weight=weight))
+        for (_, reward, *_, info), (_, scalar, *_, same) in zip(plain, linear, strict=True):
+            assert scalar == pytest.approx(reward - 0.25 * info["cost"])
+            assert same["vector_reward"].shape == (2,)
+        *_, info = episode(wrappers.MORecordEpisodeStatistics(env))[-1]
+        costs = [step[-1]["cost"] for step in plain]
+        np.testing.assert_allclose(info["episode"]["r"], [plain[-1][1], -sum(costs)], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "wrap", [VectorReward, ToSafetyGymnasium, lambda env: FromSafetyGymnasium(ToSafetyGymnasium(env))]
+)
+def test_masks_and_rendering_are_those_of_the_environment(wrap):
+    inner = make(mode="escalate", render_mode="ansi")
+    env = wrap(inner)
+    env.reset(seed=0)
+    np.testing.assert_array_equal(env.action_masks(), inner.unwrapped.action_masks())
+    assert (env.render_mode, env.metadata) == ("ansi", inner.metadata)
+
+
+def test_an_environment_without_masks_has_none_afterwards():
+    plain = FromSafetyGymnasium(ToSafetyGymnasium(gym.make("CartPole-v1")))
+    assert not hasattr(plain, "action_masks")
+    assert hasattr(FromSafetyGymnasium(ToSafetyGymnasium(make())), "action_masks")
+
+
+def test_gymnasiums_wrappers_accept_the_six_tuple_environment():
+    env = gym.Wrapper(ToSafetyGymnasium(make()))
+    assert isinstance(env.env, gym.Env)
+    env.reset(seed=0)
+    assert len(env.step(1)) == 6
+    assert FromSafetyGymnasium(env).action_masks().shape == (2,)
+
+
 def test_safety_gymnasium_there_and_back():
     there = ToSafetyGymnasium(make())
     _, _, cost, *_, info = episode(there)[0]
