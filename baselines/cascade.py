@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.baselines.estimators import SoftClassifier
+from gym_stepwise_routing.baselines.figures import given
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.game import Game, RoutingSpec
 from gym_stepwise_routing.positions import positions, project_actions
@@ -80,6 +81,8 @@ class FrugalJudge(AnswerJudge):
 class SelfJudge(AnswerJudge):
     """AutoMix's self-verification as far as a bank goes: the writer's mean token probability over its trace."""
 
+    figure = "mean_p_mean"
+
     def fit(self, game: Game, *, seed: int = 0) -> Self:
         """Find the figure in the observation.
 
@@ -88,17 +91,17 @@ class SelfJudge(AnswerJudge):
         """
         self._bind(game.spec)
         seen, _ = answers(game, 0, seed=seed)
-        if not (seen[:, self._known] > 0).any():
-            raise NotApplicableError(f"source {game.spec.source!r} has no confidence figures")
+        if not given(*seen[:, self._columns].T).any():
+            raise NotApplicableError(f"{game.spec.source!r} has no {self.figure} of any answer")
         return self
 
     def _bind(self, spec: RoutingSpec) -> None:
-        self._figure, self._known = columns_of(spec, "mean_p_mean", "aggregates_known")
+        self._columns = columns_of(spec, self.figure, "aggregates_known")
 
     def approval(self, observation: NDArray[np.float32]) -> Floats:
         """Mean token probability, ``float64[B]``; 0 where it is not known."""
-        known = observation[:, self._known] > 0
-        return np.where(known, np.clip(observation[:, self._figure], 0, 1), 0).astype(np.float64)
+        figure, known = observation[:, self._columns].T
+        return np.where(given(figure, known), np.clip(figure, 0, 1), 0).astype(np.float64)
 
 
 def tried(approvals: Sequence[Floats], threshold: float) -> NDArray[np.int64]:

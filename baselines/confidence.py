@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gym_stepwise_routing.baselines.figures import given, needs_figure
 from gym_stepwise_routing.errors import check_choice
-from gym_stepwise_routing.game import RoutingSpec
+from gym_stepwise_routing.game import Game, RoutingSpec
 from gym_stepwise_routing.routers import ScoringRouter, columns_of
 
 __all__ = ["ConfidenceFigure", "ConfidenceThreshold"]
@@ -48,10 +49,18 @@ class ConfidenceThreshold(ScoringRouter):
         super().bind(spec)
         self._columns = columns_of(spec, self.figure, "confidence_known")
 
+    def fit(self, game: Game) -> Self:
+        """Check that there is something to go by; nothing is learned.
+
+        Raises:
+            NotApplicableError: the figure is known of no step of the train split.
+        """
+        self.bind(game.spec)
+        needs_figure(game, self.figure)
+        return self
+
     def scores(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:
         """Lack of confidence, ``float32[B]`` in [0, 1]."""
         value, known = observation[:, self._columns].T
         confident = np.exp(-value) if self.figure.startswith("entropy") else value
-        # where only some figures are known, a 0 is a missing one: no chosen token has probability 0
-        given = (known == 1) | ((known > 0) & (value > 0))
-        return np.where(given, np.clip(1 - confident, 0, 1), np.float32(0))
+        return np.where(given(value, known), np.clip(1 - confident, 0, 1), np.float32(0))

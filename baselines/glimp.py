@@ -7,11 +7,14 @@ advises 20-30 % large steps and tuned tau on its test data; here tau comes from 
 
 from __future__ import annotations
 
+from typing import Self
+
 import numpy as np
 from numpy.typing import NDArray
 
+from gym_stepwise_routing.baselines.figures import given, needs_figure
 from gym_stepwise_routing.errors import NotApplicableError
-from gym_stepwise_routing.game import RoutingSpec
+from gym_stepwise_routing.game import Game, RoutingSpec
 from gym_stepwise_routing.routers import ScoringRouter, columns_of
 
 __all__ = ["GlimpRouter"]
@@ -37,7 +40,17 @@ class GlimpRouter(ScoringRouter):
             raise NotApplicableError("GlimpRouter probes one token; mode 'regenerate' pays for the whole draft")
         self._columns = columns_of(spec, "probe_entropy", "probe_known")
 
+    def fit(self, game: Game) -> Self:
+        """Check that there is something to go by; nothing is learned.
+
+        Raises:
+            NotApplicableError: as :meth:`bind`, or no probe has its entropy.
+        """
+        self.bind(game.spec)
+        needs_figure(game, "probe_entropy", "probe_known")
+        return self
+
     def scores(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:
         """Uncertainty about the first token, ``float32[B]`` in [0, 1]."""
         entropy, known = observation[:, self._columns].T
-        return np.where(known > 0, np.clip(1 - np.exp(-entropy), 0, 1), np.float32(0))
+        return np.where(given(entropy, known), np.clip(1 - np.exp(-entropy), 0, 1), np.float32(0))

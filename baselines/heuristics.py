@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.baselines.experience import experience
+from gym_stepwise_routing.baselines.figures import needs_figure
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.game import Game, RoutingSpec
 from gym_stepwise_routing.routers import ScoringRouter, columns_of
@@ -68,6 +69,16 @@ class LoopRule(LengthRule):
         """Find length and confidence."""
         super().bind(spec)
         (self._sure,) = columns_of(spec, "top1_mean")
+
+    def fit(self, game: Game) -> Self:
+        """Learn what is long.
+
+        Raises:
+            NotApplicableError: no step precedes any decision, or none has the most likely token's probability.
+        """
+        super().fit(game)
+        needs_figure(game, "top1_mean", seed=self.seed)
+        return self
 
     def scores(self, observation: NDArray[np.float32]) -> NDArray[np.float64]:
         """How long and sure the last step is, ``float64[B]`` in [0, 1]."""

@@ -4,10 +4,12 @@ A mixture of two Gaussians is fitted by EM to the small model's confidence in it
 where the posterior of the component with the larger mean, "confident", is below a threshold.
 
 Reconstructed: the paper's figure is the mean of the largest logit, which others read as the mean of the largest
-probability. Logits before normalisation are recorded nowhere (no API gives them, nor does vLLM), so the two readings
-here are the mean probability of the most likely token, and the mean log-probability of the chosen one, which is the
-most likely one where decoding is greedy: its largest logit less the normaliser. In *regenerate* the figure is that of
-the drafted next step, as in the paper; in *route* and *escalate* it is that of the last step.
+probability. The first reading, mean max-logit, is *not offered*: open models have logits before normalisation
+(transformers returns them, vLLM does with ``logprobs_mode="raw_logits"``; few APIs do), but the banks do not record
+them. The two readings here are the mean probability of the most likely token, and the mean log-probability of the
+chosen one, which is the most likely one where decoding is greedy: its largest logit less the normaliser. In
+*regenerate* the figure is that of the drafted next step, as in the paper; in *route* and *escalate* it is that of the
+last step.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.baselines.experience import experience
+from gym_stepwise_routing.baselines.figures import given, needs_figure
 from gym_stepwise_routing.errors import NotApplicableError, check_choice
 from gym_stepwise_routing.game import Game, RoutingSpec
 from gym_stepwise_routing.routers import ScoringRouter, columns_of
@@ -53,26 +56,31 @@ class Steer(ScoringRouter):
         self.seed = seed
         self.name = f"steer-{reading}"
 
+    @property
+    def figure(self) -> str:
+        """Feature that is read."""
+        return "top1_mean" if self.reading == "probability" else "p_mean"
+
     def bind(self, spec: RoutingSpec) -> None:
         """Find the confidence figure."""
         super().bind(spec)
-        figure = "top1_mean" if self.reading == "probability" else "p_mean"
-        self._columns = columns_of(spec, figure, "confidence_known")
+        self._columns = columns_of(spec, self.figure, "confidence_known")
 
     def fit(self, game: Game) -> Self:
         """Fit the mixture to the steps (*regenerate*: drafts) of the smallest model. No label is looked at.
 
         Raises:
-            NotApplicableError: hardly any step has the figure.
+            NotApplicableError: no step, or hardly any, has the figure.
         """
         self.bind(game.spec)
+        needs_figure(game, self.figure, seed=self.seed)
         known = experience(game, seed=self.seed)
-        shown = known.observation[:, self._columns[1]] > 0
+        shown = given(*known.observation[:, self._columns].T)
         if game.spec.mode != "regenerate":
             (writer,) = columns_of(game.spec, "writer_0")
             shown &= known.observation[:, writer] > 0
         if shown.sum() < _FEWEST_STEPS:
-            raise NotApplicableError(f"{shown.sum()} steps have confidence figures; STEER's mixture needs more")
+            raise NotApplicableError(f"{shown.sum()} steps have {self.figure}; STEER's mixture needs {_FEWEST_STEPS}")
         values = self._values(known.observation[shown])
         self._mixture = GaussianMixture(2, n_init=3, random_state=self.seed).fit(values)
         self._confident = int(np.argmax(self._mixture.means_))
@@ -87,7 +95,7 @@ class Steer(ScoringRouter):
         mixture = self._mixture
         joint = np.log(mixture.weights_) + _log_density(self._values(observation), mixture.means_, mixture.covariances_)
         odds = joint[:, 1 - self._confident] - joint[:, self._confident]
-        return np.where(observation[:, self._columns[1]] > 0, 0.5 + 0.5 * odds / (1 + np.abs(odds)), 0.0)
+        return np.where(given(*observation[:, self._columns].T), 0.5 + 0.5 * odds / (1 + np.abs(odds)), 0.0)
 
 
 def _log_density(

@@ -17,11 +17,14 @@ from numpy.typing import NDArray
 
 from gym_stepwise_routing.baselines.estimators import SoftClassifier
 from gym_stepwise_routing.baselines.experience import experience, path_values, reach
+from gym_stepwise_routing.baselines.figures import given, needs_figure
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.game import Game, RoutingSpec
 from gym_stepwise_routing.routers import ScoringRouter, columns_of
 
 __all__ = ["TwoPartRisk"]
+
+FIGURES = ("entropy_mean", "entropy_max")
 
 
 class TwoPartRisk(ScoringRouter):
@@ -36,24 +39,24 @@ class TwoPartRisk(ScoringRouter):
     def bind(self, spec: RoutingSpec) -> None:
         """Find the entropies."""
         super().bind(spec)
-        *self._parts, self._known = columns_of(spec, "entropy_mean", "entropy_max", "confidence_known")
+        *self._parts, self._known = columns_of(spec, *FIGURES, "confidence_known")
 
     def fit(self, game: Game) -> Self:
         """Fit one risk map a part.
 
         Raises:
-            NotApplicableError: a random source, whose small steps cannot be labelled; no entropies; or no step with
-                both outcomes.
+            NotApplicableError: a random source, whose small steps cannot be labelled; no entropies of one kind; or no
+                step with both outcomes.
         """
         self.bind(game.spec)
         if game.table is None:
             raise NotApplicableError(f"source {game.spec.source!r} is random: which small step fails is not recorded")
         known = experience(game)
-        if not (known.observation[~known.ended, self._known] > 0).any():
-            raise NotApplicableError(f"{game.spec.source!r} has no entropies before any decision")
+        for figure in FIGURES:
+            needs_figure(game, figure)
         kept = path_values(known, np.full(len(known), self.models - 1), known.right, np.zeros(len(known)))
         rows = np.flatnonzero(
-            (kept > 0) & (known.child[:, 0] >= 0) & (known.observation[:, self._known] > 0) & ~known.ended
+            (kept > 0) & (known.child[:, 0] >= 0) & self._both_given(known.observation) & ~known.ended
         )
         failed = (kept[known.child[rows, 0]] == 0).astype(np.float64)
         if not 0 < failed.sum() < len(failed):
@@ -64,9 +67,13 @@ class TwoPartRisk(ScoringRouter):
         ]
         return self
 
+    def _both_given(self, observation: NDArray[np.float32]) -> NDArray[np.bool_]:
+        share = observation[:, self._known]
+        return np.logical_and.reduce([given(observation[:, part], share) for part in self._parts])
+
     def scores(self, observation: NDArray[np.float32]) -> NDArray[np.float64]:
         """Risk of the small model's next step (*regenerate*: of its draft), ``float64[B]``."""
         safe = np.ones(len(observation))
         for part, risk in zip(self._parts, self._maps, strict=True):
             safe *= 1 - risk.predict(observation[:, [part]])
-        return np.where(observation[:, self._known] > 0, 1 - safe, 0.0)
+        return np.where(self._both_given(observation), 1 - safe, 0.0)

@@ -25,6 +25,7 @@ from gym_stepwise_routing.routers import ScoringRouter
 __all__ = ["roster"]
 
 STEPS: tuple[Block, ...] = ("progress", "confidence")
+PROBED: tuple[Block, ...] = ("progress", "probe")
 VERIFIED: tuple[Block, ...] = ("progress", "verifier")
 SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """Probabilities of the largest model."""
@@ -95,6 +96,12 @@ def _handcrafted() -> list[Family]:
         "margin_mean",
     )
 
+    def confidence(figure: ConfidenceFigure) -> Callable[[Arena], Contender]:
+        return lambda arena: Swept(arena, ConfidenceThreshold(figure).fit(arena.game("train", STEPS)), STEPS)
+
+    def glimp(arena: Arena) -> Contender:
+        return Swept(arena, GlimpRouter().fit(arena.game("train", PROBED)), PROBED)
+
     def steer(reading: Literal["probability", "log-probability"]) -> Callable[[Arena], Contender]:
         def build(arena: Arena) -> Contender:
             from gym_stepwise_routing.baselines.steer import Steer
@@ -112,8 +119,8 @@ def _handcrafted() -> list[Family]:
         return lambda arena: Swept(arena, kind(seed=arena.seed).fit(arena.game("train", blocks)), blocks)
 
     return [
-        *(Family(f"confidence {f}", group, "", _swept(partial(ConfidenceThreshold, f), STEPS)) for f in figures),
-        Family("GlimpRouter", group, "arXiv 2601.05110", _swept(GlimpRouter, ("progress", "probe"))),
+        *(Family(f"confidence {figure}", group, "", confidence(figure)) for figure in figures),
+        Family("GlimpRouter", group, "arXiv 2601.05110", glimp),
         Family("STEER probability", group, "arXiv 2511.06190", steer("probability")),
         Family("STEER log-probability", group, "arXiv 2511.06190", steer("log-probability")),
         Family("two-part risk", group, "arXiv 2605.29319", two_part),

@@ -105,6 +105,6 @@ def test_the_self_judge_trusts_what_the_writer_was_sure_of():
     seen, _ = answers(game, 0)
     column = game.spec.feature_names.index("mean_p_mean")
     np.testing.assert_allclose(judge.approval(seen), seen[:, column], rtol=1e-6)
-    source.confidence[:] = np.nan
-    with pytest.raises(NotApplicableError, match="has no confidence figures"):
+    source.confidence[:, :2] = np.nan  # entropies alone are no self-verification
+    with pytest.raises(NotApplicableError, match="'fake-tree' has no mean_p_mean of any answer"):
         SelfJudge().fit(Game(source, observation=DEFAULT_BLOCKS))

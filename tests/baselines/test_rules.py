@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from fake_sources import TreeSource, Untabulated
 
+from gym_stepwise_routing.baselines.confidence import ConfidenceThreshold
 from gym_stepwise_routing.baselines.experience import experience
 from gym_stepwise_routing.baselines.glimp import GlimpRouter
 from gym_stepwise_routing.baselines.heuristics import LengthRule, LoopRule
@@ -22,6 +23,13 @@ STEPS = ("progress", "confidence")
 
 def game(blocks, mode="route", seed=0, **source):
     return Game(TreeSource(seed, problems=60, **source), mode=mode, observation=blocks, masked_action="project")
+
+
+def chosen_token_only():
+    """What most APIs tell: log-probabilities of the chosen tokens, and nothing of the others."""
+    source = TreeSource(0, problems=60)
+    source.confidence[:, 2:] = np.nan
+    return source
 
 
 def bound(router, game):
@@ -71,10 +79,43 @@ def test_steer_tells_two_kinds_of_steps_apart(reading):
 def test_steer_needs_figures():
     source = TreeSource(0, problems=60)
     source.confidence[:] = np.nan
-    with pytest.raises(NotApplicableError, match="0 steps have confidence figures"):
+    with pytest.raises(NotApplicableError, match="'fake-tree' has no top1_mean before any decision of mode 'route'"):
         Steer().fit(Game(source, observation=STEPS))
+    few = TreeSource(0, problems=9)
+    few.confidence[few.depth > 1] = np.nan
+    with pytest.raises(NotApplicableError, match=r"\d steps have top1_mean; STEER's mixture needs 20"):
+        Steer().fit(Game(few, observation=STEPS))
     with pytest.raises(ValueError, match="reading='max-logit' is not known; allowed: 'probability'"):
         Steer("max-logit")
+
+
+@pytest.mark.parametrize(
+    ("router", "missing"),
+    [
+        (ConfidenceThreshold("entropy_mean"), "entropy_mean"),
+        (ConfidenceThreshold("margin_mean"), "margin_mean"),
+        (Steer("probability"), "top1_mean"),
+        (TwoPartRisk(), "entropy_mean"),
+        (LoopRule(), "top1_mean"),
+    ],
+)
+def test_figures_beside_the_one_that_is_read_do_not_stand_in_for_it(router, missing):
+    source = chosen_token_only()
+    playing = Game(source, mode="regenerate", observation=STEPS)
+    with pytest.raises(NotApplicableError, match=f"'fake-tree' has no {missing} before any decision"):
+        router.fit(playing)
+    ConfidenceThreshold("p_min").fit(playing)
+    Steer("log-probability").fit(playing)
+    with pytest.raises(NotApplicableError, match="has no probe_entropy before any decision"):
+        GlimpRouter().fit(Game(source, observation=["probe"]))
+
+
+def test_scores_are_nothing_where_only_other_figures_are_known():
+    playing = game(STEPS)
+    steer, risk = Steer().fit(playing), TwoPartRisk().fit(playing)
+    partly = bound(steer, playing)(p_mean=0.5, p_min=0.3, confidence_known=2 / 9)
+    assert steer.scores(partly) == 0
+    assert risk.scores(partly) == 0
 
 
 def test_risk_rises_with_either_entropy_if_that_is_what_fails():

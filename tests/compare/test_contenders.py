@@ -8,11 +8,13 @@ from fake_sources import TreeSource, Untabulated
 
 from gym_stepwise_routing.baselines import ConfidenceThreshold, FirstKLarge, RandomMix
 from gym_stepwise_routing.baselines.cascade import SelfJudge, answers
+from gym_stepwise_routing.compare import Rule, compare
 from gym_stepwise_routing.compare.arena import Arena
 from gym_stepwise_routing.compare.bounds import StateOnly
 from gym_stepwise_routing.compare.cascades import Cascade
 from gym_stepwise_routing.compare.contenders import Averaged, Listed, Mixed, Swept, needs_figures
 from gym_stepwise_routing.compare.limited import limited
+from gym_stepwise_routing.compare.run import select
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.evaluation.evaluate import play
 from gym_stepwise_routing.observation import DEFAULT_BLOCKS
@@ -117,6 +119,17 @@ def test_nobody_is_scored_on_zeros():
     with pytest.raises(NotApplicableError, match="'fake-tree' has no confidence figures before any decision"):
         Swept(Arena(source), ConfidenceThreshold("p_min"), STEPS)
     needs_figures(Arena(source).game("train", ("progress", "question")), ("progress", "question"))
+
+
+def test_an_api_that_tells_the_chosen_tokens_only_leaves_no_constant_rows():
+    source = TreeSource(0, problems=60)
+    source.confidence[:, 2:] = np.nan
+    names = ("confidence", "STEER", "two-part", "loop", "GlimpRouter", "AutoMix")
+    found = compare(Arena(source), select(names), Rule(), resamples=100)
+    played = {row.name for row in found.rows if not row.not_applicable}
+    assert played == {"confidence p_mean", "confidence p_min", "STEER log-probability", "AutoMix cascade"}
+    absent = {row.name: row.not_applicable for row in found.rows}
+    assert absent["confidence entropy_first"].startswith("'fake-tree' has no entropy_first before any decision")
 
 
 def test_a_limited_source_plays_the_first_problems():
