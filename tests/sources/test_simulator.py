@@ -211,3 +211,82 @@ def test_bad_sources():
         threshold_rule(SimulatorSource("math-qwen2.5").process, [0.33])
     with pytest.raises(ValueError, match="needs scores"):
         threshold_rule(SimulatorSource("gsm8k-like").process, [0.5])
+
+
+@pytest.fixture(scope="module")
+def keyed():
+    return SimulatorSource("math-qwen2.5-3", problems=400, key=3)
+
+
+def decided(source, decisions, rng=None):
+    """Right and total tokens of each problem of the test split under decisions ``int[B, horizon]``."""
+    rng = np.random.default_rng(0) if rng is None else rng
+    state = source.start(source.problems("test"), rng)
+    right, tokens, number = np.zeros(len(state), bool), np.zeros(len(state), np.int64), np.arange(len(state))
+    while len(state):
+        state = source.step(state, decisions[number, state.depth], rng)
+        right[number] = state.correct
+        tokens[number] += state.tokens
+        going = np.flatnonzero(~state.terminal)
+        state, number = state.take(going), number[going]
+    return right, tokens
+
+
+def test_with_a_key_one_decision_changes_no_other_problem(keyed):
+    decisions = np.random.default_rng(0).integers(3, size=(400, keyed.horizon))
+    right, tokens = decided(keyed, decisions)
+    changed = 0
+    for problem in range(0, 400, 20):
+        other = decisions.copy()
+        other[problem, 0] = (other[problem, 0] + 1) % 3
+        now = decided(keyed, other, np.random.default_rng(problem))
+        others = np.arange(400) != problem
+        np.testing.assert_array_equal(now[0][others], right[others])
+        np.testing.assert_array_equal(now[1][others], tokens[others])
+        changed += now[1][problem] != tokens[problem]
+    assert changed >= 15  # the problem itself does change
+
+
+def test_with_a_key_the_order_of_problems_and_the_generator_do_not_matter(keyed):
+    problems = keyed.problems("test")
+    order = np.random.default_rng(1).permutation(len(problems))
+    plain = keyed.step(keyed.start(problems, None), np.ones(400, np.int64), None)
+    shuffled = keyed.step(keyed.start(problems[order], None), np.ones(400, np.int64), None)
+    assert pickle.dumps(plain.take(order)) == pickle.dumps(shuffled.take(np.arange(400)))
+
+
+def test_keys_and_seeds_give_other_draws(keyed):
+    decisions = np.ones((400, keyed.horizon), np.int64)
+    tokens = [
+        decided(SimulatorSource("math-qwen2.5-3", problems=400, **other), decisions)[1]
+        for other in ({"key": 3}, {"key": 4}, {"key": 3, "seed": 1})
+    ]
+    np.testing.assert_array_equal(tokens[0], decided(keyed, decisions)[1])
+    assert (tokens[0] != tokens[1]).mean() > 0.8
+    assert (tokens[0] != tokens[2]).mean() > 0.8
+    with pytest.raises(ValueError, match="key=-1"):
+        SimulatorSource("gsm8k-like", key=-1)
+
+
+def test_keyed_bits_are_uniform_and_unrelated(keyed):
+    from scipy.stats import chi2
+
+    problems, grid = np.arange(20_000), [(depth, model) for depth in (1, 2) for model in (0, 1)]
+    bits = np.concatenate([keyed._keyed_bits(problems, np.full(20_000, d), np.full(20_000, m)) for d, m in grid])
+    counts = np.stack([np.bincount(row >> 10, minlength=64) for row in bits])
+    statistic = ((counts - 20_000 / 64) ** 2 / (20_000 / 64)).sum(axis=1)
+    assert statistic.max() < chi2.isf(1e-4 / len(bits), 63)
+    correlation = np.corrcoef(bits.astype(float)) - np.eye(len(bits))
+    assert np.abs(correlation).max() < 5 / np.sqrt(20_000)
+    neighbours = [np.corrcoef(row[:-1].astype(float), row[1:])[0, 1] for row in bits]
+    assert np.abs(neighbours).max() < 5 / np.sqrt(20_000)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_keyed_draws_follow_the_same_process(preset):
+    free, keyed = SimulatorSource(preset), SimulatorSource(preset, key=0)
+    for model in range(len(free.pool)):
+        one, other = (play(source, model, 20_000) for source in (free, keyed))
+        for a, b in zip(one, other, strict=True):
+            a, b = a.astype(float), b.astype(float)
+            assert abs(a.mean() - b.mean()) < 4.5 * np.sqrt((a.var() + b.var()) / 20_000)

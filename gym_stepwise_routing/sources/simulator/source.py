@@ -42,13 +42,18 @@ class SimulatorSource:
     - ``luck``: ``uint32[B]`` the uniform number (in 1/65536) that decides the next step for every model that may write
       it, or 2**32 - 1 if each model has its own.
 
+    With a ``key``, what is drawn for a step is a hash of key, problem, depth and model, and the generator is not used:
+    one and the same decisions lead to one and the same trace, whatever happens on other problems. Routers are then
+    compared on common random numbers. Without, every play draws anew, which is what training needs.
+
     Args:
         preset: name of a preset, or parameters of one's own.
         problems: problems in each split.
         seed: draws the problems' difficulty; another seed gives other problems.
+        key: fixes the draws of every problem; None takes them from the generator.
 
     Raises:
-        ValueError: unknown preset, bad parameters, or ``problems`` < 1.
+        ValueError: unknown preset, bad parameters, ``problems`` < 1, or a negative ``seed`` or ``key``.
     """
 
     kind: ClassVar[Literal["bank", "simulator", "live"]] = "simulator"
@@ -56,17 +61,22 @@ class SimulatorSource:
     simulated = True
     modes: tuple[str, ...] = ("route", "escalate", "regenerate")
 
-    def __init__(self, preset: str | SimulatorParameters, *, problems: int = PROBLEMS, seed: int = 0) -> None:
+    def __init__(
+        self, preset: str | SimulatorParameters, *, problems: int = PROBLEMS, seed: int = 0, key: int | None = None
+    ) -> None:
         self.parameters = load_preset(preset).parameters if isinstance(preset, str) else preset
         if problems < 1:
             raise ValueError(f"problems={problems!r}; allowed: an integer >= 1")
         if seed < 0:
             raise ValueError(f"seed={seed!r}; allowed: an integer >= 0")
+        if key is not None and key < 0:
+            raise ValueError(f"key={key!r}; allowed: None, or an integer >= 0")
         self.name = self.parameters.name
         self.pool = self.parameters.pool
         self.horizon = self.parameters.horizon
         self.size = problems
         self.seed = seed
+        self.key = key
         self.process = Process.of(self.parameters)
         self._tabulate()
 
@@ -114,7 +124,10 @@ class SimulatorSource:
     def start(self, problems: NDArray[np.int64], rng: np.random.Generator) -> SourceState:
         """Right traces without a step."""
         batch, models = len(problems), len(self.pool)
-        draws = rng.integers(CHANCE, size=(2, batch), dtype=np.uint16)
+        if self.key is None:
+            draws = rng.integers(CHANCE, size=(2, batch), dtype=np.uint16)
+        else:
+            draws = self._keyed_bits(problems, np.zeros(batch, np.int64), np.full(batch, -1, np.int64))[:2]
         return SourceState(
             problem=problems.astype(np.int64),
             depth=np.zeros(batch, np.int64),
@@ -137,7 +150,11 @@ class SimulatorSource:
     def step(self, state: SourceState, models: NDArray[np.int64], rng: np.random.Generator) -> SourceState:
         """State after ``models[b]`` has written the next step of trace ``b``; one block of random bits from ``rng``."""
         latent, batch = state.latent, len(state)
-        bits = rng.integers(_ALL_BITS, size=2 * batch, dtype=np.uint64, endpoint=True).view(np.uint16).reshape(8, batch)
+        if self.key is None:
+            words = rng.integers(_ALL_BITS, size=2 * batch, dtype=np.uint64, endpoint=True)
+            bits = words.view(np.uint16).reshape(8, batch)
+        else:
+            bits = self._keyed_bits(state.problem, state.depth + 1, models)
         level, wrong, luck = latent["level"], latent["wrong"], latent["luck"]
         kind = models * self._levels + level
         at = kind * self._depths + state.depth + wrong * self._half
@@ -165,6 +182,14 @@ class SimulatorSource:
                 "luck": np.where(bits[6] < self._coupling, bits[7], _FREE),
             },
         )
+
+    def _keyed_bits(self, problems: _Ints, depth: _Ints, models: _Ints) -> _Bits:
+        """Eight numbers of 16 bits a trace, ``uint16[8, B]``, that depend on nothing but the arguments and the key."""
+        stream = _hash(np.array([2 * (self.key or 0) + 1], np.uint64) + _hash(np.array([self.seed], np.uint64)))
+        own = _hash(problems.astype(np.uint64) ^ stream)
+        event = (depth * (len(self.pool) + 1) + models + 1).astype(np.uint64) * np.uint64(2)
+        words = np.stack([_hash(own + event), _hash(own + event + np.uint64(1))], axis=1)
+        return np.ascontiguousarray(words.view(np.uint16).T)
 
     def _score(
         self, models: _Ints, status: _Ints, least: NDArray[np.uint8], bits: _Bits, more: _Bits
