@@ -4,7 +4,7 @@
 unit                    measured in  definition
 ======================= ============ ==========================================================================
 ``large_tokens``        tokens       tokens decoded by the largest model, kept or not (the unit of TRIM,
-                                     arXiv 2601.10245)
+                                     arXiv 2601.10245); of a verifier nothing, be it the largest model itself
 ``flops``               FLOP         2 x parameters x (decoded tokens + prefill that no cache serves + verifier
                                      tokens), the usual forward-pass estimate (Kaplan et al., arXiv 2001.08361)
 ``dollars``             US dollars   dated price table: fresh input, cached input, output
@@ -63,9 +63,17 @@ def cost_weights(unit: CostUnit, pool: ModelPool) -> NDArray[np.float64]:
 
     Raises:
         ValueError: unknown unit.
-        PriceError: a model (or the verifier) lacks the figure that the unit needs; nothing is ever priced at 0.
+        PriceError: a model (or the verifier) lacks the figure that the unit needs; nothing is ever priced at 0. The
+            message lists the units that the pool has figures for.
     """
     check_choice("cost_unit", unit, COST_UNITS)
+    try:
+        return _weights(unit, pool)
+    except PriceError as error:
+        raise PriceError(f"{error}; allowed: {', '.join(map(repr, available_units(pool)))}") from None
+
+
+def _weights(unit: CostUnit, pool: ModelPool) -> NDArray[np.float64]:
     if unit == "large_tokens":
         weights = np.zeros((len(pool.rows), len(KINDS)))
         weights[len(pool) - 1, list(_DECODED)] = 1.0
@@ -79,7 +87,7 @@ def available_units(pool: ModelPool) -> tuple[CostUnit, ...]:
 
     def known(unit: CostUnit) -> bool:
         try:
-            cost_weights(unit, pool)
+            _weights(unit, pool)
         except PriceError:
             return False
         return True

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
+from typing import TypeGuard
+
+import numpy as np
 
 
 class BankError(ValueError):
@@ -20,5 +23,10 @@ class NotApplicableError(ValueError):
 def check_choice(parameter: str, value: object, allowed: Iterable[object]) -> None:
     """Raise ``ValueError``, naming parameter, value and what is allowed, unless ``value`` is one of ``allowed``."""
     choices = list(allowed)
-    if value not in choices:
+    if not isinstance(value, Hashable) or value not in choices:  # an array has no truth value to compare with
         raise ValueError(f"{parameter}={value!r} is not known; allowed: {', '.join(map(repr, choices))}")
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether ``value`` is a real number; truth values and numerals are none."""
+    return isinstance(value, int | float | np.floating | np.integer) and not isinstance(value, bool)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gym_stepwise_routing.accounting import MODES, Mode
 from gym_stepwise_routing.costs import CostUnit
-from gym_stepwise_routing.errors import NotApplicableError, check_choice
+from gym_stepwise_routing.errors import NotApplicableError, check_choice, is_number
 from gym_stepwise_routing.observation import DEFAULT_BLOCKS, Block, Feature
 from gym_stepwise_routing.rules import Rules
 from gym_stepwise_routing.sources import resolve
@@ -99,8 +99,9 @@ class Game:
             uniformly at each reset; None for no budget.
         hard_budget: an episode whose cost exceeds the budget is truncated without reward. If False the budget is only
             observed.
-        masked_action: what a masked action does: ``error``, or ``project`` to the next larger available model (the
-            largest available one if there is none).
+        masked_action: what a masked action does: ``project`` to the next larger available model (the largest available
+            one if there is none), or ``error``. A router without masks may choose one in good faith, so games project
+            unless told otherwise; the environments, whose caller has the masks, raise an error instead.
         normaliser: cost of always-largest in the cost unit. None: measured on the split (:func:`always_largest_cost`).
 
     Raises:
@@ -118,7 +119,7 @@ class Game:
         observation: Sequence[Block] = DEFAULT_BLOCKS,
         budget: Budget = None,
         hard_budget: bool = False,
-        masked_action: MaskedAction = "error",
+        masked_action: MaskedAction = "project",
         normaliser: float | None = None,
     ) -> None:
         check_choice("split", split, SPLITS)
@@ -134,9 +135,11 @@ class Game:
         self.rules = Rules(self.source, mode=mode, observation=observation, cost_unit=cost_unit)
         self.cost_unit: CostUnit = cost_unit
         self.budget = check_budget(budget)
+        if not isinstance(hard_budget, bool | np.bool_):
+            raise ValueError(f"hard_budget={hard_budget!r}; allowed: True or False")
         if hard_budget and budget is None:
             raise ValueError("hard_budget=True with budget=None; allowed: a budget, or hard_budget=False")
-        self.hard_budget = hard_budget
+        self.hard_budget = bool(hard_budget)
         self.masked_action: MaskedAction = masked_action
         self.problems = self.source.problems(split)
         if len(self.problems) == 0:
@@ -150,7 +153,7 @@ class Game:
                     "normaliser=None with a live source; allowed: the cost of always-largest, e.g. that of a bank"
                 )
             return always_largest_cost(self.source, self.problems, self.cost_unit)
-        if not (math.isfinite(given) and given > 0):
+        if not (is_number(given) and math.isfinite(given) and given > 0):
             raise ValueError(f"normaliser={given!r}; allowed: a finite number > 0, or None")
         return float(given)
 
@@ -196,9 +199,10 @@ class Game:
         Raises:
             ValueError: the problem does not exist or belongs to another split.
         """
+        found = None
         if isinstance(problem, str):
             found = self._ids.get(problem)
-        else:
+        elif isinstance(problem, int | np.integer) and not isinstance(problem, bool):
             matches = np.flatnonzero(self.problems == problem)
             found = int(matches[0]) if len(matches) else None
         if found is None:
@@ -241,17 +245,11 @@ def draw_budget(budget: Budget, rng: np.random.Generator) -> float:
 def check_budget(budget: object) -> Budget:
     """The budget, or ``ValueError``."""
     allowed = "allowed: a finite number > 0, a pair 0 < low <= high, or None"
-    values = budget if isinstance(budget, tuple | list) else (budget,)
     if budget is None:
         return None
-    for value in values:
-        if isinstance(value, bool) or not isinstance(value, int | float | np.floating | np.integer):
-            raise ValueError(f"budget={budget!r}; {allowed}")
-        if not (math.isfinite(value) and value > 0):
-            raise ValueError(f"budget={budget!r}; {allowed}")
-    numbers = [float(value) for value in values]
-    if len(numbers) == 1:
-        return numbers[0]
-    if len(numbers) != 2 or numbers[0] > numbers[1]:
+    pair = isinstance(budget, tuple | list)
+    values: list[object] = list(budget) if isinstance(budget, tuple | list) else [budget]
+    numbers = [float(value) for value in values if is_number(value) and math.isfinite(value) and value > 0]
+    if len(numbers) != len(values) or len(values) != (2 if pair else 1) or numbers[0] > numbers[-1]:
         raise ValueError(f"budget={budget!r}; {allowed}")
-    return numbers[0], numbers[1]
+    return (numbers[0], numbers[1]) if pair else numbers[0]

@@ -18,7 +18,7 @@ from gym_stepwise_routing.costs import CostUnit, cost_weights
 from gym_stepwise_routing.errors import NotApplicableError, check_choice
 from gym_stepwise_routing.history import History, empty_history, remember
 from gym_stepwise_routing.ledger import DISCARDED, KEPT, PROBE
-from gym_stepwise_routing.observation import Block, check_blocks, describe_features, observe
+from gym_stepwise_routing.observation import BLOCKS, Block, check_blocks, describe_features, observe
 from gym_stepwise_routing.sources.base import CONFIDENCE, ProblemBatch, SourceState, StepSource
 
 __all__ = ["Play", "Rules"]
@@ -74,7 +74,10 @@ class Rules:
         self.probing = "probe" in self.blocks and mode != "regenerate"
         self.scoring = "verifier" in self.blocks
         if self.scoring and source.pool.verifier is None:
-            raise NotApplicableError(f"observation block 'verifier': {source.kind} {source.name!r} has no verifier")
+            others = ", ".join(repr(block) for block in BLOCKS if block != "verifier")
+            raise NotApplicableError(
+                f"observation block 'verifier': {source.kind} {source.name!r} has no verifier; allowed: {others}"
+            )
         self.features = describe_features(source.pool, self.blocks)
         self.weights = cost_weights(cost_unit, source.pool)
         self._models = np.arange(len(source.pool))

@@ -13,6 +13,8 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.envs.stepwise_routing import StepwiseRoutingVectorEnv
+from gym_stepwise_routing.errors import check_choice
+from gym_stepwise_routing.game import MaskedAction
 
 try:
     from stable_baselines3.common.vec_env import VecEnv
@@ -23,6 +25,9 @@ except ImportError as error:
     ) from error
 
 __all__ = ["RoutingVecEnv"]
+
+_OPTIONS = {"problem": "problems", "budget": "budgets"}
+"""Reset options of the scalar environment, and what the vector environment calls them."""
 
 
 class RoutingVecEnv(VecEnv):
@@ -37,16 +42,30 @@ class RoutingVecEnv(VecEnv):
         num_envs: number of episodes played side by side.
         penalty: the reward is ``reward - penalty * cost``, for algorithms without a constraint; 0 leaves it alone.
         seed: seed of the first reset; None draws one.
-        **game: arguments of ``StepwiseRouting-v0``.
+        masked_action: ``project`` or ``error``. SB3's own algorithms know no masks, so masked actions are projected by
+            default; ``error`` is for algorithms that do, such as ``MaskablePPO``, and shows that they keep to them.
+        **game: further arguments of ``StepwiseRouting-v0``.
 
     Attributes:
         last_costs: ``float32[num_envs]`` costs of the last step, as in ``infos[i]["cost"]``.
+        reset_infos: what each episode began with: ``problem``, ``source``, ``action_mask`` and, if there is one,
+            ``budget``.
     """
 
-    def __init__(self, num_envs: int = 256, *, penalty: float = 0.0, seed: int | None = None, **game: Any) -> None:
+    def __init__(
+        self,
+        num_envs: int = 256,
+        *,
+        penalty: float = 0.0,
+        seed: int | None = None,
+        masked_action: MaskedAction = "project",
+        **game: Any,
+    ) -> None:
         if not (math.isfinite(penalty) and penalty >= 0):
             raise ValueError(f"penalty={penalty!r}; allowed: a finite number >= 0")
-        self.env = StepwiseRoutingVectorEnv(num_envs, autoreset_mode=AutoresetMode.SAME_STEP, **game)
+        self.env = StepwiseRoutingVectorEnv(
+            num_envs, autoreset_mode=AutoresetMode.SAME_STEP, masked_action=masked_action, **game
+        )
         self.penalty = penalty
         super().__init__(num_envs, self.env.single_observation_space, self.env.single_action_space)
         self.last_costs = np.zeros(num_envs, dtype=np.float32)
@@ -62,8 +81,9 @@ class RoutingVecEnv(VecEnv):
         return self.env.action_masks()
 
     def reset(self) -> NDArray[np.float32]:
-        """Start every episode, with the seed last given to :meth:`seed`."""
-        observation, _ = self.env.reset(seed=self._seeds[0])
+        """Start every episode, with the seed last given to :meth:`seed` and the options of :meth:`set_options`."""
+        observation, info = self.env.reset(seed=self._seeds[0], options=_columns(self._options))
+        self.reset_infos = [_began(info, row) for row in range(self.num_envs)]
         self._returns[:] = self._spent[:] = self._lengths[:] = 0
         self._reset_seeds()
         self._reset_options()
@@ -97,8 +117,28 @@ class RoutingVecEnv(VecEnv):
                     "t": elapsed,
                 },
             }
+            self.reset_infos[row] = _began(info, row)
         self._returns[rows] = self._spent[rows] = self._lengths[rows] = 0
         return observation, reward, done, infos
+
+    def set_options(self, options: list[dict[str, Any]] | dict[str, Any] | None = None) -> None:
+        """Options of the next reset, as of the scalar environment: ``problem`` and ``budget``.
+
+        Args:
+            options: one dictionary for all episodes, or one an episode, all with the same keys.
+
+        Raises:
+            ValueError: an unknown option, another number of dictionaries, or different keys in them.
+        """
+        each = [options or {}] * self.num_envs if options is None or isinstance(options, dict) else options
+        if len(each) != self.num_envs:
+            raise ValueError(f"options: {len(each)} dictionaries; allowed: one for all, or {self.num_envs}")
+        for one in each:
+            for key in one:
+                check_choice("reset option", key, _OPTIONS)
+            if set(one) != set(each[0]):
+                raise ValueError(f"options with {sorted(each[0])} and {sorted(one)}; allowed: the same keys for all")
+        super().set_options(each)
 
     def close(self) -> None:
         """Close the vector environment."""
@@ -143,3 +183,16 @@ class RoutingVecEnv(VecEnv):
     def get_images(self) -> Sequence[NDArray[np.uint8] | None]:
         """No images: render the scalar environment."""
         return [None] * self.num_envs
+
+
+def _columns(options: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Options of every episode as those of the vector environment, None for none."""
+    return {_OPTIONS[key]: [one[key] for one in options] for key in options[0]} or None
+
+
+def _began(info: dict[str, Any], row: int) -> dict[str, Any]:
+    """What an episode began with, from the infos of all."""
+    began = {"problem": int(info["problem"][row]), "source": info["source"], "action_mask": info["action_mask"][row]}
+    if "budget" in info and math.isfinite(info["budget"][row]):
+        began["budget"] = float(info["budget"][row])
+    return began

@@ -55,7 +55,7 @@ def test_weights_of_every_unit():
 def test_a_model_without_the_figure_is_an_error(unit, message, as_verifier):
     known, closed = fake_pool(2, verifier=False).models, Model("closed")
     pool = ModelPool(known, verifier=closed) if as_verifier else ModelPool([*known, closed])
-    with pytest.raises(PriceError, match=message):
+    with pytest.raises(PriceError, match=f"{message}; allowed: 'large_tokens'"):
         cost_weights(unit, pool)
     assert available_units(pool) == ("large_tokens",)
 

@@ -18,8 +18,11 @@ from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
+from gym_stepwise_routing.agents.calibration import RelativeAccuracy, calibrate
+from gym_stepwise_routing.agents.scores import scored
 from gym_stepwise_routing.envs.stepwise_routing import StepwiseRoutingEnv, StepwiseRoutingVectorEnv
-from gym_stepwise_routing.evaluation.evaluate import evaluate
+from gym_stepwise_routing.evaluation.evaluate import evaluate, play, sweep
+from gym_stepwise_routing.game import Game
 from gym_stepwise_routing.sb3 import RoutingVecEnv
 
 SOURCES = {"bank": "gsm8k-qwen2.5-coder", "rules": Untabulated(TreeSource(1, gaps=0.1))}
@@ -80,6 +83,68 @@ def test_episodes_agree_with_monitored_scalar_environments():
     np.testing.assert_array_equal(ours["terminal_observation"], theirs["terminal_observation"])
     assert (ours["episode"]["r"], ours["episode"]["l"]) == (theirs["episode"]["r"], theirs["episode"]["l"])
     assert ours["TimeLimit.truncated"] is theirs["TimeLimit.truncated"] is False
+
+
+def test_options_reach_the_next_reset_and_no_later_one():
+    env = RoutingVecEnv(3, seed=0)
+    problems = [int(problem) for problem in env.env.game.problems[[4, 0, 9]]]
+    env.set_options([{"problem": problem, "budget": 0.5} for problem in problems])
+    env.reset()
+    assert [info["problem"] for info in env.reset_infos] == problems
+    assert [info["budget"] for info in env.reset_infos] == [0.5] * 3
+    drawn = set()
+    for _ in range(5):
+        env.reset()
+        assert not any("budget" in info for info in env.reset_infos)
+        drawn |= {tuple(info["problem"] for info in env.reset_infos)}
+    assert len(drawn) > 1
+    env.set_options({"problem": "gsm8k/train/0"})
+    env.reset()
+    assert len({info["problem"] for info in env.reset_infos}) == 1
+
+
+def test_reset_infos_follow_the_episodes():
+    env = RoutingVecEnv(20, mode="escalate", seed=0, budget=(0.3, 1.0))
+    env.reset()
+    for _ in range(12):
+        env.step(np.ones(20, dtype=np.int64))
+        for row, info in enumerate(env.reset_infos):
+            assert info["problem"] == env.env.game.problems[env.env._problems[row]]
+            assert info["budget"] == env.env._budgets[row]
+            assert info["action_mask"].tolist() == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"problems": 3}, "reset option='problems' is not known; allowed: 'problem', 'budget'"),
+        ([{"budget": 0.5}], "options: 1 dictionaries; allowed: one for all, or 2"),
+        ([{"budget": 0.5}, {}], r"options with \['budget'\] and \[\]; allowed: the same keys for all"),
+    ],
+)
+def test_bad_options(options, message):
+    with pytest.raises(ValueError, match=message):
+        RoutingVecEnv(2).set_options(options)
+
+
+def test_plain_ppo_trains_in_escalate_and_is_evaluated_with_default_arguments():
+    model = PPO("MlpPolicy", RoutingVecEnv(32, mode="escalate", seed=0), n_steps=8, batch_size=64, n_epochs=1, seed=0)
+    model.learn(256)
+    result = evaluate(model, split="calibration", mode="escalate")
+    game = Game(split="calibration", mode="escalate")
+    np.testing.assert_array_equal(play(model, game).right, result.right)
+    assert len(sweep(scored(model), game, [0.0, 0.5]).thresholds) == 2
+    calibrated = calibrate(scored(model), game, target=RelativeAccuracy(0.8), method="empirical", thresholds=[0.0, 0.5])
+    assert play(calibrated, game).mode == "escalate"
+
+
+def test_masked_actions_are_an_error_where_one_asks_for_it():
+    env = RoutingVecEnv(64, mode="escalate", seed=0, masked_action="error")
+    env.reset()
+    env.step(np.ones(64, dtype=np.int64))
+    assert not env.action_masks().all()
+    with pytest.raises(ValueError, match=r"is masked here; allowed: \[1\], or masked_action='project'"):
+        env.step(np.zeros(64, dtype=np.int64))
 
 
 def test_truncations_are_final_and_not_bootstrapped():

@@ -27,6 +27,7 @@ from gym_stepwise_routing.sources.base import Split
 __all__ = ["StepwiseRoutingEnv", "StepwiseRoutingVectorEnv"]
 
 Info = dict[str, Any]
+_OR_PROJECT = ", or masked_action='project' for agents that know no masks"
 
 
 def observation_space(spec: RoutingSpec) -> spaces.Box[np.float32]:
@@ -104,6 +105,11 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
 
     Truncation: the horizon is reached without an end, a hard budget is exceeded (reward 0, even if the step finished
     the answer), or no model is left that can go on.
+
+    Nothing comes after a truncation, and what brought it about is observed. Learners that take a truncation for an
+    interruption add the value of the state that follows: Stable-Baselines3 does so in its own vector environments
+    (`DummyVecEnv`, `SubprocVecEnv`), and would then teach an agent that exceeding a hard budget pays. Wrap the
+    environment in `gym_stepwise_routing.wrappers.FinalTruncation` there; `sb3.RoutingVecEnv` needs no wrapper.
 
     ## Arguments
 
@@ -288,7 +294,7 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
             return model
         if self.game.masked_action == "project":
             return int(project_actions(np.array([model]), mask[None])[0])
-        raise ValueError(f"action={model} is masked here; allowed: {np.flatnonzero(mask).tolist()}")
+        raise ValueError(f"action={model} is masked here; allowed: {np.flatnonzero(mask).tolist()}{_OR_PROJECT}")
 
     def _observation(self, stands: Standing) -> NDArray[np.float32]:
         observation: NDArray[np.float32] = stands.observation
@@ -353,7 +359,7 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
     ) -> None:
         check_choice("render_mode", render_mode, [None])
         check_choice("autoreset_mode", autoreset_mode, [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
-        if num_envs < 1:
+        if isinstance(num_envs, bool) or not isinstance(num_envs, int | np.integer) or num_envs < 1:
             raise ValueError(f"num_envs={num_envs!r}; allowed: an integer >= 1")
         self.game = Game(
             source,
@@ -367,7 +373,7 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
             normaliser=normaliser,
         )
         self.routing_spec = self.game.spec
-        self.num_envs = num_envs
+        self.num_envs = int(num_envs)
         self.metadata = {**self.metadata, "autoreset_mode": autoreset_mode}
         self.render_mode = render_mode
         self.single_action_space = spaces.Discrete(len(self.routing_spec.models))
@@ -398,6 +404,11 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
         super().reset(seed=seed)
         chosen = _check_options(options, ("problems", "budgets"))
         for key, values in chosen.items():
+            array = isinstance(values, np.ndarray) and values.ndim == 1
+            if not array and (isinstance(values, str) or not isinstance(values, Sequence)):
+                raise ValueError(
+                    f"reset option {key}={values!r}; allowed: a sequence of {self.num_envs}, one an episode"
+                )
             if len(values) != self.num_envs:
                 raise ValueError(f"reset option {key!r} has {len(values)} entries; allowed: {self.num_envs}")
         problems = [self.game.position_of(problem) for problem in chosen["problems"]] if "problems" in chosen else None
@@ -491,6 +502,7 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
         row = int(np.flatnonzero(~allowed)[0])
         raise ValueError(
             f"action={actions[row]} of episode {row} is masked here; allowed: {np.flatnonzero(masks[row]).tolist()}"
+            f"{_OR_PROJECT}"
         )
 
     def _observation(self, stands: Standing) -> NDArray[np.float32]:

@@ -33,6 +33,11 @@ CONSTRUCTION = [
     ({"budget": (0.9, 0.5)}, r"budget=\(0.9, 0.5\); allowed: .*a pair 0 < low <= high"),
     ({"budget": (0.1, 0.2, 0.3)}, "allowed: a finite number > 0, a pair"),
     ({"budget": ()}, r"budget=\(\); allowed"),
+    ({"budget": (0.5,)}, r"budget=\(0.5,\); allowed: a finite number > 0, a pair 0 < low <= high, or None"),
+    ({"budget": 0.5, "hard_budget": "yes"}, "hard_budget='yes'; allowed: True or False"),
+    ({"mode": np.array(["route", "escalate"])}, r"mode=array\(.* is not known; allowed: 'route', 'escalate'"),
+    ({"normaliser": "1"}, "normaliser='1'; allowed: a finite number > 0, or None"),
+    ({"normaliser": True}, "normaliser=True; allowed: a finite number > 0, or None"),
     ({"hard_budget": True}, "hard_budget=True with budget=None; allowed: a budget, or hard_budget=False"),
     ({"masked_action": "ignore"}, "masked_action='ignore' is not known; allowed: 'error', 'project'"),
     ({"normaliser": 0.0}, "normaliser=0.0; allowed: a finite number > 0, or None"),
@@ -50,8 +55,9 @@ def test_arguments(make, arguments, message):
 def test_arguments_of_one_of_the_two():
     with pytest.raises(ValueError, match="render_mode='pdf' is not known; allowed: None, 'ansi', 'human', 'rgb_array'"):
         StepwiseRoutingEnv(render_mode="pdf")
-    with pytest.raises(ValueError, match="num_envs=0; allowed: an integer >= 1"):
-        StepwiseRoutingVectorEnv(0)
+    for number in (0, "2", 2.0, True):
+        with pytest.raises(ValueError, match=f"num_envs={number!r}; allowed: an integer >= 1"):
+            StepwiseRoutingVectorEnv(number)
     with pytest.raises(ValueError, match=r"autoreset_mode=.*DISABLED.* is not known; allowed: .*NEXT_STEP.*SAME_STEP"):
         StepwiseRoutingVectorEnv(2, autoreset_mode=AutoresetMode.DISABLED)
 
@@ -71,7 +77,7 @@ def test_misspelt_arguments_do_not_pass_silently():
 def test_a_model_without_a_price():
     source = TreeSource()
     source.pool = ModelPool([Model("open", parameters=1e9), Model("closed")])
-    with pytest.raises(PriceError, match="cost_unit='dollars': model 'open' has no price"):
+    with pytest.raises(PriceError, match="cost_unit='dollars': model 'open' has no price; allowed: 'large_tokens'"):
         StepwiseRoutingEnv(source, cost_unit="dollars")
     with pytest.raises(PriceError, match="cost_unit='flops': model 'closed' has no parameter count"):
         StepwiseRoutingEnv(source)
@@ -84,7 +90,10 @@ def test_what_the_source_does_not_have():
         NotApplicableError, match="mode='route' is not recorded in simulator 'fake-tree'; allowed: 'escalate'"
     ):
         StepwiseRoutingEnv(source)
-    with pytest.raises(NotApplicableError, match="observation block 'verifier'"):
+    with pytest.raises(
+        NotApplicableError,
+        match="observation block 'verifier': simulator 'fake-tree' has no verifier; allowed: 'progress', 'confiden",
+    ):
         StepwiseRoutingEnv(source, mode="escalate", observation=["verifier"])
     with pytest.raises(ValueError, match="split='test': simulator 'fake-tree' has no problem in it"):
         StepwiseRoutingEnv(TreeSource(problems=2), split="test")
@@ -99,6 +108,8 @@ RESETS = [
     ({"problem": "gsm8k/train/99999"}, "problem='gsm8k/train/99999' is not in split 'train'"),
     ({"problem": -1}, "problem=-1 is not in split 'train'"),
     ({"problem": None}, "problem=None is not in split 'train'"),
+    ({"problem": [1, 2]}, r"problem=\[1, 2\] is not in split 'train' of .*; allowed: its .* problems, such as"),
+    ({"problem": 0.5}, "problem=0.5 is not in split 'train'"),
     ({"budget": -1}, "budget=-1; allowed: a finite number > 0"),
     ({"budget": NAN}, "budget=nan; allowed: a finite number > 0"),
 ]
@@ -116,6 +127,10 @@ def test_reset_options(options, message):
         ({"problem": [0, 1]}, "reset option='problem' is not known; allowed: 'problems', 'budgets'"),
         ({"problems": ["gsm8k/test/3", 0]}, "problem='gsm8k/test/3' is not in split 'train'"),
         ({"problems": [0]}, "reset option 'problems' has 1 entries; allowed: 2"),
+        ({"problems": 3}, "reset option problems=3; allowed: a sequence of 2, one an episode"),
+        ({"problems": "01"}, "reset option problems='01'; allowed: a sequence of 2"),
+        ({"budgets": 0.5}, "reset option budgets=0.5; allowed: a sequence of 2, one an episode"),
+        ({"budgets": np.array(0.5)}, r"reset option budgets=array\(0.5\); allowed: a sequence of 2"),
         ({"budgets": [0.5, -1.0]}, "budget=-1.0; allowed: a finite number > 0"),
         ({"budgets": [0.5, NAN]}, "budget=nan; allowed: a finite number > 0"),
     ],
@@ -171,13 +186,15 @@ def test_a_masked_action():
     env = StepwiseRoutingEnv(source, mode="escalate")
     env.reset(options={"problem": problem})
     env.step(1)
-    with pytest.raises(ValueError, match=r"action=0 is masked here; allowed: \[1, 2\]"):
+    with pytest.raises(ValueError, match=r"action=0 is masked here; allowed: \[1, 2\], or masked_action='project'"):
         env.step(0)
     env.step(2)  # the refused action has changed nothing
     vector = StepwiseRoutingVectorEnv(2, source, mode="escalate")
     vector.reset(options={"problems": [problem, problem]})
     vector.step(np.array([0, 1]))
-    with pytest.raises(ValueError, match=r"action=0 of episode 1 is masked here; allowed: \[1, 2\]"):
+    with pytest.raises(
+        ValueError, match=r"action=0 of episode 1 is masked here; allowed: \[1, 2\], or masked_action='project'"
+    ):
         vector.step(np.array([0, 0]))
 
 
