@@ -69,7 +69,8 @@ class TwoPartRisk(ScoringRouter):
 
     def _both_given(self, observation: NDArray[np.float32]) -> NDArray[np.bool_]:
         share = observation[:, self._known]
-        return np.logical_and.reduce([given(observation[:, part], share) for part in self._parts])
+        words, peak = (given(observation[:, part], share) for part in self._parts)
+        return words & peak
 
     def scores(self, observation: NDArray[np.float32]) -> NDArray[np.float64]:
         """Risk of the small model's next step (*regenerate*: of its draft), ``float64[B]``."""

@@ -8,6 +8,9 @@ no cache behind.
 
 Steps are counted in tokens of the model that wrote them; for pools whose tokenizers differ this is an approximation of
 what the other models read.
+
+How a verifier reads is its own affair (:class:`Verifier`): whether it has a prefix cache, and what it reads and decodes
+for each score besides the text.
 """
 
 from __future__ import annotations
@@ -20,15 +23,40 @@ from numpy.typing import NDArray
 
 from gym_stepwise_routing.batching import Batch
 from gym_stepwise_routing.ledger import CACHED, CALLS, DISCARDED, KEPT, PREFILL, PROBE, VERIFIER, empty_ledger
-from gym_stepwise_routing.pool import ModelPool
+from gym_stepwise_routing.pool import Model, ModelPool
 from gym_stepwise_routing.sources.base import ProblemBatch
 
-__all__ = ["MODES", "Account", "Mode", "charge_draft_step", "charge_step", "open_account"]
+__all__ = ["MODES", "Account", "Mode", "Verifier", "charge_draft_step", "charge_step", "open_account"]
 
 Mode = Literal["route", "escalate", "regenerate"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 
 _Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Verifier(Model):
+    """A verifier that reads or decodes more than each step once. A plain ``Model`` as verifier has the defaults.
+
+    Args:
+        prompt_tokens: tokens read for each score besides question and steps, such as the question of a rating; they
+            stand behind the step, where no cache serves them.
+        decoded_tokens: tokens decoded for each score.
+        prefix_cache: False for an encoder, which attends both ways and reads the whole trace again for each score. What
+            all prompts share, a few-shot head, is never read by it.
+    """
+
+    prompt_tokens: int = 0
+    decoded_tokens: int = 0
+    prefix_cache: bool = True
+
+    def __post_init__(self) -> None:
+        Model.__post_init__(self)  # a class with slots is made anew, which the short form of super() does not find
+        if self.prompt_tokens < 0 or self.decoded_tokens < 0:
+            raise ValueError(
+                f"Verifier {self.name}: prompt_tokens={self.prompt_tokens!r}, decoded_tokens={self.decoded_tokens!r}; "
+                "allowed: integers >= 0"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +67,18 @@ class Account(Batch):
         context: ``int64[B, rows]`` tokens of prompt and trace so far.
         cached: ``int64[B, rows]`` how many of them the model's prefix cache holds.
         ledger: ``int64[B, rows, kinds]`` what was spent so far.
+        asked: ``int64[B, 2]`` tokens that the verifier reads besides, and decodes, for each score.
+        forgets: ``bool[B]`` the verifier has no prefix cache.
     """
 
     context: _Ints
     cached: _Ints
     ledger: _Ints
+    asked: _Ints
+    forgets: NDArray[np.bool_]
 
     def _copy(self) -> Account:
-        return Account(self.context.copy(), self.cached.copy(), self.ledger.copy())
+        return Account(self.context.copy(), self.cached.copy(), self.ledger.copy(), self.asked, self.forgets)
 
     def _call(self, rows: _Ints, models: _Ints) -> None:
         cached = self.cached[rows, models]
@@ -61,21 +93,30 @@ class Account(Batch):
         self.cached[rows, models] = self.context[rows, models]
 
     def _verify(self, verifier: int, rows: _Ints, draft: _Ints | None) -> None:
-        cached = self.cached[rows, verifier]
-        unread = self.context[rows, verifier] - cached
+        cached = self.cached[rows, verifier]  # without a prefix cache: what is never read
+        unread = self.context[rows, verifier] - cached + self.asked[rows, 0]
         self.ledger[rows, verifier, CALLS] += 1
-        self.ledger[rows, verifier, CACHED] += cached
+        self.ledger[rows, verifier, CACHED] += np.where(self.forgets[rows], 0, cached)
         self.ledger[rows, verifier, VERIFIER] += unread if draft is None else unread + draft
-        self.cached[rows, verifier] = self.context[rows, verifier]
+        self.ledger[rows, verifier, PROBE] += self.asked[rows, 1]
+        self._has_read(verifier, rows)
+
+    def _has_read(self, verifier: int, rows: _Ints) -> None:
+        keeps = rows[~self.forgets[rows]]
+        self.cached[keeps, verifier] = self.context[keeps, verifier]
 
 
 def open_account(problems: ProblemBatch, pool: ModelPool) -> Account:
     """Account before the first step. The verifier, if any, reads the prompt as the largest model counts it."""
     columns = [*range(len(pool)), *([len(pool) - 1] if pool.verifier is not None else [])]
+    batch = len(problems.prompt_tokens)
+    reader = pool.verifier if isinstance(pool.verifier, Verifier) else Verifier("one that reads each step once")
     return Account(
         context=problems.prompt_tokens[:, columns],
         cached=problems.shared_prefix[:, columns],
-        ledger=empty_ledger(pool, len(problems.prompt_tokens)),
+        ledger=empty_ledger(pool, batch),
+        asked=np.tile(np.array([reader.prompt_tokens, reader.decoded_tokens], dtype=np.int64), (batch, 1)),
+        forgets=np.full(batch, not reader.prefix_cache),
     )
 
 
@@ -137,5 +178,5 @@ def charge_draft_step(
     after._write(rewritten, models[rewritten], tokens[rewritten])
     after._write(kept, models[kept], tokens[kept])
     if scored:  # a kept draft has been read already, a rewritten one is dropped from the verifier's cache
-        after.cached[kept, -1] = after.context[kept, -1]
+        after._has_read(account.ledger.shape[1] - 1, kept)
     return after

@@ -24,8 +24,9 @@ prefill     context tokens that it had to read afresh
 cached      context tokens that its prefix cache served
 kept        decoded tokens that are part of the trace
 discarded   decoded tokens of drafts that were thrown away
-probe       decoded tokens of probes (first token of a step that the model did not write in the end)
-verifier    tokens read afresh in order to score a step
+probe       decoded tokens of probes (first token of a step that the model did not write in the end); of a
+            verifier: tokens decoded in order to score, such as the digit of a rating
+verifier    tokens read afresh in order to score a step, the verifier's own prompt included
 =========== ==================================================================================================
 """
 CALLS, PREFILL, CACHED, KEPT, DISCARDED, PROBE, VERIFIER = range(len(KINDS))

@@ -6,15 +6,17 @@ import numpy as np
 import pytest
 from fake_sources import fake_pool
 
-from gym_stepwise_routing.accounting import Account, charge_draft_step, charge_step, open_account
-from gym_stepwise_routing.costs import cost_of
+from gym_stepwise_routing.accounting import Account, Verifier, charge_draft_step, charge_step, open_account
+from gym_stepwise_routing.costs import COST_UNITS, cost_of
 from gym_stepwise_routing.ledger import KINDS, as_table
+from gym_stepwise_routing.pool import ModelPool
 from gym_stepwise_routing.sources.base import ProblemBatch
 
 
-def opened(*, verifier: bool = False) -> Account:
+def opened(*, verifier: bool = False, reader: Verifier | None = None) -> Account:
     problem = ProblemBatch(np.array([[100, 100]]), np.array([[60, 60]]), np.zeros((1, 4), dtype=np.float32))
-    return open_account(problem, fake_pool(2, verifier=verifier))
+    pool = fake_pool(2, verifier=verifier)
+    return open_account(problem, pool if reader is None else ModelPool(pool.models, reader))
 
 
 def step(account: Account, model: int, tokens: int, *, probed: bool = False, scored: bool | None = None) -> Account:
@@ -112,6 +114,52 @@ def test_a_verifier_reads_every_draft_and_forgets_the_discarded():
     assert spent(account)[2] == {"calls": 2, "cached": 170, "verifier": 62}
     account = redraft(account, 0, 6, 6, scored=True)  # the 8 and the draft of 6
     assert spent(account)[2] == {"calls": 3, "cached": 280, "verifier": 76}
+
+
+def test_a_rater_reads_its_question_and_decodes_a_digit_for_every_draft():
+    """The question of 40 stands behind the draft: no cache serves it."""
+    reader = Verifier("rater", parameters=1.0, prompt_tokens=40, decoded_tokens=1)
+    account = redraft(opened(reader=reader), 0, 10, 10, scored=True)  # 40 of the prompt, the draft, the question
+    assert spent(account)[2] == {"calls": 1, "cached": 60, "verifier": 90, "probe": 1}
+    account = redraft(account, 1, 8, 12, scored=True)  # the draft of 12 and the question
+    assert spent(account)[2] == {"calls": 2, "cached": 170, "verifier": 142, "probe": 2}
+    account = step(step(opened(reader=reader), 0, 10, scored=False), 1, 5, scored=True)
+    assert spent(account)[2] == {"calls": 1, "cached": 60, "verifier": 90, "probe": 1}
+
+
+def test_an_encoder_reads_the_whole_trace_for_every_score():
+    """All but the head of 60 that every prompt shares, which is not part of what it reads."""
+    reader = Verifier("encoder", parameters=1.0, prefix_cache=False)
+    account = redraft(opened(reader=reader), 0, 10, 10, scored=True)
+    assert spent(account)[2] == {"calls": 1, "verifier": 40 + 10}
+    account = redraft(account, 1, 8, 12, scored=True)
+    assert spent(account)[2] == {"calls": 2, "verifier": 50 + (50 + 12)}
+    account = redraft(account, 0, 6, 6, scored=True)
+    assert spent(account)[2] == {"calls": 3, "verifier": 112 + (58 + 6)}
+    account = step(step(opened(reader=reader), 0, 10, scored=False), 1, 5, scored=True)
+    assert spent(step(account, 1, 5, scored=True))[2] == {"calls": 2, "verifier": 50 + 55}
+
+
+def test_batches_keep_how_the_verifier_reads():
+    reader = Verifier("encoder", parameters=1.0, prompt_tokens=3, prefix_cache=False)
+    account = opened(reader=reader).take(np.array([0, 0]))
+    assert account.asked.tolist() == [[3, 0], [3, 0]]
+    assert account.forgets.tolist() == [True, True]
+    with pytest.raises(ValueError, match="prompt_tokens=-1, decoded_tokens=0; allowed: integers >= 0"):
+        Verifier("x", prompt_tokens=-1)
+    with pytest.raises(ValueError, match="parameters=-1"):
+        Verifier("x", parameters=-1.0)
+
+
+def test_a_digit_is_paid_as_output():
+    pool = fake_pool(2, verifier=True)
+    dear = Verifier("dear", parameters=1.0, price=pool.verifier.price, latency=pool.verifier.latency, decoded_tokens=1)
+    account = redraft(opened(reader=dear), 0, 10, 10, scored=True)
+    silent = redraft(opened(verifier=True), 0, 10, 10, scored=True)
+    more = [cost_of(account.ledger, unit, pool)[0] - cost_of(silent.ledger, unit, pool)[0] for unit in COST_UNITS]
+    assert dict(zip(COST_UNITS, more, strict=True)) == pytest.approx(
+        {"flops": 2e9 * 5.5, "large_tokens": 0, "dollars": 38.5e-6, "latency": 0.055}, rel=1e-9
+    )
 
 
 def test_accounts_are_never_changed_in_place():

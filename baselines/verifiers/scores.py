@@ -1,4 +1,9 @@
-"""Verifier scores as a file of their own, tied to a bank by its content hash, so that a costly verifier runs once."""
+"""Verifier scores as a file of their own, tied to a bank by its content hash, so that a costly verifier runs once.
+
+Not a column of the bank: a bank's hash names the recording that leaderboards and results refer to, and must not change
+when somebody scores it, or scores it again with another verifier. The hash in the file takes the place of the column:
+scores of another bank, or of an earlier state of a grown one, are refused.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from gym_stepwise_routing.accounting import Verifier
 from gym_stepwise_routing.banks import Bank
 from gym_stepwise_routing.baselines.verifiers.attach import with_verifier
 from gym_stepwise_routing.errors import BankError
@@ -62,7 +68,9 @@ def read_scores(path: Path, bank: Bank) -> Bank:
         raise BankError(f"{path}: scores of the bank with hash {scored}; allowed: of {bank.name!r}, {bank.hash}")
     figures = json.loads(metadata[_VERIFIER])
     price, latency = figures.pop("price"), figures.pop("latency")
-    verifier = Model(
+    # only those who read more than each step once have these figures
+    kind = Verifier if "prefix_cache" in figures else Model
+    verifier = kind(
         **figures,
         price=None if price is None else Price(**price),
         latency=None if latency is None else Latency(**latency),

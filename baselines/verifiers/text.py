@@ -4,9 +4,9 @@ Math-Shepherd fashion (arXiv 2312.08935): the label of a step is the probability
 right, exact on a recorded tree (:func:`soft_labels`). The encoder reads the question and the earlier steps as one
 segment and the judged step as the other; the mean of its last hidden states feeds a linear head.
 
-What is charged for it: the ledger counts the tokens that a verifier has not read yet, as if it had a prefix cache. An
-encoder attends both ways and has none: it reads the whole trace again for every step. With 23 million parameters either
-is a few per cent of a 0.5B model's FLOPs.
+What is charged for it: an encoder attends both ways and has no prefix cache, so that it reads question and steps again
+for every score, and the ledger charges all of it (:class:`gym_stepwise_routing.accounting.Verifier`). The charge does
+not know of ``max_tokens``: of traces that are cut off it is too high.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from gym_stepwise_routing.accounting import Verifier
 from gym_stepwise_routing.banks import Bank
 from gym_stepwise_routing.baselines.experience import folds
 from gym_stepwise_routing.baselines.verifiers.attach import node_reach, soft_labels
 from gym_stepwise_routing.errors import NotApplicableError
-from gym_stepwise_routing.pool import Model
 
 try:
     import torch
@@ -31,7 +31,7 @@ try:
 except ImportError as error:
     raise ImportError("text verifiers need torch and transformers: pip install 'gym-stepwise-routing[llm]'") from error
 
-__all__ = ["Judged", "TextVerifier", "bank_steps", "text_scores"]
+__all__ = ["Judged", "TextVerifier", "Trace", "bank_steps", "bank_traces", "text_scores"]
 
 Floats = NDArray[np.float64]
 FOLDS = 3
@@ -46,8 +46,26 @@ class Judged:
     step: str
 
 
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A question and the steps so far, the last of which is to be judged."""
+
+    question: str
+    steps: tuple[str, ...]
+
+    @property
+    def judged(self) -> Judged:
+        """The last step and what stands before it, one step a line."""
+        return Judged("\n".join((self.question, *self.steps[:-1])), self.steps[-1])
+
+
 def bank_steps(bank: Bank, questions: Sequence[str]) -> dict[int, Judged]:
-    """Every step of a bank that has a text, by node.
+    """Every step of a bank that has a text, by node; see :func:`bank_traces`."""
+    return {row: trace.judged for row, trace in bank_traces(bank, questions).items()}
+
+
+def bank_traces(bank: Bank, questions: Sequence[str]) -> dict[int, Trace]:
+    """The trace up to every step of a bank that has a text, by node.
 
     Args:
         bank: the bank.
@@ -56,17 +74,17 @@ def bank_steps(bank: Bank, questions: Sequence[str]) -> dict[int, Judged]:
     Raises:
         NotApplicableError: the bank holds no step texts.
     """
-    traces = {int(row): questions[problem] for problem, row in enumerate(bank.problems.root)}
-    steps: dict[int, Judged] = {}
+    starts = {int(row): Trace(questions[problem], ()) for problem, row in enumerate(bank.problems.root)}
+    traces: dict[int, Trace] = {}
     for row in np.argsort(bank.depth, kind="stable"):
         if bank.depth[row] == 0 or (text := bank.text(row)) is None:
             continue
-        before = traces[int(bank.nodes.parent[row])]
-        steps[int(row)] = Judged(before, text)
-        traces[int(row)] = f"{before}\n{text}"
-    if not steps:
+        parent = int(bank.nodes.parent[row])
+        before = starts[parent] if parent in starts else traces[parent]
+        traces[int(row)] = Trace(before.question, (*before.steps, text))
+    if not traces:
         raise NotApplicableError(f"bank {bank.name!r} holds no step texts; a text verifier needs them")
-    return steps
+    return traces
 
 
 class TextVerifier:
@@ -114,9 +132,9 @@ class TextVerifier:
         """Parameters of encoder and head."""
         return int(sum(p.numel() for p in self._encoder.parameters()) + self._encoder.config.hidden_size + 1)
 
-    def as_model(self) -> Model:
-        """The verifier for the ledger; it has parameters, but neither a price nor a measured speed."""
-        return Model(self.name, parameters=float(self.parameters))
+    def as_model(self) -> Verifier:
+        """The verifier for the ledger; it has parameters, but neither a price, a measured speed nor a prefix cache."""
+        return Verifier(self.name, parameters=float(self.parameters), prefix_cache=False)
 
     def fit(self, steps: Sequence[Judged], labels: Floats, weight: Floats) -> Self:
         """Train from the pretrained encoder.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -32,11 +31,16 @@ def score(
     layers: Annotated[int, typer.Option(help="text: topmost layers that are fine-tuned.")] = 2,
     epochs: Annotated[int, typer.Option(help="text: passes over the train steps.")] = 2,
     seed: Annotated[int, typer.Option(help="text: seed of training.")] = 0,
+    any_weights: Annotated[
+        bool, typer.Option("--any-weights", help="rating: do not check that MODEL is the bank's largest model.")
+    ] = False,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Runs code from the hub: prm-tag, prm-labels and rating only.")
+    ] = False,
 ) -> None:
     """Score every step of a bank with a verifier. Question texts come from files, or else from the datasets library."""
     from gym_stepwise_routing.banks import Bank
     from gym_stepwise_routing.banks.questions import join_questions
-    from gym_stepwise_routing.baselines.spec_reason import rating_name
     from gym_stepwise_routing.baselines.verifiers.scores import write_scores
     from gym_stepwise_routing.cli.compare import question_files
 
@@ -50,15 +54,23 @@ def score(
             verifier = TextVerifier(model, layers=layers, epochs=epochs, seed=seed)
             scored, charged = text_scores(opened, texts, verifier), verifier.as_model()
         else:
-            from gym_stepwise_routing.baselines.verifiers.hub import HubPrm, LargeModelRater, PrmStyle, judge_bank
+            from gym_stepwise_routing.baselines.verifiers.hub import (
+                HubPrm,
+                LargeModelRater,
+                PrmStyle,
+                check_rater,
+                judge_bank,
+            )
 
             if kind == "rating":
                 largest = opened.pool[-1]
-                scored = judge_bank(opened, texts, LargeModelRater(model))
-                charged = replace(largest, name=rating_name(largest.name))
+                if not any_weights:
+                    check_rater(model, largest)
+                rater = LargeModelRater(model, trust_remote_code=trust_remote_code)
+                scored, charged = judge_bank(opened, texts, rater), rater.as_model(largest)
             else:
                 style = PrmStyle() if kind == "prm-tag" else PrmStyle("labels", separator="\n")
-                judge = HubPrm(model, style)
+                judge = HubPrm(model, style, trust_remote_code=trust_remote_code)
                 scored, charged = judge_bank(opened, texts, judge), judge.as_model()
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None

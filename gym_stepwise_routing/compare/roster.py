@@ -149,8 +149,11 @@ def _verifier_based() -> list[Family]:
 
     def spec_reason(arena: Arena) -> Contender:
         wanted = rating_name(arena.source.pool.names[-1])
-        if arena.verifier != wanted:
-            raise NotApplicableError(f"needs ratings by the largest model as verifier scores, of {wanted!r}")
+        if arena.verifier != wanted or arena.mode != "regenerate":
+            raise NotApplicableError(
+                f"needs mode 'regenerate', for drafts to rate, and ratings by the largest model as verifier scores, of "
+                f"{wanted!r}"
+            )
         _judged(arena)
         routers = [SpecReason(keep) for keep in range(1, 10)]
         return Listed(arena, routers, VERIFIED)

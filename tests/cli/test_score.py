@@ -17,14 +17,17 @@ from gym_stepwise_routing.cli.app import app
 BANK = "gsm8k-qwen2.5-coder"
 
 
-class Rater:
-    """In place of the large model: short steps are good."""
+class Rater(hub.LargeModelRater):
+    """In place of the large model: short steps are good; every word is a token."""
 
-    def __init__(self, model):
-        pass
+    def __init__(self, model, *, trust_remote_code):
+        assert not trust_remote_code
 
-    def score(self, step):
-        return max(0, 9 - len(step.step) // 20) / 9
+    def _length(self, text):
+        return len(text.split())
+
+    def score(self, trace):
+        return max(0, 9 - len(trace.steps[-1]) // 20) / 9
 
 
 @pytest.fixture
@@ -33,7 +36,7 @@ def rated(monkeypatch, tmp_path):
     monkeypatch.setattr(questions, "join_questions", lambda bank, files: ["Q"] * len(bank.problems))
     path = tmp_path / "rating.parquet"
     done = CliRunner(env={"COLUMNS": "200"}).invoke(
-        app, ["score", BANK, "--kind", "rating", "--model", "weights", "--out", str(path)]
+        app, ["score", BANK, "--kind", "rating", "--model", "weights", "--any-weights", "--out", str(path)]
     )
     assert done.exit_code == 0, done.output
     return path
@@ -49,6 +52,7 @@ def test_ratings_are_charged_as_the_largest_model_and_make_spec_reason_play(rate
         largest.price,
         largest.latency,
     )
+    assert (verifier.prompt_tokens, verifier.decoded_tokens) == (len(hub.RATING.split()), 1)
     arguments = ["compare", "--bank", BANK, "--mode", "regenerate", "--only", "SpecReason", "--only", "TRIM-Thr"]
     arguments += ["--resamples", "100"]
     folder = tmp_path / "out"
@@ -61,12 +65,24 @@ def test_ratings_are_charged_as_the_largest_model_and_make_spec_reason_play(rate
     assert min(rows["SpecReason"]["costs"]) > 0.5
 
 
-def test_without_ratings_it_says_what_it_needs(tmp_path):
-    arguments = ["compare", "--bank", BANK, "--mode", "regenerate", "--only", "SpecReason", "--out", str(tmp_path)]
+@pytest.mark.parametrize("mode", ["regenerate", "route"])
+def test_without_ratings_it_says_what_it_needs(tmp_path, mode):
+    arguments = ["compare", "--bank", BANK, "--mode", mode, "--only", "SpecReason", "--out", str(tmp_path)]
     done = CliRunner().invoke(app, [*arguments, "--resamples", "100"])
     assert done.exit_code == 0, done.output
     (row,) = json.loads((tmp_path / "comparison.json").read_text())["rows"]
-    assert "needs ratings by the largest model" in row["not_applicable"]
+    assert "needs mode 'regenerate'" in row["not_applicable"]
+    assert "ratings by the largest model" in row["not_applicable"]
+
+
+def test_ratings_by_another_model_are_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr(questions, "join_questions", lambda bank, files: ["Q"] * len(bank.problems))
+    arguments = ["score", BANK, "--kind", "rating", "--model", "weights", "--out", str(tmp_path / "x")]
+    done = CliRunner(env={"COLUMNS": "400"}).invoke(app, arguments)
+    assert done.exit_code == 2
+    assert "model='weights' is not named like the bank's largest model" in done.output
+    assert "--any-weights" in done.output
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_unknown_kind_is_refused(tmp_path):

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from gym_stepwise_routing.accounting import Verifier
 from gym_stepwise_routing.banks import Bank
 from gym_stepwise_routing.baselines.verifiers.scores import read_scores, write_scores
 from gym_stepwise_routing.errors import BankError
@@ -29,6 +30,8 @@ def bank():
             latency=Latency(prefill=0.1, decode=0.2, overhead=0.0, source="made up"),
             licence="MIT",
         ),
+        Verifier("rater", parameters=7e9, prompt_tokens=40, decoded_tokens=1),
+        Verifier("encoder", parameters=2e7, prefix_cache=False),
     ],
 )
 def test_scores_come_back(bank, tmp_path, judge):

@@ -7,9 +7,16 @@ import pytest
 
 pytest.importorskip("transformers", reason="text verifiers need the llm extra")
 
+from gym_stepwise_routing.accounting import Verifier
 from gym_stepwise_routing.banks import Bank
+from gym_stepwise_routing.baselines.constant import AlwaysSmallest
+from gym_stepwise_routing.baselines.verifiers.attach import with_verifier
 from gym_stepwise_routing.baselines.verifiers.text import Judged, TextVerifier, bank_steps, text_scores
 from gym_stepwise_routing.errors import NotApplicableError
+from gym_stepwise_routing.evaluation.evaluate import play
+from gym_stepwise_routing.game import Game
+from gym_stepwise_routing.ledger import VERIFIER
+from gym_stepwise_routing.sources.bank import BankSource
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +83,19 @@ def test_the_ledger_knows_its_size(encoder):
     model = verifier.as_model()
     assert model.parameters == sum(p.numel() for p in BertModel.from_pretrained(encoder).parameters()) + 32 + 1
     assert model.price is None
+    assert not model.prefix_cache
+
+
+def test_reading_again_is_charged():
+    """Played on the bundled bank: more than three times what a verifier with a prefix cache reads."""
+    bank = Bank.open("gsm8k-qwen2.5-coder")
+    scores = np.full(len(bank.nodes), 0.5)
+    read = []
+    for cache in (True, False):
+        scored = with_verifier(bank, Verifier("encoder", parameters=2e7, prefix_cache=cache), scores)
+        game = Game(BankSource(scored), split="test", mode="regenerate", observation=["progress", "verifier"])
+        read.append(play(AlwaysSmallest(), game).ledger[:, -1, VERIFIER].mean())
+    assert read[1] > 3 * read[0]
 
 
 def test_steps_of_a_bank_stand_after_question_and_earlier_steps():
