@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from gym_stepwise_routing.banks import Bank, Recipe, bundled_banks
@@ -40,7 +41,7 @@ def _told_plainly() -> Iterator[None]:
     try:
         yield
     except BankError as error:
-        Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {error}", highlight=False)
+        Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
         raise typer.Exit(1) from None
 
 
@@ -65,12 +66,12 @@ def info(
     with _told_plainly():
         if bank is None:
             for name in bundled_banks():
-                console.print(f"[bold]{name}[/]  {Bank.open(name).manifest.description}")
+                console.print(f"[bold]{name}[/]  {escape(Bank.open(name).manifest.description)}")
             return
         opened = Bank.open(bank)
     manifest = opened.manifest
     origin = "SIMULATED" if manifest.simulated else "recorded"
-    console.print(f"[bold]{opened.name}[/] ({origin}): {manifest.description}")
+    console.print(f"[bold]{escape(opened.name)}[/] ({origin}): {escape(manifest.description)}")
     for table in (_facts(opened), _models(opened), _splits(opened)):
         console.print(table)
 
@@ -94,7 +95,7 @@ def _facts(bank: Bank) -> Table:
         ("built with", manifest.created_with),
         ("built by", manifest.command),
     ):
-        table.add_row(label, fact)
+        table.add_row(escape(label), escape(fact))
     return table
 
 
@@ -103,7 +104,7 @@ def _models(bank: Bank) -> Table:
     for model in bank.pool.rows:
         price, latency = model.price, model.latency
         table.add_row(
-            model.name if model is not bank.pool.verifier else f"{model.name} (verifier)",
+            escape(model.name if model is not bank.pool.verifier else f"{model.name} (verifier)"),
             "unknown" if model.parameters is None else f"{model.parameters:.3g}",
             *(
                 ["unknown"] * 3
@@ -128,8 +129,8 @@ def verify(bank: BankArgument, questions: QuestionsOption = None) -> None:
     console = Console()
     with _told_plainly():
         opened = Bank.open(bank)
-        opened.read("texts.parquet")  # the one file that opening leaves alone
-        table = Table("file", "rows", "bytes", "sha256", title=f"{opened.name}: all checks passed")
+        opened.read("texts.parquet")  # opening compares its hash and leaves its columns alone
+        table = Table("file", "rows", "bytes", "sha256", title=f"{escape(opened.name)}: all checks passed")
         table.add_row(MANIFEST, "", str((opened.path / MANIFEST).stat().st_size), f"content {opened.hash}")
         for name, entry in opened.manifest.files.items():
             table.add_row(name, str(entry.rows), str(entry.bytes), entry.sha256)
@@ -153,7 +154,9 @@ def import_(
         files = _files(questions)
         counts = Questions(stated.datasets, files).counts if files else None
         bank = import_jsonl(trees, stated, out, counts=counts, overwrite=overwrite)
-    Console().print(f"{out}: {len(bank.problems)} problems, {len(bank.nodes):,} nodes, content hash {bank.hash}")
+    Console().print(
+        f"{escape(str(out))}: {len(bank.problems)} problems, {len(bank.nodes):,} nodes, content hash {bank.hash}"
+    )
     Console().print(_splits(bank))
 
 
@@ -167,4 +170,4 @@ def export(
     with _told_plainly():
         opened = Bank.open(bank)
         export_jsonl(opened, out, overwrite=overwrite)
-    Console().print(f"{out}: {len(opened.problems)} trees")
+    Console().print(f"{escape(str(out))}: {len(opened.problems)} trees")

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from gym_stepwise_routing.generators.specs import GeneratorSpec
@@ -89,14 +90,14 @@ def record(
         )
         stats = _run(session, console, workers=ray, address=ray_address)
         for problem, reason in stats.failed.items():
-            console.print(f"given up: {problem}: {reason}")
+            console.print(f"given up: {escape(problem)}: {escape(str(reason))}")
         bank = session.bank(name or out.resolve().name)
     except (ValueError, ImportError, OSError) as error:
-        console.print(f"[red]error:[/red] {error}", soft_wrap=True)
+        console.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
         raise typer.Exit(1) from None
     console.print(
         f"{stats.trees} new trees with {stats.nodes:,} nodes, {sum(stats.tokens):,} tokens at "
-        f"{stats.tokens_per_second:.1f} tokens/s; {out / 'bank'} holds {len(bank.problems)} problems"
+        f"{stats.tokens_per_second:.1f} tokens/s; {escape(str(out / 'bank'))} holds {len(bank.problems)} problems"
     )
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 
 __all__ = ["train"]
@@ -68,9 +69,11 @@ def train(
                     **arguments,
                 )
             run = router.manifest
-            console.print(f"{folder}: {run.steps:,} steps in {run.seconds:.1f} s on {run.game.problems} problems")
+            console.print(
+                f"{escape(str(folder))}: {run.steps:,} steps in {run.seconds:.1f} s on {run.game.problems} problems"
+            )
     except ValueError as error:
-        console.print(f"[red]error:[/red] {error}", style=None, markup=True, highlight=False)
+        console.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True, highlight=False)
         raise typer.Exit(2) from error
 
 

@@ -122,3 +122,10 @@ def test_a_recipe_with_a_wrong_key(run, tmp_path):
     (tmp_path / "recipe.json").write_text('{"name": "x"}')
     arguments = ("import", tmp_path / "trees.jsonl", f"--recipe={tmp_path / 'recipe.json'}", f"--out={tmp_path / 'b'}")
     refused(run(*arguments), "recipe.json: key 'description' is missing")
+
+
+def test_square_brackets_are_text_and_no_markup(run, tmp_path):
+    result = run("verify", "banks[/red]of[bold]mine")
+    refused(result, "bank='banks[/red]of[bold]mine' is neither a directory nor a bundled bank")
+    bank = copy_bundled(tmp_path / "[dim]recorded")
+    assert f"{bank}" in run("info", bank).stdout

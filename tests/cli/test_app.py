@@ -29,5 +29,19 @@ def test_without_typer_the_extra_is_named():
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "--out", "out", "--agent", "ppo[/red][bold]x"],
+        ["record", "--out", "out", "--dataset", "gsm8k/test", "--models", "a[/red][bold]x", "--models", "b"],
+    ],
+)
+def test_square_brackets_in_messages_are_text_and_no_markup(arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, arguments)
+    assert isinstance(result.exception, SystemExit)
+    assert "[/red][bold]x" in result.output
+
+
 def test_every_command_of_the_documentation_is_wired():
     assert {"compare", "score", "processbench", "train", "record", "simulate", "submit", "verify"} <= set(COMMANDS)
