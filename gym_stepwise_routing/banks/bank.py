@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from gym_stepwise_routing.banks.arrays import Nodes, Problems, RowError, node_columns
 from gym_stepwise_routing.banks.checks import check_nodes, check_problems
 from gym_stepwise_routing.banks.manifest import MANIFEST, Manifest
-from gym_stepwise_routing.banks.tables import bank_schemas, open_table
+from gym_stepwise_routing.banks.tables import bank_schemas, check_file, open_table
 from gym_stepwise_routing.errors import BankError, check_choice
 from gym_stepwise_routing.pool import ModelPool
 from gym_stepwise_routing.sources.base import SPLITS, Split
@@ -34,12 +34,12 @@ def bundled_banks() -> tuple[str, ...]:
 
 
 def _locate(path_or_name: str | Path) -> Path:
-    """Directory of a bank, given a path or the name of a bundled bank."""
-    path = Path(path_or_name)
-    if path.is_dir():
-        return path
-    if str(path_or_name) in bundled_banks():
+    """Directory of a bank. A string that names a bundled bank is that bank, whatever folder lies about."""
+    if isinstance(path_or_name, str) and path_or_name in bundled_banks():
         return _data_directory() / path_or_name
+    path = Path(path_or_name)
+    if str(path_or_name) and path.is_dir():  # the path '' would be the working directory
+        return path
     raise BankError(
         f"bank={str(path_or_name)!r} is neither a directory nor a bundled bank; bundled: {', '.join(bundled_banks())}"
     )
@@ -76,7 +76,7 @@ class Bank:
         """Read a bank.
 
         Args:
-            path_or_name: directory of a bank, or name of a bundled bank.
+            path_or_name: name of a bundled bank, or directory of a bank. A ``Path``, or ``"./name"``, is never a name.
             verify: check sizes, hashes and structure. Without it only the manifest, the columns and the row counts are
                 checked: for a bank that this process has just written.
 
@@ -92,8 +92,7 @@ class Bank:
             return open_table(path / name, manifest.files[name], schemas[name], verify=verify)
 
         texts = path / "texts.parquet"
-        if not texts.is_file():
-            raise BankError(f"{texts}: the file is missing")
+        check_file(texts, manifest.files[texts.name], verify=verify)
         try:
             problems = Problems.of(table("problems.parquet").read(), models)
             file = table("nodes.parquet")
@@ -204,7 +203,7 @@ class Bank:
 
     @cached_property
     def _texts(self) -> pa.Table:
-        # Most uses never look at a text, so that file is read, and checked, when somebody does.
+        # Most uses never look at a text, so that file, checked when the bank was opened, is decoded when somebody does.
         return self.read("texts.parquet")
 
     def text(self, row: int) -> str | None:

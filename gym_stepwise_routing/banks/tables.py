@@ -71,6 +71,37 @@ def bank_schemas(models: int) -> Mapping[str, pa.Schema]:
     return {name: pa.schema(columns) for name, columns in files.items()}
 
 
+def check_file(path: Path, entry: FileEntry, *, verify: bool) -> None:
+    """Check a file that is not read yet; its bytes pass through a small buffer and take no memory.
+
+    Args:
+        path: the file.
+        entry: what the manifest says of it.
+        verify: check size and SHA-256, not only that it is there.
+
+    Raises:
+        BankError: missing file, other size or hash; the message names the file.
+    """
+    _check_size(path, entry, verify=verify)
+    if verify:
+        with path.open("rb") as file:
+            _check_digest(path, entry, hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def _check_size(path: Path, entry: FileEntry, *, verify: bool) -> None:
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        raise BankError(f"{path}: the file is missing") from None
+    if verify and size != entry.bytes:
+        raise BankError(f"{path}: the file has {size} bytes, the manifest says {entry.bytes}")
+
+
+def _check_digest(path: Path, entry: FileEntry, digest: str) -> None:
+    if digest != entry.sha256:
+        raise BankError(f"{path}: the file's sha256 is {digest}, the manifest says {entry.sha256}")
+
+
 def open_table(path: Path, entry: FileEntry, schema: pa.Schema, *, verify: bool) -> pq.ParquetFile:
     """Open one Parquet file of a bank; the bytes that are hashed are the bytes that are then read.
 
@@ -83,16 +114,11 @@ def open_table(path: Path, entry: FileEntry, schema: pa.Schema, *, verify: bool)
     Raises:
         BankError: missing file, other size, hash, columns or number of rows; the message names the file.
     """
-    try:
-        size = path.stat().st_size
-    except FileNotFoundError:
-        raise BankError(f"{path}: the file is missing") from None
-    if verify and size != entry.bytes:
-        raise BankError(f"{path}: the file has {size} bytes, the manifest says {entry.bytes}")
+    _check_size(path, entry, verify=verify)
     try:
         buffer = pa.memory_map(str(path)).read_buffer()
-        if verify and (digest := hashlib.sha256(buffer).hexdigest()) != entry.sha256:
-            raise BankError(f"{path}: the file's sha256 is {digest}, the manifest says {entry.sha256}")
+        if verify:
+            _check_digest(path, entry, hashlib.sha256(buffer).hexdigest())
         table = pq.ParquetFile(pa.BufferReader(buffer))
     except (pa.ArrowInvalid, OSError) as error:
         raise BankError(f"{path}: not a Parquet file ({error})") from None

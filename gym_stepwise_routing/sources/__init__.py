@@ -13,8 +13,9 @@ def resolve(source: object) -> StepSource:
     """The step source that ``source`` stands for.
 
     Args:
-        source: a :class:`StepSource` (returned as it is), a :class:`gym_stepwise_routing.banks.Bank`, the path of a
-            bank's folder, the name of a bundled bank, or the name of a simulator preset.
+        source: a :class:`StepSource` (returned as it is), a :class:`gym_stepwise_routing.banks.Bank`, the name of a
+            bundled bank, the name of a simulator preset, or the path of a bank's folder (looked for in this order; a
+            ``Path`` or ``"./name"`` is never a name).
 
     Raises:
         ValueError: it is none of these; the message lists the names there are.
@@ -28,12 +29,14 @@ def resolve(source: object) -> StepSource:
     if isinstance(source, StepSource):
         return source
     if isinstance(source, str | Path):
-        if Path(source).is_dir() or source in bundled_banks():
+        if source in bundled_banks():  # names first, so that no folder that lies about can take their place
             return BankSource(Bank.open(source))
         from gym_stepwise_routing.sources.simulator import SimulatorSource, preset_names
 
         if source in preset_names():
             return SimulatorSource(str(source))
+        if str(source) and Path(source).is_dir():
+            return BankSource(Bank.open(source))
         raise ValueError(
             f"source={str(source)!r} is not known; allowed: a bundled bank ({', '.join(bundled_banks())}), "
             f"a simulator preset ({', '.join(preset_names())}), or the folder of a bank"

@@ -8,6 +8,7 @@ import pickle
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from bank_files import BUNDLED, copy_bundled, resealed, with_cell
 
 from gym_stepwise_routing.banks import Bank, Recipe, bundled_banks
 from gym_stepwise_routing.costs import available_units
+from gym_stepwise_routing.errors import BankError
+from gym_stepwise_routing.sources import resolve
 from gym_stepwise_routing.sources.base import CONFIDENCE, SPLITS
 
 
@@ -131,6 +134,27 @@ def test_the_recipe_gives_the_manifest(bank, repository):
 def test_a_folder_is_a_bank_too(bank, tmp_path):
     assert Bank.open(copy_bundled(tmp_path)).hash == bank.hash
     assert "252 problems, 8294 nodes" in repr(bank)
+
+
+def test_a_folder_cannot_take_the_place_of_a_bundled_bank(tmp_path, monkeypatch):
+    """A local folder of the same name is reached as a path only."""
+    (tmp_path / BUNDLED).mkdir()
+    (tmp_path / "gsm8k-like").mkdir()  # the name of a simulator preset
+    monkeypatch.chdir(tmp_path)
+    assert len(Bank.open(BUNDLED).problems) == len(resolve(BUNDLED).bank.problems) > 0
+    assert resolve("gsm8k-like").kind == "simulator"
+    for path in (f"./{BUNDLED}", Path(BUNDLED)):
+        for look in (Bank.open, resolve):
+            with pytest.raises(BankError, match=r"bank.json: the file is missing"):
+                look(path)
+
+
+def test_no_name_is_no_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(copy_bundled(tmp_path))
+    with pytest.raises(BankError, match="bank='' is neither a directory nor a bundled bank; bundled: gsm8k"):
+        Bank.open("")
+    with pytest.raises(ValueError, match="source='' is not known; allowed: a bundled bank"):
+        resolve("")
 
 
 def test_an_unknown_file(bank):
