@@ -5,6 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine may take any time over one example: time limits are pytest's, and speed belongs in benchmarks/.
+settings.register_profile("default-without-deadline", deadline=None)
+settings.load_profile("default-without-deadline")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

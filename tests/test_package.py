@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 HEAVY = {
     "torch",
@@ -104,3 +105,8 @@ def test_the_wheel_states_licence_core_dependencies_and_the_command(wheel: zipfi
     assert any(name.endswith("licenses/LICENSE") for name in wheel.namelist())
     (scripts,) = (wheel.read(name).decode() for name in wheel.namelist() if name.endswith("entry_points.txt"))
     assert "stepwise-routing = gym_stepwise_routing.cli:main" in scripts
+
+
+def test_property_tests_have_no_time_limit_of_their_own():
+    """A slow machine must not fail them; the profile is set in conftest."""
+    assert settings.default.deadline is None
