@@ -49,6 +49,33 @@ def test_rows_average_over_seeds_and_normalise_every_unit(rows):
     assert all(interval.estimate == pytest.approx(1) for interval in rows[2].costs.values())
 
 
+def test_the_cost_of_always_largest_relative_to_itself_is_certain(rows):
+    for interval in rows[2].costs.values():
+        assert (interval.low, interval.high) == (pytest.approx(1), pytest.approx(1))
+
+
+def test_cost_intervals_pair_numerator_and_denominator():
+    """Against a bootstrap written out."""
+    game = Game(split="calibration", cost_unit="large_tokens")
+    run, largest = play(RandomMix(0.5, 0), game), play(AlwaysLargest(), game)
+    interval = row_of([run], largest, kind="baseline").costs["flops"]
+    rng, ratios = np.random.default_rng(5), []
+    for _ in range(4000):
+        picks = rng.integers(len(run), size=len(run))
+        ratios.append(run.costs["flops"][picks].mean() / largest.costs["flops"][picks].mean())
+    assert (interval.low, interval.high) == pytest.approx(np.quantile(ratios, [0.025, 0.975]), rel=0.02)
+
+
+def test_draws_of_a_seed_are_averaged_before_resampling():
+    game = Game(split="calibration", cost_unit="large_tokens")
+    runs, largest = [play(RandomMix(0.5, seed), game) for seed in range(6)], play(AlwaysLargest(), game)
+    row, apart = row_of(runs, largest, kind="agent", draws=3), row_of(runs, largest, kind="agent")
+    assert (row.seeds, apart.seeds) == (2, 6)
+    assert row.accuracy.estimate == pytest.approx(apart.accuracy.estimate)
+    with pytest.raises(ValueError, match="draws=4 with 6 runs; allowed: an integer >= 1 that divides their number"):
+        row_of(runs, largest, kind="agent", draws=4)
+
+
 def test_runs_on_other_problems_are_refused():
     largest = play(AlwaysLargest(), Game(split="test"))
     with pytest.raises(ValueError, match="on the problems of the reference"):
