@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.game import RoutingSpec
 
-__all__ = ["Frame", "Renderer"]
+__all__ = ["Frame", "Renderer", "wrap_to_width"]
 
 WIDTH, HEIGHT = 800, 600
+_MARGIN = 16
 _LINE = 22
 _COLUMNS = 78
+_Wrap = Callable[[str], list[str]]
 # Okabe-Ito colours: distinguishable with colour-blindness. Smallest model first; further models reuse them in turn.
 _COLOURS = ((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (230, 159, 0))
 _INK, _FAINT, _PAPER = (33, 33, 33), (130, 130, 130), (255, 255, 255)
@@ -53,18 +57,18 @@ class Renderer:
     def __init__(self, spec: RoutingSpec) -> None:
         self._spec = spec
 
-    def _lines(self, frames: Sequence[Frame]) -> list[tuple[int, str]]:
+    def _lines(self, frames: Sequence[Frame], wrap: _Wrap) -> list[tuple[int, str]]:
         """Lines of text with the model that wrote them; -1 for the renderer's own."""
         lines: list[tuple[int, str]] = []
         for number, frame in enumerate(frames[1:], start=1):
             name = self._spec.models[frame.model]
             body = frame.text or "(text not recorded)"
             lines.append((frame.model, f"{number}. {name}  [{frame.spent:.2f}]"))
-            lines += [(frame.model, part) for row in body.splitlines() for part in textwrap.wrap(row, _COLUMNS) or [""]]
+            lines += [(frame.model, part) for row in body.splitlines() for part in wrap(row) or [""]]
         last = frames[-1] if frames else None
         if last is not None and last.draft and not last.answered:
             lines.append((-1, "pending draft:"))
-            lines += [(0, part) for part in textwrap.wrap(last.draft, _COLUMNS)]
+            lines += [(0, part) for part in wrap(last.draft)]
         if last is not None and last.answered:
             lines.append((-1, "right" if last.right else "wrong"))
         return lines
@@ -78,7 +82,7 @@ class Renderer:
     def text(self, frames: Sequence[Frame]) -> str:
         """The trace with ANSI colours."""
         rows = [self._title(frames)]
-        for model, line in self._lines(frames):
+        for model, line in self._lines(frames, lambda row: textwrap.wrap(row, _COLUMNS)):
             if model < 0:
                 rows.append(line)
                 continue
@@ -95,26 +99,59 @@ class Renderer:
         """The trace as ``uint8[600, 800, 3]``; long traces show their end.
 
         Raises:
-            ImportError: Pillow is not installed.
+            ImportError: Pillow or Matplotlib is not installed.
         """
         try:
             from PIL import Image, ImageDraw, ImageFont
+
+            font = ImageFont.truetype(_font_file(), size=15)
         except ImportError as error:
             raise ImportError(
-                "render_mode='rgb_array' needs Pillow: pip install 'gym-stepwise-routing[cli]'"
+                "render_mode='rgb_array' needs Pillow and Matplotlib: pip install 'gym-stepwise-routing[cli]'"
             ) from error
         image = Image.new("RGB", (WIDTH, HEIGHT), _PAPER)
         draw = ImageDraw.Draw(image)
-        font = ImageFont.load_default(size=15)
-        draw.text((16, 12), self._title(frames), fill=_INK, font=font)
-        left = 16.0
+        draw.text((_MARGIN, 12), self._title(frames), fill=_INK, font=font)
+        left = float(_MARGIN)
         for k, name in enumerate(self._spec.models):
             colour = _COLOURS[k % len(_COLOURS)]
             draw.rectangle((left, 42, left + 11, 53), fill=colour)
             draw.text((left + 17, 38), name, fill=colour, font=font)
             left += 41 + draw.textlength(name, font=font)
         room = (HEIGHT - 80) // _LINE
-        for row, (model, line) in enumerate(self._lines(frames)[-room:]):
+        for row, (model, line) in enumerate(self._lines(frames, lambda row: wrap_to_width(row, font))[-room:]):
             colour = _FAINT if model < 0 else _COLOURS[model % len(_COLOURS)]
-            draw.text((16, 70 + row * _LINE), line, fill=colour, font=font)
+            draw.text((_MARGIN, 70 + row * _LINE), line, fill=colour, font=font)
         return np.asarray(image, dtype=np.uint8)
+
+
+def wrap_to_width(text: str, font: Any, width: float = WIDTH - 2 * _MARGIN) -> list[str]:
+    """Lines of ``text`` that are at most so many pixels wide; what has no blank in it is broken anywhere.
+
+    Args:
+        text: one row of text.
+        font: a Pillow font; letters differ in width.
+        width: in pixels, wider than any one letter.
+    """
+    lines: list[str] = []
+    line = ""
+    for word in text.split():
+        longer = f"{line} {word}" if line else word
+        if font.getlength(longer) <= width:
+            line = longer
+            continue
+        if line:
+            lines.append(line)
+        line = word
+        while font.getlength(line) > width:
+            fits = next(n for n in range(len(line) - 1, 0, -1) if font.getlength(line[:n]) <= width)
+            lines.append(line[:fits])
+            line = line[fits:]
+    return [*lines, line] if line else lines
+
+
+def _font_file() -> str:
+    """DejaVu Sans, which Matplotlib brings: Pillow's own font lacks much of what problems are written in."""
+    import matplotlib
+
+    return str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf")

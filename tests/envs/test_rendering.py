@@ -8,8 +8,9 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from fake_sources import TreeSource
+from PIL import ImageFont
 
-from gym_stepwise_routing.envs.rendering import Frame, Renderer
+from gym_stepwise_routing.envs.rendering import Frame, Renderer, _font_file, wrap_to_width
 from gym_stepwise_routing.envs.stepwise_routing import StepwiseRoutingEnv
 
 PROBLEM = {"problem": "gsm8k/train/0"}
@@ -75,6 +76,26 @@ def test_pictures_change_with_every_step():
         assert (frame.shape, frame.dtype) == ((600, 800, 3), np.uint8)
     for one, other in itertools.pairwise(frames):
         assert (one != other).any()
+
+
+@pytest.mark.parametrize("letter", "£ñ≤√π×é")  # noqa: RUF001 - the letters of problems
+def test_every_letter_of_a_problem_is_drawn(letter):
+    """A missing glyph would look like any other missing glyph."""
+    renderer = Renderer(StepwiseRoutingEnv().routing_spec)
+    first = Frame(-1, "", "", 0.0)
+    drawn, missing = (renderer.image([first, Frame(0, text, "", 0.1)]) for text in (letter, "\uffff"))
+    assert (drawn != missing).any()
+
+
+@pytest.mark.parametrize("text", ["W" * 300, "il" * 400, "a wide WWWWWWWWWWWWWWWWWWWWWW and narrow word " * 20])
+def test_pictures_wrap_text_by_its_width(text):
+    renderer = Renderer(StepwiseRoutingEnv().routing_spec)
+    picture = renderer.image([Frame(-1, "", "", 0.0), Frame(0, text, "", 0.1)])
+    assert (picture[92:, -14:] == 255).all()  # nothing runs out on the right
+    font = ImageFont.truetype(_font_file(), size=15)
+    lines = wrap_to_width(text, font)
+    assert max(font.getlength(line) for line in lines) <= 768
+    assert "".join("".join(lines).split()) == "".join(text.split())
 
 
 def test_long_traces_show_their_end():
