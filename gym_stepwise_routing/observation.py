@@ -41,6 +41,20 @@ _LOG_SCALE = np.float32(0.1)
 _LOG_MAX = 2.5  # log1p(7e10) / 10: no count reaches it
 _ENTROPY_MAX = math.log(1e6)  # nats; a uniform draw from a million-token vocabulary
 _COST_MAX = 1e6
+_MEANINGS = {
+    "p_mean": "geometric mean of the probabilities of the step's tokens (exp of the mean log-probability)",
+    "p_min": "probability of the step's least likely token (exp of the least log-probability)",
+    "entropy_mean": "mean entropy of the next-token distributions of the step, nats",
+    "entropy_max": "greatest entropy of the step's next-token distributions, nats",
+    "entropy_first": "entropy of the distribution of the step's first token, nats",
+    "margin_mean": "mean over the step's tokens of top-1 minus top-2 probability",
+    "margin_min": "least top-1 minus top-2 probability in the step",
+    "margin_first": "top-1 minus top-2 probability at the step's first token",
+    "top1_mean": "mean probability of the most likely token at each token of the step",
+}
+"""The confidence figures (``sources.base.CONFIDENCE``) as features; in mode *regenerate* the step is the draft.
+
+Entropies are taken from the top log-probabilities plus one bucket for the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +83,11 @@ def _entropy_bound(name: str) -> float:
     return _ENTROPY_MAX if name.startswith("entropy") else 1.0
 
 
+def _worst(name: str) -> str:
+    """Which end of a figure is the bad one: a sure model gives high probabilities, large margins and low entropy."""
+    return "greatest" if name.startswith("entropy") else "least"
+
+
 def _as_feature_name(figure: str) -> str:
     return {"logprob_mean": "p_mean", "logprob_min": "p_min"}.get(figure, figure)
 
@@ -90,17 +109,22 @@ def describe_features(pool: ModelPool, blocks: Sequence[Block]) -> tuple[Feature
         ],
         "confidence": [
             *(
-                Feature(_as_feature_name(name), "confidence", 0, _entropy_bound(name), "see sources.base.CONFIDENCE")
+                Feature(
+                    _as_feature_name(name), "confidence", 0, _entropy_bound(name), _MEANINGS[_as_feature_name(name)]
+                )
                 for name in CONFIDENCE
             ),
             Feature("confidence_known", "confidence", 0, 1, "share of these figures that are known"),
         ],
         "aggregates": [
             *(
-                Feature(f"worst_{n}", "aggregates", 0, _entropy_bound(n), "worst over the steps so far")
+                Feature(f"worst_{n}", "aggregates", 0, _entropy_bound(n), f"{_worst(n)} {n} of the steps so far")
                 for n in TRACKED
             ),
-            *(Feature(f"mean_{n}", "aggregates", 0, _entropy_bound(n), "mean over the steps so far") for n in TRACKED),
+            *(
+                Feature(f"mean_{n}", "aggregates", 0, _entropy_bound(n), f"mean {n} of the steps so far")
+                for n in TRACKED
+            ),
             Feature("aggregates_known", "aggregates", 0, 1, "share of these figures that are known"),
         ],
         "ledger": [

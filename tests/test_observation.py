@@ -75,3 +75,14 @@ def test_everything_lies_in_the_box_and_missing_values_are_zero(mode, gaps):
                 assert (observed[:, [names.index(known), names.index(figure)]] == 0).all()
         rows, actions = np.nonzero(rules.masks(play))
         play = rules.step(play.take(rows), actions, rng) if len(rows) else play.take(rows)
+
+
+def test_meanings_are_spelt_out_and_say_which_end_is_the_worst():
+    features = {
+        f.name: f.meaning for f in describe_features(fake_pool(2, verifier=False), ("confidence", "aggregates"))
+    }
+    assert len(set(features.values())) == len(features) - 1  # two shares of known figures
+    assert "exp of the mean log-probability" in features["p_mean"]
+    assert features["worst_entropy_mean"].startswith("greatest entropy_mean")
+    for name in ("p_mean", "p_min", "margin_first"):
+        assert features[f"worst_{name}"].startswith(f"least {name}")
