@@ -13,7 +13,15 @@ import numpy as np
 from jinja2 import Environment, PackageLoader
 
 import gym_stepwise_routing
-from gym_stepwise_routing.agents.calibration import CalibratedRouter, Certificate, RelativeAccuracy, calibrate
+from gym_stepwise_routing.agents.calibration import (
+    CalibratedRouter,
+    Certificate,
+    RelativeAccuracy,
+    calibrate,
+)
+from gym_stepwise_routing.agents.calibration.calibrate import CalibrationMethod
+from gym_stepwise_routing.agents.expectation import Drawn
+from gym_stepwise_routing.agents.limits import mean_outcome, tilt_to_limit, tilted
 from gym_stepwise_routing.agents.scores import scored
 from gym_stepwise_routing.agents.training import train
 from gym_stepwise_routing.baselines import (
@@ -27,7 +35,22 @@ from gym_stepwise_routing.baselines import (
     oracle_paths,
 )
 from gym_stepwise_routing.costs import CostUnit
-from gym_stepwise_routing.evaluation.bootstrap import bootstrap_difference
+from gym_stepwise_routing.demo_findings import (
+    COST_LIMIT,
+    DELTA,
+    DRAWS,
+    FEW_ERRORS,
+    NAME,
+    RESAMPLES,
+    TARGET,
+    findings,
+    limit_kept,
+    promises,
+    schedule_found,
+    second_promises,
+    second_target,
+    settled,
+)
 from gym_stepwise_routing.evaluation.evaluate import Evaluation, play, threshold_grid
 from gym_stepwise_routing.evaluation.frontier import oracle_frontier
 from gym_stepwise_routing.game import Game
@@ -39,10 +62,6 @@ __all__ = ["Demo", "Progress", "run_demo"]
 
 BANK = "gsm8k-qwen2.5-coder"
 AGENT = "lagrangian_ppo"
-COST_LIMIT = 0.5
-TARGET = RelativeAccuracy(0.95)
-DELTA = 0.1
-RESAMPLES = 10_000
 UNITS: tuple[CostUnit, ...] = ("large_tokens", "flops")
 GRID = 41
 
@@ -60,7 +79,7 @@ class Demo:
         rows: every router on the test problems.
         promises: what calibration can and cannot promise, in sentences.
         findings: what happened on the test problems, in sentences.
-        certificates: one a seed.
+        certificates: one a seed, then, if there is a second target, one a seed for that.
     """
 
     title: str
@@ -71,13 +90,20 @@ class Demo:
     certificates: tuple[Certificate, ...]
 
 
-def run_demo(out: Path, *, seeds: Sequence[int] = (0, 1, 2), progress: Progress | None = None) -> Demo:
+def run_demo(
+    out: Path,
+    *,
+    seeds: Sequence[int] = (0, 1, 2),
+    progress: Progress | None = None,
+    announce: Callable[[str], None] | None = None,
+) -> Demo:
     """Train, calibrate, compare; write results.json, table.md, frontier.png, index.html and TensorBoard logs.
 
     Args:
         out: folder to write; made if absent.
         seeds: training seeds, at least one.
         progress: told about training steps.
+        announce: told, before training, what is settled already.
 
     Raises:
         ValueError: no seeds.
@@ -86,6 +112,10 @@ def run_demo(out: Path, *, seeds: Sequence[int] = (0, 1, 2), progress: Progress 
         raise ValueError("seeds=(); allowed: at least one training seed")
     out.mkdir(parents=True, exist_ok=True)
     games = {split: _game(split) for split in SPLITS}
+    solved = int(play(AlwaysLargest(), games["calibration"]).right.sum())
+    known, second = settled(solved), second_target(solved)
+    if announce is not None:
+        announce(known)
     agents = []
     for seed in seeds:
         told = None if progress is None else (lambda steps, seed=seed: progress(f"training, seed {seed}", steps))
@@ -97,15 +127,20 @@ def run_demo(out: Path, *, seeds: Sequence[int] = (0, 1, 2), progress: Progress 
             progress=told,
             limit=COST_LIMIT,
         )
-        agents.append(scored(trained, name="lagrangian-ppo"))
+        agents.append(scored(trained, name=NAME))
     grids = [threshold_grid(agent, games["train"], GRID) for agent in agents]
-    exact, empirical = (
-        [
-            calibrate(agent, games["calibration"], target=TARGET, delta=DELTA, method=method, thresholds=grid)
+
+    def calibrated(target: RelativeAccuracy, method: CalibrationMethod) -> list[CalibratedRouter]:
+        game = games["calibration"]
+        return [
+            calibrate(agent, game, target=target, delta=DELTA, method=method, thresholds=grid)
             for agent, grid in zip(agents, grids, strict=True)
         ]
-        for method in ("exact", "empirical")
-    )
+
+    drawn = [tilted(agent, tilt_to_limit(agent, games["train"], COST_LIMIT)) for agent in agents]
+    routers = {"exact": calibrated(TARGET, "exact"), "empirical": calibrated(TARGET, "empirical")}
+    if second is not None:
+        routers["second"] = calibrated(second, "exact")
     rule = ConfidenceThreshold("p_min")
     rule_calibrated = calibrate(
         rule, games["calibration"], target=TARGET, method="empirical", thresholds=threshold_grid(rule, games["train"])
@@ -113,25 +148,32 @@ def run_demo(out: Path, *, seeds: Sequence[int] = (0, 1, 2), progress: Progress 
     test = games["test"]
     largest = play(AlwaysLargest(), test)
     runs = {
-        "as it is": [play(agent, test) for agent in agents],
-        "exact": [play(router, test) for router in exact],
-        "empirical": [play(router, test) for router in empirical],
+        "drawn": [play(Drawn(policy, draw), test) for policy in drawn for draw in range(DRAWS)],
+        **{key: [play(router, test) for router in each] for key, each in routers.items()},
     }
-    rows = _rows(test, largest, runs, rule_calibrated)
-    certificates = tuple(router.certificate for router in exact)
+    schedules = [play(schedule, test) for schedule in _schedules(test.source.horizon)]
+    rows = _rows(test, largest, runs, rule_calibrated, schedules, second)
+    certificates = tuple(router.certificate for router in routers["exact"])
+    seconds = tuple(router.certificate for router in routers.get("second", ()))
+    on_train = float(np.mean([mean_outcome(policy, games["train"])[1] for policy in drawn]))
     demo = Demo(
         title="Stepwise routing of two real language models on GSM8K",
         setting=_setting(games, seeds),
         rows=rows,
-        promises=_promises(certificates),
-        findings=_findings(largest, runs, test),
-        certificates=certificates,
+        promises=(known, *promises(certificates), *second_promises(seconds)),
+        findings=(
+            limit_kept(rows, on_train),
+            schedule_found(schedules, runs["drawn"], len(seeds)),
+            *findings(largest, runs, rows),
+        ),
+        certificates=(*certificates, *seconds),
     )
     curves = [
         [play(ThresholdRouter(agent, threshold), test) for threshold in grid]
         for agent, grid in zip(agents, grids, strict=True)
     ]
-    panels = [_panel(unit, curves, largest) for unit in UNITS]
+    swept = [play(ThresholdRouter(rule, threshold), test) for threshold in threshold_grid(rule, games["train"], GRID)]
+    panels = [_panel(unit, curves, swept, largest) for unit in UNITS]
     _write(out, demo, test, panels, seeds)
     return demo
 
@@ -140,46 +182,48 @@ def _game(split: Split, cost_unit: CostUnit = "large_tokens") -> Game:
     return Game(BANK, split=split, cost_unit=cost_unit)
 
 
+def _schedules(horizon: int) -> list[FirstKLarge | LastKLarge]:
+    return [schedule(k) for schedule in (FirstKLarge, LastKLarge) for k in range(1, horizon)]
+
+
 def _rows(
-    test: Game, largest: Evaluation, runs: dict[str, list[Evaluation]], rule: CalibratedRouter
+    test: Game,
+    largest: Evaluation,
+    runs: dict[str, list[Evaluation]],
+    rule: CalibratedRouter,
+    schedules: Sequence[Evaluation],
+    second: RelativeAccuracy | None,
 ) -> tuple[Row, ...]:
-    baselines = [
-        *(FirstKLarge(k) for k in range(1, test.source.horizon)),
-        *(LastKLarge(k) for k in range(1, test.source.horizon)),
-    ]
-    return (
+    tuned = "threshold tuned on calibration to the target, no guarantee"
+    rows = [
         row_of([play(AlwaysSmallest(), test)], largest, kind="constant"),
         *(
             row_of([play(RandomMix(p, seed), test) for seed in range(20)], largest, kind="baseline", note="20 draws")
             for p in (0.25, 0.5, 0.75)
         ),
-        *(row_of([play(router, test)], largest, kind="baseline") for router in baselines),
+        *(row_of([run], largest, kind="baseline") for run in schedules),
+        row_of([play(rule, test)], largest, kind="baseline", note=tuned),
         row_of(
-            [play(rule, test)],
-            largest,
-            kind="baseline",
-            note="threshold tuned on calibration to the target, no guarantee",
-        ),
-        row_of(
-            runs["as it is"],
+            runs["drawn"],
             largest,
             kind="agent",
-            note=f"trained for cost <= {COST_LIMIT:g}, most likely action",
+            draws=DRAWS,
+            note=f"actions drawn, odds tilted after training so that the training problems cost <= {COST_LIMIT:g}",
         ),
-        row_of(
-            runs["empirical"],
-            largest,
-            kind="agent",
-            name="lagrangian-ppo, tuned",
-            note="threshold tuned on calibration to the target, no guarantee",
-        ),
+        row_of(runs["empirical"], largest, kind="agent", name=f"{NAME}, tuned", note=tuned),
         row_of(
             runs["exact"],
             largest,
             kind="agent",
-            name="lagrangian-ppo, certified",
+            name=f"{NAME}, certified",
             note="threshold from the exact binomial test; always-largest where it cannot certify",
         ),
+    ]
+    if second is not None:
+        note = f"second target: {second}, the strictest that {FEW_ERRORS} errors on calibration certify"
+        rows.append(row_of(runs["second"], largest, kind="agent", name=f"{NAME}, 2nd target", note=note))
+    return (
+        *rows,
         row_of([largest], largest, kind="constant"),
         row_of(
             [oracle(test)],
@@ -197,45 +241,6 @@ def _setting(games: dict[Split, Game], seeds: Sequence[int]) -> str:
         f"Recorded routing trees of {models} (small models: the point is the method, not the score) on GSM8K problems: "
         f"{sizes}. Mode route; the agent is trained for large-model tokens; {len(seeds)} training seeds."
     )
-
-
-def _promises(certificates: Sequence[Certificate]) -> tuple[str, ...]:
-    first = certificates[0]
-    head = (
-        f"Asked for: {first.target}, with probability {1 - DELTA:g} over the calibration problems "
-        f"(n = {first.n[0]}: those that always-largest solves count)."
-    )
-    lines = [head]
-    kept = sum(certificate.certified for certificate in certificates)
-    if kept:
-        promise = next(certificate.promise for certificate in certificates if certificate.certified)
-        lines.append(f"Certified for {kept} of {len(certificates)} seeds: {promise}.")
-    if kept < len(certificates):
-        missing = next(certificate for certificate in certificates if not certificate.certified)
-        lines.append(
-            f"Not certified for {len(certificates) - kept} of {len(certificates)} seeds, which promise "
-            f"{missing.promise}; that is always-largest."
-        )
-    return tuple(lines)
-
-
-def _findings(largest: Evaluation, runs: dict[str, list[Evaluation]], test: Game) -> tuple[str, ...]:
-    n, seeds = len(largest), len(runs["exact"])
-    lines = []
-    for key, words in (("empirical", "tuned without guarantee"), ("exact", "certified")):
-        right = np.stack([run.right.astype(np.float64) for run in runs[key]])
-        gap = bootstrap_difference(right, largest.right.astype(np.float64), resamples=RESAMPLES)
-        cost = np.mean([run.cost.mean() for run in runs[key]])
-        lines.append(
-            f"LagrangianPPO, {words}: accuracy minus always-largest's {gap.estimate:+.3f} [{gap.low:+.3f}, "
-            f"{gap.high:+.3f}] at {cost:.2f} of its large-model tokens (n = {n}, {seeds} seeds)."
-        )
-    flops = np.mean([run.costs["flops"].mean() for run in runs["empirical"]]) / largest.costs["flops"].mean()
-    lines.append(
-        f"In FLOPs, with prefill, it costs {flops:.2f} of always-largest: a model that takes over late "
-        "has to read everything that it did not write."
-    )
-    return tuple(lines)
 
 
 def _write(out: Path, demo: Demo, test: Game, panels: Sequence[Panel], seeds: Sequence[int]) -> None:
@@ -275,24 +280,31 @@ def _write(out: Path, demo: Demo, test: Game, panels: Sequence[Panel], seeds: Se
     _write_text(out / "index.html", html)
 
 
-def _panel(unit: CostUnit, curves: Sequence[Sequence[Evaluation]], largest: Evaluation) -> Panel:
-    """The oracle's frontier and every seed's swept thresholds in one cost unit."""
+def _panel(
+    unit: CostUnit, curves: Sequence[Sequence[Evaluation]], rule: Sequence[Evaluation], largest: Evaluation
+) -> Panel:
+    """The oracle's frontier, every seed's swept thresholds and the rule's in one cost unit."""
     paths = oracle_paths(_game("test", unit))
     frontier = oracle_frontier(paths.right, paths.any)
-    reference = largest.costs[unit].mean()
+    reference = float(largest.costs[unit].mean())
     return Panel(
         unit=unit,
         frontier=Curve(
             name="oracle frontier (knows every outcome)", costs=frontier.costs, accuracies=frontier.accuracies
         ),
-        curves=tuple(
-            Curve(
-                name="lagrangian-ppo, every threshold of each seed",
-                costs=np.array([run.costs[unit].mean() / reference for run in curve]),
-                accuracies=np.array([run.accuracy for run in curve]),
-            )
-            for curve in curves
+        curves=(
+            *(_curve(f"{NAME}, every threshold of each seed", curve, unit, reference) for curve in curves),
+            _curve(f"{rule[0].router}, every threshold", rule, unit, reference, kind="baseline"),
         ),
+    )
+
+
+def _curve(name: str, runs: Sequence[Evaluation], unit: CostUnit, reference: float, *, kind: str = "agent") -> Curve:
+    return Curve(
+        name=name,
+        costs=np.array([run.costs[unit].mean() / reference for run in runs]),
+        accuracies=np.array([run.accuracy for run in runs]),
+        kind=kind,
     )
 
 

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from gym_stepwise_routing.baselines import AlwaysLargest, FirstKLarge
+from gym_stepwise_routing.agents.calibration.bounds import exact_p_value, required_n
+from gym_stepwise_routing.baselines import AlwaysLargest, AlwaysSmallest, FirstKLarge
 from gym_stepwise_routing.demo import run_demo
+from gym_stepwise_routing.demo_findings import (
+    COST_LIMIT,
+    DELTA,
+    DRAWS,
+    FEW_ERRORS,
+    NAME,
+    TARGET,
+    schedule_found,
+    second_target,
+    settled,
+)
 from gym_stepwise_routing.evaluation import play
 from gym_stepwise_routing.game import Game
 
@@ -18,7 +31,16 @@ from gym_stepwise_routing.game import Game
 def demo(tmp_path_factory):
     out = tmp_path_factory.mktemp("demo")
     steps = []
-    return out, run_demo(out, seeds=[7], progress=lambda stage, count: steps.append((stage, count))), steps
+    return (
+        out,
+        run_demo(
+            out,
+            seeds=[7],
+            progress=lambda stage, count: steps.append((stage, count)),
+            announce=lambda _: steps.append(("announced", 0)),
+        ),
+        steps,
+    )
 
 
 def test_it_writes_everything_and_nothing_half(demo):
@@ -60,14 +82,76 @@ def test_a_target_that_cannot_be_certified_is_said_where_it_matters(demo):
             assert certificate.threshold == 0
         else:
             assert "Certified for 1 of 1 seeds" in page
-    assert np.all([f"n = {len(Game(split='test').problems)}" in line for line in result.findings[:2]])
+
+
+def test_what_the_number_of_problems_settles_is_said_before_training():
+    assert required_n(TARGET.alpha, DELTA) == 45
+    assert "39 calibration problems" in settled(39)
+    assert "45 would be needed. Whatever is trained, it will not be certified." in settled(39)
+    assert "up to 0 errors among them would certify it" in settled(45)
+    assert "up to 2 errors" in settled(105)
+
+
+@pytest.mark.parametrize("solved", [10, 39, 45, 60, 104])
+def test_the_second_target_is_the_strictest_that_a_few_errors_certify(solved):
+    target = second_target(solved)
+    assert exact_p_value(FEW_ERRORS, solved, target.alpha) <= DELTA
+    assert exact_p_value(FEW_ERRORS, solved, target.alpha - 0.0011) > DELTA
+    assert target.share < TARGET.share
+
+
+def test_there_is_no_second_target_where_the_first_leaves_room_or_nothing_would_do():
+    assert second_target(105) is None
+    assert [second_target(solved) for solved in range(FEW_ERRORS + 1)] == [None] * (FEW_ERRORS + 1)
+
+
+def test_it_was_announced_before_training_and_stands_on_the_page(demo):
+    out, result, steps = demo
+    assert steps[0] == ("announced", 0)
+    assert result.promises[0].startswith("Before training: ")
+    assert result.promises[0].split("; ")[0] in (out / "index.html").read_text(encoding="utf-8").replace(
+        "&gt;", ">"
+    ).replace("&#39;", "'")
+
+
+def test_the_agent_keeps_its_limit_on_the_training_problems_and_says_what_it_costs_on_others(demo):
+    _, result, _ = demo
+    line = next(line for line in result.findings if "limit 0.5" in line)
+    on_train = float(re.search(r": ([0-9.]+) on the training problems", line)[1])
+    assert on_train <= COST_LIMIT + 1e-3
+    row = next(row for row in result.rows if row.router == NAME)
+    cost = row.costs["large_tokens"]
+    assert f"{cost.estimate:.2f} [{cost.low:.2f}, {cost.high:.2f}] on the test problems" in line
+    # the most likely action, which it was not trained for, costs far more
+    assert cost.estimate < COST_LIMIT + 0.1
+    assert row.seeds == 1
+
+
+def test_every_finding_carries_n_seeds_and_an_interval(demo):
+    _, result, _ = demo
+    for line in result.findings:
+        assert f"n = {len(Game(split='test').problems)}" in line
+        assert "1 seeds" in line
+        assert re.search(r"\[[-+.\d]+, [-+.\d]+\]", line) or line.startswith("No schedule")
+
+
+def test_the_best_schedule_is_named_where_it_beats_the_agent():
+    game = Game(split="test", cost_unit="large_tokens")
+    schedules = [play(FirstKLarge(k), game) for k in (1, 2, 3)]
+    worse = [play(AlwaysSmallest(), game)] * DRAWS
+    assert schedule_found(schedules, worse, 1).startswith("No schedule that costs no more")
+    dear = [replace(run, cost=run.cost + 2.0) for run in worse]
+    best = max(schedules, key=lambda run: run.accuracy)
+    line = schedule_found(schedules, dear, 1)
+    assert line.startswith(f"The schedule {best.router} beats that agent: accuracy +")
+    assert "of 3 schedules, picked in hindsight" in line
 
 
 def test_progress_adds_up(demo):
     from gym_stepwise_routing.agents.training import hyperparameters
 
     _, _, steps = demo
-    assert {stage for stage, _ in steps} == {"training, seed 7"}
+    assert {stage for stage, _ in steps} == {"announced", "training, seed 7"}
     assert sum(count for _, count in steps) >= hyperparameters("lagrangian_ppo").total_timesteps
 
 

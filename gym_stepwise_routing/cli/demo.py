@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 __all__ = ["demo"]
@@ -24,6 +25,10 @@ def demo(
     console = Console()
     columns = (TextColumn("{task.description:24}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     total = hyperparameters(AGENT).total_timesteps
+
+    def announce(line: str) -> None:
+        console.print(escape(line), highlight=False)
+
     with Progress(*columns, console=console) as bars:
         tasks: dict[str, TaskID] = {}
 
@@ -32,11 +37,12 @@ def demo(
                 tasks[stage] = bars.add_task(stage, total=total)
             bars.advance(tasks[stage], steps)
 
-        result = run_demo(out, seeds=range(seeds), progress=advance)
+        result = run_demo(out, seeds=range(seeds), progress=advance, announce=announce)
     console.print(f"\n[bold]{result.title}[/bold]\n{result.setting}\n")
     console.print(rich_table(result.rows, title=f"test problems, n = {result.rows[0].n}; costs: always-largest = 1"))
     for line in (*result.promises, *result.findings):
-        console.print(f"- {line}", highlight=False)
+        console.print(f"- {escape(line)}", highlight=False)
+    shown = escape(str(out))
     console.print(
-        f"\nPicture, table and numbers: {out}/index.html; TensorBoard: tensorboard --logdir {out}/tensorboard"
+        f"\nPicture, table and numbers: {shown}/index.html; TensorBoard: tensorboard --logdir {shown}/tensorboard"
     )

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 from rich.console import Console
 
@@ -24,6 +25,7 @@ from gym_stepwise_routing.report import (
     row_of,
     table_cells,
 )
+from gym_stepwise_routing.report.labels import place_labels
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +115,23 @@ def test_the_picture_is_complete_or_absent(rows, tmp_path):
     with Image.open(tmp_path / "frontier.png") as picture:
         assert len(picture.convert("RGB").getcolors(maxcolors=2**24)) > 10
     assert [path.name for path in tmp_path.iterdir()] == ["frontier.png"]
+
+
+def test_labels_cover_neither_points_nor_one_another():
+    rng = np.random.default_rng(0)
+    points = [(float(x), float(y)) for x, y in rng.normal(200, 25, size=(25, 2))]
+    width, height, marker, frame = 14.0, 9.0, 8.0, (0.0, 0.0, 400.0, 400.0)
+    places = place_labels(points, [(width, height)] * 25, marker=marker, frame=frame)
+    for number, (x, y) in enumerate(places):
+        assert all(abs(x - px) >= (width + marker) / 2 or abs(y - py) >= (height + marker) / 2 for px, py in points)
+        assert all(abs(x - a) >= width or abs(y - b) >= height for a, b in places[:number])
+        assert width / 2 <= x <= 400 - width / 2
+    (corner,) = place_labels([(398.0, 398.0)], [(width, height)], marker=marker, frame=frame)
+    assert max(corner) < 398
+
+
+def test_every_point_of_the_picture_has_its_number_in_the_legend(rows, tmp_path, monkeypatch):
+    legends = []
+    monkeypatch.setattr(Figure, "legend", lambda self, handles, labels, **style: legends.append(labels))
+    draw_frontiers(rows, [Panel(unit="flops")], tmp_path / "frontier.png", title="t")
+    assert legends[0][: len(rows)] == [f"{number}  {row.router}" for number, row in enumerate(rows, start=1)]
