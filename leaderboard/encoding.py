@@ -58,6 +58,6 @@ def unpack(text: str, shape: tuple[int, int, int]) -> NDArray[np.int8]:
         raw = stream.decompress(base64.b64decode(text, validate=True), size + 1)
     except (binascii.Error, zlib.error) as error:
         raise ValueError(f"packed decisions cannot be read: {error}") from None
-    if len(raw) != size or not stream.eof:
+    if len(raw) != size or not stream.eof or stream.unused_data:
         raise ValueError(f"packed decisions hold another number of decisions than {shape} asks for")
     return np.frombuffer(raw, dtype=np.int8).reshape(shape)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from gym_stepwise_routing.costs import CostUnit
 from gym_stepwise_routing.leaderboard.schema import SCHEMA_VERSION, Address, FileModel, Name, Sha256, Strict, Text
@@ -45,6 +46,13 @@ Digits = Annotated[str, StringConstraints(pattern=r"^[0-9a-z]+$", max_length=100
 Value = float | Literal["unreached"]
 
 
+def _day(value: str) -> str:
+    """A day that has been; tomorrow is allowed, because it is today elsewhere."""
+    if datetime.date.fromisoformat(value) > datetime.datetime.now(datetime.UTC).date() + datetime.timedelta(days=1):
+        raise ValueError(f"{value} is yet to come; allowed: the day on which the entry was made")
+    return value
+
+
 class About(Strict):
     """What readers should know.
 
@@ -82,11 +90,13 @@ class RouterRef(Strict):
         factory: ``module:callable`` that makes it.
         kwargs: keyword arguments of the call.
         artefact: files that the callable gets as ``path``.
+        code_sha256: hash of the factory's module, if it comes neither with this package nor from an installed one.
     """
 
     factory: ImportPath
     kwargs: dict[str, Json] = Field(default_factory=dict)
     artefact: Artefact | None = None
+    code_sha256: Sha256 | None = None
 
 
 class Selection(Strict):
@@ -220,7 +230,7 @@ class Played(Strict):
 class Made(Strict):
     """When and with what an entry was made: ``versions`` by package, ``date`` ISO 8601."""
 
-    date: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+    date: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$"), AfterValidator(_day)]
     versions: dict[str, str]
 
 

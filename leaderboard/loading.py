@@ -13,25 +13,32 @@ import hashlib
 import importlib
 import os
 import sys
-from collections.abc import Mapping
+import sysconfig
+from collections.abc import Collection, Mapping, Sequence
+from functools import cache
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.leaderboard.entry import Artefact, Json, RouterRef
 from gym_stepwise_routing.leaderboard.errors import EntryRejectedError, Fault, UntrustedError
+from gym_stepwise_routing.leaderboard.schema import sha256_of
 from gym_stepwise_routing.routers import Predicts, Router
 
 __all__ = [
+    "CALIBRATED",
     "FITTED",
     "TRAINED",
     "calibrated",
+    "check_files",
     "describe_artefact",
     "is_harmless",
     "load_router",
     "reference_of",
     "sb3",
     "trained",
+    "with_code",
 ]
 
 _HERE = "gym_stepwise_routing.leaderboard.loading"
@@ -40,9 +47,11 @@ FITTED = "gym_stepwise_routing.leaderboard.fitted:fitted"
 """Factory of baselines that are fitted when they are loaded."""
 TRAINED = f"{_HERE}:trained"
 """Factory of trained agents."""
-_CALIBRATED = f"{_HERE}:calibrated"
-_NOT_PLAYED = ("model.zip",)
-"""Left out of artefacts: a training run keeps it to go on training."""
+CALIBRATED = f"{_HERE}:calibrated"
+"""Factory of calibrated routers."""
+_PACKAGE = "gym_stepwise_routing"
+_NOT_READ = {TRAINED: ("model.zip",)}
+"""Files that a factory does not read, so that they are no part of its artefacts: what a run keeps to go on training."""
 _SB3 = f"{_HERE}:sb3"
 
 
@@ -87,7 +96,7 @@ def reference_of(router: str, kwargs: Mapping[str, Json], artefacts: Path) -> Ro
     if not path.exists():
         return RouterRef(factory=router, kwargs=dict(kwargs))
     if (path / "certificate.json").is_file():
-        factory = _CALIBRATED
+        factory = CALIBRATED
     elif (path / "router.npz").is_file():
         factory = TRAINED
     elif path.suffix == ".zip" and "algorithm" in kwargs:
@@ -97,21 +106,56 @@ def reference_of(router: str, kwargs: Mapping[str, Json], artefacts: Path) -> Ro
             f"router={router!r}; allowed: module:factory, with or without --artefact; a folder of a training run or of "
             "a calibrated router; or a .zip of Stable-Baselines3 with --kwargs algorithm=module:class"
         )
-    return RouterRef(factory=factory, kwargs=dict(kwargs), artefact=describe_artefact(path, artefacts))
+    return RouterRef(factory=factory, kwargs=dict(kwargs), artefact=describe_artefact(path, artefacts, factory))
 
 
-def describe_artefact(path: Path, artefacts: Path) -> Artefact:
-    """Place and hashes of the file or folder ``path``, which must lie below ``artefacts``."""
+def describe_artefact(path: Path, artefacts: Path, factory: str = "") -> Artefact:
+    """Place and hashes of the file or folder ``path``, which must lie below ``artefacts``.
+
+    Args:
+        path: the file or folder.
+        artefacts: folder of artefacts.
+        factory: what reads them; all files count but those of which it is known that it leaves them alone.
+
+    Raises:
+        ValueError: it lies elsewhere, or is or holds a symbolic link, which could lead elsewhere.
+    """
+    return Artefact(path=_place(path, artefacts), files=_hashes(path, _NOT_READ.get(factory, ())))
+
+
+def with_code(ref: RouterRef) -> RouterRef:
+    """The reference with the hash of the module that it names, as it lies here now."""
+    return ref.model_copy(update={"code_sha256": _code_sha256(ref)})
+
+
+def check_files(ref: RouterRef, artefacts: Path) -> None:
+    """Refuse files and code that are not those that the entry was made with. Runs nothing of either.
+
+    Raises:
+        EntryRejectedError: a file is missing, new, changed or a link; or the module of the factory is another one.
+    """
+    if ref.code_sha256 != (code := _code_sha256(ref)):
+        made = (ref.code_sha256 or "no code here")[:12]
+        message = f"{ref.factory}: its module is {(code or 'not here')[:12]}, the entry was made with {made}"
+        raise _refusal(f"{message}; submit it again")
+    if ref.artefact is None:
+        return
+    path = artefacts / ref.artefact.path
+    if not path.exists():
+        raise _refusal(f"{path}: no such file or folder")
     try:
-        place = path.resolve().relative_to(artefacts.resolve())
-    except ValueError:
-        raise ValueError(f"{path} lies outside {artefacts}; allowed: a file or folder below it") from None
-    return Artefact(path=place.as_posix(), files=_hashes(path))
+        _place(path, artefacts)
+        found = _hashes(path, _NOT_READ.get(ref.factory, ()))
+    except ValueError as error:
+        raise _refusal(str(error)) from None
+    stated = ref.artefact.files
+    if wrong := sorted(name for name in found.keys() | stated.keys() if found.get(name) != stated.get(name)):
+        raise _refusal(f"{path}: {', '.join(wrong[:3])} is missing, new or changed since the entry was made")
 
 
 def is_harmless(ref: RouterRef) -> bool:
     """Whether loading the router runs no code but this package's, which reads no pickles."""
-    if ref.factory in (TRAINED, _CALIBRATED):
+    if ref.factory in (TRAINED, CALIBRATED):
         return True
     if ref.artefact is not None:
         return False
@@ -144,16 +188,15 @@ def load_router(ref: RouterRef, artefacts: Path, *, trust: bool) -> Predicts:
             f"{ref.factory} runs code that does not come with this package (a module of its own, or a pickle); "
             "look at it first, then allow it with --trust"
         )
+    check_files(ref, artefacts)
     kwargs: dict[str, Any] = dict(ref.kwargs)
     if ref.artefact is not None:
-        path = artefacts / ref.artefact.path
-        _check_files(path, ref.artefact)
-        kwargs["path"] = path
+        kwargs["path"] = artefacts / ref.artefact.path
     try:
         router = _import(ref.factory)(**kwargs)
-    except NotApplicableError:
+    except (NotApplicableError, KeyboardInterrupt):
         raise
-    except Exception as error:  # whatever foreign code raises is a fault of the entry
+    except BaseException as error:  # whatever foreign code raises is a fault of the entry; SystemExit is, too
         raise _refusal(f"{ref.factory} with {ref.kwargs} fails: {type(error).__name__}: {error}") from error
     if not isinstance(router, Predicts):
         raise _refusal(f"{ref.factory} makes a {type(router).__name__}; allowed: an object with predict(observation)")
@@ -161,29 +204,70 @@ def load_router(ref: RouterRef, artefacts: Path, *, trust: bool) -> Predicts:
 
 
 def _import(path: str) -> Any:
+    """What an import path names. Only called for code that is trusted, or that comes with this package."""
     module, _, name = path.partition(":")
-    folder = os.getcwd()
-    # As `python -m` does: the module of a user's own router lies where the user stands.
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    return getattr(importlib.import_module(module), name)
+    if _is_ours(module):
+        return getattr(importlib.import_module(module), name)
+    # The module of a user's own router lies where the user stands. At the end and only now: a file there that is called
+    # like a library must not be taken for it.
+    sys.path.append(folder := os.getcwd())
+    try:
+        return getattr(importlib.import_module(module), name)
+    finally:
+        sys.path.remove(folder)
 
 
-def _hashes(path: Path) -> dict[str, str]:
+def _is_ours(module: str) -> bool:
+    return module == _PACKAGE or module.startswith(f"{_PACKAGE}.")
+
+
+def _code_sha256(ref: RouterRef) -> str | None:
+    """Hash over the source files of the factory's module, found without importing anything.
+
+    None for what is installed: its version is in the entry, and another version of a library is no forgery.
+    """
+    module = ref.factory.partition(":")[0]
+    if _is_ours(module) or (found := _find(module)) is None:
+        return None
+    files = sorted(found.rglob("*.py")) if found.is_dir() else [found]
+    if any(found.resolve().is_relative_to(folder) for folder in _installed()):
+        return None
+    return sha256_of({file.relative_to(found.parent).as_posix(): _sha256(file) for file in files})
+
+
+def _find(module: str) -> Path | None:
+    """The file of a module, or the folder of a package."""
+    places: Sequence[str] | None = [*sys.path, os.getcwd()]
+    found = None
+    for part in module.split("."):
+        if places is None or (spec := PathFinder.find_spec(part, places)) is None:
+            return None
+        places = None if spec.submodule_search_locations is None else list(spec.submodule_search_locations)
+        found = Path(places[0]) if places else Path(spec.origin or "")
+    return found if found is not None and found.exists() else None
+
+
+@cache
+def _installed() -> tuple[Path, ...]:
+    return tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+
+
+def _place(path: Path, artefacts: Path) -> str:
+    try:
+        return path.resolve().relative_to(artefacts.resolve()).as_posix()
+    except ValueError:
+        raise ValueError(f"{path} lies outside {artefacts}; allowed: a file or folder below it") from None
+
+
+def _hashes(path: Path, leave_out: Collection[str] = ()) -> dict[str, str]:
     files = {".": path} if path.is_file() else {p.relative_to(path).as_posix(): p for p in sorted(path.rglob("*"))}
-    return {
-        name: hashlib.sha256(p.read_bytes()).hexdigest()
-        for name, p in files.items()
-        if p.is_file() and name not in _NOT_PLAYED
-    }
+    if links := [p for p in (path, *files.values()) if p.is_symlink()]:
+        raise ValueError(f"{links[0]} is a link; allowed: files and folders themselves")
+    return {name: _sha256(p) for name, p in files.items() if p.is_file() and name not in leave_out}
 
 
-def _check_files(path: Path, artefact: Artefact) -> None:
-    if not path.exists():
-        raise _refusal(f"{path}: no such file or folder")
-    found, stated = _hashes(path), artefact.files
-    if wrong := sorted(name for name in found.keys() | stated.keys() if found.get(name) != stated.get(name)):
-        raise _refusal(f"{path}: {', '.join(wrong[:3])} is missing, new or changed since the entry was made")
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _refusal(message: str) -> EntryRejectedError:

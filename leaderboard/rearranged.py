@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.game import RoutingSpec
-from gym_stepwise_routing.routers import Predicts, bind, name_of
+from gym_stepwise_routing.routers import Predicts, Scores, bind, name_of
 from gym_stepwise_routing.sources.base import ProblemBatch, SourceState, Split, StepSource
 
-__all__ = ["Jittered", "Rearranged", "RenamedSource", "Shadowed"]
-
+__all__ = ["Jittered", "Rearranged", "RenamedSource", "ScoreCall", "Shadowed", "ShadowedScores"]
 
 _NO_ACTION = -1
 
 
 class Rearranged:
-    """A router that sees the problems in other batches. Each batch has a copy of the router and a state of its own.
+    """A router that sees the problems in other batches. Each batch has a router and a state of its own.
 
     Args:
-        router: the router.
+        make: makes the router; each batch gets a new one, since a recurrent router may remember its episodes itself,
+            and a cheating one what it was asked before.
         batches: rows of each batch; together every row once.
     """
 
-    def __init__(self, router: Predicts, batches: Sequence[NDArray[np.int64]]) -> None:
-        self.name = name_of(router)
-        self.routers = [_copy(router) for _ in batches]
+    def __init__(self, make: Callable[[], Predicts], batches: Sequence[NDArray[np.int64]]) -> None:
+        self.routers = [make() for _ in batches]
+        self.name = name_of(self.routers[0])
         self.batches = batches
-        self._with_masks = _takes_masks(router)
+        self._with_masks = _takes_masks(self.routers[0])
 
     def bind(self, spec: RoutingSpec) -> None:
         """Bind every copy."""
@@ -72,7 +72,7 @@ class Jittered:
 
     def __init__(self, router: Predicts, towards: float) -> None:
         self.name = name_of(router)
-        self.router = _copy(router)
+        self.router = router
         self._towards = np.float32(towards)
         self._with_masks = _takes_masks(router)
 
@@ -89,19 +89,20 @@ class Jittered:
         action_masks: Any = None,
     ) -> tuple[NDArray[np.int64], Any]:
         """The router's actions on neighbouring observations."""
-        whole = observation == np.rint(observation)
-        moved = np.where(whole, observation, np.nextafter(observation, self._towards))
         masks = {"action_masks": action_masks} if self._with_masks else {}
         return self.router.predict(
-            moved, state=state, episode_start=episode_start, deterministic=deterministic, **masks
+            jittered(observation, self._towards),
+            state=state,
+            episode_start=episode_start,
+            deterministic=deterministic,
+            **masks,
         )
 
 
 class Shadowed:
     """A router that plays, and rearranged ones that say at each of its decisions what they would do.
 
-    All of them meet the same traces. Played by themselves, one other decision would change what comes after it, and on
-    a random source even the traces of the other problems.
+    All of them meet the same traces. Played by themselves, one other decision would change what comes after it.
 
     Args:
         router: the router that plays.
@@ -153,6 +154,56 @@ class Shadowed:
         return changed
 
 
+class ShadowedScores:
+    """Scores of a router, and what rearranged ones would have said at each call.
+
+    Args:
+        make: makes the router; the rearranged ones are new ones, too.
+        batches: rows of each batch of the rearranged order; together every row once.
+    """
+
+    def __init__(self, make: Callable[[], Scores], batches: Sequence[NDArray[np.int64]]) -> None:
+        self._own, self._up, self._down = make(), make(), make()
+        self.name = name_of(self._own)
+        self._batches = [(rows, make()) for rows in batches]
+        self.calls: list[ScoreCall] = []
+
+    def bind(self, spec: RoutingSpec) -> None:
+        """Bind all of them."""
+        for router in (self._own, self._up, self._down, *(router for _, router in self._batches)):
+            bind(router, spec)
+
+    def scores(self, observation: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
+        """The router's scores."""
+        own = np.asarray(self._own.scores(observation))
+        rearranged = np.full_like(own, np.nan)  # a NaN differs from everything
+        for rows, router in self._batches:
+            said = np.asarray(router.scores(observation[rows]))
+            if said.shape == own[rows].shape:
+                rearranged[rows] = said
+        up = np.asarray(self._up.scores(jittered(observation, np.float32(np.inf))))
+        down = np.asarray(self._down.scores(jittered(observation, np.float32(-np.inf))))
+        self.calls.append(ScoreCall(observation, own, rearranged, up, down))
+        return own
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoreCall:
+    """What was said at one step: scores ``[B]`` or ``[B, K-1]`` of the router itself and of the rearranged ones."""
+
+    observation: NDArray[np.float32]
+    own: NDArray[np.floating[Any]]
+    rearranged: NDArray[np.floating[Any]]
+    up: NDArray[np.floating[Any]]
+    down: NDArray[np.floating[Any]]
+
+
+def jittered(observation: NDArray[np.float32], towards: np.float32) -> NDArray[np.float32]:
+    """Each figure moved to the next float32; zeros, ones and other integers stay."""
+    whole = observation == np.rint(observation)
+    return np.where(whole, observation, np.nextafter(observation, towards))
+
+
 class RenamedSource:
     """A source whose problems come in another order and under names that say nothing.
 
@@ -200,17 +251,6 @@ class RenamedSource:
     def texts(self, latent: dict[str, NDArray[Any]]) -> Sequence[str]:
         """See :class:`StepSource`."""
         return self._source.texts(latent)
-
-
-def _copy(router: Predicts) -> Predicts:
-    """A copy, because a recurrent router may remember its episodes itself instead of in the state that it returns.
-
-    One that cannot be copied is shared: for a router that does as it should there is no difference.
-    """
-    try:
-        return copy.deepcopy(router)
-    except Exception:  # objects of all kinds refuse to be copied with errors of all kinds
-        return router
 
 
 def _takes_masks(router: Predicts) -> bool:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from gym_stepwise_routing.errors import NotApplicableError, check_choice
 from gym_stepwise_routing.leaderboard.entry import RouterRef
-from gym_stepwise_routing.leaderboard.loading import FITTED, TRAINED, describe_artefact
-from gym_stepwise_routing.leaderboard.rows import Row, Training, read_rows
+from gym_stepwise_routing.leaderboard.loading import TRAINED, describe_artefact
+from gym_stepwise_routing.leaderboard.rows import Row, Training, placed, read_rows
 from gym_stepwise_routing.leaderboard.submit import entry_path, make_entry
 from gym_stepwise_routing.leaderboard.track import TRACKS, Track, game_of, measure, source_of, track_names
 
@@ -76,7 +76,7 @@ def refresh_rows(
 
 
 def _refresh_row(track: Track, row: Row, entries: Path, artefacts: Path) -> Path:
-    routers, seeds = tuple(_placed(ref, track, row) for ref in row.routers), None
+    routers, seeds = tuple(placed(ref, track.name, row.view) for ref in row.routers), None
     if row.training is not None:
         routers, seeds = _train(track, row, row.training, artefacts), row.training.seeds
     entry = make_entry(
@@ -95,15 +95,6 @@ def _refresh_row(track: Track, row: Row, entries: Path, artefacts: Path) -> Path
     return path
 
 
-def _placed(ref: RouterRef, track: Track, row: Row) -> RouterRef:
-    """A fitted baseline is told where it is fitted."""
-    if ref.factory != FITTED:
-        return ref
-    return ref.model_copy(
-        update={"kwargs": {**ref.kwargs, "track": track.name, "observation": [*row.view.observation]}}
-    )
-
-
 def _train(track: Track, row: Row, training: Training, artefacts: Path) -> tuple[RouterRef, ...]:
     """Train the agents of a row, but for those that lie there already, trained in just the same way."""
     from gym_stepwise_routing.agents.training import AGENTS, hyperparameters
@@ -118,7 +109,7 @@ def _train(track: Track, row: Row, training: Training, artefacts: Path) -> tuple
         folder = artefacts / track.name / f"{row.name}-{seed}"
         if not _is_trained(folder, track, row, training.agent, seed, settings, arguments):
             _train_one(folder, track, row, training.agent, seed, settings, arguments)
-        refs.append(RouterRef(factory=TRAINED, artefact=describe_artefact(folder, artefacts)))
+        refs.append(RouterRef(factory=TRAINED, artefact=describe_artefact(folder, artefacts, TRAINED)))
     return tuple(refs)
 
 
@@ -129,7 +120,7 @@ def _train_one(
 
     spec = track.spec
     game = {
-        "source": source_of(track),
+        "source": source_of(track, "train"),
         "split": "train",
         "mode": spec.mode,
         "cost_unit": spec.cost_unit,

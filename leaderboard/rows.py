@@ -7,10 +7,11 @@ from pathlib import Path
 from pydantic import Field
 
 from gym_stepwise_routing.leaderboard.entry import About, Entry, Kind, RouterRef, Selection
+from gym_stepwise_routing.leaderboard.loading import FITTED, TRAINED
 from gym_stepwise_routing.leaderboard.schema import FileModel, Name, Strict
 from gym_stepwise_routing.leaderboard.track import PLAIN, View
 
-__all__ = ["ROWS", "Row", "Rows", "Training", "is_row", "read_rows"]
+__all__ = ["ROWS", "Row", "Rows", "Training", "is_row", "placed", "read_rows", "row_named"]
 
 ROWS = Path(__file__).parent / "rows.json"
 
@@ -84,7 +85,28 @@ def read_rows(path: Path = ROWS) -> tuple[Row, ...]:
     return rows
 
 
-def is_row(entry: Entry) -> bool:
-    """Whether an entry is a row of the board itself: same name, kind and routers."""
-    routers = tuple(run.router for run in entry.runs)
-    return any((row.name, row.kind, row.routers) == (entry.name, entry.kind, routers) for row in read_rows())
+def row_named(name: str) -> Row | None:
+    """The row of the board with this name."""
+    return next((row for row in read_rows() if row.name == name), None)
+
+
+def is_row(entry: Entry, row: Row) -> bool:
+    """Whether an entry is that row of the board itself: all that a person decides about it is the same."""
+    same = (entry.name, entry.kind, entry.about, entry.played.view, entry.selection)
+    if same != (row.name, row.kind, row.about, row.view, row.selection) or not row.is_for(entry.played.track):
+        return False
+    track, routers = entry.played.track, tuple(run.router for run in entry.runs)
+    if row.training is None:
+        return routers == tuple(placed(ref, track, row.view) for ref in row.routers)
+    found = tuple(
+        (ref.factory, ref.artefact and ref.artefact.path, run.seed)
+        for ref, run in zip(routers, entry.runs, strict=True)
+    )
+    return found == tuple((TRAINED, f"{track}/{row.name}-{seed}", seed) for seed in row.training.seeds)
+
+
+def placed(ref: RouterRef, track: str, view: View) -> RouterRef:
+    """A fitted baseline is told where it is fitted."""
+    if ref.factory != FITTED:
+        return ref
+    return ref.model_copy(update={"kwargs": {**ref.kwargs, "track": track, "observation": [*view.observation]}})

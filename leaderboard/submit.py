@@ -25,7 +25,7 @@ from gym_stepwise_routing.leaderboard.entry import (
     SweepRecord,
 )
 from gym_stepwise_routing.leaderboard.figures import compute_figures, play_constants
-from gym_stepwise_routing.leaderboard.loading import load_router
+from gym_stepwise_routing.leaderboard.loading import load_router, with_code
 from gym_stepwise_routing.leaderboard.playing import ORACLE, PlayedRouter, play_bound, play_router
 from gym_stepwise_routing.leaderboard.track import PLAIN, Track, View, source_of
 from gym_stepwise_routing.ledger import as_table
@@ -70,7 +70,11 @@ def make_entry(
         raise ValueError(
             f"routers={len(routers)}, seeds={len(numbers)}; allowed: one seed a router, at least one router"
         )
-    played = [play_ref(track, ref, view=view, selection=selection, artefacts=artefacts, trust=trust) for ref in routers]
+    refs = [with_code(ref) for ref in routers]
+    played = [
+        play_ref(track, ref, kind=kind, view=view, selection=selection, artefacts=artefacts, trust=trust)
+        for ref in refs
+    ]
     first = played[0].outcome
     return Entry(
         name=name,
@@ -87,7 +91,7 @@ def make_entry(
         made=Made(date=datetime.datetime.now(datetime.UTC).date().isoformat(), versions=_versions()),
         selection=selection,
         problems=first.problems,
-        runs=tuple(_run(track, *each) for each in zip(routers, numbers, played, strict=True)),
+        runs=tuple(_run(track, *each) for each in zip(refs, numbers, played, strict=True)),
         figures=compute_figures(track, name, played, play_constants(track)),
     )
 
@@ -96,13 +100,20 @@ def play_ref(
     track: Track,
     ref: RouterRef,
     *,
+    kind: Kind,
     view: View,
     selection: Selection | None,
     artefacts: Path,
     trust: bool,
 ) -> PlayedRouter:
-    """Load a router and play it; a bound is computed instead."""
-    if ref.factory == ORACLE:
+    """Load a router and play it; a bound is computed instead.
+
+    Raises:
+        ValueError: the oracle as anything but a bound, or a bound that is not the oracle.
+    """
+    if (ref.factory == ORACLE) != (kind == "bound"):
+        raise ValueError(f"kind={kind!r} with {ref.factory}; allowed: 'bound' with {ORACLE}, which sees the answers")
+    if kind == "bound":
         return play_bound(track)
     return play_router(track, load_router(ref, artefacts, trust=trust), view=view, selection=selection)
 

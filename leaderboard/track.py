@@ -44,6 +44,8 @@ __all__ = [
     "track_names",
 ]
 
+_DRAWS = "by seed, problem, depth and model"
+"""How a simulator's luck comes about; results under another rule cannot be compared."""
 TRACKS = Path(__file__).parent / "tracks"
 """The tracks that come with the package."""
 
@@ -75,7 +77,7 @@ class TrackSpec(Strict):
         split: the split that is ranked on.
         mode: what an action means.
         cost_unit: the unit of the ranking, and of the costs that routers observe.
-        seed: seed of a random source.
+        seed: seed of a random source; it fixes the luck of every problem, so that it is the same for all routers.
         sample: number of problems that a simulator draws for each split; None for a bank, which has what was recorded.
     """
 
@@ -96,7 +98,7 @@ class SourceRef(Strict):
     Attributes:
         kind: recorded trees, or a simulator preset.
         name: its name.
-        sha256: hash of its content; of a preset, of its parameters.
+        sha256: hash of its content; of a preset, of its parameters and of how it draws.
     """
 
     kind: Literal["bank", "simulator"]
@@ -170,7 +172,7 @@ def measure(spec: TrackSpec) -> Track:
         problems=len(problems),
         models=source.pool.names,
         prices_sha256=_prices(source.pool),
-        normalisers=dict(_normalisers(spec, ref.sha256)),
+        normalisers=dict(_normalisers(spec, ref.sha256, ref.kind == "bank")),
         simulated=source.simulated,
         fingerprint="0" * 64,
     )
@@ -204,9 +206,15 @@ def open_track(name: str, folder: Path = TRACKS) -> Track:
     return track
 
 
-def source_of(track: Track) -> StepSource:
-    """The source of a track; the same object each time, so that games share what is read from disk."""
-    return _resolved(track.spec, track.source.sha256)
+def source_of(track: Track, split: Split | None = None) -> StepSource:
+    """The source of a track; the same object each time, so that games share what is read from disk.
+
+    Args:
+        track: the track.
+        split: what it is for. A simulator's training problems are drawn anew in every episode, since with the luck of
+            each fixed, a router could learn the luck; all other splits have the luck that the track's seed fixes.
+    """
+    return _resolved(track.spec, track.source.sha256, not track.simulated or split != "train")
 
 
 def game_of(
@@ -232,7 +240,7 @@ def game_of(
     """
     unit = cost_unit or track.spec.cost_unit
     return Game(
-        source_of(track) if source is None else source,
+        source_of(track, split) if source is None else source,
         split=split or track.spec.split,
         mode=mode or track.spec.mode,
         cost_unit=unit,
@@ -244,25 +252,26 @@ def game_of(
 
 
 @cache
-def _normalisers(spec: TrackSpec, sha256: str) -> tuple[tuple[CostUnit, float], ...]:
-    source = _resolved(spec, sha256)
+def _normalisers(spec: TrackSpec, sha256: str, keyed: bool) -> tuple[tuple[CostUnit, float], ...]:
+    source = _resolved(spec, sha256, keyed)
     problems = source.problems(spec.split)
     return tuple((unit, always_largest_cost(source, problems, unit)) for unit in available_units(source.pool))
 
 
 @cache
-def _resolved(spec: TrackSpec, sha256: str) -> StepSource:
-    return _resolve(spec)
+def _resolved(spec: TrackSpec, sha256: str, keyed: bool) -> StepSource:
+    return _resolve(spec, keyed=keyed)
 
 
-def _resolve(spec: TrackSpec) -> StepSource:
-    """The source as it is now."""
+def _resolve(spec: TrackSpec, *, keyed: bool = True) -> StepSource:
+    """The source as it is now; of a simulator, with the luck of every problem fixed or drawn anew."""
     source = resolve(spec.source)
-    if spec.sample is None:
-        return source
-    if not isinstance(source, SimulatorSource):
+    if isinstance(source, SimulatorSource):
+        size = source.size if spec.sample is None else spec.sample
+        return SimulatorSource(source.parameters, problems=size, key=spec.seed if keyed else None)
+    if spec.sample is not None:
         raise ValueError(f"sample={spec.sample} with {source.kind} {source.name!r}; allowed: None, but for simulators")
-    return SimulatorSource(source.parameters, problems=spec.sample)
+    return source
 
 
 def _source_ref(source: StepSource) -> SourceRef:
@@ -270,7 +279,8 @@ def _source_ref(source: StepSource) -> SourceRef:
         return SourceRef(kind="bank", name=source.name, sha256=source.bank.hash)
     if isinstance(source, SimulatorSource):
         # A change of the process itself shows in the normalisers.
-        return SourceRef(kind="simulator", name=source.name, sha256=sha256_of(to_json(source.parameters)))
+        content = {"parameters": to_json(source.parameters), "draws": _DRAWS}
+        return SourceRef(kind="simulator", name=source.name, sha256=sha256_of(content))
     raise ValueError(f"source={source.name!r} is {source.kind}; allowed: a bank or a simulator preset")
 
 

@@ -51,6 +51,7 @@ def submit(
         str | None,
         typer.Option(help="Choose the threshold on the calibration split: budget=0.8 or accuracy=0.95."),
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the entry of that name.")] = False,
     entries: Entries = _ENTRIES,
     artefacts: Artefacts = _ARTEFACTS,
 ) -> None:
@@ -58,16 +59,21 @@ def submit(
     with _plain_errors():
         from gym_stepwise_routing.leaderboard.entry import About
         from gym_stepwise_routing.leaderboard.loading import describe_artefact, reference_of
+        from gym_stepwise_routing.leaderboard.rows import row_named
         from gym_stepwise_routing.leaderboard.submit import entry_path, make_entry
         from gym_stepwise_routing.leaderboard.track import View, open_track
         from gym_stepwise_routing.observation import DEFAULT_BLOCKS, check_blocks
 
         console = Console(soft_wrap=True)
         frozen = open_track(track)
+        if row_named(name) is not None:
+            raise ValueError(f"name={name!r} is one of the board's own rows; allowed: another name")
+        if (there := entries / track / f"{name}.json").exists() and not overwrite:
+            raise ValueError(f"{there} is there already; allowed: another --name, or --overwrite")
         refs = [reference_of(router, _arguments(kwargs or []), artefacts) for router in routers]
         if artefact is not None:
-            saved = describe_artefact(artefact, artefacts)
-            refs = [ref.model_copy(update={"artefact": saved}) for ref in refs]
+            saved = [describe_artefact(artefact, artefacts, ref.factory) for ref in refs]
+            refs = [ref.model_copy(update={"artefact": files}) for ref, files in zip(refs, saved, strict=True)]
         blocks = DEFAULT_BLOCKS if observation is None else check_blocks(observation.split(","))
         with console.status(f"playing {frozen.problems} problems of {track}"):
             entry = make_entry(
@@ -109,6 +115,10 @@ def verify(
             console.print(f"[red]rejected[/red] {file}")
             for fault in error.faults:
                 console.print(f"  [bold]{fault.code}[/bold] {escape(fault.message)}", highlight=False)
+            continue
+        except typer.Exit:  # said already; the other files are to be heard of, too
+            rejected += 1
+            console.print(f"[red]not verified[/red] {file}")
             continue
         seconds = time.perf_counter() - start
         console.print(f"[green]verified[/green] {file} ({seconds:.1f} s): {_what_was_done(verdict)}", highlight=False)

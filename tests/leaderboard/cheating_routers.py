@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from gym_stepwise_routing.baselines import ConfidenceThreshold, oracle_paths
+from gym_stepwise_routing.baselines import AlwaysSmallest, ConfidenceThreshold, oracle_paths
+from gym_stepwise_routing.leaderboard.playing import play_on
 from gym_stepwise_routing.leaderboard.track import game_of
-from gym_stepwise_routing.routers import Replay, Router, columns_of
+from gym_stepwise_routing.routers import Replay, Router, ScoringRouter, columns_of
 
 
 class ByPosition(Router):
@@ -102,3 +103,62 @@ class Masked(ConfidenceThreshold):
 def replayed(track):
     """The oracle's decisions as a router."""
     return Replay(oracle_paths(game_of(track)).decisions)
+
+
+class ScoresByPosition(ScoringRouter):
+    """Decides honestly, but the scores that a sweep asks for follow the places of the oracle's problems.
+
+    ``hidden`` is how far apart the scores of two places are.
+    """
+
+    def __init__(self, track, hidden):
+        super().__init__(0.5)
+        self.wanted = (oracle_paths(game_of(track)).decisions == 1).any(axis=1)
+        self.hidden = hidden
+
+    def predict(self, observation, state=None, episode_start=None, deterministic=True):
+        return np.zeros(len(observation), dtype=np.int64), state
+
+    def scores(self, observation):
+        scores = np.full(len(observation), 0.5)
+        if len(observation) == len(self.wanted):
+            scores[~self.wanted] -= 0.4 * self.hidden
+        return scores
+
+
+class SmallTable(ByTable):
+    """Knows the answer to the first observation of five problems that the larger model alone gets right."""
+
+    def __init__(self, track):
+        super().__init__(track)
+        game = game_of(track)
+        paths = oracle_paths(game)
+        small = play_on(track, AlwaysSmallest(), game)
+        rows = np.flatnonzero((paths.decisions == 1).any(axis=1) & ~small.right)[:5]
+        self.answers = {}
+        table, row = game.table, game.table.roots.astype(np.int64)
+        for i in rows:
+            at = row[i]
+            for action in paths.decisions[i]:
+                if action >= 0:
+                    self.answers[table.observation[at].tobytes()] = action
+                    at = table.child[at, action]
+
+    def predict(self, observation, state=None, episode_start=None, deterministic=True):
+        return np.array([self.answers.get(row.tobytes(), 0) for row in observation], dtype=np.int64), state
+
+
+class Uncopied(Router):
+    """Refuses to be copied, and decides by how many of its kind were made."""
+
+    made = 0
+
+    def __init__(self):
+        Uncopied.made += 1
+        self.number = Uncopied.made
+
+    def __deepcopy__(self, memo):
+        raise TypeError("no")
+
+    def predict(self, observation, state=None, episode_start=None, deterministic=True):
+        return np.full(len(observation), self.number % 2, dtype=np.int64), state

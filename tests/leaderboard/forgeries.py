@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from typing import Any
 
@@ -109,6 +110,66 @@ def doubled_run(entry: Content) -> None:
     entry["runs"].append({**entry["runs"][0], "seed": 1})
 
 
+def oracle_as_a_router(entry: Content) -> None:
+    """The bound under another kind: it would be compared with itself."""
+    entry["runs"][0]["router"] = {"factory": "gym_stepwise_routing.baselines:oracle", "kwargs": {}}
+
+
+def name_of_a_row(entry: Content) -> None:
+    """It would be taken for the board's own, and removed when that does not apply."""
+    entry["name"] = "confidence-p-min"
+
+
+def row_with_another_text(entry: Content) -> None:
+    """Router and name of a row of the board, under a title of one's own."""
+    entry["name"] = "always-largest"
+    entry["kind"] = "reference"
+    entry["runs"][0]["router"] = {"factory": "gym_stepwise_routing.baselines:AlwaysLargest", "kwargs": {}}
+
+
+def decisions_of_one_under_two_routers(entry: Content) -> None:
+    """Two trainings that decide alike everywhere are one."""
+    other = {**entry["runs"][0]["router"], "kwargs": {"figure": "entropy_mean", "threshold": 0.4}}
+    entry["runs"].append({**entry["runs"][0], "seed": 1, "router": other})
+
+
+def block_twice(entry: Content) -> None:
+    entry["played"]["view"]["observation"] = ["progress", "progress"]
+
+
+def block_that_was_not_recorded(entry: Content) -> None:
+    entry["played"]["view"]["observation"] = ["progress", "verifier"]
+
+
+def made_in_the_future(entry: Content) -> None:
+    entry["made"]["date"] = "9999-01-01"
+
+
+def made_on_no_day(entry: Content) -> None:
+    entry["made"]["date"] = "2025-02-30"
+
+
+def more_than_the_sweep(entry: Content) -> None:
+    """Something behind the packed decisions."""
+    sweep = entry["runs"][0]["sweep"]
+    sweep["decisions"] = base64.b64encode(base64.b64decode(sweep["decisions"]) + b"more").decode()
+
+
+def threshold_off_the_sweep(entry: Content) -> None:
+    entry["runs"][0]["threshold"] += 0.001
+
+
+def threshold_of_another_point(entry: Content) -> None:
+    """The decisions of one threshold, said to be those of another."""
+    entry["runs"][0]["threshold"] = entry["runs"][0]["sweep"]["thresholds"][0]
+
+
+def fitted_on_another_track(entry: Content) -> None:
+    """The test problems of this track may be training problems of another bank."""
+    kwargs = {"baseline": "heuristics:LengthRule", "track": "gsm8k-route", "observation": ["progress"]}
+    entry["runs"][0]["router"] = {"factory": "gym_stepwise_routing.leaderboard.fitted:fitted", "kwargs": kwargs}
+
+
 def hidden_field(entry: Content) -> None:
     entry["figures"]["note"] = "state of the art"
 
@@ -135,6 +196,18 @@ REJECTED_WITHOUT_THE_ROUTER: dict[Callable[[Content], None], tuple[FaultCode, st
     threshold_without_rule: ("selection", "without a selection rule"),
     doubled_run: ("runs", "two runs have the same router"),
     hidden_field: ("schema", "note"),
+    oracle_as_a_router: ("reference", "sees the answers"),
+    name_of_a_row: ("reference", "'confidence-p-min' is a row in rows.json"),
+    row_with_another_text: ("reference", "'always-largest' is a row in rows.json"),
+    decisions_of_one_under_two_routers: ("runs", "two runs have the same decisions"),
+    block_twice: ("view", "progress"),
+    block_that_was_not_recorded: ("view", "verifier"),
+    made_in_the_future: ("schema", "9999-01-01 is yet to come"),
+    made_on_no_day: ("schema", "date"),
+    more_than_the_sweep: ("decisions", "another number of decisions"),
+    threshold_off_the_sweep: ("selection", "allowed: a threshold of the sweep"),
+    threshold_of_another_point: ("selection", "the decisions are not those of its sweep"),
+    fitted_on_another_track: ("provenance", "fitted on track 'gsm8k-route'; allowed: 'bank-regenerate'"),
 }
 """What is forged, the code of the fault that it must give, and a part of the message."""
 

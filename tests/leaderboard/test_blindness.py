@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
-from cheating_routers import ByComparison, ByCounting, ByName, ByPosition, ByTable, Masked, Remembering, replayed
+from cheating_routers import (
+    ByComparison,
+    ByCounting,
+    ByName,
+    ByPosition,
+    ByTable,
+    Masked,
+    Remembering,
+    ScoresByPosition,
+    SmallTable,
+    Uncopied,
+    replayed,
+)
 
 from gym_stepwise_routing.baselines import AlwaysLargest, ConfidenceThreshold, EveryOther, RandomMix
-from gym_stepwise_routing.leaderboard.playing import play_on
-from gym_stepwise_routing.leaderboard.rerun import check_blindness
+from gym_stepwise_routing.leaderboard.blindness import check_blindness, check_scores
+from gym_stepwise_routing.leaderboard.playing import play_on, play_router
 from gym_stepwise_routing.leaderboard.track import PLAIN, game_of
 
 
-def codes(track, router):
-    decisions = play_on(track, router, game_of(track)).decisions
-    return {fault.code for fault in check_blindness(track, router, decisions, PLAIN)}
+def codes(track, router, make=None):
+    def copied():
+        return copy.deepcopy(router)
+
+    played = play_on(track, copied() if make is None else make(), game_of(track))
+    return {fault.code for fault in check_blindness(track, make or copied, played, PLAIN)}
+
+
+def score_codes(track, router):
+    played = play_router(track, copy.deepcopy(router), view=PLAIN, selection=None)
+    return {fault.code for fault in check_scores(track, lambda: copy.deepcopy(router), played, PLAIN)}
 
 
 @pytest.mark.parametrize(
@@ -70,3 +92,27 @@ def test_a_threshold_right_at_a_common_figure_is_no_table(track):
     column = game.spec.feature_names.index("question_tokens")
     lengths = game.table.observation[game.table.roots, column]
     assert codes(track, Length(float(np.median(lengths)))) == set()
+
+
+@pytest.mark.parametrize("on", ["track", "sample_track"])
+@pytest.mark.parametrize("figure", ["entropy_mean", "p_min"])
+def test_honest_scores_pass(on, figure, request):
+    assert score_codes(request.getfixturevalue(on), ConfidenceThreshold(figure, 0.3)) == set()
+
+
+@pytest.mark.parametrize("hidden", [1.0, 1e-7], ids=["openly", "in the last bits"])
+def test_a_sweep_that_knows_the_places_is_found(track, hidden):
+    """Its decisions are honest, only what the sweep asks for is not: APGR, AIQ and CPT would be forged."""
+    router = ScoresByPosition(track, hidden)
+    assert codes(track, router) == set()
+    assert "order" in score_codes(track, router)
+
+
+def test_a_small_table_costs_gain_when_the_last_bit_moves(track):
+    """Too few problems for the share that may change, but all that it gains comes from them."""
+    router = SmallTable(track)
+    assert codes(track, router) == {"precision"}
+
+
+def test_a_router_that_refuses_to_be_copied_is_loaded_anew(track):
+    assert "rerun" in codes(track, None, make=Uncopied)

@@ -49,7 +49,14 @@ def entries(track, tmp_path_factory):
     for row in read_rows():
         if row.name in SHOWN:
             entry = make_entry(
-                track, row.name, row.routers, row.about, artefacts=folder, kind=row.kind, selection=row.selection
+                track,
+                row.name,
+                row.routers,
+                row.about,
+                artefacts=folder,
+                kind=row.kind,
+                view=row.view,
+                selection=row.selection,
             )
             entry.write(entry_path(folder, entry))
     hostile = About(

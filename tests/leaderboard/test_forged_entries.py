@@ -1,4 +1,4 @@
-"""Twenty-one ways to tamper with an entry's file, each refused with its reason; and what only a re-run can find."""
+"""Ways to tamper with an entry's file, each refused with its reason; and what only a re-run can find."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_the_honest_entry_is_verified(honest, tracks, artefacts, tmp_path):
 def test_forged_files_are_refused_with_the_reason(forge, honest, tracks, artefacts, tmp_path):
     content = json.loads(honest.model_dump_json())
     forge(content)
-    path = write(tmp_path, content, track=content["played"]["track"])
+    path = write(tmp_path, content, name=content["name"], track=content["played"]["track"])
     expected, message = REJECTED_WITHOUT_THE_ROUTER[forge]
     codes, text = refused(path, tracks, artefacts, run_again=False)
     assert expected in codes
@@ -122,7 +122,7 @@ def test_a_threshold_that_the_calibration_split_does_not_choose(track, tracks, h
 def test_a_sweep_left_out_or_on_thresholds_of_ones_own(track, tracks, honest, artefacts):
     """The grid comes from the train split, so that nobody picks it for the test split."""
     run = honest.runs[0]
-    keep = [0, len(run.sweep.thresholds) - 1]
+    keep = [0, run.sweep.thresholds.index(run.threshold), len(run.sweep.thresholds) - 1]
     from gym_stepwise_routing.leaderboard.encoding import pack, unpack
 
     points = unpack(run.sweep.decisions, (len(run.sweep.thresholds), len(honest.problems), 5))[keep]
@@ -139,3 +139,80 @@ def test_a_sweep_left_out_or_on_thresholds_of_ones_own(track, tracks, honest, ar
     verify_entry(forged, artefacts=artefacts, tracks=tracks, run_again=False)
     with pytest.raises(EntryRejectedError, match="thresholds of the sweep are not those"):
         verify_entry(forged, artefacts=artefacts, tracks=tracks)
+
+
+def test_the_oracle_is_no_router(track, tracks, honest, artefacts):
+    """Loaded by nobody and played by the board itself, it would be right about itself, with no need of trust."""
+    ref = RouterRef(factory="gym_stepwise_routing.baselines:oracle")
+    with pytest.raises(ValueError, match=r"kind='router' with .*oracle; allowed: 'bound'"):
+        make_entry(track, "mine", [ref], ABOUT, artefacts=artefacts)
+    best = consistent(track, honest, oracle_paths(game_of(track)).decisions)
+    forged = best.model_copy(update={"runs": (best.runs[0].model_copy(update={"router": ref}),)})
+    with pytest.raises(EntryRejectedError, match=r"reference: .*sees the answers"):
+        verify_entry(forged, artefacts=artefacts, tracks=tracks)
+
+
+@pytest.fixture(scope="module")
+def trained(track, tmp_path_factory):
+    """Two short trainings and the entry made of them."""
+    pytest.importorskip("stable_baselines3")
+    from gym_stepwise_routing.agents.runs import train_run
+    from gym_stepwise_routing.agents.training import Hyperparameters
+    from gym_stepwise_routing.leaderboard.loading import reference_of
+
+    folder, spec = tmp_path_factory.mktemp("artefacts"), track.spec
+    settings = Hyperparameters(n_envs=8, total_timesteps=64, penalty=0.3, algorithm={"n_steps": 8, "batch_size": 64})
+    game = {"source": spec.source, "split": "train", "mode": spec.mode, "cost_unit": spec.cost_unit}
+    for seed in (0, 1):
+        train_run("ppo", folder / f"ppo-{seed}", seed=seed, game=game, settings=settings)
+    refs = [reference_of(str(folder / f"ppo-{seed}"), {}, folder) for seed in (0, 1)]
+    return folder, make_entry(track, "two-trainings", refs, ABOUT, artefacts=folder)
+
+
+def test_seeds_are_those_of_the_trainings(trained, tracks):
+    folder, entry = trained
+    assert verify_entry(entry, artefacts=folder, tracks=tracks, run_again=False).rerun == "not asked"
+    runs = tuple(run.model_copy(update={"seed": run.seed + 5}) for run in entry.runs)
+    with pytest.raises(EntryRejectedError, match=r"runs.0: seed=5; its manifest says 0"):
+        verify_entry(entry.model_copy(update={"runs": runs}), artefacts=folder, tracks=tracks, run_again=False)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("split", "test", "trained on the test split"),
+        ("source_hash", "0" * 64, "provenance: .*made on"),
+        ("cost_unit", "flops", "cost_unit='large_tokens'"),
+    ],
+)
+def test_trained_elsewhere(trained, track, tracks, key, value, message):
+    """The manifest says on what: another split, another state of the bank, another unit."""
+    from gym_stepwise_routing.leaderboard.loading import reference_of
+
+    folder, entry = trained
+    path = folder / "ppo-0" / "manifest.json"
+    before = path.read_text()
+    content = json.loads(before)
+    content["game"][key] = value
+    try:
+        path.write_text(json.dumps(content))
+        runs = (entry.runs[0].model_copy(update={"router": reference_of(str(path.parent), {}, folder)}), entry.runs[1])
+        with pytest.raises(EntryRejectedError, match=message):
+            verify_entry(entry.model_copy(update={"runs": runs}), artefacts=folder, tracks=tracks, run_again=False)
+    finally:
+        path.write_text(before)
+
+
+def test_copied_weights_are_no_second_training(trained, tracks):
+    import shutil
+
+    from gym_stepwise_routing.leaderboard.loading import reference_of
+
+    folder, entry = trained
+    shutil.copytree(folder / "ppo-0", folder / "ppo-7")
+    manifest = json.loads((folder / "ppo-7" / "manifest.json").read_text())
+    (folder / "ppo-7" / "manifest.json").write_text(json.dumps({**manifest, "seed": 1}))
+    copied = entry.runs[0].model_copy(update={"seed": 1, "router": reference_of(str(folder / "ppo-7"), {}, folder)})
+    forged = entry.model_copy(update={"runs": (entry.runs[0], copied)})
+    with pytest.raises(EntryRejectedError, match="two runs have the same weights"):
+        verify_entry(forged, artefacts=folder, tracks=tracks, run_again=False)

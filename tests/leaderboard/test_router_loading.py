@@ -8,7 +8,14 @@ from board_kit import ABOUT
 from gym_stepwise_routing.baselines import FirstKLarge
 from gym_stepwise_routing.leaderboard.entry import RouterRef
 from gym_stepwise_routing.leaderboard.errors import EntryRejectedError, UntrustedError
-from gym_stepwise_routing.leaderboard.loading import describe_artefact, is_harmless, load_router, reference_of
+from gym_stepwise_routing.leaderboard.loading import (
+    TRAINED,
+    describe_artefact,
+    is_harmless,
+    load_router,
+    reference_of,
+    with_code,
+)
 from gym_stepwise_routing.leaderboard.submit import make_entry
 from gym_stepwise_routing.leaderboard.verify import verify_entry
 
@@ -94,7 +101,7 @@ def test_foreign_code_does_not_run_without_trust(foreign, track, tracks, artefac
 @pytest.mark.usefixtures("foreign")
 def test_factories_that_make_no_router(factory, message, artefacts):
     with pytest.raises(EntryRejectedError, match=f"artefact.*{message}"):
-        load_router(RouterRef(factory=factory), artefacts, trust=True)
+        load_router(with_code(RouterRef(factory=factory)), artefacts, trust=True)
 
 
 @pytest.mark.usefixtures("foreign")
@@ -102,7 +109,7 @@ def test_a_changed_artefact_is_refused(artefacts):
     folder = artefacts / "mine"
     folder.mkdir()
     (folder / "weights.bin").write_bytes(b"1")
-    ref = RouterRef(factory="foreign_router:Foreign", artefact=describe_artefact(folder, artefacts))
+    ref = with_code(RouterRef(factory="foreign_router:Foreign", artefact=describe_artefact(folder, artefacts)))
     assert load_router(ref, artefacts, trust=True).path == folder
     for change in (lambda: (folder / "weights.bin").write_bytes(b"2"), lambda: (folder / "more.bin").write_bytes(b"3")):
         change()
@@ -134,8 +141,8 @@ def test_a_model_of_stable_baselines3(track, tracks, artefacts):
     sb3.PPO("MlpPolicy", env, seed=0, device="cpu", policy_kwargs={"net_arch": [4]}).save(artefacts / "ppo.zip")
     ref = reference_of(str(artefacts / "ppo.zip"), {"algorithm": "stable_baselines3:PPO"}, artefacts)
     with pytest.raises(UntrustedError):
-        make_entry(track, "ppo", [ref], ABOUT, artefacts=artefacts)
-    entry = make_entry(track, "ppo", [ref], ABOUT, artefacts=artefacts, trust=True)
+        make_entry(track, "my-ppo", [ref], ABOUT, artefacts=artefacts)
+    entry = make_entry(track, "my-ppo", [ref], ABOUT, artefacts=artefacts, trust=True)
     assert verify_entry(entry, artefacts=artefacts, tracks=tracks).rerun == "not trusted"
     assert verify_entry(entry, artefacts=artefacts, tracks=tracks, trust=True).rerun == "done"
 
@@ -152,7 +159,93 @@ def test_a_trained_agent_needs_no_trust(track, tracks, artefacts):
     train_run("ppo", artefacts / "ppo-0", seed=0, game=game, settings=settings)
     ref = reference_of(str(artefacts / "ppo-0"), {}, artefacts)
     assert sorted(ref.artefact.files) == ["manifest.json", "router.npz"]
-    entry = make_entry(track, "ppo", [ref], ABOUT, artefacts=artefacts)
+    entry = make_entry(track, "my-ppo", [ref], ABOUT, artefacts=artefacts)
     (artefacts / "ppo-0" / "model.zip").unlink()
     assert verify_entry(entry, artefacts=artefacts, tracks=tracks).rerun == "done"
     assert len(entry.runs[0].sweep.thresholds) > 2
+
+
+def test_code_of_ones_own_is_known_by_its_hash(foreign, track, tracks, artefacts, tmp_path):
+    """Even without trust, and without running any of it."""
+    entry = make_entry(
+        track, "foreign", [RouterRef(factory="foreign_router:Foreign")], ABOUT, artefacts=artefacts, trust=True
+    )
+    assert entry.runs[0].router.code_sha256
+    foreign.unlink()
+    options = {"artefacts": artefacts, "tracks": tracks, "run_again": False}
+    verify_entry(entry, **options)
+    (tmp_path / "foreign_router.py").write_text(FOREIGN.format(marker=str(foreign)) + "# other code")
+    with pytest.raises(EntryRejectedError, match="artefact: foreign_router:Foreign: its module is"):
+        verify_entry(entry, **options)
+    (tmp_path / "foreign_router.py").unlink()
+    with pytest.raises(EntryRejectedError, match="its module is not here"):
+        verify_entry(entry, **options)
+    assert not foreign.exists()
+
+
+@pytest.mark.usefixtures("foreign")
+def test_changed_files_are_seen_without_trust_and_without_a_rerun(track, tracks, artefacts):
+    (artefacts / "weights.bin").write_bytes(b"1")
+    ref = RouterRef(factory="foreign_router:Foreign", artefact=describe_artefact(artefacts / "weights.bin", artefacts))
+    entry = make_entry(track, "foreign", [ref], ABOUT, artefacts=artefacts, trust=True)
+    (artefacts / "weights.bin").write_bytes(b"2")
+    for run_again in (False, True):
+        with pytest.raises(EntryRejectedError, match="is missing, new or changed"):
+            verify_entry(entry, artefacts=artefacts, tracks=tracks, run_again=run_again)
+
+
+def test_links_out_of_the_folder_are_refused(tmp_path, artefacts):
+    (tmp_path / "elsewhere.bin").write_bytes(b"x")
+    (artefacts / "mine").mkdir()
+    (artefacts / "mine" / "weights.bin").symlink_to(tmp_path / "elsewhere.bin")
+    with pytest.raises(ValueError, match="is a link"):
+        describe_artefact(artefacts / "mine", artefacts)
+
+
+def test_only_training_runs_leave_out_their_model(artefacts):
+    (artefacts / "mine").mkdir()
+    for name in ("model.zip", "router.npz"):
+        (artefacts / "mine" / name).write_bytes(b"x")
+    assert sorted(describe_artefact(artefacts / "mine", artefacts, "my_router:make").files) == [
+        "model.zip",
+        "router.npz",
+    ]
+    assert sorted(describe_artefact(artefacts / "mine", artefacts, TRAINED).files) == ["router.npz"]
+
+
+def test_a_file_in_the_working_directory_is_no_library(tmp_path, monkeypatch, artefacts):
+    """`sklearn.py` beside the entries would run whenever a baseline is fitted."""
+    monkeypatch.chdir(tmp_path)
+    before = list(sys.path)
+    load_router(RouterRef(factory="gym_stepwise_routing.baselines:AlwaysLargest"), artefacts, trust=False)
+    assert sys.path == before
+    (tmp_path / "json.py").write_text("raise RuntimeError('planted')")
+    (tmp_path / "own_router.py").write_text(
+        "import json\nfrom gym_stepwise_routing.baselines import AlwaysLargest as Own"
+    )
+    load_router(with_code(RouterRef(factory="own_router:Own")), artefacts, trust=True)
+    sys.modules.pop("own_router")
+    assert sys.path == before
+
+
+ENDING = """
+import os, sys
+from gym_stepwise_routing.baselines import AlwaysLargest
+
+class Ends(AlwaysLargest):
+    def predict(self, *args, **kwargs):
+        if os.environ.get("END"):
+            {end}
+        return super().predict(*args, **kwargs)
+"""
+
+
+@pytest.mark.parametrize("end", ["sys.exit(0)", "os._exit(0)", "raise BaseException('enough')"])
+def test_a_router_that_ends_the_process_is_rejected(end, track, tracks, artefacts, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ending.py").write_text(ENDING.format(end=end))
+    entry = make_entry(track, "ends", [RouterRef(factory="ending:Ends")], ABOUT, artefacts=artefacts, trust=True)
+    sys.modules.pop("ending")
+    monkeypatch.setenv("END", "1")
+    with pytest.raises(EntryRejectedError, match=r"rerun: .*(without a verdict|SystemExit|BaseException)"):
+        verify_entry(entry, artefacts=artefacts, tracks=tracks, trust=True)

@@ -1,0 +1,132 @@
+"""What an entry claims beyond its figures: to be a row of the board, several trainings, trained on train problems."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from gym_stepwise_routing.leaderboard.entry import Entry, Run
+from gym_stepwise_routing.leaderboard.errors import EntryRejectedError, Fault
+from gym_stepwise_routing.leaderboard.loading import CALIBRATED, FITTED, TRAINED
+from gym_stepwise_routing.leaderboard.playing import ORACLE, PlayedRouter
+from gym_stepwise_routing.leaderboard.rows import is_row, row_named
+from gym_stepwise_routing.leaderboard.track import Track, game_of
+
+__all__ = ["kind_faults", "provenance_faults", "refuse", "run_faults", "sweep_faults"]
+
+
+def refuse(entry: Entry, faults: Iterable[Fault]) -> None:
+    """Raise an error if there are any faults.
+
+    Raises:
+        EntryRejectedError: there are.
+    """
+    if found := list(faults):
+        raise EntryRejectedError(entry.name, found)
+
+
+def kind_faults(entry: Entry) -> Iterator[Fault]:
+    """References, bounds and the names of the board's rows are the board's own; the oracle is no router."""
+    row = row_named(entry.name)
+    if row is not None and not is_row(entry, row):
+        yield Fault(
+            "reference",
+            f"{entry.name!r} is a row in rows.json of another kind, router, view, selection or text; allowed: another "
+            "name, or as the board's own row: stepwise-routing leaderboard refresh",
+        )
+    if entry.kind != "router" and row is None:
+        yield Fault("reference", f"kind={entry.kind!r} is for the rows in rows.json; allowed: 'router'")
+    if entry.kind != "bound" and any(run.router.factory == ORACLE for run in entry.runs):
+        yield Fault("reference", f"{ORACLE} sees the answers; allowed: as the board's own bound only")
+
+
+def run_faults(entry: Entry) -> Iterator[Fault]:
+    """One router, counted several times, would pass for several trainings."""
+    if any((run.threshold is None) != (entry.selection is None) for run in entry.runs):
+        yield Fault("selection", "thresholds without a selection rule, or a rule without thresholds")
+    if len({run.seed for run in entry.runs}) != len(entry.runs):
+        yield Fault("runs", "two runs have the same seed")
+    for number, run in enumerate(entry.runs):
+        for earlier in entry.runs[:number]:
+            if same := _shared(run, earlier):
+                yield Fault("runs", f"two runs have the same {same}; allowed: one run a trained router")
+                return
+
+
+def sweep_faults(runs: Sequence[PlayedRouter]) -> Iterator[Fault]:
+    """The threshold that a rule chose is one of the sweep's, so the decisions are those of that point."""
+    for number, run in enumerate(runs):
+        if run.threshold is None or not run.points:
+            continue
+        if run.threshold not in run.thresholds:
+            yield Fault("selection", f"runs.{number}.threshold={run.threshold}; allowed: a threshold of the sweep")
+            continue
+        point = run.points[run.thresholds.index(run.threshold)]
+        if not np.array_equal(point.decisions, run.outcome.decisions):
+            yield Fault("selection", f"runs.{number}: the decisions are not those of its sweep at {run.threshold:g}")
+
+
+def provenance_faults(track: Track, entry: Entry, artefacts: Path) -> Iterator[Fault]:
+    """What the files of trained and calibrated routers say of their making, and what fitted baselines are told."""
+    for number, run in enumerate(entry.runs):
+        for code, message in _made_elsewhere(track, entry, run, artefacts):
+            yield Fault(code, f"runs.{number}: {message}")
+
+
+def _made_elsewhere(
+    track: Track, entry: Entry, run: Run, artefacts: Path
+) -> Iterator[tuple[Literal["runs", "provenance"], str]]:
+    ref, view = run.router, entry.played.view
+    if ref.factory == FITTED:
+        if ref.kwargs.get("track") != track.name:
+            yield "provenance", f"fitted on track {ref.kwargs.get('track')!r}; allowed: {track.name!r}"
+        if ref.kwargs.get("observation") != [*view.observation]:
+            yield "provenance", f"fitted on {ref.kwargs.get('observation')}; allowed: {[*view.observation]}"
+        return
+    if ref.artefact is None or ref.factory not in (TRAINED, CALIBRATED):
+        return
+    folder = artefacts / ref.artefact.path
+    try:
+        if ref.factory == CALIBRATED:
+            _check_calibrated(folder, track, entry)
+            return
+        from gym_stepwise_routing.agents.runs import RunManifest
+
+        manifest = RunManifest.load(folder / "manifest.json")
+        if manifest.seed != run.seed:
+            yield "runs", f"seed={run.seed}; its manifest says {manifest.seed}"
+        if manifest.game.split != "train":
+            yield "provenance", f"trained on the {manifest.game.split} split; allowed: 'train'"
+        manifest.game.check_game(game_of(track, view), "this router")
+    except ValueError as error:
+        yield "provenance", str(error)
+
+
+def _check_calibrated(folder: Path, track: Track, entry: Entry) -> None:
+    from gym_stepwise_routing.agents.calibration import load_calibrated
+
+    router = load_calibrated(folder, game=game_of(track, entry.played.view))
+    if router.game.split != "calibration":
+        raise ValueError(f"calibrated on the {router.game.split} split; allowed: 'calibration'")
+
+
+def _shared(run: Run, other: Run) -> str | None:
+    """What two runs have in common that two trainings cannot."""
+    if run.router == other.router:
+        return "router"
+    if _weights(run) & _weights(other):
+        return "weights"
+    # Two trainings may both come to one constant model, and that gains nothing.
+    constant = len(set("".join(run.decisions))) == 1
+    if not constant and (run.decisions, run.sweep) == (other.decisions, other.sweep):
+        return "decisions"
+    return None
+
+
+def _weights(run: Run) -> set[str]:
+    """Hashes of the files that hold numbers; descriptions may be the same."""
+    files = {} if run.router.artefact is None else run.router.artefact.files
+    return {sha256 for name, sha256 in files.items() if not name.endswith((".json", ".txt", ".md", ".py"))}
