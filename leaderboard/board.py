@@ -30,7 +30,7 @@ class Standing:
 
     Attributes:
         best: best rank that the intervals allow: 1 + the number of routers that are better beyond doubt.
-        worst: worst rank that they allow. None for references and bounds, which are not ranked; so is ``best``.
+        worst: worst rank that they allow. None, as ``best``, for references, bounds and routers that were not run again.
         tied: names of the rows from which this one cannot be told apart, by the paired interval of the difference of
             their gains.
     """
@@ -110,7 +110,8 @@ def make_board(track: Track, verdicts: Sequence[Verdict]) -> Board:
     constants = verdicts[0].constants
     outcomes = {verdict.entry.name: [run.outcome for run in verdict.runs] for verdict in verdicts}
     draws = {name: draw(track, name, played, constants)[1] for name, played in outcomes.items()}
-    ranked = [verdict.entry.name for verdict in verdicts if verdict.entry.kind == "router"]
+    # Decisions that nobody has seen the router take are its authors' word: shown, but not ranked.
+    ranked = [v.entry.name for v in verdicts if v.entry.kind == "router" and v.rerun == "done"]
     standings = {unit: rank({name: drawn.gains[unit] for name, drawn in draws.items()}, ranked) for unit in track.units}
     rows = [
         BoardRow(

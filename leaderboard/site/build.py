@@ -23,6 +23,7 @@ from gym_stepwise_routing.sources.bank import BankSource
 __all__ = ["build_site"]
 
 _MARK = ".stepwise-routing-site"
+_TAKEN = {"assets", "trees"}
 _ASSETS = ("board.css", "theme.js", "board.js", "chart.js", "traces.js")
 
 
@@ -101,6 +102,8 @@ class _Writer:
 
     def site(self, boards: list[Board]) -> None:
         """All pages."""
+        if taken := _TAKEN & {board.track.name for board in boards}:
+            raise ValueError(f"track={min(taken)!r}; allowed: a name that is no folder of the site ({sorted(_TAKEN)})")
         for asset in _ASSETS:
             content = resources.files(__package__).joinpath("assets", asset).read_text(encoding="utf-8")
             write_text(self.out / "assets" / asset, content)
@@ -115,7 +118,8 @@ class _Writer:
         viewer = self._traces(folder, board)
         self._page("track.html.j2", folder / "index.html", board=board, data=data, viewer=viewer)
         for row in board.rows:
-            path = folder / row.entry.name
+            # A folder of their own: an entry may be called index or traces.
+            path = folder / "entries" / row.entry.name
             write_text(path.with_suffix(".json"), row.entry.model_dump_json(indent=1) + "\n")
             content = entry_page(board, row)
             self._page("entry.html.j2", path.with_suffix(".html"), board=board, viewer=viewer, **content)

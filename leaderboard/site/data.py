@@ -72,6 +72,7 @@ def _row_json(row: BoardRow, units: Sequence[CostUnit]) -> dict[str, Any]:
         "runs": figures.runs,
         "date": entry.made.date,
         "threshold": entry.runs[0].threshold,
+        "own_threshold": entry.selection is None and entry.runs[0].sweep is not None,
         "accuracy": _interval(figures.accuracy),
         "harm": _interval(figures.harm),
         "steps": _round(figures.steps),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from gym_stepwise_routing.leaderboard.board import Board, BoardRow
 from gym_stepwise_routing.leaderboard.entry import CurveFigures, Estimate, UnitFigures
+from gym_stepwise_routing.leaderboard.site.data import points
 from gym_stepwise_routing.leaderboard.verify import Rerun
 from gym_stepwise_routing.ledger import KINDS
 
@@ -37,6 +38,9 @@ _CURVES = {
 }
 
 
+Form = Literal["number", "percent", "points"]
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
     """One line of the table of figures: what it is, what it means, value and interval as text."""
@@ -47,7 +51,7 @@ class Figure:
     interval: str
 
 
-def figure(label: str, meaning: str, estimate: Estimate | None, *, percent: bool = False) -> Figure:
+def figure(label: str, meaning: str, estimate: Estimate | None, *, form: Form = "number") -> Figure:
     """A figure as text."""
     if estimate is None:
         return Figure(label, meaning, "undefined", "")
@@ -55,7 +59,9 @@ def figure(label: str, meaning: str, estimate: Estimate | None, *, percent: bool
     def text(value: float | str) -> str:
         if isinstance(value, str):
             return value
-        return (f"{100 * value:.1f} %" if percent else f"{value:.3f}").replace("-", "\N{MINUS SIGN}")
+        if form == "points":
+            return points(value)
+        return (f"{100 * value:.1f} %" if form == "percent" else f"{value:.3f}").replace("-", "\N{MINUS SIGN}")
 
     low, high = text(estimate.low), text(estimate.high)
     return Figure(label, meaning, text(estimate.value), "" if low == high else f"{low} to {high}")
@@ -70,8 +76,10 @@ def entry_page(board: Board, row: BoardRow) -> dict[str, Any]:
         "row": row,
         "verified": _RERUN[row.rerun] + (_BLIND if row.rerun == "done" and row.entry.kind == "router" else ""),
         "overall": [
-            figure("Accuracy", "share of right answers", figures.accuracy, percent=True),
-            figure("Harm", "problems that always-largest gets right and this router wrong", figures.harm, percent=True),
+            figure("Accuracy", "share of right answers", figures.accuracy, form="percent"),
+            figure(
+                "Harm", "problems that always-largest gets right and this router wrong", figures.harm, form="percent"
+            ),
         ],
         "by_unit": _transposed([_unit_figures(values) for values in figures.units.values()]),
         "kinds": [kind for kind in KINDS if any(run.ledger[m][kind] for run in row.entry.runs for m in run.ledger)],
@@ -95,7 +103,7 @@ def entry_page(board: Board, row: BoardRow) -> dict[str, Any]:
 def _unit_figures(values: UnitFigures) -> list[Figure]:
     return [
         figure("Cost", "mean, always-largest is 1", values.cost),
-        figure("Gain", "accuracy above mixing the constant models at equal cost", values.gain, percent=True),
+        figure("Gain", "points of accuracy above mixing the constant models at equal cost", values.gain, form="points"),
         *_curve_figures(values.curve),
     ]
 

@@ -141,6 +141,49 @@ def test_the_viewers_paths_lead_to_the_recorded_outcomes(site, track: Track):
             assert cost >= 0
 
 
+@pytest.fixture(scope="module")
+def unseen(entries, tracks, tmp_path_factory):
+    """A site whose routers were not run again, with an entry that is called like a page."""
+    import shutil
+
+    folder = tmp_path_factory.mktemp("unseen") / "entries"
+    shutil.copytree(entries, folder)
+    entry = json.loads((folder / "bank-regenerate" / "hostile.json").read_text())
+    (folder / "bank-regenerate" / "index.json").write_text(json.dumps({**entry, "name": "index"}))
+    out = folder.parent / "site"
+    build_site(out, entries=folder, artefacts=folder, tracks=tracks, rerun=False, report=lambda line: None)
+    return out
+
+
+def test_routers_that_were_not_run_again_have_a_badge_and_no_rank(unseen, site):
+    data = json.loads((unseen / "bank-regenerate" / "board.json").read_text())
+    assert {row["rerun"] for row in data["rows"]} == {"not asked"}
+    assert all(row["units"]["flops"]["rank"] == [None, None] for row in data["rows"])
+    front, page = (
+        (unseen / "index.html").read_text(),
+        (unseen / "bank-regenerate/entries/first-2-large.html").read_text(),
+    )
+    assert "podium" not in front
+    assert "none has a rank" in front
+    assert "not re-run" in page
+    assert "podium" in (site / "index.html").read_text()
+
+
+def test_entries_overwrite_no_page(unseen, site):
+    for name in ("index.html", "traces.html", "board.json"):
+        assert (unseen / "bank-regenerate" / name).exists()
+    assert "Accuracy against cost" in (unseen / "bank-regenerate" / "index.html").read_text()
+    assert (unseen / "bank-regenerate" / "entries" / "index.html").exists()
+    assert not list(site.glob("bank-regenerate/*large*"))
+
+
+def test_gain_is_in_points_everywhere(site):
+    page = (site / "bank-regenerate/entries/first-2-large.html").read_text()
+    (gain,) = re.findall(r"<tr><th scope=.row.>Gain .*?</tr>", page, flags=re.DOTALL)
+    assert "points" in gain
+    assert "%" not in gain
+
+
 def test_nothing_is_built_from_a_rejected_entry(entries, tracks, tmp_path):
     import shutil
 

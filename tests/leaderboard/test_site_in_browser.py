@@ -177,7 +177,9 @@ def test_light_and_dark(page, site):
     assert page.evaluate(ground) == light
 
 
-@pytest.mark.parametrize("name", ["index.html", f"{TRACK}/index.html", f"{TRACK}/oracle.html", f"{TRACK}/traces.html"])
+@pytest.mark.parametrize(
+    "name", ["index.html", f"{TRACK}/index.html", f"{TRACK}/entries/oracle.html", f"{TRACK}/traces.html"]
+)
 def test_pages_fit_a_phone(page, site, name):
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto(f"file://{site}/{name}")
@@ -196,3 +198,59 @@ def test_every_control_can_be_reached_with_the_keyboard(page, site, name):
         page.keyboard.press("Tab")
         reached.add(page.evaluate(place))
     assert len(reached) >= controls - 4  # radio buttons of one group are one stop
+
+
+def test_the_viewer_follows_its_address(page, site):
+    page.goto(f"file://{site}/{TRACK}/traces.html#router=always-largest")
+    page.wait_for_selector("#tree .node")
+    page.evaluate("() => { location.hash = 'router=always-smallest'; }")
+    page.wait_for_function("() => document.getElementById('pathtitle').textContent.includes('Always smallest')")
+    assert page.locator("#router").input_value() == "always-smallest"
+
+
+def test_the_keyboard_stays_where_it_was_in_the_viewer(page, site):
+    page.goto(f"file://{site}/{TRACK}/traces.html#router=always-largest")
+    page.wait_for_selector("#tree .node")
+    page.get_by_role("button", name="Always smallest").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => location.hash.includes('router=always-smallest')")
+    page.wait_for_function("() => document.activeElement.textContent === 'Always smallest'")
+    assert page.locator('#tree .node[tabindex="0"]').count() == 1
+    page.locator('#tree .node[tabindex="0"]').focus()
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("() => document.activeElement.dataset.decisions") == "0"
+    assert page.locator('#tree .node[tabindex="0"]').count() == 1
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("() => document.activeElement.dataset.decisions") == "1"
+
+
+def test_the_first_tap_selects_and_the_second_opens(browser, site):
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto(f"file://{site}/{TRACK}/index.html")
+    for place in ('#table tr[data-name="first-2-large"] th a', '.point[data-name="first-2-large"]'):
+        page.goto(f"file://{site}/{TRACK}/index.html")
+        page.locator(place).tap()
+        page.wait_for_timeout(200)
+        assert page.url.endswith("/index.html")
+        assert page.locator('tr.selected[data-name="first-2-large"]').count() == 1
+        assert page.locator("tr.tied").count() == page.locator(".approx:visible").count()
+        page.locator(place).tap()
+        page.wait_for_url("**/entries/first-2-large.html")
+    context.close()
+
+
+def test_text_in_the_colours_of_models_can_be_read(page, site):
+    """WCAG AA asks for 4.5; decisions and model names are text in these colours."""
+    page.goto(f"file://{site}/index.html")
+    contrast = """(name) => {
+      const light = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16) / 255)
+        .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
+        .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+      const of = (key) => light(getComputedStyle(document.documentElement).getPropertyValue(key).trim());
+      const [a, b] = [of(name), of("--panel")].sort((p, q) => q - p);
+      return (a + 0.05) / (b + 0.05);
+    }"""
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        assert min(page.evaluate(contrast, f"--m{i}") for i in range(6)) >= 4.5, scheme

@@ -46,12 +46,21 @@
     return drawn;
   };
 
+  let touched = false, selected = null;
   const body = document.querySelector("#table tbody");
   const shown = () => data.rows.filter((row) => state.kinds.has(row.kind) && state.words.every((word) => `${row.title} ${row.name} ${row.authors} ${row.description}`.toLowerCase().includes(word)));
 
   const markTies = (row) => {
-    for (const line of body.rows) line.classList.toggle("tied", row !== null && at(row).tied.includes(line.dataset.name));
+    for (const line of body.rows) {
+      const tied = row !== null && at(row).tied.includes(line.dataset.name);
+      line.classList.toggle("tied", tied);
+      line.classList.toggle("selected", row !== null && line.dataset.name === row.name && row.name === selected);
+      line.querySelector(".approx").hidden = !tied;
+    }
   };
+  // What a finger has chosen stays until another row is.
+  const chosen = () => data.rows.find((row) => row.name === selected) ?? null;
+  const select = (name) => { selected = name; markTies(chosen()); };
 
   const line = (row, low, high) => {
     const unit = at(row), tick = element("input", { type: "checkbox", checked: state.ticked.has(row.name), ariaLabel: `colour ${row.title} in the picture` });
@@ -62,8 +71,12 @@
       tick.style.accentColor = state.ticked.get(row.name) ?? "";
       drawChart();
     });
-    const name = element("th", { scope: "row" }, element("a", { href: `${row.name}.html`, className: "approx", textContent: row.title }));
+    const link = element("a", { href: `entries/${row.name}.html`, textContent: row.title });
+    link.addEventListener("pointerdown", (event) => { touched = event.pointerType === "touch"; });
+    link.addEventListener("click", (event) => { if (touched && selected !== row.name) { event.preventDefault(); select(row.name); } });
+    const name = element("th", { scope: "row" }, element("span", { className: "approx", textContent: "≈ ", title: "cannot be told apart from the row that is pointed at", hidden: true }), link);
     if (row.kind !== "router") name.append(" ", element("span", { className: "badge", textContent: row.kind }));
+    if (row.rerun !== "done") name.append(" ", element("span", { className: "badge warn", textContent: "not re-run", title: "decisions replayed only: that they are the router's is its authors' word, so it has no rank" }));
     name.append(element("small", { textContent: row.authors }));
     const gain = element("td", {}, element("div", { className: "gain" }, element("span", {}, signed(unit.gain[0]), element("small", { textContent: `${signed(unit.gain[1])} to ${signed(unit.gain[2])}` })), forest(unit.gain, low, high)));
     const done = row.rerun === "done";
@@ -72,10 +85,11 @@
       element("td", { className: "wide", title: done ? "the board ran the router again" : "decisions replayed only" }, element("span", { className: done ? "yes" : "dim", textContent: done ? "✓" : "○", ariaLabel: done ? "yes" : "no" })));
     made.dataset.name = row.name;
     made.dataset.kind = row.kind;
-    made.addEventListener("pointerenter", () => markTies(row));
-    made.addEventListener("pointerleave", () => markTies(null));
-    made.addEventListener("focusin", () => markTies(row));
-    made.addEventListener("focusout", () => markTies(null));
+    made.addEventListener("pointerenter", (event) => { if (event.pointerType !== "touch") markTies(row); });
+    made.addEventListener("pointerleave", (event) => { if (event.pointerType !== "touch") markTies(chosen()); });
+    made.addEventListener("pointerup", (event) => { if (event.pointerType === "touch" && !event.target.closest("a, input")) select(row.name); });
+    made.addEventListener("focusin", () => { if (!touched) markTies(row); });
+    made.addEventListener("focusout", () => { if (!touched) markTies(chosen()); });
     return made;
   };
 
@@ -89,6 +103,7 @@
     const gains = data.rows.flatMap((row) => at(row).gain);
     body.replaceChildren(...rows.map(([, row]) => line(row, Math.min(0, ...gains), Math.max(0, ...gains))));
     document.getElementById("empty").hidden = rows.length > 0;
+    markTies(chosen());
     for (const header of document.querySelectorAll("#table thead th[data-name]")) {
       if (header.dataset.name === state.sort) header.setAttribute("aria-sort", state.down ? "descending" : "ascending");
       else header.removeAttribute("aria-sort");
@@ -98,17 +113,18 @@
   const facts = (row) => {
     const unit = at(row);
     return [["accuracy", `${percent(row.accuracy[0])} % (${percent(row.accuracy[1])} to ${percent(row.accuracy[2])})`], ["cost", `${plain(unit.cost[0])} (${plain(unit.cost[1])} to ${plain(unit.cost[2])})`], ["", raw(unit.raw_cost)],
-      ["gain", `${signed(unit.gain[0])} points (${signed(unit.gain[1])} to ${signed(unit.gain[2])})`], ...(row.threshold === null ? [] : [["threshold", row.threshold.toFixed(3)]]), ...(rankText(unit.rank) ? [["rank", rankText(unit.rank)]] : [["", row.kind]])];
+      ["gain", `${signed(unit.gain[0])} points (${signed(unit.gain[1])} to ${signed(unit.gain[2])})`], ...(row.threshold === null ? (row.own_threshold ? [["threshold", "the author's own"]] : []) : [["threshold", row.threshold.toFixed(3)]]), ...(rankText(unit.rank) ? [["rank", rankText(unit.rank)]] : [["", row.kind === "router" ? "not re-run, no rank" : row.kind]])];
   };
   const chart = new Chart(document.getElementById("chart"), data, facts);
+  chart.onselect = (row) => select(row.name);
   const drawChart = () => chart.draw({ unit: state.unit, column: data.units.findIndex((unit) => unit.name === state.unit), rows: shown(), ticked: state.ticked });
 
   const drawVerdict = () => {
-    const better = routers.filter((row) => at(row).gain[1] > 1e-9);
+    const seen = routers.filter((row) => row.rerun === "done"), better = seen.filter((row) => at(row).gain[1] > 1e-9);
     const { label: name } = data.units.find((unit) => unit.name === state.unit), label = name === "FLOPs" ? name : name.toLowerCase();
-    const text = routers.length === 0 ? "" : better.length === 0
+    const text = seen.length === 0 ? (routers.length ? "No router was run again for this build, so none has a rank." : "") : better.length === 0
       ? `In ${label}, no router here gains beyond doubt over mixing the constant models at random.`
-      : `In ${label}, ${better.length} of ${routers.length} routers gain beyond doubt over mixing the constant models at random: ${better.map((row) => row.title).join(", ")}.`;
+      : `In ${label}, ${better.length} of ${seen.length} routers gain beyond doubt over mixing the constant models at random: ${better.map((row) => row.title).join(", ")}.`;
     document.getElementById("verdict").textContent = text;
   };
   const draw = () => { drawTable(); drawChart(); drawVerdict(); };

@@ -24,6 +24,8 @@ class Chart {
     this.data = data;
     this.facts = facts; // row, unit -> [[label, text], ...] of the tooltip
     this.tip = Object.assign(document.createElement("div"), { className: "tip", hidden: true });
+    this.touched = false; // with a finger there is no hovering: the first tap shows, the second opens
+    this.selected = null;
     new ResizeObserver(() => this.state && this.draw(this.state)).observe(host);
   }
 
@@ -99,8 +101,9 @@ class Chart {
       shape.dataset.name = row.name;
       const cross = svg("g", { class: "cross", style: `stroke:${colour}`, visibility: "hidden" },
         svg("line", { x1: x(cost[1]), x2: x(cost[2]), y1: py, y2: py }), svg("line", { x1: px, x2: px, y1: y(row.accuracy[1]), y2: y(row.accuracy[2]) }));
-      const open = () => { location.href = `${row.name}.html`; };
-      shape.addEventListener("click", open);
+      const open = () => { location.href = `entries/${row.name}.html`; };
+      shape.addEventListener("click", () => { if (!this.touched || this.selected === row.name) open(); else { this.selected = row.name; this.onselect?.(row); } });
+      shape.addEventListener("pointerdown", (event) => { this.touched = event.pointerType === "touch"; });
       shape.addEventListener("keydown", (event) => { if (event.key === "Enter") open(); });
       this.explain(shape, row, this.facts(row, unit), px, py, width, cross);
       root.append(cross, shape);
@@ -117,6 +120,9 @@ class Chart {
     const order = [...rows].sort((p, q) => (q.kind === "router") - (p.kind === "router"));
     for (const row of order) {
       const px = x(row.units[unit].cost[0]), py = y(row.accuracy[0]), length = 6.6 * row.title.length;
+      // In a crowd a name could belong to any point; those are found by hovering.
+      const near = rows.filter((other) => other !== row && Math.hypot(x(other.units[unit].cost[0]) - px, y(other.accuracy[0]) - py) < 22).length;
+      if (near > 1) continue;
       const places = [[px + 10, py + 4, "start"], [px - 10, py + 4, "end"], [px, py - 11, "middle"], [px, py + 20, "middle"]];
       for (const [tx, ty, anchor] of places) {
         const left = anchor === "start" ? tx : anchor === "end" ? tx - length : tx - length / 2;

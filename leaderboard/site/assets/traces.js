@@ -49,7 +49,7 @@ const traces = (() => {
 
   const drawTree = (tree, decisions) => {
     const { nodes, leaves, depth } = unroll(tree);
-    const wide = Math.max(72, Math.min(210, (byId("tree").clientWidth - 150) / depth)), tall = 21, width = 30 + depth * wide + 120, height = leaves * tall + 16;
+    const wide = Math.max(byId("tree").clientWidth < 520 ? 44 : 72, Math.min(210, (byId("tree").clientWidth - 150) / depth)), tall = 21, width = 30 + depth * wide + 120, height = leaves * tall + 16;
     const x = (place) => 14 + place.depth * wide, y = (place) => 14 + place.row * tall;
     const on = (place) => decisions.startsWith(place.decisions);
     const picture = svg("svg", { width, height, role: "group", "aria-label": `routing tree with ${leaves} ends` });
@@ -62,7 +62,7 @@ const traces = (() => {
     for (const place of nodes) {
       const { node } = place, model = tree.model[node], end = tree.end[node] !== null, sure = tree.sure[node];
       const who = model < 0 ? "start" : `step ${place.depth} by ${index.models[model]}`;
-      const group = svg("g", { class: `node${on(place) ? "" : " off"}`, tabindex: "0", role: "button", "aria-label": `${who}${end ? `, ends ${tree.right[node] ? "right" : "wrong"}` : ""}` },
+      const group = svg("g", { class: `node${on(place) ? "" : " off"}`, tabindex: "-1", role: "button", "aria-label": `${who}${end ? `, ends ${tree.right[node] ? "right" : "wrong"}` : ""}` },
         svg("title", {}, model < 0 ? "start" : `${who}\n${tree.text[node]}`),
         svg("circle", { cx: x(place), cy: y(place), r: model < 0 ? 5 : 4 + 4 * (sure ?? 0.5), style: `fill:${model < 0 ? "var(--dim)" : colour(model)}` }));
       if (end) group.append(svg("text", { class: `leaf ${tree.right[node] ? "yes" : "no"}`, x: x(place) + 14, y: y(place) + 4 }, outcome(tree, node)), svg("text", { class: "answer", x: x(place) + 30, y: y(place) + 4 }, answer(tree, node).slice(0, 12)));
@@ -70,8 +70,22 @@ const traces = (() => {
       const show = () => { drawSteps(tree, place.decisions, `Path ${place.decisions || "(start)"}`); for (const other of picture.querySelectorAll(".seen")) other.classList.remove("seen"); group.classList.add("seen"); };
       group.addEventListener("click", show);
       group.addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); show(); } });
+      group.addEventListener("focus", () => { for (const other of picture.querySelectorAll('.node[tabindex="0"]')) other.setAttribute("tabindex", "-1"); group.setAttribute("tabindex", "0"); });
+      place.group = group;
       picture.append(group);
     }
+    // One stop of the Tab key for the whole tree; inside it the arrows go to parent, first child and siblings.
+    nodes[0].group.setAttribute("tabindex", "0");
+    const parents = new Map(nodes.flatMap((place) => place.children.map((child) => [child, place])));
+    picture.addEventListener("keydown", (event) => {
+      const place = nodes.find((candidate) => candidate.group === document.activeElement);
+      if (!place) return;
+      const column = nodes.filter((candidate) => candidate.depth === place.depth).sort((a, b) => a.row - b.row), at = column.indexOf(place);
+      const next = { ArrowLeft: parents.get(place), ArrowRight: place.children[0], ArrowUp: column[at - 1], ArrowDown: column[at + 1], Home: nodes[0] }[event.key];
+      if (!next) return;
+      event.preventDefault();
+      next.group.focus();
+    });
     byId("tree").replaceChildren(picture);
   };
 
@@ -102,7 +116,10 @@ const traces = (() => {
       let node = 0;
       for (const digit of decisions) node = tree.child[node][parseInt(digit, 36)];
       const choose = html("button", { type: "button", textContent: title });
-      choose.addEventListener("click", () => select({ router: name }));
+      choose.addEventListener("click", async () => {
+        await select({ router: name });
+        byId("paths").querySelector("[aria-current] button")?.focus(); // the table was drawn anew under the focus
+      });
       const row = html("tr", {}, html("th", { scope: "row" }, choose), html("td", {}, digits(decisions)), html("td", { className: "num", textContent: cost.toFixed(2) }), html("td", { className: right ? "yes" : "no", textContent: `${right ? "✓" : "✗"} ${answer(tree, node)}` }));
       if (name === state.router) row.setAttribute("aria-current", "true");
       return row;
@@ -140,16 +157,22 @@ const traces = (() => {
     history.replaceState(null, "", `#problem=${tree.id}&router=${router}`);
   };
 
-  const select = (change) => { Object.assign(state, change); draw(); };
+  const select = (change) => { Object.assign(state, change); return draw(); };
   const move = (by) => { const found = matches(); select({ problem: found[(found.indexOf(state.problem) + by + found.length) % found.length] }); };
+
+  // What the address asks for; a link into the page that is open changes nothing but the hash.
+  const follow = () => {
+    const asked = new URLSearchParams(location.hash.slice(1));
+    if (index.routers.some(({ name }) => name === asked.get("router"))) state.router = asked.get("router");
+    if (index.problems.includes(asked.get("problem"))) state.problem = index.problems.indexOf(asked.get("problem"));
+  };
 
   const start = () => {
     for (const { name, title } of index.routers) byId("router").append(html("option", { value: name, textContent: title }));
     for (const [model, name] of index.models.entries()) { const chip = html("i"); chip.style.background = colour(model); byId("legend").append(html("span", {}, chip, `${model}: ${name}`)); }
     byId("legend").append(html("span", { textContent: "size of a node: probability of its least likely token" }), html("span", { textContent: "thick: the router's path" }));
-    const asked = new URLSearchParams(location.hash.slice(1));
-    if (index.routers.some(({ name }) => name === asked.get("router"))) state.router = asked.get("router");
-    if (index.problems.includes(asked.get("problem"))) state.problem = index.problems.indexOf(asked.get("problem"));
+    follow();
+    addEventListener("hashchange", () => { follow(); draw(); });
     byId("problem").addEventListener("change", (event) => select({ problem: Number(event.target.value) }));
     byId("router").addEventListener("change", (event) => select({ router: event.target.value }));
     byId("which").addEventListener("change", (event) => select({ which: event.target.value }));
