@@ -1,6 +1,6 @@
 """Time and memory of opening a bank of a million nodes: ``python benchmarks/bench_bank_open.py``.
 
-The bank is synthetic (figures drawn at random, full binary trees of depth 5); only its size matters. Every repetition
+The bank is synthetic (figures and texts at random, full binary trees of depth 5); only its size matters. Every run
 opens it, all checks on, in a fresh process. Limits of the project: under 1 s (the fastest run, since other work on the
 machine only ever adds time; CPU time stands beside it) and under 300 MB resident (the peak of the worst run).
 """
@@ -25,6 +25,7 @@ from gym_stepwise_routing.banks.write import write_bank
 from gym_stepwise_routing.sources.base import QUESTION
 
 DEPTH = 5
+TEXT = 60  # letters of a step, as in recorded banks
 TREE = 2 ** (DEPTH + 1) - 1  # nodes of a full binary tree
 
 # VmHWM, not ru_maxrss: the latter starts from what the parent process had.
@@ -86,7 +87,9 @@ def synthetic_bank(target: Path, nodes: int) -> None:
         "root": first.ravel(),
         **{name: pa.nulls(trees) for name in QUESTION},
     }
-    texts = {"text": pa.nulls(rows), "final_answer": pa.nulls(rows)}
+    letters = rng.bytes(TEXT * rows // 2).hex()  # of which half is all that can be compressed
+    steps = pa.array([letters[start : start + TEXT] for start in range(0, TEXT * rows, TEXT)])
+    texts = {"text": steps, "final_answer": pa.nulls(rows)}
     contents = {"problems.parquet": problems, "nodes.parquet": columns, "texts.parquet": texts}
     schemas = bank_schemas(2)
     tables = {name: pa.table(contents[name]).cast(schemas[name]) for name in schemas}

@@ -1,4 +1,4 @@
-"""Steps per second beside CartPole-v1: ``python benchmarks/bench_env.py``.
+"""Steps per second beside CartPole-v1: ``python benchmarks/bench_env.py``; the exit status is 1 if a target is missed.
 
 Both environments are made by ``gym.make`` or ``gym.make_vec`` with all the wrappers that it adds, play random actions,
 and are reset when an episode ends (episodes here are about four steps, CartPole's about twenty).
@@ -12,7 +12,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from ratios import Case, compare
+from ratios import Case, compare, finish
 
 import gym_stepwise_routing
 
@@ -71,13 +71,14 @@ def main() -> None:
         name: Case(scalar(ENV, args.steps, **game), base, 0.5 if name == "route" else None)
         for name, game in games.items()
     }
-    compare("Scalar environment, gym.make", "steps", cases, rounds=args.rounds)
+    met = compare("Scalar environment, gym.make", "steps", cases, rounds=args.rounds)
     cases = {base: Case(vector(base, args.num_envs, args.vector_steps))}
     cases |= {
         name: Case(vector(ENV, args.num_envs, args.vector_steps, **game), base, 1.0 if name == "route" else None)
         for name, game in games.items()
     }
-    compare(f"Vector environment, {args.num_envs:,} episodes, gym.make_vec", "steps", cases, rounds=args.rounds)
+    title = f"Vector environment, {args.num_envs:,} episodes, gym.make_vec"
+    finish(compare(title, "steps", cases, rounds=args.rounds) and met)
 
 
 if __name__ == "__main__":

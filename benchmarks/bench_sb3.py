@@ -17,7 +17,7 @@ from typing import Any
 import gymnasium as gym
 import torch
 import yaml
-from ratios import Case, compare
+from ratios import Case, compare, finish
 from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecEnv
@@ -79,7 +79,7 @@ def main() -> None:
         f"project:  rollout {rollout}, batch {update['batch_size']}, {update['n_epochs']} epochs, "
         f"networks {update['policy_kwargs']['net_arch']}"
     )
-    compare(title, "frames", cases, rounds=args.rounds)
+    finish(compare(title, "frames", cases, rounds=args.rounds))
 
 
 if __name__ == "__main__":
