@@ -4,13 +4,39 @@ from __future__ import annotations
 
 import sys
 
+_EXTRAS = {
+    "typer": "cli",
+    "rich": "cli",
+    "scipy": "cli",
+    "matplotlib": "cli",
+    "jinja2": "cli",
+    "PIL": "cli",
+    "torch": "agents",
+    "stable_baselines3": "agents",
+    "sb3_contrib": "agents",
+    "tensorboard": "agents",
+    "yaml": "agents",
+    "sklearn": "agents",
+    "pydantic": "leaderboard",
+    "transformers": "llm",
+    "openai": "llm",
+    "genai_prices": "llm",
+    "math_verify": "llm",
+    "datasets": "llm",
+    "ray": "llm",
+    "vllm": "vllm",
+}
+"""Which extra brings a package that a command may miss."""
+
 
 def main() -> None:
-    """Run the command line; without the extra that it needs, say which one."""
+    """Run the command line; without the extra that a command needs, say which one."""
     try:
         from gym_stepwise_routing.cli.app import app
-    except ImportError as error:
-        if error.name not in ("typer", "rich"):
+
+        app()
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in _EXTRAS:
             raise
-        sys.exit("stepwise-routing needs typer and rich: pip install 'gym-stepwise-routing[cli]'")
-    app()
+        sys.exit(f"this needs {package}: pip install 'gym-stepwise-routing[{_EXTRAS[package]}]'")

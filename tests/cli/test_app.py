@@ -21,11 +21,25 @@ def test_help(name):
     assert "Usage" in result.output
 
 
-def test_without_typer_the_extra_is_named():
-    code = "import sys; sys.modules['typer'] = None; from gym_stepwise_routing.cli import main; main()"
+AGENTS = ("torch", "stable_baselines3", "sb3_contrib", "yaml", "sklearn", "tensorboard")
+
+
+@pytest.mark.parametrize(
+    ("missing", "arguments", "extra"),
+    [(["typer"], ["bank", "info"], "cli"), ([*AGENTS], ["demo"], "agents")],
+)
+def test_the_extra_that_a_command_needs_is_named(missing, arguments, extra):
+    """With ``[cli]`` alone the commands are there, and the demo says what it needs."""
+    code = f"""
+import sys
+sys.modules |= dict.fromkeys({missing!r})
+sys.argv = ["stepwise-routing", *{arguments!r}]
+from gym_stepwise_routing.cli import main
+main()
+"""
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 1
-    assert "pip install 'gym-stepwise-routing[cli]'" in result.stderr
+    assert f"pip install 'gym-stepwise-routing[{extra}]'" in result.stderr
     assert "Traceback" not in result.stderr
 
 
