@@ -205,6 +205,18 @@ def test_bad_sources():
         SimulatorSource("gsm8k-like", problems=0)
     with pytest.raises(ValueError, match="seed=-1"):
         SimulatorSource("gsm8k-like", seed=-1)
+    for bad in (2.5, float("nan"), True, "7"):
+        with pytest.raises(ValueError, match=f"problems={bad!r}; allowed: an integer >= 1"):
+            SimulatorSource("gsm8k-like", problems=bad)
+    for bad in (1.5, True):
+        with pytest.raises(ValueError, match=f"seed={bad!r}; allowed: an integer >= 0"):
+            SimulatorSource("gsm8k-like", seed=bad)
+        with pytest.raises(ValueError, match=f"key={bad!r}; allowed: an integer >= 0"):
+            SimulatorSource("gsm8k-like", key=bad)
+    source, rng = SimulatorSource("gsm8k-like"), np.random.default_rng(0)
+    for model in (-1, 2):
+        with pytest.raises(ValueError, match=rf"models=\[{model}\]; allowed: 0 to 1"):
+            source.step(source.start(np.arange(3), rng), np.full(3, model), rng)
     with pytest.raises(ValueError, match="has no verifier"):
         Rules(SimulatorSource("gsm8k-like"), mode="route", observation=("verifier",), cost_unit="flops")
     with pytest.raises(ValueError, match="thresholds="):

@@ -71,7 +71,7 @@ def compare_with_bank(
 
     Args:
         source: the simulator; its problems of the split ``test`` are played.
-        bank: a bank of two models.
+        bank: a bank of as many models.
         splits: splits of the bank that are played.
         seed: of the simulator and of random routers.
 
@@ -92,26 +92,31 @@ def compare_with_bank(
         SideBySide(
             router=name_of(router) + (f" {router.threshold:g}" if isinstance(router, ConfidenceThreshold) else ""),
             mode=mode,
-            bank=_side([evaluate(router, bank, split, mode=mode, normaliser=1.0, seed=seed) for split in splits]),
-            simulator=_side([evaluate(router, source, "test", mode=mode, normaliser=1.0, seed=seed)]),
+            bank=_side(
+                [evaluate(router, bank, split, mode=mode, normaliser=1.0, seed=seed) for split in splits],
+                models=len(bank.pool),
+            ),
+            simulator=_side(
+                [evaluate(router, source, "test", mode=mode, normaliser=1.0, seed=seed)], models=len(source.pool)
+            ),
         )
         for mode, routers in games
         for router in routers
     )
 
 
-def _side(played: Sequence[Evaluation]) -> Side:
+def _side(played: Sequence[Evaluation], *, models: int) -> Side:
+    """Summary of one side; a verifier, if any, has a row of the ledger after those of the ``models``."""
     right = np.concatenate([part.right for part in played])
     ledger = np.concatenate([part.ledger for part in played])
     steps = np.concatenate([part.steps for part in played])
     decoded: NDArray[np.int64] = ledger[:, :, [KEPT, DISCARDED]].sum(axis=2)
-    largest = 1 if decoded.shape[1] < 3 else decoded.shape[1] - 2  # the verifier, if any, has the last row
     share = float(right.mean())
     return Side(
         problems=len(right),
         accuracy=share,
         error=float(np.sqrt(share * (1 - share) / len(right))),
         small_tokens=float(decoded[:, 0].mean()),
-        large_tokens=float(decoded[:, largest].mean()),
+        large_tokens=float(decoded[:, models - 1].mean()),
         steps=float(steps.mean()),
     )

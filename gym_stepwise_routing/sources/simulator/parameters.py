@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.pool import Model, ModelPool
 
-__all__ = ["STATUSES", "ConfidenceModel", "Prompt", "ScoreModel", "SimulatorParameters", "StepTokens"]
+__all__ = ["STATUSES", "ConfidenceModel", "Prompt", "ScoreModel", "SimulatorParameters", "StepTokens", "check_whole"]
 
 STATUSES = ("correct", "fresh error", "propagated error")
 """What a step is: written on a trace that is right and leaves it right; the first wrong step after right ones; any
@@ -20,6 +22,8 @@ Vector = tuple[float, ...]
 Matrix = tuple[Vector, ...]
 MAX_HORIZON = 1000
 MAX_TOKENS = 100_000
+SCORE_BINS = 20
+"""Bins of 0.05 of a verifier's scores, as in the measured distributions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,9 +97,12 @@ class ScoreModel:
         for status, (low, high) in enumerate(zip(self.near_zero, self.near_one, strict=True)):
             _check_range(f"scores.near_zero[{status}] + scores.near_one[{status}]", low + high, 0, 1)
         _check_range("scores.decay", self.decay, 1e-3, 1)
+        if isinstance(self.scored, str) or not self.scored or len(set(self.scored)) < len(self.scored):
+            raise ValueError(f"scores.scored={self.scored!r}; allowed: one or more names, each once")
+        _check_tuples("scores.groups", self.groups)
         if list(self.groups) != sorted(set(self.groups)) or not self.groups or self.groups[-1] != 1:
             raise ValueError(f"scores.groups={self.groups!r}; allowed: ascending numbers, the last of them 1")
-        _check_range("scores.groups[0]", self.groups[0], 0.05, 1)
+        _check_groups(self.groups)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,8 +174,10 @@ class SimulatorParameters:
     confidence: ConfidenceModel | None = None
 
     def __post_init__(self) -> None:
+        for name in ("models", "level_shares", "error", "repair", "recovery", "stop"):
+            _check_tuples(name, getattr(self, name))
         models, levels = len(self.pool), len(self.level_shares)
-        _check_range("horizon", self.horizon, 1, MAX_HORIZON)
+        check_whole("horizon", self.horizon, 1, MAX_HORIZON)
         _check_shares("level_shares", self.level_shares)
         _check_shape("error", self.error, (models, levels, None))
         _check_shape("repair", self.repair, (models, levels))
@@ -205,8 +214,40 @@ class SimulatorParameters:
         return ModelPool(self.models, self.verifier)
 
 
+def check_whole(parameter: str, value: object, low: int, high: int | None = None) -> None:
+    """Raise ``ValueError`` unless ``value`` is an integer from ``low`` to ``high``; truth values and 3.0 are none."""
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or value < low or (high is not None and value > high):  # type: ignore[operator]
+        raise ValueError(
+            f"{parameter}={value!r}; allowed: an integer " + (f">= {low}" if high is None else f"from {low} to {high}")
+        )
+
+
+def _check_tuples(parameter: str, value: object) -> None:
+    """No lists among nested tuples: parameters do not change, and checks look into tuples alone."""
+    if isinstance(value, list | np.ndarray):
+        raise ValueError(f"{parameter}={value!r}; allowed: a tuple")
+    if isinstance(value, tuple):
+        for index, item in enumerate(value):
+            _check_tuples(f"{parameter}[{index}]", item)
+
+
+def _check_groups(groups: Vector) -> None:
+    """Every group holds a bin of the least score so far."""
+    low = 0.0
+    for index, high in enumerate(groups):
+        _check_range(f"scores.groups[{index}]", high, 0.5 / SCORE_BINS, 1)
+        if not any(low < (place + 0.5) / SCORE_BINS <= high for place in range(SCORE_BINS)):
+            raise ValueError(
+                f"scores.groups={groups!r}: no score bin lies between {low:g} and {high:g}; allowed: groups of one or "
+                f"more bins of {1 / SCORE_BINS:g}"
+            )
+        low = high
+
+
 def _check_range(parameter: str, value: float, low: float, high: float) -> None:
-    if not (math.isfinite(value) and low <= value <= high):
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not (number and math.isfinite(value) and low <= value <= high):
         raise ValueError(f"{parameter}={value!r}; allowed: {low:g} to {high:g}")
 
 

@@ -1,8 +1,11 @@
 """What a step shows: its length, its verifier score and its confidence figures, as tables to draw from.
 
-Given the status of the step, the three are independent. Each says something of the hidden state through a *cell* alone
-(a quarter of the lengths, a score bin, a confidence bin): within a cell, the exact figure says nothing more. That makes
-the router's belief a function of the cells (see :mod:`gym_stepwise_routing.planning`).
+Given the status of the step, the three are independent. Each says something of the hidden state through a *cell* (a
+quarter of the lengths, a score bin, a confidence bin), and the router's belief is computed from the cells (see
+:mod:`gym_stepwise_routing.planning`). Within a cell, exact scores and confidence figures say nothing more. Exact
+lengths say a little: statuses and levels draw from one list of lengths a cell, but as a table has ``TOKEN_DRAWS``
+entries they do not take each as often. Between two kinds of steps the total variation within cells is at most 0.02 in
+``gsm8k-like`` and 0.15 in the other presets (``tests/sources/test_simulator_signals.py``).
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from numpy.typing import NDArray
 
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.sources.base import CONFIDENCE
-from gym_stepwise_routing.sources.simulator.parameters import ScoreModel, StepTokens
+from gym_stepwise_routing.sources.simulator.parameters import SCORE_BINS, ScoreModel, StepTokens
 
 __all__ = [
     "CONFIDENCE_ROWS",
@@ -33,8 +36,6 @@ __all__ = [
     "token_tables",
 ]
 
-SCORE_BINS = 20
-"""Bins of 0.05, as in the measured distributions."""
 TOKEN_DRAWS = 1024
 """A step's length is one of this many equally likely entries of a table."""
 TOKEN_CELLS = 4

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.sources.base import CONFIDENCE, QUESTION, SPLITS, ProblemBatch, SourceState, Split
-from gym_stepwise_routing.sources.simulator.parameters import STATUSES, SimulatorParameters
+from gym_stepwise_routing.sources.simulator.parameters import STATUSES, SimulatorParameters, check_whole
 from gym_stepwise_routing.sources.simulator.presets import load_preset
 from gym_stepwise_routing.sources.simulator.process import CHANCE, SIGNAL, Process
 from gym_stepwise_routing.sources.simulator.signals import CONFIDENCE_ROWS, SCORE_BINS, TOKEN_DRAWS, confidence_rows
@@ -65,12 +65,10 @@ class SimulatorSource:
         self, preset: str | SimulatorParameters, *, problems: int = PROBLEMS, seed: int = 0, key: int | None = None
     ) -> None:
         self.parameters = load_preset(preset).parameters if isinstance(preset, str) else preset
-        if problems < 1:
-            raise ValueError(f"problems={problems!r}; allowed: an integer >= 1")
-        if seed < 0:
-            raise ValueError(f"seed={seed!r}; allowed: an integer >= 0")
-        if key is not None and key < 0:
-            raise ValueError(f"key={key!r}; allowed: None, or an integer >= 0")
+        check_whole("problems", problems, 1)
+        check_whole("seed", seed, 0)
+        if key is not None:
+            check_whole("key", key, 0)
         self.name = self.parameters.name
         self.pool = self.parameters.pool
         self.horizon = self.parameters.horizon
@@ -148,7 +146,14 @@ class SimulatorSource:
         )
 
     def step(self, state: SourceState, models: NDArray[np.int64], rng: np.random.Generator) -> SourceState:
-        """State after ``models[b]`` has written the next step of trace ``b``; one block of random bits from ``rng``."""
+        """State after ``models[b]`` has written the next step of trace ``b``; one block of random bits from ``rng``.
+
+        Raises:
+            ValueError: a model that is not in the pool.
+        """
+        if len(models) and not 0 <= models.min() <= models.max() < len(self.pool):
+            known = f"0 to {len(self.pool) - 1}"
+            raise ValueError(f"models={np.unique(models).tolist()}; allowed: {known}, the numbers of the pool")
         latent, batch = state.latent, len(state)
         if self.key is None:
             words = rng.integers(_ALL_BITS, size=2 * batch, dtype=np.uint64, endpoint=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gym_stepwise_routing.banks import Bank
 from gym_stepwise_routing.pool import Model
 from gym_stepwise_routing.sources.simulator.curves import solo
-from gym_stepwise_routing.sources.simulator.fitting.math_curve import RECOVERY, fit
+from gym_stepwise_routing.sources.simulator.fitting.math_curve import HARDER, RECOVERY, fit
 from gym_stepwise_routing.sources.simulator.fitting.processbench import Solutions
 from gym_stepwise_routing.sources.simulator.fitting.recorded import measure_confidence, recorded_steps
 from gym_stepwise_routing.sources.simulator.parameters import (
@@ -31,6 +31,7 @@ SMALL = Model("Qwen2.5-1.5B-Instruct", parameters=1.54e9, licence="Apache-2.0")
 LARGE = Model("Qwen2.5-7B-Instruct", parameters=7.62e9, licence="Apache-2.0")
 LARGEST = Model("Qwen2.5-72B-Instruct", parameters=72.7e9)
 VERIFIER = Model("Qwen2.5-Math-PRM-7B", parameters=7.08e9)
+_RECOVERY_GROWTH = 0.06
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,10 @@ def build_math(sets: Sets, confidence: Floats) -> Preset:
         "verifier": measured("model card: parameters"),
         "horizon": measured("TRIM: at most 30 steps"),
         "level_shares": fitted(to_curve),
-        "error": fitted(to_curve),
+        "error": fitted(
+            f"{to_curve}; every model alone loses at least {HARDER:g} of accuracy from the easy level to the hard one, "
+            "an assumption: the published figures do not tell levels apart"
+        ),
         "repair": fitted(f"{to_curve}; one number for both models"),
         "recovery": derived(
             f"ProcessBench MATH: {recovered:.3f} of the solutions with an error end right, where half of all answers "
@@ -164,7 +168,7 @@ def build_omni(two: Preset, sets: Sets) -> Preset:
     of_large = solutions.of(LARGE.name)
     target = float((of_large.first_error >= 0).mean())
     hazards = solutions.stop_hazards(small.horizon)
-    recovery = _levels_around(solutions.recovery, small.level_shares)
+    recovery = _levels_around(solutions.recovery)
     assert small.scores is not None
     longer = _mean_characters(solutions) / _mean_characters(sets.math)
 
@@ -197,8 +201,9 @@ def build_omni(two: Preset, sets: Sets) -> Preset:
             f"error, as in ProcessBench Omni-MATH (n={len(of_large.right)})"
         ),
         "recovery": measured(
-            f"ProcessBench Omni-MATH: {solutions.recovery:.3f} on average; the levels 0.7 and 1.3 times as likely in "
-            "equal parts of the errors is an assumption"
+            f"ProcessBench Omni-MATH: {solutions.recovery:.3f} on average; that the levels have "
+            f"{1 - _RECOVERY_GROWTH:g} and {1 + _RECOVERY_GROWTH:g} times that is an assumption, small enough that "
+            "every model alone does worse on the hard level"
         ),
         "stop": measured(
             "ProcessBench Omni-MATH, all generators (n=1000): solution lengths, smoothed over three steps"
@@ -211,8 +216,9 @@ def build_omni(two: Preset, sets: Sets) -> Preset:
     return Preset(parameters=parameters, origins=origins)
 
 
-def _levels_around(mean: float, shares: tuple[float, ...]) -> tuple[float, ...]:
-    return round(0.7 * mean, 3), round(1.3 * mean, 3)
+def _levels_around(mean: float) -> tuple[float, float]:
+    """Recovery by level: growing, but so little that the hard level stays the harder one for every model alone."""
+    return round((1 - _RECOVERY_GROWTH) * mean, 3), round((1 + _RECOVERY_GROWTH) * mean, 3)
 
 
 def _mean_characters(solutions: Solutions) -> float:
