@@ -24,11 +24,13 @@ class OraclePaths:
             there is none.
         any: ``float64[n]`` normalised cost of the cheapest path.
         decisions: ``int8[n, H]`` the cheapest right path, or the cheapest path where none is right; -1 after the end.
+        cheapest: ``int8[n, H]`` the cheapest path, right or wrong; -1 after the end.
     """
 
     right: NDArray[np.float64]
     any: NDArray[np.float64]
     decisions: NDArray[np.int8]
+    cheapest: NDArray[np.int8]
 
 
 def oracle_paths(game: Game) -> OraclePaths:
@@ -51,16 +53,26 @@ def oracle_paths(game: Game) -> OraclePaths:
     any_path = _cheapest(table, np.where(table.stuck, table.cost, np.inf))
     solvable = np.isfinite(right[table.roots])
     value = np.where(solvable[table.problem], right, any_path)
-    decisions = np.full((len(table.roots), game.source.horizon), -1, dtype=np.int8)
+    return OraclePaths(
+        right[table.roots],
+        any_path[table.roots],
+        _towards(table, value, game.source.horizon),
+        _towards(table, any_path, game.source.horizon),
+    )
+
+
+def _towards(table: GameTable, value: NDArray[np.float64], horizon: int) -> NDArray[np.int8]:
+    """Decisions from each root to the least value, ``int8[n, H]``."""
+    decisions = np.full((len(table.roots), horizon), -1, dtype=np.int8)
     row = table.roots.astype(np.int64)
-    for step in range(game.source.horizon):
+    for step in range(horizon):
         going = np.flatnonzero(~table.stuck[row])
         children = table.child[row[going]]
         costs = np.where(children >= 0, value[children], np.inf)
         action = np.argmin(costs, axis=1)
         decisions[going, step] = action
         row[going] = children[np.arange(len(going)), action]
-    return OraclePaths(right[table.roots], any_path[table.roots], decisions)
+    return decisions
 
 
 def oracle(game: Game) -> Evaluation:

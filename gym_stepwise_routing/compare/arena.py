@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from gym_stepwise_routing.accounting import Mode
 from gym_stepwise_routing.banks import Bank
 from gym_stepwise_routing.baselines.constant import AlwaysLargest, AlwaysModel, AlwaysSmallest
-from gym_stepwise_routing.baselines.oracle import oracle_paths
+from gym_stepwise_routing.compare.ceiling import Ceiling, ceiling
 from gym_stepwise_routing.costs import CostUnit
 from gym_stepwise_routing.errors import NotApplicableError, check_choice
 from gym_stepwise_routing.evaluation.curves import Anchors
 from gym_stepwise_routing.evaluation.evaluate import Evaluation, play
-from gym_stepwise_routing.evaluation.frontier import Frontier, oracle_frontier
+from gym_stepwise_routing.evaluation.frontier import Frontier
 from gym_stepwise_routing.evaluation.outcomes import AnchorOutcomes
 from gym_stepwise_routing.game import Game
 from gym_stepwise_routing.observation import Block, check_blocks
@@ -34,13 +34,18 @@ class Reference:
         models: each model playing alone, smallest first.
         anchors: accuracy and mean cost of the smallest and the largest.
         outcomes: the same, problem by problem.
-        ceiling: frontier of the per-problem oracle; None where the source is random.
+        cheapest: what the per-problem oracle plays; None where the source is random.
     """
 
     models: tuple[Evaluation, ...]
     anchors: Anchors
     outcomes: AnchorOutcomes
-    ceiling: Frontier | None
+    cheapest: Ceiling | None
+
+    @property
+    def ceiling(self) -> Frontier | None:
+        """Frontier of the per-problem oracle; None where the source is random."""
+        return None if self.cheapest is None else self.cheapest.frontier
 
 
 class Arena:
@@ -171,11 +176,5 @@ class Arena:
                 right_large=large.right.astype(np.float64),
                 cost_large=large.cost,
             ),
-            ceiling=self._ceiling(split),
+            cheapest=ceiling(self.game(split, ("progress",)), models) if self.source.deterministic else None,
         )
-
-    def _ceiling(self, split: Split) -> Frontier | None:
-        if not self.source.deterministic:
-            return None
-        paths = oracle_paths(self.game(split, ("progress",)))
-        return oracle_frontier(paths.right, paths.any)

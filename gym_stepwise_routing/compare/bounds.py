@@ -1,10 +1,13 @@
-"""What a router could do that knows the state but not the future: two estimates, by cross-fitting on every split.
+"""What a router could do that knows the future, and two estimates of what one could do that knows the state alone.
 
-A fitted Q that has seen the reported problems themselves looks better than any router can be expected to be; one that
-has seen all others (the train and calibration splits, and the other folds of the reported one) is worse than the best
-possible, having less to learn from. What the best router with these observations and linear values would reach may be
-expected between; the distance is the generalisation gap. Neither is a bound in the strict sense: a regression of values
-does not maximise the figure that is reported. Both see outcomes of the reported split, so they are no routers either.
+The oracle plays the cheapest right path of every problem, or of as many as it can afford: a bound on every router.
+
+The estimates are by cross-fitting on every split. A fitted Q that has seen the reported problems themselves looks
+better than any router can be expected to be; one that has seen all others (the train and calibration splits, and the
+other folds of the reported one) is worse than the best possible, having less to learn from. What the best router with
+these observations and linear values would reach may be expected between; the distance is the generalisation gap.
+Neither is a bound in the strict sense: a regression of values does not maximise the figure that is reported. All see
+outcomes of the reported split, so they are no routers either.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from numpy.typing import NDArray
 from gym_stepwise_routing.baselines.experience import Experience, experience, folds, join
 from gym_stepwise_routing.baselines.fitted_q import FittedQ
 from gym_stepwise_routing.compare.arena import Arena
+from gym_stepwise_routing.compare.ceiling import Ceiling
 from gym_stepwise_routing.compare.contenders import Costs, Points
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.evaluation.evaluate import Evaluation, play
@@ -25,9 +29,45 @@ from gym_stepwise_routing.observation import DEFAULT_BLOCKS
 from gym_stepwise_routing.routers import Replay
 from gym_stepwise_routing.sources.base import SPLITS, Split
 
-__all__ = ["StateOnly"]
+__all__ = ["Oracle", "StateOnly"]
 
 FOLDS = 5
+SHARES = np.linspace(0, 1, 21)
+"""Shares of the problems with a right path that the oracle gets right."""
+
+
+class Oracle:
+    """The per-problem oracle, which gets the problems right that cost least extra.
+
+    Args:
+        arena: where it is played.
+
+    Raises:
+        NotApplicableError: a random source.
+    """
+
+    def __init__(self, arena: Arena) -> None:
+        if not arena.source.deterministic:
+            raise NotApplicableError(f"source {arena.source.name!r} is random: no path is known before it is played")
+        self._arena = arena
+        self.labels = [f"{share:.0%} of what can be right" for share in SHARES]
+
+    def _cheapest(self, split: Split) -> Ceiling:
+        cheapest = self._arena.reference(split).cheapest
+        assert cheapest is not None
+        return cheapest
+
+    def points(self, split: Split) -> Points:
+        """See :class:`Contender`."""
+        paths = self._cheapest(split)
+        bought = np.stack([paths.bought(share) for share in SHARES])
+        return Points(bought.astype(np.float64), np.where(bought, paths.right, paths.any))
+
+    def costs(self, split: Split, index: int) -> Costs:
+        """See :class:`Contender`."""
+        paths = self._cheapest(split)
+        bought = paths.bought(SHARES[index])
+        return {unit: np.where(bought, costs, paths.any_costs[unit]) for unit, costs in paths.right_costs.items()}
 
 
 class StateOnly:

@@ -3,6 +3,10 @@
 Two kinds of figures come out, and they must not be mixed up. The *chosen point* is what a user would have got: one
 setting, fixed before the reported split was looked at. The *oracle sweep* figures (APGR, CPT, AIQ, Acc@B, CostAt) are
 read off the whole curve on the reported split, so they compare curves, and promise nothing.
+
+APGR also depends on how many settings a family has, its curve being straight between them, and where no setting lies
+inside the cost range it is that of the line between the constants: there it is undefined. AIQ does not: settings that
+add nothing to the concave envelope leave it as it is.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from functools import partial
 from gym_stepwise_routing.accounting import Mode
 from gym_stepwise_routing.compare.arena import Arena, Reference
 from gym_stepwise_routing.compare.choose import Rule
-from gym_stepwise_routing.compare.contenders import Contender, Family, Points, Signals
+from gym_stepwise_routing.compare.contenders import Contender, Decides, Family, Points, Signals
 from gym_stepwise_routing.compare.signals import auroc
 from gym_stepwise_routing.costs import CostUnit
 from gym_stepwise_routing.errors import NotApplicableError
@@ -79,6 +83,7 @@ class Row:
         outcomes: both, problem by problem, for paired comparisons; not written to files.
         signal: area under the ROC curve of its scores, see :mod:`signals`; None where it has none.
         later_signal: the same without the first step, of which last-step figures know nothing.
+        constant: each of its settings takes one and the same decision throughout.
     """
 
     name: str
@@ -93,6 +98,7 @@ class Row:
     outcomes: SweepOutcomes | None = None
     signal: Interval | None = None
     later_signal: Interval | None = None
+    constant: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +112,7 @@ class Comparison:
         simulated: True if the figures come from a random process instead of language models.
         mode: mode that was played.
         cost_unit: unit of the cost axis.
+        horizon: most steps of a trace.
         split: split that is reported.
         problems: number of problems by split.
         rule: how settings were chosen.
@@ -122,6 +129,7 @@ class Comparison:
     simulated: bool
     mode: Mode
     cost_unit: CostUnit
+    horizon: int
     split: Split
     problems: Mapping[str, int]
     rule: Rule
@@ -162,6 +170,7 @@ def compare(
         simulated=arena.source.simulated,
         mode=arena.mode,
         cost_unit=arena.cost_unit,
+        horizon=arena.source.horizon,
         split=arena.split,
         problems={split: len(game.problems) for split, game in games.items()},
         rule=rule,
@@ -184,24 +193,25 @@ def _row(arena: Arena, family: Family, rule: Rule, resamples: int) -> Row:
     told, later = (
         (contender.signal(arena.split, after) for after in (0, 1)) if isinstance(contender, Signals) else (None, None)
     )
+    anchors = arena.reference(arena.split).anchors
+    sweep = bootstrap_curves(
+        outcomes, arena.reference(arena.split).outcomes, SWEEP_METRICS, resamples=resamples, rng=arena.seed
+    )
+    if not ((points.costs > anchors.cost_small) & (points.costs < anchors.cost_large)).any():
+        sweep["APGR"] = None
     return Row(
         name=family.name,
         group=family.group,
         paper=family.paper,
         chosen=None if choice is None else _chosen(arena, contender, points, choice, resamples),
-        sweep=bootstrap_curves(
-            outcomes,
-            arena.reference(arena.split).outcomes,
-            SWEEP_METRICS,
-            resamples=resamples,
-            rng=arena.seed,
-        ),
+        sweep=sweep,
         settings=tuple(contender.labels),
         costs=points.costs,
         accuracies=points.accuracies,
         outcomes=outcomes,
         signal=None if told is None else auroc(told, seed=arena.seed),
         later_signal=None if later is None else auroc(later, seed=arena.seed),
+        constant=isinstance(contender, Decides) and contender.constant(arena.split),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol, runtime_checkable
@@ -23,7 +23,18 @@ from gym_stepwise_routing.observation import Block
 from gym_stepwise_routing.routers import Predicts, ScoringRouter, ThresholdRouter, name_of
 from gym_stepwise_routing.sources.base import Split
 
-__all__ = ["Averaged", "Contender", "Family", "Listed", "Mixed", "Points", "Signals", "Swept", "needs_figures"]
+__all__ = [
+    "Averaged",
+    "Contender",
+    "Decides",
+    "Family",
+    "Listed",
+    "Mixed",
+    "Points",
+    "Signals",
+    "Swept",
+    "needs_figures",
+]
 
 GRID = 41
 """Quantiles of a threshold grid."""
@@ -79,6 +90,20 @@ class Signals(Protocol):
     def signal(self, split: Split, after: int = 0) -> Signal | None:
         """The scores on a split, from step ``after`` on, beside what they should tell; None where nothing is known."""
         ...
+
+
+@runtime_checkable
+class Decides(Protocol):
+    """A contender that decides at every step."""
+
+    def constant(self, split: Split) -> bool:
+        """Whether each setting keeps to one model at every step of every problem of a split."""
+        ...
+
+
+def keeps_to_one_model(played: Iterable[Evaluation]) -> bool:
+    """Whether each of these keeps to one model (*regenerate*: to keeping drafts, or to one that rewrites them)."""
+    return all(len(np.unique(each.decisions[each.decisions >= 0])) <= 1 for each in played)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +175,15 @@ class Swept:
 
     def costs(self, split: Split, index: int) -> Costs:
         """See :class:`Contender`."""
+        return self._play(split, index).costs
+
+    def _play(self, split: Split, index: int) -> Evaluation:
         router = ThresholdRouter(self._router, float(self._grid[index]))
-        return play(router, self._game(split), seed=self._arena.seed).costs
+        return play(router, self._game(split), seed=self._arena.seed)
+
+    def constant(self, split: Split) -> bool:
+        """See :class:`Decides`."""
+        return keeps_to_one_model(self._play(split, index) for index in range(len(self._grid)))
 
     def signal(self, split: Split, after: int = 0) -> Signal | None:
         """See :class:`Signals`."""
@@ -218,6 +250,10 @@ class Listed:
     def costs(self, split: Split, index: int) -> Costs:
         """See :class:`Contender`."""
         return self._play(split, index).costs
+
+    def constant(self, split: Split) -> bool:
+        """See :class:`Decides`."""
+        return keeps_to_one_model(self._play(split, index) for index in range(len(self._routers)))
 
 
 class Mixed:

@@ -14,21 +14,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 from rich.console import Console
 
 import gym_stepwise_routing
 from gym_stepwise_routing.accounting import Mode
-from gym_stepwise_routing.compare.comparison import Comparison
+from gym_stepwise_routing.cli.bank import QuestionsOption
+from gym_stepwise_routing.cli.compare import question_files
+from gym_stepwise_routing.compare.comparison import Comparison, Row
 from gym_stepwise_routing.compare.figure import draw
-from gym_stepwise_routing.compare.peers import Finding, collapsed, findings
+from gym_stepwise_routing.compare.peers import CLAIMS, MARGIN, Finding, findings, never_cheaper
 from gym_stepwise_routing.compare.run import run_comparison
 from gym_stepwise_routing.compare.tables import Table, interval_text, tables, to_markdown
 from gym_stepwise_routing.compare.write import strict
 from gym_stepwise_routing.costs import CostUnit
-from gym_stepwise_routing.evaluation.bootstrap import Interval
+from gym_stepwise_routing.evaluation.bootstrap import Interval, bootstrap_difference
 
-__all__ = ["SETTINGS", "Setting", "main", "write_page", "write_peers"]
+__all__ = ["SETTINGS", "Extras", "Setting", "command", "main", "write_page", "write_peers"]
 
 COMMAND = "python -m gym_stepwise_routing.compare.pages"
 BANK = "gsm8k-qwen2.5-coder"
@@ -62,15 +65,58 @@ SETTINGS = (
 )
 
 
-def write_page(result: Comparison, setting: Setting, folder: Path, seconds: float) -> None:
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What some routers need beside a bank.
+
+    Attributes:
+        questions: question files, ``DATASET/SPLIT=FILE`` each.
+        encoder: local folder or hub name of a text encoder, '' for none.
+        scores: file of verifier scores, None for a feature verifier.
+    """
+
+    questions: tuple[str, ...] = ()
+    encoder: str = ""
+    scores: Path | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.questions or self.encoder or self.scores)
+
+
+def command(setting: Setting, extras: Extras) -> str:
+    """The command that writes a page; of files that lie elsewhere, the names only."""
+    parts = [COMMAND]
+    if setting in SETTINGS:
+        parts.append(f"--only {setting.name}")
+    else:
+        parts.append(f"--bank {_shown(setting.source)} --mode {setting.mode}")
+        parts.append(f"--cost-unit {setting.cost_unit} --name {setting.name}")
+    for item in extras.questions:
+        split, _, file = item.partition("=")
+        parts.append(f"--questions {split}={_shown(file)}")
+    if extras.encoder:
+        parts.append(f"--encoder {_shown(extras.encoder)}")
+    if extras.scores is not None:
+        parts.append(f"--scores {_shown(str(extras.scores))}")
+    return " ".join(parts)
+
+
+def _shown(path: str) -> str:
+    return Path(path).name if Path(path).is_absolute() else path
+
+
+def write_page(
+    result: Comparison, setting: Setting, folder: Path, seconds: float, extras: Extras | None = None
+) -> None:
     """Write ``NAME.md``, ``NAME.png`` and ``NAME.json``."""
+    written_by = command(setting, extras or Extras())
     judged = findings(result)
     figure = f"{setting.name}.png"
     draw(result, folder / figure)
     simulated = "SIMULATED: " if result.simulated else ""
     parts = [
         f"# {simulated}baselines on {result.source}, mode {result.mode}, cost in {result.cost_unit}",
-        f"Written by `{COMMAND} --only {setting.name}`; read how in [baselines](../../baselines.md).",
+        f"Written by `{written_by}`; read how in [baselines](../../baselines.md).",
         "\n".join(f"- {line}" for line in _facts(result, seconds)),
         "## What it says\n\n" + "\n".join(f"- {line}" for line in _says(result)),
         f"![accuracy against cost]({figure})",
@@ -79,7 +125,7 @@ def write_page(result: Comparison, setting: Setting, folder: Path, seconds: floa
     ]
     _replace(folder / f"{setting.name}.md", "\n\n".join(part.strip("\n") for part in parts) + "\n")
     data = {
-        "command": f"{COMMAND} --only {setting.name}",
+        "command": written_by,
         "version": gym_stepwise_routing.__version__,
         "source": result.source,
         "source_hash": result.source_hash,
@@ -125,41 +171,76 @@ def _says(result: Comparison) -> list[str]:
     if ceiling is not None:
         lines.append(f"The per-problem oracle (a bound) reaches {max(ceiling.accuracies):.3f}.")
     played = [r for r in result.rows if r.sweep is not None and not r.group.startswith(("bounds", "constants"))]
-    curves = [r for r in played if not collapsed(result, r)]
-    bound = next((r for r in result.rows if r.name == "state only, cross-fitted" and r.sweep is not None), None)
-    zero = next((r for r in result.rows if r.name == "zero router" and r.sweep is not None), None)
-    for figure in ("APGR", "AIQ"):
-        known = [(r.sweep[figure], r.name) for r in curves if r.sweep is not None and r.sweep[figure] is not None]
-        if not known:
-            continue
-        best, name = max(known, key=lambda pair: pair[0].estimate if pair[0] is not None else 0.0)
-        more = "".join(
-            f"; {row.name}: {interval_text(row.sweep[figure])}"
-            for row in (zero, bound)
-            if row is not None and row.sweep
-        )
-        lines.append(
-            f"Best {figure} of {len(known)} routers: {name}, {interval_text(best)}{more}. The best of many flatters "
-            "itself: no choice was made on other problems."
-        )
-    both = {r.name: r.sweep["AIQ"] for r in result.rows if r.group.startswith("bounds") and r.sweep is not None}
-    if len(both) == 2 and all(both.values()):
-        cross, same = both["state only, cross-fitted"], both["state only, in sample"]
-        assert cross is not None
-        assert same is not None
-        lines.append(
-            f"Best router that knows the state, not the future: AIQ between {cross.estimate:.3f} (cross-fitted) and "
-            f"{same.estimate:.3f} (in sample); generalisation gap {same.estimate - cross.estimate:.3f}."
-        )
-    chosen = [r for r in played if r.chosen is not None]
-    if chosen:
-        level = [r for r in chosen if r.chosen is not None and r.chosen.cost.high < float(anchors.cost_large)]
-        lines.append(
-            f"{len(level)} of {len(chosen)} routers, at the setting that calibration chose, are cheaper than "
-            f"always-largest beyond the interval"
-            + (f": {', '.join(_point(r.name, r.chosen) for r in level)}." if level else ".")
-        )
+    curves = [r for r in played if not r.constant and not never_cheaper(result, r)]
+    lines += _best(result, curves)
+    lines += _state_only(result, played)
+    lines += _cheaper(result, played)
     return lines
+
+
+def _best(result: Comparison, curves: Sequence[Row]) -> list[str]:
+    """The best curve by AIQ, which does not depend on how many settings a family has."""
+    found = {row.name: figure for row in curves if row.sweep and (figure := row.sweep["AIQ"]) is not None}
+    if not found:
+        return []
+    name = max(found, key=lambda each: found[each].estimate)
+    more = "".join(
+        f"; {row.name}: {interval_text(row.sweep['AIQ'])}"
+        for row in result.rows
+        if row.name in ("zero router", "state only, cross-fitted") and row.sweep
+    )
+    return [
+        f"Best AIQ of {len(found)} routers: {name}, {interval_text(found[name])}{more}. The best of many flatters "
+        "itself: no choice was made on other problems."
+    ]
+
+
+def _state_only(result: Comparison, played: Sequence[Row]) -> list[str]:
+    """Fitted Q on all splits, and who is above it all the same."""
+    by_name = {row.name: row.sweep["AIQ"] for row in result.rows if row.sweep}
+    cross, same = (by_name.get(f"state only, {how}") for how in ("cross-fitted", "in sample"))
+    if cross is None or same is None:
+        return []
+    above = [
+        f"{row.name} ({figure.estimate:.3f})"
+        for row in played
+        if row.sweep and (figure := row.sweep["AIQ"]) is not None and figure.estimate > cross.estimate
+    ]
+    return [
+        f"Fitted Q on all splits (an estimate, no bound): AIQ {cross.estimate:.3f} cross-fitted, {same.estimate:.3f} "
+        f"in sample; generalisation gap {same.estimate - cross.estimate:.3f}. Routers above the "
+        f"cross-fitted one: {', '.join(above) or 'none'}."
+    ]
+
+
+def _cheaper(result: Comparison, played: Sequence[Row]) -> list[str]:
+    """Who saves something at the chosen setting, paired by problem, and who of them keeps the target of accuracy."""
+    chosen = [row for row in played if row.chosen is not None]
+    if not chosen:
+        return []
+    saved = {row.name: _saving(result, row) for row in chosen}
+    level = [row for row in chosen if saved[row.name].low > 0]
+    text = (
+        f"{len(level)} of {len(chosen)} routers, at the setting that calibration chose, are cheaper than "
+        "always-largest beyond the interval of the paired difference"
+    )
+    if result.rule.kind == "accuracy":
+        target = result.rule.level * float(result.reference.anchors.accuracy_large)
+        kept = [row for row in level if row.chosen is not None and row.chosen.accuracy.estimate >= target]
+        text += f"; {len(kept)} of these also keep the accuracy target ({target:.3f}) on the {result.split} split"
+    if level:
+        text += ": " + ", ".join(
+            f"{_point(row.name, row.chosen)} saves {interval_text(saved[row.name])}" for row in level
+        )
+    return [f"{text}."]
+
+
+def _saving(result: Comparison, row: Row) -> Interval:
+    """Cost of always-largest minus that of the chosen setting, paired by problem."""
+    assert row.chosen is not None
+    assert row.outcomes is not None
+    cost = np.asarray(row.outcomes.cost)[list(row.settings).index(row.chosen.setting)]
+    return bootstrap_difference(result.reference.outcomes.cost_large, cost, resamples=result.resamples, rng=result.seed)
 
 
 def _point(name: str, chosen: Any) -> str:
@@ -193,7 +274,11 @@ def write_peers(folder: Path, settings: Sequence[Setting] = SETTINGS) -> None:
     parts = [
         "# Do the papers' orderings hold here?",
         f"Written by `{COMMAND}`. A claim is an ordering between a peer and its rivals; it holds where the 95 % "
-        "interval of the paired difference lies above 0, and does not where it lies below. *Signal* is the area under "
+        "interval of the paired difference lies above 0, and does not where it does not reach above 0. Curves are "
+        "judged by AIQ, which does not depend on how many settings a family has, as APGR does. No ordering is defined "
+        "where neither of the two is above the zero router. Where a paper says *as good as* "
+        f"({', '.join(_lenient())}), {MARGIN:.2f} of the figure may be lost (of accuracy, where a point is judged, "
+        f"which must save {MARGIN:.2f} of the cost). *Signal* is the area under "
         "the ROC curve of a router's scores for steps at which the larger model raises the chance to end right "
         "(routers of questions: for problems that only it solves; cascades: for wrong answers); costs are in units of "
         "always-largest. Every reason here is a measurement.",
@@ -231,6 +316,10 @@ def write_peers(folder: Path, settings: Sequence[Setting] = SETTINGS) -> None:
             why = "\n".join(f"- {', '.join(names)}: {reason}" for reason, names in absent.items())
             parts.append(f"Not applicable:\n\n{why}")
     _replace(folder / "peers.md", "\n\n".join(parts) + "\n")
+
+
+def _lenient() -> list[str]:
+    return [claim.peer for claim in CLAIMS if claim.margin or claim.figure == "point"]
 
 
 def _plain(finding: Finding) -> dict[str, str]:
@@ -281,9 +370,17 @@ def main(
     mode: Annotated[str, typer.Option(help="With --bank: the mode.")] = "route",
     cost_unit: Annotated[str, typer.Option(help="With --bank: the cost unit.")] = "flops",
     name: Annotated[str, typer.Option(help="With --bank: name of the page.")] = "",
+    questions: QuestionsOption = None,
+    encoder: Annotated[str, typer.Option(help="Text encoder for routers that read questions.")] = "",
+    scores: Annotated[
+        Path | None, typer.Option(help="Verifier scores that `stepwise-routing score` wrote; else a feature verifier.")
+    ] = None,
     resamples: Annotated[int, typer.Option(help="Bootstrap resamples.")] = 10_000,
 ) -> None:
     """Write the pages of results on baselines."""
+    extras = Extras(tuple(questions or ()), encoder, scores)
+    if extras and not (bank or (only and len(only) == 1)):
+        raise typer.BadParameter("questions, encoder or scores for several pages; allowed: with --bank, or one --only")
     settings: Sequence[Setting] = SETTINGS
     if bank:
         settings = [Setting(name or f"{Path(bank).name}-{mode}", bank, mode, cost_unit)]  # type: ignore[arg-type]
@@ -295,11 +392,20 @@ def main(
         if only and setting.name not in only:
             continue
         began = time.perf_counter()
-        result = run_comparison(
-            setting.source, mode=setting.mode, cost_unit=setting.cost_unit, resamples=resamples, progress=None
-        )
+        try:
+            result = run_comparison(
+                setting.source,
+                mode=setting.mode,
+                cost_unit=setting.cost_unit,
+                resamples=resamples,
+                scores=scores,
+                questions=question_files(list(extras.questions)) if extras.questions else None,
+                encoder=encoder or None,
+            )
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
         seconds = time.perf_counter() - began
-        write_page(result, setting, out, seconds)
+        write_page(result, setting, out, seconds, extras)
         Console().print(f"wrote {out / setting.name}.md ({seconds:.0f} s)", highlight=False)
         write_peers(out)
 

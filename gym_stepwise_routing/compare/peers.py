@@ -1,7 +1,11 @@
-"""Does what a peer's paper reports hold here? One claim a peer, judged by a paired bootstrap, with measured reasons.
+"""Does what a peer's paper reports hold here? Claims, each judged by a paired bootstrap, with measured reasons.
 
-A claim is an ordering: the peer above its rivals by some figure. It *holds* where the 95 % interval of the difference
-to every rival lies above 0, does *not hold* where one lies below, and is *not decided* otherwise. Beside the verdict
+A claim is an ordering: the peer above its rivals by some figure, mostly AIQ, the mean height of the concave envelope
+over the cost range. APGR would do as well but for its straight lines between settings: the more settings a family has,
+the more its curve follows every dent, while the envelope does not depend on how dense the settings are. A claim *holds*
+where the 95 % interval of the difference to every rival lies above 0, does *not hold* where one does not reach above
+it, and is *not decided* otherwise. Where neither of the two is above the zero router, which decides nothing, their
+ordering is *undefined*, and so is that of a policy that takes one decision throughout. Beside the verdict
 stand the two things that can be measured about a reason: how well the signals tell where the larger model helps
 (:mod:`gym_stepwise_routing.compare.signals`), and what the router is charged at its cheapest and dearest setting.
 """
@@ -26,18 +30,21 @@ from gym_stepwise_routing.evaluation.bootstrap import (
     bootstrap_curves,
     bootstrap_difference,
 )
+from gym_stepwise_routing.evaluation.outcomes import SweepOutcomes
 
-__all__ = ["CLAIMS", "Claim", "Finding", "collapsed", "findings"]
+__all__ = ["CLAIMS", "MARGIN", "Claim", "Finding", "findings", "never_cheaper"]
 
 Verdict = Literal["holds", "does not hold", "not decided", "undefined", "not applicable"]
 MARGIN = 0.02
 """What may be lost where a paper says that nothing is."""
 
-_EDGE = 0.05
-"""Share of the constants' difference in cost within which a setting does what a constant does."""
+ZERO = "zero router"
+
+_ROUNDING = 1e-9
+"""Differences below come from summing in another order."""
 
 _METRICS: Mapping[str, CurveMetric] = {
-    "APGR": curves.apgr,
+    "AIQ": curves.aiq,
     "Acc@60%": partial(curves.accuracy_at, budget=0.6),
     "cost saved at full accuracy": curves.cost_save,
 }
@@ -57,6 +64,8 @@ class Claim:
         signal: family whose scores it decides by, '' if its own.
         modes: modes that it is judged in, all if empty.
         margin: how far below its rivals it may be, where the paper says "as good as".
+        horizon: least number of steps of a trace for which the claim says anything.
+        below: why it says nothing below.
     """
 
     peer: str
@@ -64,10 +73,12 @@ class Claim:
     reports: str
     family: str
     rivals: tuple[str, ...] = ()
-    figure: str = "APGR"
+    figure: str = "AIQ"
     signal: str = ""
     modes: tuple[str, ...] = ()
     margin: float = 0.0
+    horizon: int = 1
+    below: str = ""
 
 
 CLAIMS = (
@@ -87,11 +98,20 @@ CLAIMS = (
         signal="TRIM-Thr",
     ),
     Claim(
-        "TRIM-POMDP",
+        "TRIM-POMDP, on par with TRIM-Agg",
         "2601.10245",
-        "CPT95 of 18.0 %, on par with TRIM-Agg and above the threshold rule",
+        "CPT95 of 18.0 % against 17.2 % for TRIM-Agg: on par with it",
         "TRIM-POMDP",
-        ("TRIM-Thr", "query classifier"),
+        ("TRIM-Agg",),
+        signal="TRIM-Thr",
+        margin=MARGIN,
+    ),
+    Claim(
+        "TRIM-POMDP, above TRIM-Thr",
+        "2601.10245",
+        "planning over hidden states beats the threshold rule",
+        "TRIM-POMDP",
+        ("TRIM-Thr",),
         signal="TRIM-Thr",
     ),
     Claim(
@@ -168,6 +188,16 @@ CLAIMS = (
         "re-weighted (SACPO)",
         ("fitted Q",),
         margin=MARGIN,
+        horizon=2,
+        below="traces of one step have no later decision to plan anew: re-weighting is fitted Q itself",
+    ),
+    Claim(
+        "rubric-guided PRM (process reward)",
+        "2605.29310",
+        "a router trained on outcome and process reward together (that it beats one trained on the outcome alone is "
+        "read from the design: the paper's figures are not at hand)",
+        "process reward",
+        ("fitted Q",),
     ),
 )
 
@@ -203,6 +233,8 @@ def _judge(result: Comparison, claim: Claim, rows: Mapping[str, Row]) -> Finding
     row = rows[claim.family]
     if row.outcomes is None:
         return Finding(claim, "not applicable", "-", row.not_applicable)
+    if result.horizon < claim.horizon:
+        return Finding(claim, "not applicable", "-", claim.below)
     if claim.figure == "point":
         verdict, figures = _point(result, row)
     else:
@@ -214,38 +246,72 @@ def _judge(result: Comparison, claim: Claim, rows: Mapping[str, Row]) -> Finding
 
 def _ordering(result: Comparison, claim: Claim, row: Row, rows: Mapping[str, Row]) -> tuple[Verdict, str]:
     assert row.outcomes is not None
-    if collapsed(result, row):
-        return "undefined", "no setting between the constants: it always keeps to the smallest or to the largest"
-    name, anchors = claim.figure, result.reference.outcomes
-    metric = {name: _METRICS[name]}
-    found: dict[str, Interval | None] = {}
-    if claim.rivals:
-        for rival in claim.rivals:
-            other = rows.get(rival)
-            if other is not None and other.outcomes is not None and not collapsed(result, other):
-                found[f"{name} minus that of {rival}"] = bootstrap_curve_differences(
-                    row.outcomes, other.outcomes, anchors, metric, resamples=result.resamples, rng=result.seed
-                )[name]
-    else:
-        found[name] = bootstrap_curves(row.outcomes, anchors, metric, resamples=result.resamples, rng=result.seed)[name]
+    if row.constant:
+        return "undefined", "each setting takes one and the same decision throughout"
+    rivals = [rows[name] for name in claim.rivals if name in rows and rows[name].outcomes is not None]
+    if claim.rivals and not rivals:
+        return "not applicable", f"none of {', '.join(claim.rivals)} could play"
+    found = _differences(result, claim, row, rivals)
     text = "; ".join(f"{what} {interval_text(interval)}" for what, interval in found.items())
     text = text.replace("unaffordable", "none: full accuracy is never reached")
-    if not found:
-        return "not applicable", f"none of {', '.join(claim.rivals)} could play"
-    if any(interval is None for interval in found.values()):
-        return "undefined", text
+    if never_cheaper(result, row):
+        text += "; no setting costs less than always-largest"
     known = [interval for interval in found.values() if interval is not None]
-    if all(interval.low > -claim.margin for interval in known):
+    if len(known) < len(found):
+        return "undefined", text
+    idle = [rival for rival in rivals if rival.name != ZERO and not _above_zero(result, row, rival)]
+    below = [interval.high <= _ROUNDING - claim.margin for interval in known]
+    if any(low for low, rival in zip(below, rivals, strict=True) if rival not in idle) if rivals else below[0]:
+        return "does not hold", text
+    if idle:
+        return "undefined", f"{text}; neither it nor {', '.join(rival.name for rival in idle)} is above the zero router"
+    if all(interval.low > _ROUNDING - claim.margin for interval in known):
         return "holds", text
-    return ("does not hold" if any(interval.high < -claim.margin for interval in known) else "not decided"), text
+    return "not decided", text
 
 
-def collapsed(result: Comparison, row: Row) -> bool:
-    """No setting between the constants: its APGR is that of the chord between them and says nothing of the router."""
-    anchors = result.reference.anchors
-    gap = np.subtract(anchors.cost_large, anchors.cost_small)
-    share = (np.asarray(row.costs) - anchors.cost_small) / gap if gap > 0 else np.zeros(1)
-    return bool(gap > 0 and not ((share > _EDGE) & (share < 1 - _EDGE)).any())
+def _differences(result: Comparison, claim: Claim, row: Row, rivals: Sequence[Row]) -> dict[str, Interval | None]:
+    """The figure, minus that of each rival if there are any, by what it is called."""
+    assert row.outcomes is not None
+    name, anchors = claim.figure, result.reference.outcomes
+    metric = {name: _METRICS[name]}
+    if not claim.rivals:
+        own = bootstrap_curves(row.outcomes, anchors, metric, resamples=result.resamples, rng=result.seed)
+        return {name: own[name]}
+    found: dict[str, Interval | None] = {}
+    for rival in rivals:
+        assert rival.outcomes is not None
+        found[f"{name} minus that of {rival.name}"] = bootstrap_curve_differences(
+            row.outcomes, rival.outcomes, anchors, metric, resamples=result.resamples, rng=result.seed
+        )[name]
+    return found
+
+
+def _above_zero(result: Comparison, *rows: Row) -> bool:
+    """Whether the AIQ of one of the rows is above that of the zero router, beyond the interval."""
+    models = result.reference.models
+    zero = SweepOutcomes(
+        right=np.stack([model.right for model in models]).astype(np.float64),
+        cost=np.stack([model.cost for model in models]),
+    )
+    for row in rows:
+        assert row.outcomes is not None
+        more = bootstrap_curve_differences(
+            row.outcomes,
+            zero,
+            result.reference.outcomes,
+            {"AIQ": curves.aiq},
+            resamples=result.resamples,
+            rng=result.seed,
+        )["AIQ"]
+        if more is not None and more.low > _ROUNDING:
+            return True
+    return False
+
+
+def never_cheaper(result: Comparison, row: Row) -> bool:
+    """No setting costs less than always-largest: its AIQ is that of the line between the constants."""
+    return row.costs is not None and bool((row.costs >= result.reference.anchors.cost_large).all())
 
 
 def _point(result: Comparison, row: Row) -> tuple[Verdict, str]:

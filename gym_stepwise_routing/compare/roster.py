@@ -36,6 +36,10 @@ PRICES = (0.0, 0.1, 0.25, 0.5, 0.7, 0.85, 1.0, 1.15, 1.3, 1.6, 2.0, 3.0, 5.0)
 
 FEW_PRICES = (0.5, 0.65, 0.8, 0.95, 1.2)
 """The same for policies that are dear to train."""
+AGG_SEEDS = 3
+"""Training seeds of TRIM-Agg at each price, the best of which on the train split is kept."""
+AGG_STEPS = 20_000
+"""Environment steps of each of these trainings: what fits into two minutes for a whole comparison."""
 
 
 def roster() -> tuple[Family, ...]:
@@ -133,10 +137,11 @@ def _verifier_based() -> list[Family]:
     group = "verifier"
 
     def agg(arena: Arena) -> Contender:
-        from gym_stepwise_routing.baselines.trim_agg import TrimAgg
+        from gym_stepwise_routing.baselines.trim_agg import best_of_seeds
 
         game, rate = _judged(arena), exchange_rate(arena, VERIFIED)
-        routers = [TrimAgg(price * rate, seed=arena.seed).fit(game) for price in FEW_PRICES]
+        seeds = [arena.seed + number for number in range(AGG_SEEDS)]
+        routers = [best_of_seeds(price * rate, game, seeds, AGG_STEPS) for price in FEW_PRICES]
         return Listed(arena, routers, VERIFIED, [f"price {router.price:.3g}" for router in routers])
 
     def pomdp(arena: Arena) -> Contender:
@@ -201,9 +206,9 @@ def _query_level() -> list[Family]:
 
     def frugal(arena: Arena) -> Contender:
         from gym_stepwise_routing.baselines.cascade import FrugalJudge
-        from gym_stepwise_routing.compare.cascades import Cascade
+        from gym_stepwise_routing.compare.cascades import LearnedCascade
 
-        return Cascade(arena, FrugalJudge())
+        return LearnedCascade(arena, FrugalJudge())
 
     def automix(arena: Arena) -> Contender:
         from gym_stepwise_routing.baselines.cascade import SelfJudge
@@ -275,7 +280,13 @@ def _bounds() -> list[Family]:
 
         return build
 
+    def oracle(arena: Arena) -> Contender:
+        from gym_stepwise_routing.compare.bounds import Oracle
+
+        return Oracle(arena)
+
     return [
+        Family("oracle", group, "", oracle),
         Family("state only, cross-fitted", group, "", state_only("cross")),
         Family("state only, in sample", group, "", state_only("same")),
     ]

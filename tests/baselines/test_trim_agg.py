@@ -8,7 +8,7 @@ from fake_sources import TreeSource
 from test_trim_pomdp import perfect_game
 
 from gym_stepwise_routing.baselines import AlwaysLargest, AlwaysSmallest
-from gym_stepwise_routing.baselines.trim_agg import TrimAgg
+from gym_stepwise_routing.baselines.trim_agg import TrimAgg, best_of_seeds
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.evaluation.evaluate import play
 from gym_stepwise_routing.game import Game
@@ -53,6 +53,15 @@ def test_training_is_reproducible():
     )
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+def test_the_seed_that_does_best_on_train_is_kept():
+    game = Game(perfect_game(), mode="regenerate", cost_unit="large_tokens", observation=BLOCKS)
+    price, seeds = 0.3, (0, 1, 2)
+    played = [play(TrimAgg(price, steps=1_500, seed=seed).fit(game), game) for seed in seeds]
+    worth = [each.accuracy - price * each.mean_cost for each in played]
+    assert len(set(worth)) > 1
+    assert best_of_seeds(price, game, seeds, steps=1_500).seed == int(np.argmax(worth))
 
 
 def test_what_it_needs():

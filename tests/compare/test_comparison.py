@@ -10,9 +10,11 @@ from fake_sources import TreeSource, Untabulated
 from typer import Typer
 from typer.testing import CliRunner
 
+from gym_stepwise_routing.baselines.oracle import oracle_paths
 from gym_stepwise_routing.cli.compare import compare as compare_command
 from gym_stepwise_routing.cli.compare import question_files
 from gym_stepwise_routing.compare import Arena, Rule, compare, roster
+from gym_stepwise_routing.compare.bounds import Oracle
 from gym_stepwise_routing.compare.comparison import SWEEP_METRICS
 from gym_stepwise_routing.compare.run import run_comparison, select
 from gym_stepwise_routing.compare.tables import tables, to_markdown
@@ -45,7 +47,8 @@ def test_rows_hold_what_their_curves_say(result):
         if row.not_applicable:
             continue
         assert row.sweep.keys() == SWEEP_METRICS.keys()
-        expected = metrics.apgr(row.costs, row.accuracies, anchors)
+        inside = (row.costs > anchors.cost_small) & (row.costs < anchors.cost_large)
+        expected = metrics.apgr(row.costs, row.accuracies, anchors) if inside.any() else None
         found = row.sweep["APGR"]
         assert (found is None) == (expected is None)
         if found is not None:
@@ -57,6 +60,33 @@ def test_rows_hold_what_their_curves_say(result):
             assert row.chosen.accuracy.low <= row.chosen.accuracy.estimate <= row.chosen.accuracy.high
             assert row.chosen.regret >= -1e-9
             assert set(row.chosen.costs) == {"flops", "large_tokens", "dollars", "latency"}
+
+
+def test_the_line_between_the_constants_is_nobodys_area():
+    single = few(Arena(TreeSource(0, problems=90)), names=("single",)).rows[0]
+    assert single.sweep["APGR"] is None
+    assert single.sweep["AIQ"] is not None
+
+
+def test_the_oracle_has_a_row_that_nobody_is_above():
+    """Query-level rows play without drafts, so that paths with drafts alone would be no bound on them."""
+    arena = Arena(TreeSource(0, problems=90), mode="regenerate", cost_unit="flops")
+    found = few(arena, names=("single", "first k", "p_min", "query classifier", "cascade", "oracle"))
+    (oracle,) = [row for row in found.rows if row.name == "oracle"]
+    ceiling = found.reference.ceiling
+    for row in found.rows:
+        if row.costs is not None:
+            for cost, accuracy in zip(row.costs, row.accuracies, strict=True):
+                assert accuracy <= ceiling.accuracy(cost + 1e-9) + 1e-9
+    for cost, accuracy in zip(oracle.costs, oracle.accuracies, strict=True):
+        assert accuracy == pytest.approx(ceiling.accuracy(cost + 1e-9), abs=1e-6)
+    drafting = oracle_paths(arena.game("test", ("progress",)))
+    assert (found.reference.cheapest.right < drafting.right - 1e-9).any()
+    units = found.reference.models[0].costs
+    flops = Oracle(arena).costs("test", 20)
+    assert set(flops) == set(units)
+    normaliser = arena.game("test", ("progress",)).normaliser
+    np.testing.assert_allclose(flops["flops"] / normaliser, Oracle(arena).points("test").cost[20])
 
 
 def test_who_cannot_play_says_why(result):
