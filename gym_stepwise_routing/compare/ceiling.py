@@ -47,7 +47,8 @@ class Ceiling:
         order = np.argsort(extra, kind="stable")
         chosen = np.zeros(len(extra), dtype=np.bool_)
         chosen[order[: round(share * int(np.isfinite(extra).sum()))]] = True
-        return chosen | (extra == 0)
+        free: NDArray[np.bool_] = extra == 0
+        return chosen | free
 
 
 def ceiling(game: Game, models: Sequence[Evaluation]) -> Ceiling:

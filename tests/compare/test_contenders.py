@@ -11,7 +11,7 @@ from gym_stepwise_routing.baselines.cascade import SelfJudge, answers
 from gym_stepwise_routing.compare import Rule, compare
 from gym_stepwise_routing.compare.arena import Arena
 from gym_stepwise_routing.compare.bounds import StateOnly
-from gym_stepwise_routing.compare.cascades import Cascade
+from gym_stepwise_routing.compare.cascades import Cascade, LearnedCascade
 from gym_stepwise_routing.compare.contenders import Averaged, Listed, Mixed, Swept, needs_figures
 from gym_stepwise_routing.compare.limited import limited
 from gym_stepwise_routing.compare.run import select
@@ -98,9 +98,39 @@ def test_a_cascade_pays_for_every_answer_it_tried(arena):
     assert (points.cost[middle][~accepted] > models[0].cost[~accepted]).all()
 
 
+def test_a_learned_cascade_asks_at_most_three_models_and_its_plans_are_worth_their_cost():
+    arena = Arena(TreeSource(3, problems=120, models=4), cost_unit="flops")
+    contender = LearnedCascade(arena, SelfJudge())
+    train = contender.points("train")
+    assert (np.diff(train.costs) > 0).all()
+    assert (np.diff(train.accuracies) > 0).all()
+    assert max(len(plan.models) for plan in contender._plans) <= 3
+    assert all(plan.models == tuple(sorted(plan.models)) for plan in contender._plans)
+    models = arena.reference("test").models
+    game = arena.game("test", DEFAULT_BLOCKS, mode="route")
+    rejection = [1 - contender._judge.approval(answers(game, model)[0]) for model in range(3)]
+    for index, plan in enumerate(contender._plans):
+        for problem in (0, 1, 2):
+            paid = 0.0
+            for place, model in enumerate(plan.models):
+                paid += models[model].costs["flops"][problem]
+                if place == len(plan.thresholds) or rejection[model][problem] < plan.thresholds[place]:
+                    break
+            assert contender.costs("test", index)["flops"][problem] == pytest.approx(paid)
+            assert contender.points("test").right[index, problem] == models[model].right[problem]
+
+
+def test_a_learned_cascade_leaves_out_who_is_not_worth_asking():
+    source = TreeSource(3, problems=120, models=3)
+    source.correct[source.model == 1] = False  # whoever asks the middle one pays for nothing
+    contender = LearnedCascade(Arena(source, cost_unit="flops"), SelfJudge())
+    assert all(1 not in plan.models for plan in contender._plans)
+    assert {plan.models[-1] for plan in contender._plans} <= {0, 2}
+
+
 def test_cross_fitted_decisions_do_not_know_the_problem_itself():
     def decided(flip: bool):
-        source = TreeSource(0, problems=60)
+        source = TreeSource(0, problems=30)
         if flip:
             rows = source.terminal & (source.problem == 2)  # the first problem of the test split
             source.correct[rows] = ~source.correct[rows]
@@ -109,6 +139,7 @@ def test_cross_fitted_decisions_do_not_know_the_problem_itself():
 
     before, after = decided(flip=False), decided(flip=True)
     assert before["cross"][0] == after["cross"][0]
+    assert before["same"][0] != after["same"][0]  # on so few problems one is enough to change a decision on itself
     with pytest.raises(NotApplicableError, match="is random"):
         StateOnly(Arena(Untabulated(TreeSource(0, problems=9))), [0.3], "cross")
 
