@@ -30,7 +30,7 @@ class Standing:
 
     Attributes:
         best: best rank that the intervals allow: 1 + the number of routers that are better beyond doubt.
-        worst: worst rank that they allow. None, as ``best``, for references, bounds and routers that were not run again.
+        worst: worst rank that they allow. None, as ``best``, for references, bounds and what was not run again.
         tied: names of the rows from which this one cannot be told apart, by the paired interval of the difference of
             their gains.
     """

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from gym_stepwise_routing.errors import NotApplicableError, check_choice
 from gym_stepwise_routing.leaderboard.entry import RouterRef
 from gym_stepwise_routing.leaderboard.loading import TRAINED, describe_artefact
-from gym_stepwise_routing.leaderboard.rows import Row, Training, placed, read_rows
+from gym_stepwise_routing.leaderboard.rows import Row, Training, read_rows, routers_on
 from gym_stepwise_routing.leaderboard.submit import entry_path, make_entry
 from gym_stepwise_routing.leaderboard.track import TRACKS, Track, game_of, measure, source_of, track_names
 
@@ -76,7 +76,7 @@ def refresh_rows(
 
 
 def _refresh_row(track: Track, row: Row, entries: Path, artefacts: Path) -> Path:
-    routers, seeds = tuple(placed(ref, track.name, row.view) for ref in row.routers), None
+    routers, seeds = routers_on(row, track), None
     if row.training is not None:
         routers, seeds = _train(track, row, row.training, artefacts), row.training.seeds
     entry = make_entry(

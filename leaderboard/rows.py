@@ -9,9 +9,9 @@ from pydantic import Field
 from gym_stepwise_routing.leaderboard.entry import About, Entry, Kind, RouterRef, Selection
 from gym_stepwise_routing.leaderboard.loading import FITTED, TRAINED
 from gym_stepwise_routing.leaderboard.schema import FileModel, Name, Strict
-from gym_stepwise_routing.leaderboard.track import PLAIN, View
+from gym_stepwise_routing.leaderboard.track import PLAIN, Track, View
 
-__all__ = ["ROWS", "Row", "Rows", "Training", "is_row", "placed", "read_rows", "row_named"]
+__all__ = ["ROWS", "Row", "Rows", "Training", "is_row", "read_rows", "routers_on", "row_named"]
 
 ROWS = Path(__file__).parent / "rows.json"
 
@@ -90,23 +90,33 @@ def row_named(name: str) -> Row | None:
     return next((row for row in read_rows() if row.name == name), None)
 
 
-def is_row(entry: Entry, row: Row) -> bool:
+def is_row(entry: Entry, row: Row, track: Track) -> bool:
     """Whether an entry is that row of the board itself: all that a person decides about it is the same."""
     same = (entry.name, entry.kind, entry.about, entry.played.view, entry.selection)
     if same != (row.name, row.kind, row.about, row.view, row.selection) or not row.is_for(entry.played.track):
         return False
-    track, routers = entry.played.track, tuple(run.router for run in entry.runs)
+    routers = tuple(run.router for run in entry.runs)
     if row.training is None:
-        return routers == tuple(placed(ref, track, row.view) for ref in row.routers)
+        return routers == routers_on(row, track)
     found = tuple(
         (ref.factory, ref.artefact and ref.artefact.path, run.seed)
         for ref, run in zip(routers, entry.runs, strict=True)
     )
-    return found == tuple((TRAINED, f"{track}/{row.name}-{seed}", seed) for seed in row.training.seeds)
+    return found == tuple((TRAINED, f"{track.name}/{row.name}-{seed}", seed) for seed in row.training.seeds)
 
 
-def placed(ref: RouterRef, track: str, view: View) -> RouterRef:
-    """A fitted baseline is told where it is fitted."""
+def routers_on(row: Row, track: Track) -> tuple[RouterRef, ...]:
+    """The routers of a row on a track.
+
+    A fitted baseline is told where it is fitted. On recorded trees a fit takes nothing from its seed, so it is one run;
+    on a simulator the seed draws the traces that it is fitted on.
+    """
+    placed = tuple(_placed(ref, track.name, row.view) for ref in row.routers)
+    fitted = all(ref.factory == FITTED for ref in placed)
+    return placed[:1] if fitted and not track.simulated else placed
+
+
+def _placed(ref: RouterRef, track: str, view: View) -> RouterRef:
     if ref.factory != FITTED:
         return ref
     return ref.model_copy(update={"kwargs": {**ref.kwargs, "track": track, "observation": [*view.observation]}})

@@ -28,10 +28,10 @@ def refuse(entry: Entry, faults: Iterable[Fault]) -> None:
         raise EntryRejectedError(entry.name, found)
 
 
-def kind_faults(entry: Entry) -> Iterator[Fault]:
+def kind_faults(track: Track, entry: Entry) -> Iterator[Fault]:
     """References, bounds and the names of the board's rows are the board's own; the oracle is no router."""
     row = row_named(entry.name)
-    if row is not None and not is_row(entry, row):
+    if row is not None and not is_row(entry, row, track):
         yield Fault(
             "reference",
             f"{entry.name!r} is a row in rows.json of another kind, router, view, selection or text; allowed: another "

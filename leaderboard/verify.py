@@ -77,7 +77,7 @@ def verify_entry(
 ) -> Verdict:
     """:func:`verify` for an entry in memory."""
     track = _track_of(entry, tracks)
-    refuse(entry, kind_faults(entry))
+    refuse(entry, kind_faults(track, entry))
     runs = _replayed(track, entry)
     constants = play_constants(track)
     computed = compute_figures(track, entry.name, runs, constants)

@@ -7,7 +7,7 @@ import pytest
 
 from gym_stepwise_routing.leaderboard import refresh
 from gym_stepwise_routing.leaderboard.entry import Entry
-from gym_stepwise_routing.leaderboard.rows import Row, Training, read_rows
+from gym_stepwise_routing.leaderboard.rows import Row, Training, read_rows, routers_on
 from gym_stepwise_routing.leaderboard.track import Track
 from gym_stepwise_routing.leaderboard.verify import verify
 
@@ -29,6 +29,13 @@ def test_rows_are_played_and_those_that_do_not_apply_are_told(track, tracks, tmp
     assert verify(written[0], artefacts=tmp_path, tracks=tracks).rerun == "done"
     assert any("glimp does not apply" in line for line in lines)
     assert any("trim-threshold does not apply: observation block 'verifier'" in line for line in lines)
+
+
+def test_a_fit_on_recorded_trees_is_one_run(track, sample_track):
+    row = next(row for row in read_rows() if row.name == "fitted-q")
+    assert len(row.routers) == len(routers_on(row, sample_track)) == 3
+    (ref,) = routers_on(row, track)
+    assert (ref.kwargs["track"], ref.kwargs["observation"]) == (track.name, [*row.view.observation])
 
 
 def test_agents_are_trained_once(track, tracks, tmp_path, monkeypatch):
