@@ -244,7 +244,7 @@ def _setting(games: dict[Split, Game], seeds: Sequence[int]) -> str:
 
 
 def _write(out: Path, demo: Demo, test: Game, panels: Sequence[Panel], seeds: Sequence[int]) -> None:
-    title = f"{BANK}, {len(test.problems)} test problems, mode route; 95 % intervals, {len(seeds)} seeds"
+    title = f"{BANK}, {len(test.problems)} test problems, mode route; 95 % intervals; training seeds: {len(seeds)}"
     draw_frontiers(demo.rows, panels, out / "frontier.png", title=title)
     _write_text(out / "table.md", markdown_table(demo.rows))
     results: dict[str, Any] = {

@@ -124,19 +124,20 @@ def limit_kept(rows: Sequence[Row], on_train: float) -> str:
 
 
 def schedule_found(schedules: Sequence[Evaluation], drawn: Sequence[Evaluation], seeds: int) -> str:
-    """The most accurate schedule that costs no more than the agent, beside it."""
+    """The most accurate schedule that keeps the agent's limit, or costs no more than it, if it beats the agent."""
     agent = np.stack([run.right.astype(np.float64) for run in drawn]).reshape(seeds, DRAWS, -1).mean(axis=1)
     cost = float(np.mean([run.mean_cost for run in drawn]))
-    affordable = [run for run in schedules if run.mean_cost <= cost]
-    tail = f"(n = {agent.shape[1]}, {seeds} seeds, {DRAWS} draws each)"
+    allowed = max(cost, COST_LIMIT)
+    affordable = [run for run in schedules if run.mean_cost <= allowed]
+    tail = f"(n = {agent.shape[1]}, {_number(seeds)}, {DRAWS} draws each)"
     if not affordable or max(run.accuracy for run in affordable) <= agent.mean():
-        return f"No schedule that costs no more than that agent is more accurate {tail}."
+        return f"No schedule within {allowed:.2f} large-model tokens is more accurate than that agent {tail}."
     best = max(affordable, key=lambda run: run.accuracy)
     gap = bootstrap_difference(best.right.astype(np.float64), agent, resamples=RESAMPLES)
     return (
-        f"The schedule {best.router} beats that agent: accuracy {_difference(gap)} above it at {best.mean_cost:.2f} "
-        f"against {cost:.2f} large-model tokens {tail}; of {len(schedules)} schedules, picked in hindsight on the test "
-        "problems."
+        f"The schedule {best.router} beats that agent: accuracy {_difference(gap)} above it, at {best.mean_cost:.2f} "
+        f"against {cost:.2f} large-model tokens {tail}; the best of {len(schedules)} schedules within {allowed:.2f}, "
+        "picked in hindsight on the test problems."
     )
 
 
@@ -171,4 +172,8 @@ def _difference(interval: Interval) -> str:
 
 
 def _counts(row: Row) -> str:
-    return f"n = {row.n}, {row.seeds} seeds"
+    return f"n = {row.n}, {_number(row.seeds)}"
+
+
+def _number(seeds: int) -> str:
+    return f"{seeds} seed{'s' if seeds != 1 else ''}"

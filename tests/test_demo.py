@@ -131,20 +131,21 @@ def test_every_finding_carries_n_seeds_and_an_interval(demo):
     _, result, _ = demo
     for line in result.findings:
         assert f"n = {len(Game(split='test').problems)}" in line
-        assert "1 seeds" in line
+        assert "1 seed" in line
         assert re.search(r"\[[-+.\d]+, [-+.\d]+\]", line) or line.startswith("No schedule")
 
 
 def test_the_best_schedule_is_named_where_it_beats_the_agent():
     game = Game(split="test", cost_unit="large_tokens")
     schedules = [play(FirstKLarge(k), game) for k in (1, 2, 3)]
-    worse = [play(AlwaysSmallest(), game)] * DRAWS
-    assert schedule_found(schedules, worse, 1).startswith("No schedule that costs no more")
+    worse, better = ([play(router, game)] * DRAWS for router in (AlwaysSmallest(), AlwaysLargest()))
+    assert schedule_found(schedules, better, 1).startswith("No schedule within 1.00 large-model tokens")
     dear = [replace(run, cost=run.cost + 2.0) for run in worse]
+    assert "The schedule first-2-large beats" in schedule_found(schedules, worse, 1)  # the best within the limit
     best = max(schedules, key=lambda run: run.accuracy)
     line = schedule_found(schedules, dear, 1)
     assert line.startswith(f"The schedule {best.router} beats that agent: accuracy +")
-    assert "of 3 schedules, picked in hindsight" in line
+    assert "the best of 3 schedules within" in line
 
 
 def test_progress_adds_up(demo):

@@ -36,6 +36,8 @@ _STYLES = {
     "agent": ("#D55E00", "D"),
     "bound": ("#009E73", "*"),
 }
+_GAP = 2.0
+"""Pixels left free around labels."""
 _LEADER = 14.0
 """Beyond so many typographic points from its marker, a label is joined to it by a line."""
 
@@ -157,16 +159,17 @@ def _number(axes: Axes, points: Sequence[tuple[float, float]]) -> list[Text]:
     for number, (x, y) in enumerate(points, start=1):
         at.setdefault((round(x, 3), round(y, 3)), []).append(number)
     texts = [
-        axes.text(x, y, ", ".join(map(str, numbers)), fontsize=7, color="#333333", ha="center", va="center_baseline")
+        axes.text(x, y, ", ".join(map(str, numbers)), fontsize=7, color="#333333", ha="center", va="center")
         for (x, y), numbers in at.items()
     ]
     pixels = [(float(x), float(y)) for x, y in axes.transData.transform(list(at))]
-    sizes = [(box.width, box.height) for box in (text.get_window_extent() for text in texts)]
+    sizes = [(box.width + _GAP, box.height + _GAP) for box in (text.get_window_extent() for text in texts)]
     per_point = axes.get_figure().dpi / 72  # type: ignore[union-attr]
     places = place_labels(pixels, sizes, marker=6 * per_point, frame=axes.bbox.extents)
     for text, place, pixel in zip(texts, places, pixels, strict=True):
         text.set_in_layout(False)
-        text.set_position(axes.transData.inverted().transform(place))
+        x, y = axes.transData.inverted().transform(place)
+        text.set_position((float(x), float(y)))
         if math.dist(place, pixel) > _LEADER * per_point:
             ends = axes.transData.inverted().transform([pixel, place])
             axes.plot(*ends.T, color="#999999", lw=0.4, zorder=1, scalex=False, scaley=False)
