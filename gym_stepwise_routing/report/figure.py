@@ -165,7 +165,7 @@ def _number(axes: Axes, points: Sequence[tuple[float, float]]) -> list[Text]:
     pixels = [(float(x), float(y)) for x, y in axes.transData.transform(list(at))]
     sizes = [(box.width + _GAP, box.height + _GAP) for box in (text.get_window_extent() for text in texts)]
     per_point = axes.get_figure().dpi / 72  # type: ignore[union-attr]
-    places = place_labels(pixels, sizes, marker=6 * per_point, frame=axes.bbox.extents)
+    places = place_labels(pixels, sizes, marker=9 * per_point, frame=axes.bbox.extents)
     for text, place, pixel in zip(texts, places, pixels, strict=True):
         text.set_in_layout(False)
         x, y = axes.transData.inverted().transform(place)
