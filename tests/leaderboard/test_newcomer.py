@@ -77,3 +77,28 @@ def test_bad_input_is_one_line(change, message):
     assert result.exit_code == 2
     assert message in result.output
     assert "Traceback" not in result.output
+
+
+def test_verify_goes_on_to_the_next_file_and_submit_overwrites_nothing(newcomer):
+    words = [
+        "submit",
+        "my_router:MyRouter",
+        "--track",
+        "gsm8k-route",
+        "--authors",
+        "me",
+        "--description",
+        "d",
+        "--name",
+    ]
+    assert RUN.invoke(app, [*words, "mine"]).exit_code == 0
+    assert "--overwrite" in RUN.invoke(app, [*words, "mine"]).output
+    assert RUN.invoke(app, [*words, "mine", "--overwrite"]).exit_code == 0
+    assert "the board's own rows" in RUN.invoke(app, [*words, "oracle"]).output
+    path = newcomer / "leaderboard/entries/gsm8k-route/mine.json"
+    broken = path.with_name("broken.json")
+    broken.write_text(path.read_text().replace('"confidence"', '"progress"', 1).replace('"mine"', '"broken"'))
+    result = RUN.invoke(app, ["verify", str(broken), str(path)])
+    assert result.exit_code == 1
+    assert "view" in result.output
+    assert "verified" in result.output
