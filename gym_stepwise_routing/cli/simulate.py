@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,7 +19,6 @@ from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.sources.base import SPLITS
 
 if TYPE_CHECKING:
-    from gym_stepwise_routing.planning.contestants import Outcome
     from gym_stepwise_routing.planning.frontier import Frontier
     from gym_stepwise_routing.planning.planner import Information
     from gym_stepwise_routing.planning.regret import Regret
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from gym_stepwise_routing.sources.simulator.presets import Preset
 
 __all__ = ["simulate"]
+_DEPTH = 5
+_RESOLUTION, _RESOLUTION_OF_SCORES = 16, 8
 
 
 def simulate(
@@ -35,9 +37,12 @@ def simulate(
     regret: Annotated[bool, typer.Option("--regret", help="Regret of all routers to the optimum.")] = False,
     agent: Annotated[list[str] | None, typer.Option(help="With --regret: an agent to train as well; repeat.")] = None,
     budget: Annotated[
-        float, typer.Option(min=0.0, help="With --regret: mean cost that routers keep to, always-largest costs 1.")
-    ] = 0.5,
-    seeds: Annotated[int, typer.Option(min=1, help="With --regret: seeds of problems, fits and training.")] = 1,
+        float | None,
+        typer.Option(help="With --regret: mean cost that routers keep to, always-largest costs 1. [default: 0.5]"),
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="With --regret: seeds of problems, fits and training. [default: 1]")
+    ] = None,
     against: Annotated[str, typer.Option(help="Bank that is compared with the simulator, router by router.")] = "",
     bank: Annotated[Path | None, typer.Option(help="Folder to export a simulated bank to.")] = None,
     mode: Annotated[str, typer.Option(help=f"One of {', '.join(MODES)}.")] = "regenerate",
@@ -45,12 +50,24 @@ def simulate(
         str, typer.Option(help=f"One of {', '.join(COST_UNITS)}; optima are found soonest in large_tokens.")
     ] = "large_tokens",
     problems: Annotated[int, typer.Option(help="Simulated problems in each split.")] = 2000,
-    depth: Annotated[int, typer.Option(help="Horizon of an exported bank.")] = 5,
-    resolution: Annotated[
-        int | None, typer.Option(help="Of the planner's grid of beliefs; 16 without verifier scores, 8 with them.")
+    depth: Annotated[
+        int | None, typer.Option(help="With --bank: horizon of the exported bank. [default: 5, or the preset's]")
     ] = None,
-    tolerance: Annotated[float, typer.Option(help="Of the optimum's upper bound, in accuracy.")] = 1e-3,
-    episodes: Annotated[int, typer.Option(help="Episodes that each optimum is played for.")] = 200_000,
+    resolution: Annotated[
+        int | None,
+        typer.Option(
+            help="With --frontier or --regret: of the planner's grid of beliefs. "
+            "[default: 16 without verifier scores, 8 with them]"
+        ),
+    ] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(help="With --frontier or --regret: of the optimum's upper bound, in accuracy. [default: 0.001]"),
+    ] = None,
+    episodes: Annotated[
+        int | None,
+        typer.Option(help="With --frontier or --regret: that each optimum is played for. [default: 200,000]"),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of episodes and fits.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for tables and figures.")] = Path("runs/simulate"),
 ) -> None:
@@ -61,6 +78,28 @@ def simulate(
     try:
         check_choice("mode", mode, MODES)
         check_choice("cost_unit", cost_unit, COST_UNITS)
+        planned = frontier or regret
+        _check_options(
+            ("agent", agent, regret, "--regret"),
+            ("budget", budget, regret, "--regret"),
+            ("seeds", seeds, regret, "--regret"),
+            ("depth", depth, bank is not None, "--bank"),
+            ("resolution", resolution, planned, "--frontier or --regret"),
+            ("tolerance", tolerance, planned, "--frontier or --regret"),
+            ("episodes", episodes, planned, "--frontier or --regret"),
+        )
+        for name, value, least in (
+            ("seed", seed, 0),
+            ("seeds", seeds, 1),
+            ("resolution", resolution, 1),
+            ("episodes", episodes, 2),
+        ):
+            if value is not None and value < least:
+                raise ValueError(f"{name}={value!r}; allowed: an integer >= {least}")
+        if budget is not None and not (math.isfinite(budget) and budget > 0):
+            raise ValueError(f"budget={budget!r}; allowed: a finite number > 0")
+        if tolerance is not None and not (math.isfinite(tolerance) and tolerance > 0):
+            raise ValueError(f"tolerance={tolerance!r}; allowed: a finite number > 0")
         source = SimulatorSource(preset, problems=problems)
         _show_origins(console, load_preset(preset))
         out.mkdir(parents=True, exist_ok=True)
@@ -68,24 +107,42 @@ def simulate(
             _figure(console, source, out)
         if against:
             _against(console, source, against, out, seed=seed)
-        if frontier or regret:
+        if planned:
             from gym_stepwise_routing.planning.contestants import AGENTS
             from gym_stepwise_routing.planning.report import draw_frontiers
 
             for name in agent or ():
                 check_choice("agent", name, AGENTS)
-            task = _Task(source, mode, cost_unit, resolution, tolerance, episodes, seed, problems, budget)  # type: ignore[arg-type]
-            frontiers = _frontiers(console, task, out)
-            rows = _regrets(console, task, frontiers, agent or (), seeds, out) if regret else ()
+            task = _Task(
+                source=source,
+                mode=mode,  # type: ignore[arg-type]
+                unit=cost_unit,  # type: ignore[arg-type]
+                resolution=resolution,
+                tolerance=1e-3 if tolerance is None else tolerance,
+                episodes=200_000 if episodes is None else episodes,
+                seed=seed,
+                problems=problems,
+                budget=0.5 if budget is None else budget,
+            )
+            frontiers = _frontiers(console, task, out, both=regret)
+            rows = _regrets(console, task, frontiers, agent or (), seeds or 1, out) if regret else ()
             draw_frontiers(task.title, frontiers, rows, out / f"{task.stem}-frontier.png")
             console.print(f"wrote {out / task.stem}-*", highlight=False)
         if bank is not None:
             from gym_stepwise_routing.sources.simulator.export import export_bank
 
+            depth = min(_DEPTH, source.horizon) if depth is None else depth
             exported = export_bank(source, bank, depth=depth, seed=seed)
             console.print(f"wrote {bank} (simulated: true, {len(exported.nodes):,} nodes)", highlight=False)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
+
+
+def _check_options(*options: tuple[str, object, bool, str]) -> None:
+    """Refuse options that would be ignored: name, value (None if not given), whether it has an effect, with what."""
+    for name, value, used, needs in options:
+        if value not in (None, []) and not used:
+            raise ValueError(f"{name}={value!r} has no effect here; allowed: with {needs}")
 
 
 def _show_origins(console: Console, preset: Preset) -> None:
@@ -144,6 +201,12 @@ class _Task:
     def stem(self) -> str:
         return f"{self.source.name}-{self.mode}-{self.unit}"
 
+    def resolution_of(self, information: Information) -> int | None:
+        """Of the grid of beliefs; None with full information, which has no grid."""
+        if information == "full":
+            return None
+        return self.resolution or (_RESOLUTION_OF_SCORES if information in ("score", "both") else _RESOLUTION)
+
     def command(self, *more: str) -> str:
         parts = ["stepwise-routing simulate", f"--preset {self.source.name}", f"--mode {self.mode}"]
         parts += [f"--cost-unit {self.unit}", f"--tolerance {self.tolerance:g}"]
@@ -151,13 +214,15 @@ class _Task:
         return " ".join([*parts, f"--episodes {self.episodes}", f"--seed {self.seed}", *more])
 
 
-def _frontiers(console: Console, task: _Task, out: Path) -> dict[Information, Frontier]:
+def _frontiers(console: Console, task: _Task, out: Path, *, both: bool = False) -> dict[Information, Frontier]:
     from gym_stepwise_routing.planning.planner import Planner
     from gym_stepwise_routing.planning.report import frontier_table, write_text
 
     process = task.source.process
     shown: list[Information] = ["full", "confidence" if process.confidence.shape[2] else "length"]
     shown += ["score"] if process.scored.any() else []
+    if both and process.scored.any() and process.confidence.shape[2]:
+        shown.append("both")
     frontiers: dict[Information, Frontier] = {}
     for information in shown:
         begin = time.perf_counter()
@@ -166,7 +231,7 @@ def _frontiers(console: Console, task: _Task, out: Path) -> dict[Information, Fr
             mode=task.mode,
             cost_unit=task.unit,
             information=information,
-            resolution=task.resolution or (8 if information == "score" else 16),
+            resolution=task.resolution_of(information) or 1,
         )
         frontiers[information] = found = planner.bounded_frontier(
             tolerance=task.tolerance, episodes=task.episodes, seed=task.seed
@@ -176,9 +241,14 @@ def _frontiers(console: Console, task: _Task, out: Path) -> dict[Information, Fr
             f"{time.perf_counter() - begin:.0f} s",
             highlight=False,
         )
-    table = frontier_table(task.title, task.command("--frontier"), frontiers)
+    table = frontier_table(task.title, task.command("--frontier"), frontiers, _grids(task, frontiers))
     write_text(out / f"{task.stem}-frontier.md", table)
     return frontiers
+
+
+def _grids(task: _Task, frontiers: Iterable[Information]) -> dict[Information, int]:
+    """Resolution of the grid of beliefs that was used, where there is one."""
+    return {name: size for name in frontiers if (size := task.resolution_of(name)) is not None}
 
 
 def _regrets(
@@ -189,7 +259,7 @@ def _regrets(
     seeds: int,
     out: Path,
 ) -> tuple[Regret, ...]:
-    from gym_stepwise_routing.planning.contestants import agent_outcomes, baseline_outcomes
+    from gym_stepwise_routing.planning.contestants import NotPlayed, Outcome, agent_outcomes, baseline_outcomes
     from gym_stepwise_routing.planning.costs import StepCosts
     from gym_stepwise_routing.planning.regret import regrets
     from gym_stepwise_routing.planning.report import regret_table, write_text
@@ -197,6 +267,7 @@ def _regrets(
 
     normaliser = StepCosts.of(task.source, task.unit).normaliser
     outcomes: list[Outcome] = []
+    not_played: list[NotPlayed] = []
     with console.status("") as status:
         for seed in range(task.seed, task.seed + seeds):
             source = SimulatorSource(task.source.parameters, problems=task.problems, seed=seed)
@@ -208,7 +279,11 @@ def _regrets(
                 "seed": seed,
                 "progress": lambda name, seed=seed: status.update(f"seed {seed}: {name}"),
             }
-            outcomes += baseline_outcomes(source, **game)
+            for found in baseline_outcomes(source, **game):
+                if isinstance(found, NotPlayed):
+                    not_played.append(found)
+                else:
+                    outcomes.append(found)
             if agents:
                 outcomes += agent_outcomes(agents, source, **game)
     rows = regrets(outcomes, frontiers)
@@ -216,6 +291,14 @@ def _regrets(
         f"--regret --budget {task.budget:g} --problems {task.problems} --seeds {seeds}",
         *(f"--agent {agent}" for agent in agents),
     ]
-    table = regret_table(task.title, task.command(*options), rows, frontiers, task.budget)
+    table = regret_table(
+        task.title,
+        task.command(*options),
+        rows,
+        frontiers,
+        task.budget,
+        grids=_grids(task, frontiers),
+        not_played=not_played,
+    )
     write_text(out / f"{task.stem}-regret.md", table)
     return rows

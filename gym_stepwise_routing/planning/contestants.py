@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +17,18 @@ from gym_stepwise_routing.costs import CostUnit
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.observation import DEFAULT_BLOCKS, Block
 from gym_stepwise_routing.planning.planner import Information
+from gym_stepwise_routing.routers import Predicts
 from gym_stepwise_routing.sources.simulator.source import SimulatorSource
 
-__all__ = ["AGENTS", "Outcome", "agent_outcomes", "baseline_outcomes"]
+if TYPE_CHECKING:
+    from stable_baselines3.common.base_class import BaseAlgorithm
 
-AGENTS = ("lagrangian_ppo", "all_budgets", "ppo", "maskable_ppo", "recurrent_ppo", "dqn", "qr_dqn")
+__all__ = ["AGENTS", "NotPlayed", "Outcome", "agent_outcomes", "baseline_outcomes"]
+
+AGENTS = ("lagrangian_ppo", "ccpo", "all_budgets", "ppo", "maskable_ppo", "recurrent_ppo", "dqn", "qr_dqn")
 """Agents that can be trained here."""
+LIMITED = ("lagrangian_ppo", "ccpo")
+"""Those that are trained for a limit of their mean cost."""
 
 Floats = NDArray[np.float64]
 Progress = Callable[[str], None]
@@ -50,6 +57,15 @@ class Outcome:
     curve: Floats
 
 
+@dataclass(frozen=True, slots=True)
+class NotPlayed:
+    """A router of the comparison that was not played, and why."""
+
+    router: str
+    group: str
+    reason: str
+
+
 def baseline_outcomes(
     source: SimulatorSource,
     *,
@@ -59,8 +75,10 @@ def baseline_outcomes(
     normaliser: float,
     seed: int = 0,
     progress: Progress | None = None,
-) -> Iterator[Outcome]:
-    """Every family of the comparison that applies and that keeps to the budget on the calibration split.
+) -> Iterator[Outcome | NotPlayed]:
+    """Every family of the comparison: what it did, if it applies and keeps to the budget on the calibration split.
+
+    Otherwise, and where a package that it needs is missing, the reason why it was not played.
 
     Args:
         source: the simulator; its train split fits, its calibration split chooses, its test split is played.
@@ -82,18 +100,24 @@ def baseline_outcomes(
             contender = family.build(arena)
             points = contender.points("test")
             choice = rule.choose(contender.points("calibration"), arena.reference("calibration").anchors)
-        except (NotApplicableError, ImportError):
+        except NotApplicableError as error:
+            yield NotPlayed(family.name, family.group, str(error))
             continue
-        if choice is not None:
-            yield Outcome(
-                router=family.name,
-                group=family.group,
-                sees=_sees(family.name, family.group, mode, cost_unit, shows),  # type: ignore[arg-type]
-                setting=contender.labels[choice],
-                right=points.right[choice],
-                cost=points.cost[choice] * scale,
-                curve=np.stack([points.accuracies, points.costs * scale], axis=1),
-            )
+        except ImportError as error:
+            yield NotPlayed(family.name, family.group, f"a package is missing: {error}")
+            continue
+        if choice is None:
+            yield NotPlayed(family.name, family.group, f"no setting costs at most {budget:g} on the calibration split")
+            continue
+        yield Outcome(
+            router=family.name,
+            group=family.group,
+            sees=_sees(family.name, family.group, mode, cost_unit, shows),  # type: ignore[arg-type]
+            setting=contender.labels[choice],
+            right=points.right[choice],
+            cost=points.cost[choice] * scale,
+            curve=np.stack([points.accuracies, points.costs * scale], axis=1),
+        )
 
 
 def _sees(router: str, group: str, mode: Mode, unit: CostUnit, shows: Information) -> Information | None:
@@ -127,13 +151,11 @@ def agent_outcomes(
     """Train agents on the train split with the settings that they are shipped with, and play the test split.
 
     Arguments as :func:`baseline_outcomes`; the budget is the limit of constrained agents, the others have a price of
-    cost in their settings. Policies draw their actions; values (DQN) decide.
+    cost in their settings. Policies draw their actions; values (DQN) and CCPO's threshold decide.
 
     Raises:
         ValueError: unknown agent.
     """
-    from gym_stepwise_routing.agents.expectation import Drawn
-    from gym_stepwise_routing.agents.scores import scored
     from gym_stepwise_routing.agents.training import hyperparameters, train
     from gym_stepwise_routing.evaluation.evaluate import evaluate
 
@@ -145,7 +167,7 @@ def agent_outcomes(
         if progress is not None:
             progress(agent)
         settings = hyperparameters(agent)
-        limited = agent == "lagrangian_ppo"
+        limited = agent in LIMITED
         game = {
             "source": source,
             "mode": mode,
@@ -153,11 +175,12 @@ def agent_outcomes(
             "observation": blocks,
             "normaliser": normaliser,
         }
-        network = scored(
-            train(agent, seed=seed, game=game, settings=settings, **({"limit": budget} if limited else {}))
-        )
+        limits: dict[str, object] = {"limit": budget} if limited else {}
+        if agent == "ccpo":
+            limits["constraint"] = "cost_limit"
+        trained = train(agent, seed=seed, game=game, settings=settings, **limits)
         shown = budget if agent == "all_budgets" else None
-        router = network if "dqn" in agent else Drawn(network, seed)
+        router = _player(agent, trained, seed)
         played = evaluate(router, split="test", budget=shown, seed=seed, **game)  # type: ignore[arg-type]
         right, cost = played.right.astype(np.float64), played.cost
         yield Outcome(
@@ -169,3 +192,14 @@ def agent_outcomes(
             cost=cost,
             curve=np.array([[right.mean(), cost.mean()]]),
         )
+
+
+def _player(agent: str, trained: BaseAlgorithm, seed: int) -> Predicts:
+    """The router of a trained agent: its policy draws, its values or its own threshold (CCPO) decide."""
+    from gym_stepwise_routing.agents.expectation import Drawn
+    from gym_stepwise_routing.agents.scores import scored
+
+    if agent == "ccpo":
+        return scored(trained, threshold=float(trained.kappa))  # type: ignore[attr-defined]
+    network = scored(trained)
+    return network if "dqn" in agent else Drawn(network, seed)

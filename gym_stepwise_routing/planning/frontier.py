@@ -28,11 +28,23 @@ CHEAPEST = 1e4
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """The optimal router at a budget: ``dear`` with probability ``share``, else ``cheap``."""
+    """The optimal router at a budget: ``dear`` with probability ``share``, else ``cheap``.
+
+    It is played by :meth:`gym_stepwise_routing.planning.Planner.play_mixture`.
+
+    Attributes:
+        cheap: the optimum that the other episodes get.
+        dear: the optimum that a share of the episodes gets.
+        share: of ``dear``.
+        accuracy: that the mixture reaches, as the frontier knows it: as solved, or as its two optima were played.
+        cost: the same of the mean normalised cost.
+    """
 
     cheap: Solution
     dear: Solution
     share: float
+    accuracy: float
+    cost: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,22 +101,34 @@ class Frontier:
             raise ValueError(f"cost={cost!r}; allowed: at least {self.cheapest:.4f}, the cheapest router's")
         return least - accuracy, float(self.upper(cost)) - accuracy
 
+    @property
+    def sampled(self) -> bool:
+        """True if ``played`` was measured in play, a row for each of ``solutions``."""
+        return self.error > 0
+
     def at_budget(self, budget: float) -> Mixture:
         """The optimal router whose mean normalised cost is at most ``budget``.
+
+        Where optima were played (beliefs), the share is computed from what they cost in play: the costs that a grid of
+        beliefs promises are off, and a mixture by them would exceed the budget. What is left is the sampling error of
+        play. Where nothing was played, the costs are those of the bound that was solved.
 
         Raises:
             ValueError: no router is that cheap.
         """
-        costs = np.array([solution.cost for solution in self.solutions])
+        points = self.played if self.sampled else np.array([[s.accuracy, s.cost] for s in self.solutions])
+        rows = _hull_rows(points)
+        accuracy, costs = points[rows].T
         if not budget >= costs[0]:
             raise ValueError(f"budget={budget!r}; allowed: at least {costs[0]:.4f}, the cost of the cheapest router")
-        dear = int(np.searchsorted(costs, budget, side="left"))
-        if dear >= len(costs):
-            return Mixture(self.solutions[-1], self.solutions[-1], 1.0)
+        dear = min(int(np.searchsorted(costs, budget, side="left")), len(rows) - 1)
         cheap = max(dear - 1, 0)
         spread = costs[dear] - costs[cheap]
-        share = (budget - costs[cheap]) / spread if spread > 0 else 1.0
-        return Mixture(self.solutions[cheap], self.solutions[dear], float(share))
+        share = min((budget - costs[cheap]) / spread, 1.0) if spread > 0 else 1.0
+        if share == 1:
+            cheap = dear
+        reached, paid = (float((1 - share) * of[cheap] + share * of[dear]) for of in (accuracy, costs))
+        return Mixture(self.solutions[rows[cheap]], self.solutions[rows[dear]], float(share), reached, paid)
 
 
 def trace_frontier(solve: Callable[[float], Solution], tolerance: float = 5e-4, most: int = 60) -> Frontier:
@@ -154,14 +178,20 @@ def _between(cheap: Solution, dear: Solution) -> float:
 
 def _hull(points: Sequence[Sequence[float]] | Floats) -> Floats:
     """Upper concave hull of (accuracy, cost) points, by cost, rising."""
-    hull: list[NDArray[np.float64]] = []
-    for point in sorted(np.asarray(points), key=lambda p: (p[1], -p[0])):
-        if hull and point[0] <= hull[-1][0]:
+    array = np.asarray(points)
+    return np.asarray(array[_hull_rows(array)])
+
+
+def _hull_rows(points: Floats) -> list[int]:
+    """Rows of the points that make the hull."""
+    hull: list[int] = []
+    for row in sorted(range(len(points)), key=lambda r: (points[r][1], -points[r][0])):
+        if hull and points[row][0] <= points[hull[-1]][0]:
             continue
-        while len(hull) > 1 and _below(hull[-2], hull[-1], point):
+        while len(hull) > 1 and _below(points[hull[-2]], points[hull[-1]], points[row]):
             hull.pop()
-        hull.append(point)
-    return np.array(hull)
+        hull.append(row)
+    return hull
 
 
 def _below(first: Floats, middle: Floats, last: Floats) -> bool:

@@ -29,6 +29,7 @@ __all__ = ["BOUNDS", "Bound", "Lattice"]
 Floats = NDArray[np.float64]
 Bound = Literal["lower", "upper"]
 BOUNDS: tuple[Bound, ...] = ("lower", "upper")
+_TAIL = 1e-9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,7 +68,7 @@ class Lattice:
         models = range(len(process.scored))
         if not tracked:
             return cls(spacing, 1, bound, tuple((np.ones(1),) * TOKEN_CELLS for _ in models))
-        longest = float(process.mean_tokens.max()) * process.horizon + float(prompt.max())
+        longest = _most_unread(process) + float(prompt.max())
         split = _spread if bound == "upper" else _gathered
         steps = []
         for model in models:
@@ -108,6 +109,25 @@ class Lattice:
     def points(self) -> Floats:
         """Tokens at each point, ``float64[size]``."""
         return np.arange(self.size, dtype=np.float64) * self.spacing
+
+
+def _most_unread(process: Process) -> int:
+    """Tokens that the steps of a trace exceed in fewer than ``_TAIL`` of all episodes, whoever writes them.
+
+    What lies beyond the last point of the lattice would be read for nothing, so nothing may. Horizon times the mean
+    length is exceeded; horizon times the longest step is not, but would make the lattice of three models six times as
+    large.
+    """
+    order = process.tokens.reshape(-1, process.tokens.shape[-1]).max(axis=0)  # draws ascend: the longest of each rank
+    step = np.bincount(order) / len(order)
+    ends, alive = process.stop.min(axis=0), np.ones(1)
+    over = np.zeros(len(step) * process.horizon + 1)
+    for chance in ends.tolist():
+        alive = np.convolve(alive, step)
+        over[: len(alive)] += chance * alive
+        alive *= 1 - chance
+    beyond = np.cumsum(over[::-1])[::-1]  # chance of that many tokens or more
+    return int(np.argmax(beyond < _TAIL)) if (beyond < _TAIL).any() else len(over)
 
 
 def _spread(lengths: NDArray[np.int64], spacing: int) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal, get_args
 
@@ -14,7 +14,7 @@ from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.planning.belief import belief_kernel
 from gym_stepwise_routing.planning.costs import StepCosts
 from gym_stepwise_routing.planning.evidence import Evidence
-from gym_stepwise_routing.planning.frontier import CHEAPEST, Frontier, trace_frontier
+from gym_stepwise_routing.planning.frontier import CHEAPEST, Frontier, Mixture, trace_frontier
 from gym_stepwise_routing.planning.full_state import full_state_kernel
 from gym_stepwise_routing.planning.knowledge import BeliefKnowledge, FullKnowledge, Knowledge
 from gym_stepwise_routing.planning.lattice import Bound, Lattice
@@ -114,8 +114,30 @@ class Planner:
             game = (self.program, solution, self._knowledge, self.source, self.mode)
             return play_solution(*game, episodes=size, seed=(seed, start))
 
-        parts = [part(start) for start in range(0, episodes, _BATCH)]
-        return Played(np.concatenate([p.right for p in parts]), np.concatenate([p.cost for p in parts]))
+        if episodes < 2:
+            raise ValueError(f"episodes={episodes!r}; allowed: an integer >= 2")
+        return _joined([part(start) for start in range(0, episodes, _BATCH)])
+
+    def play_mixture(self, mixture: Mixture, *, episodes: int = _BATCH, seed: int = 0) -> Played:
+        """Play the optimal router at a budget, :meth:`Frontier.at_budget`: a coin at the start of every episode.
+
+        Args:
+            mixture: two optima of this planner, and the share of episodes of the dearer one.
+            episodes: how many, >= 2.
+            seed: of the coin and of the episodes.
+
+        Raises:
+            ValueError: fewer than two episodes.
+        """
+        if episodes < 2:
+            raise ValueError(f"episodes={episodes!r}; allowed: an integer >= 2")
+        dear = int(np.random.default_rng((seed, 0)).binomial(episodes, mixture.share))
+        parts = []
+        for number, (solution, count) in enumerate(((mixture.cheap, episodes - dear), (mixture.dear, dear))):
+            if count:
+                played = self.play(solution.multiplier, episodes=max(count, 2), seed=2 * seed + number)
+                parts.append(Played(played.right[:count], played.cost[:count]))
+        return _joined(parts)
 
     def frontier(self, tolerance: float = 5e-4) -> Frontier:
         """The frontier, as solved.
@@ -165,3 +187,7 @@ class Planner:
         return replace(
             upper, played=np.array([[p.accuracy, p.mean_cost] for p in plays]), error=max(errors, default=0.0)
         )
+
+
+def _joined(parts: Sequence[Played]) -> Played:
+    return Played(np.concatenate([p.right for p in parts]), np.concatenate([p.cost for p in parts]))

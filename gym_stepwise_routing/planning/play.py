@@ -73,8 +73,8 @@ def play_solution(
     """
     if not solution.choices:
         raise ValueError("solution has no choices; allowed: solve(..., keep_choices=True)")
-    if episodes < 2:
-        raise ValueError(f"episodes={episodes!r}; allowed: an integer >= 2")
+    if episodes < 1:
+        raise ValueError(f"episodes={episodes!r}; allowed: an integer >= 1")
     rng = np.random.default_rng(seed)
     blocks: tuple[Block, ...] = ("verifier",) if program.scoring else ("progress",)
     rules = Rules(source, mode=mode, observation=blocks, cost_unit=program.costs.unit)

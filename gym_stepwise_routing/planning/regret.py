@@ -40,6 +40,7 @@ class Regret:
         problems: of each seed.
         accuracy: mean over the seeds.
         cost: normalised, mean over the seeds.
+        cost_error: standard error of the cost.
         own: regret to the upper bound of its own information; None if that was not planned.
         full: regret to the upper bound of full information; None if that does not bound it.
     """
@@ -51,8 +52,13 @@ class Regret:
     problems: int
     accuracy: float
     cost: float
+    cost_error: float
     own: Estimate | None
     full: Estimate | None
+
+    def exceeds(self, budget: float) -> bool:
+        """Whether the router costs more than the budget, by more than two standard errors of its cost."""
+        return self.cost > budget + 2 * self.cost_error
 
 
 def regrets(outcomes: Sequence[Outcome], frontiers: Mapping[Information, Frontier]) -> tuple[Regret, ...]:
@@ -75,6 +81,7 @@ def regrets(outcomes: Sequence[Outcome], frontiers: Mapping[Information, Frontie
                 problems=len(seeds[0].right),
                 accuracy=float(np.mean([outcome.right.mean() for outcome in seeds])),
                 cost=float(np.mean([outcome.cost.mean() for outcome in seeds])),
+                cost_error=float(np.sqrt(sum(o.cost.var(ddof=1) / len(o.cost) for o in seeds)) / len(seeds)),
                 own=_estimate(seeds, frontiers[sees]) if sees is not None and sees in frontiers else None,
                 full=None if sees is None else _estimate(seeds, frontiers["full"]),
             )

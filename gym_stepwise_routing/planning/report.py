@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gym_stepwise_routing.planning.contestants import NotPlayed
 from gym_stepwise_routing.planning.frontier import Frontier
 from gym_stepwise_routing.planning.planner import Information
 from gym_stepwise_routing.planning.regret import Estimate, Regret
@@ -109,8 +110,10 @@ def draw_curve(name: str, fidelity: Fidelity, path: Path) -> None:
     _save(figure, path)
 
 
-def frontier_table(title: str, command: str, frontiers: Mapping[Information, Frontier]) -> str:
-    """Points of frontiers in Markdown: bounds of the best accuracy at some costs."""
+def frontier_table(
+    title: str, command: str, frontiers: Mapping[Information, Frontier], grids: Mapping[Information, int]
+) -> str:
+    """Points of frontiers in Markdown: bounds of the best accuracy at some costs; ``grids`` are the resolutions."""
     low = max(frontier.cheapest for frontier in frontiers.values())
     costs = np.unique(np.concatenate([np.linspace(low, 1.0, 9), np.linspace(1.0, 1.4, 3)]))
     header = ["cost", *(f"{name}, {side}" for name in frontiers for side in ("at least", "at most"))]
@@ -118,13 +121,22 @@ def frontier_table(title: str, command: str, frontiers: Mapping[Information, Fro
         [f"{cost:.3f}"] + [f"{float(bound(cost)):.4f}" for f in frontiers.values() for bound in (f.lower, f.upper)]
         for cost in costs
     ]
-    gaps = ", ".join(
-        f"{name} {100 * frontier.gap:.2f} (standard error of play {100 * frontier.error:.2f})"
-        for name, frontier in frontiers.items()
-    )
     return (
         f"# SIMULATED: {title}\n\nWritten by `{command}`.\n\n{_table(header, rows)}\n"
-        f"Greatest distance of the bounds, in points: {gaps}.\n"
+        f"Greatest distance of the bounds, in points: {_gaps(frontiers, grids)}.\n"
+    )
+
+
+def _gaps(frontiers: Mapping[Information, Frontier], grids: Mapping[Information, int]) -> str:
+    return ", ".join(
+        f"{name} {100 * frontier.gap:.2f} ("
+        + (
+            f"resolution {grids[name]}, standard error of play {100 * frontier.error:.2f}"
+            if name in grids
+            else "not sampled"
+        )
+        + ")"
+        for name, frontier in frontiers.items()
     )
 
 
@@ -156,9 +168,16 @@ def draw_frontiers(
 
 
 def regret_table(
-    title: str, command: str, rows: Sequence[Regret], frontiers: Mapping[Information, Frontier], budget: float
+    title: str,
+    command: str,
+    rows: Sequence[Regret],
+    frontiers: Mapping[Information, Frontier],
+    budget: float,
+    *,
+    grids: Mapping[Information, int],
+    not_played: Sequence[NotPlayed] = (),
 ) -> str:
-    """Regret of routers in Markdown."""
+    """Regret of routers in Markdown, and below it the routers that were not played, with the reason."""
     header = ("router", "group", "sees", "setting", "accuracy", "cost", "regret [95 %] (seeds)", "to full information")
     lines = [
         (
@@ -167,17 +186,13 @@ def regret_table(
             row.sees or "-",
             ", ".join(dict.fromkeys(row.settings)) if len(set(row.settings)) < 3 else f"{len(row.settings)} settings",
             f"{row.accuracy:.3f}",
-            f"{row.cost:.3f}",
+            f"{row.cost:.3f}" + (" (over)" if row.exceeds(budget) else ""),
             _points(row.own),
             "-" if row.full is None else f"{100 * row.full.mean:.1f}",
         )
         for row in rows
     ]
     seeds, size = (len(rows[0].settings), rows[0].problems) if rows else (0, 0)
-    known = ", ".join(
-        f"{name} {100 * frontier.gap:.2f} (standard error of play {100 * frontier.error:.2f})"
-        for name, frontier in frontiers.items()
-    )
     note = (
         f"Written by `{command}`.\n\n"
         f"- SIMULATED: {seeds} seeds, each with {size} test problems, and as many to fit and to calibrate on.\n"
@@ -189,9 +204,18 @@ def regret_table(
         "hidden state (full information). A router that spends little has little to regret.\n"
         "- '-': no optimum bounds it. A probe shows the step to come, cascades play a problem twice, and routers that "
         "write without drafts do not pay for them; or the optimum of what it sees was not planned.\n"
-        f"- Greatest distance between the bounds of the optimum, in points: {known}.\n"
+        f"- Greatest distance between the bounds of the optimum, in points: {_gaps(frontiers, grids)}.\n"
+        f"- (over): costs more than the budget on the test split, by more than two standard errors.\n"
     )
-    return f"# SIMULATED: {title}, regret of routers\n\n{note}\n{_table(header, lines)}"
+    return f"# SIMULATED: {title}, regret of routers\n\n{note}\n{_table(header, lines)}{_reasons(not_played)}"
+
+
+def _reasons(not_played: Sequence[NotPlayed]) -> str:
+    """Table of the routers that were not played; the same reason of several seeds once."""
+    if not not_played:
+        return ""
+    lines = [(row.router, row.group, row.reason) for row in dict.fromkeys(not_played)]
+    return f"\n## Not applicable here\n\n{_table(('router', 'group', 'reason'), lines)}"
 
 
 def _points(regret: Estimate | None) -> str:

@@ -49,6 +49,7 @@ def test_frontier_and_export(tmp_path):
     assert table.startswith("# SIMULATED: gsm8k-like, mode route, cost in large_tokens")
     assert "full, at least" in table
     assert "confidence, at most" in table
+    assert "(resolution 5, standard error of play" in table
     assert (tmp_path / "gsm8k-like-route-large_tokens-frontier.png").stat().st_size > 10_000
     assert json.loads((tmp_path / "bank" / "bank.json").read_text())["simulated"] is True
 
@@ -78,6 +79,16 @@ def test_regret_of_all_routers(tmp_path):
         (("--preset", "gsm8k-like", "--regret", "--agent", "sarsa"), "agent='sarsa' is not known"),
         (("--preset", "gsm8k-like", "--figure"), "nothing was published for it"),
         (("--preset", "math-qwen2.5-3", "--against", "gsm8k-qwen2.5-coder"), "has 2 models"),
+        (("--preset", "gsm8k-like", "--frontier", "--resolution", "0"), "resolution=0; allowed: an integer >= 1"),
+        (("--preset", "gsm8k-like", "--frontier", "--episodes", "0"), "episodes=0; allowed: an integer >= 2"),
+        (("--preset", "gsm8k-like", "--seed", "-1"), "seed=-1; allowed: an integer >= 0"),
+        (("--preset", "gsm8k-like", "--regret", "--seeds", "0"), "seeds=0; allowed: an integer >= 1"),
+        (("--preset", "gsm8k-like", "--regret", "--budget", "nan"), "budget=nan; allowed: a finite number > 0"),
+        (("--preset", "gsm8k-like", "--frontier", "--agent", "ppo"), "agent=['ppo'] has no effect here"),
+        (("--preset", "gsm8k-like", "--frontier", "--seeds", "2"), "seeds=2 has no effect here; allowed: with"),
+        (("--preset", "gsm8k-like", "--budget", "0.3"), "budget=0.3 has no effect here; allowed: with --regret"),
+        (("--preset", "gsm8k-like", "--depth", "3"), "depth=3 has no effect here; allowed: with --bank"),
+        (("--preset", "gsm8k-like", "--resolution", "8"), "resolution=8 has no effect here; allowed: with --frontier"),
         (("--preset", "gsm8k-like", "--bank", "b", "--depth", "9"), "depth=9; allowed: 1 to 5"),
     ],
 )

@@ -82,3 +82,39 @@ def test_frontier_of_real_information_lies_below_that_of_full_information():
     costs = np.linspace(0.33, 1.4, 30)
     assert (seen.upper(costs) <= full.upper(costs) + 1e-9).all()
     assert seen.gap < 0.002
+
+
+def test_a_mixture_of_played_optima_keeps_the_budget_that_its_promised_costs_would_not():
+    """Costs that a grid of beliefs promises are off; the mixture is made of what the optima cost in play."""
+    promised = tuple(Solution(m, a, c, ()) for m, a, c in ((2.0, 0.2, 0.1), (1.0, 0.5, 0.3), (0.5, 0.6, 0.5)))
+    played = np.array([[0.2, 0.1], [0.49, 0.32], [0.6, 0.54]])
+    mixture = Frontier(promised, promised, played, error=0.01).at_budget(0.43)
+    assert mixture.share == pytest.approx(0.5)
+    assert (mixture.accuracy, mixture.cost) == (pytest.approx(0.545), pytest.approx(0.43))
+    assert Frontier(promised, promised, played, error=0.0).at_budget(0.4).share == pytest.approx(0.5)
+
+
+def test_the_router_of_a_budget_is_played_within_it():
+    planner = Planner("gsm8k-like", cost_unit="large_tokens", information="confidence", resolution=4)
+    mixture = planner.bounded_frontier(tolerance=5e-3, episodes=40_000).at_budget(0.75)
+    played = planner.play_mixture(mixture, episodes=40_000, seed=7)
+    assert len(played.right) == 40_000
+    assert 0 < mixture.share < 1
+    error = played.cost.std() / 200
+    assert abs(played.mean_cost - 0.75) < 5 * error  # of both plays
+    assert abs(played.accuracy - mixture.accuracy) < 5 * 0.5 / 200
+    assert abs(mixture.cost - 0.75) < 1e-9
+    with pytest.raises(ValueError, match="episodes=1; allowed: an integer >= 2"):
+        planner.play_mixture(mixture, episodes=1)
+    with pytest.raises(ValueError, match="episodes=0; allowed: an integer >= 2"):
+        planner.play(0.5, episodes=0)
+
+
+@pytest.mark.slow
+def test_beliefs_are_known_as_well_as_is_stated():
+    """docs/simulator.md: 0.2 points in gsm8k-like, up to two standard errors of play."""
+    frontier = Planner(
+        "gsm8k-like", mode="regenerate", cost_unit="large_tokens", information="confidence", resolution=12
+    ).bounded_frontier(tolerance=1e-3, episodes=200_000)
+    assert frontier.error < 0.0015
+    assert frontier.gap < 0.002 + 2 * frontier.error

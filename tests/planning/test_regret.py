@@ -6,10 +6,19 @@ import numpy as np
 import pytest
 from simulator_toys import toy
 
+from gym_stepwise_routing.compare.roster import roster
 from gym_stepwise_routing.planning import Planner, Solution
-from gym_stepwise_routing.planning.contestants import Outcome, _sees, agent_outcomes, baseline_outcomes
+from gym_stepwise_routing.planning.contestants import (
+    AGENTS,
+    NotPlayed,
+    Outcome,
+    _sees,
+    agent_outcomes,
+    baseline_outcomes,
+)
 from gym_stepwise_routing.planning.frontier import Frontier
 from gym_stepwise_routing.planning.regret import regrets
+from gym_stepwise_routing.planning.report import regret_table
 from gym_stepwise_routing.sources.simulator import SimulatorSource
 
 
@@ -88,7 +97,10 @@ def test_routers_keep_to_the_budget_and_none_beats_the_optimum():
             source, budget=0.5, mode="route", cost_unit="large_tokens", normaliser=planner.costs.normaliser
         )
     )
-    rows = {row.router: row for row in regrets(outcomes, frontiers)}
+    absent = {found.router: found.reason for found in outcomes if isinstance(found, NotPlayed)}
+    rows = {row.router: row for row in regrets([o for o in outcomes if isinstance(o, Outcome)], frontiers)}
+    assert "verifier" in absent["TRIM-Thr"]
+    assert {family.name for family in roster()} == set(absent) | set(rows)  # nothing is dropped silently
     assert {"single models", "first k large", "confidence p_mean", "fitted Q", "GlimpRouter"} <= set(rows)
     assert all(row.cost < 0.56 for row in rows.values())  # chosen on other problems
     assert all(row.own.high > 0 for row in rows.values() if row.own is not None)
@@ -109,6 +121,33 @@ def test_an_agent_is_trained_and_held_against_what_it_sees():
         normaliser=planner.costs.normaliser,
     )
     assert (found.router, found.sees, found.setting, len(found.right)) == ("ppo", "score", "penalty 0.3", 300)
+
+
+def test_a_missing_package_is_a_reason_and_not_silence(monkeypatch):
+    class Broken:
+        name, group = "broken", "handcrafted"
+
+        def build(self, arena):
+            raise ImportError("needs torch")
+
+    monkeypatch.setattr("gym_stepwise_routing.planning.contestants.roster", lambda: [Broken()])
+    game = {"budget": 0.5, "mode": "route", "cost_unit": "large_tokens", "normaliser": 1.0}
+    (found,) = baseline_outcomes(SimulatorSource("gsm8k-like", problems=20), **game)
+    assert found == NotPlayed("broken", "handcrafted", "a package is missing: needs torch")
+    table = regret_table("t", "c", (), {"full": line(0.5, 0.4)}, 0.5, grids={}, not_played=[found, found])
+    assert table.count("| broken | handcrafted | a package is missing: needs torch |") == 1
+
+
+def test_routers_over_the_budget_are_marked():
+    rows = regrets([outcome("kept", "confidence", 0.42, cost=0.4), outcome("over", "confidence", 0.42, 0.6)], FRONTIERS)
+    table = regret_table("t", "c", rows, FRONTIERS, 0.5, grids={"confidence": 5})
+    assert "| 0.600 (over) |" in table
+    assert "| 0.400 |" in table
+
+
+def test_every_agent_of_the_package_can_be_held_against_the_optimum():
+    training = pytest.importorskip("gym_stepwise_routing.agents.training")
+    assert set(AGENTS) == set(training.AGENTS)
 
 
 def test_with_full_information_the_lower_bound_is_exact_and_not_played():
