@@ -133,7 +133,7 @@ def main(
     alphas = [round(1 - (1 - alpha) * accuracy, 3) for alpha in ALPHAS] if simulated else ALPHAS
     results = study(played, harder(played), alphas=alphas, delta=delta, repetitions=repetitions, relative=not simulated)
     name = "guarantee" if bank == DEFAULT else f"guarantee-{games['test'].spec.source}"
-    _draw(results, out / f"{name}.png", delta)
+    _draw(results, out / f"{name}.png", delta, simulated=simulated)
     write_page(_page(results, games["calibration"], played, name, repetitions, delta), out, name)
 
 
@@ -171,6 +171,7 @@ def _page(results: Sequence[Result], game: Game, played: Sweep, name: str, repet
         findings=_findings(results, delta),
         figure=f"{name}.png",
         numbers=[asdict(r) for r in results],
+        simulated=game.spec.simulated,
     )
 
 
@@ -209,9 +210,9 @@ def _at(result: Result) -> str:
     )
 
 
-def _draw(results: Sequence[Result], path: Path, delta: float) -> None:
+def _draw(results: Sequence[Result], path: Path, delta: float, *, simulated: bool) -> None:
     worlds = {"same": "same world", "drifted": "drifted world"}
-    figure, panels = new_figure(len(worlds))
+    figure, panels = new_figure(len(worlds), simulated=simulated)
     for axes, (world, title) in zip(panels, worlds.items(), strict=True):
         for shift, method in enumerate(STUDIED):
             lines = [r for r in results if r.world == world and r.method == method]

@@ -121,7 +121,7 @@ def _page(runs: Sequence[Run], optimum: dict[float, float], agent: str, preset: 
     seconds = np.array([run.seconds for run in runs])
     command = f"{COMMAND} --agent {agent}" + ("" if preset == "gsm8k-like" else f" --preset {preset}")
     return Page(
-        title="Distance to the known optimum (simulated)",
+        title="Distance to the known optimum",
         command=command,
         setting=(
             f"SIMULATED: preset {preset}, mode {MODE}, cost: tokens of the larger model, 1 is always-largest; agent "
@@ -152,6 +152,7 @@ def _page(runs: Sequence[Run], optimum: dict[float, float], agent: str, preset: 
         ),
         figure=None,
         numbers={"runs": [asdict(run) for run in runs], "optimum": {str(b): value for b, value in optimum.items()}},
+        simulated=True,
     )
 
 

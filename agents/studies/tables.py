@@ -42,6 +42,7 @@ class Page:
         findings: what they say, in sentences made from the numbers.
         figure: file name of the figure beside the page, or None.
         numbers: the same as data.
+        simulated: the numbers come from a simulator; title and data say so.
     """
 
     title: str
@@ -51,24 +52,38 @@ class Page:
     findings: tuple[str, ...]
     figure: str | None
     numbers: Any
+    simulated: bool = False
+
+    @property
+    def heading(self) -> str:
+        """Title, with the label of simulated results."""
+        return f"SIMULATED: {self.title}" if self.simulated else self.title
 
 
 def write_page(page: Page, folder: Path, name: str) -> None:
     """Write ``NAME.md`` and ``NAME.json`` to the folder."""
-    parts = [f"# {page.title}", f"Written by `{page.command}`.", "\n".join(f"- {line}" for line in page.setting)]
+    parts = [f"# {page.heading}", f"Written by `{page.command}`.", "\n".join(f"- {line}" for line in page.setting)]
     if page.findings:
         parts.append("## What it says\n\n" + "\n".join(f"- {line}" for line in page.findings))
     if page.figure is not None:
-        parts.append(f"![{page.title}]({page.figure})")
+        parts.append(f"![{page.heading}]({page.figure})")
     parts += [table.markdown() for table in page.tables]
     with replaced(folder / f"{name}.md") as temporary:
         temporary.write_text("\n\n".join(part.rstrip("\n") for part in parts) + "\n", encoding="utf-8")
-    write_json(folder / f"{name}.json", {"command": page.command, "versions": versions(), "results": page.numbers})
+    numbers = {
+        "command": page.command,
+        "simulated": page.simulated,
+        "versions": versions(),
+        "results": page.numbers,
+    }
+    write_json(folder / f"{name}.json", numbers)
 
 
-def new_figure(panels: int, *, height: float = 4.2) -> tuple[Figure, Sequence[Any]]:
-    """A figure with panels side by side, and their axes."""
+def new_figure(panels: int, *, height: float = 4.2, simulated: bool = False) -> tuple[Figure, Sequence[Any]]:
+    """A figure with panels side by side, and their axes; one of simulated results says so."""
     figure = Figure(figsize=(5.2 * panels, height), layout="constrained")
+    if simulated:
+        figure.suptitle("SIMULATED")
     FigureCanvasAgg(figure)
     return figure, [figure.add_subplot(1, panels, k) for k in range(1, panels + 1)]
 
