@@ -39,6 +39,9 @@ class FakeGenerator:
     ) -> None:
         self.name = name
         self.calls: list[Request] = []
+        self.cancelled: list[Request] = []
+        self.forget: Callable[[Request], bool] = lambda request: False
+        """Requests whose tokens it keeps to itself, although it tells those of others."""
         self._write = write
         self._tell = tell_tokens
         self._prompt_tokens = prompt_tokens
@@ -62,6 +65,10 @@ class FakeGenerator:
     def pending(self) -> int:
         return len(self._waiting)
 
+    def cancel(self, key: Hashable) -> None:
+        self.cancelled += [request for other, request in self._waiting if other == key]
+        self._waiting = [entry for entry in self._waiting if entry[0] != key]
+
     def close(self) -> None:
         self._waiting.clear()
 
@@ -79,7 +86,7 @@ class FakeGenerator:
                 break
         result = completion(decoded[:cut], after=decoded[cut:], length=not stopped)
         result = replace(result, prompt_tokens=self._prompt_tokens)
-        if self._tell:
+        if self._tell and not self.forget(request):
             return result
         return Completion(
             result.text, max(result.tokens, 1), (), np.zeros(0), np.zeros((0, 0)), result.finish, self._prompt_tokens

@@ -73,7 +73,8 @@ class NodeRecord:
         model: who wrote the step.
         text: the step.
         tokens: how many tokens it has.
-        first_step_tokens: tokens of its first line, where a step at the horizon is a whole tail.
+        first_step_tokens: tokens that its figures are taken over where these are not all: those of the first line
+            where a step at the horizon is a whole tail, those that the server told where it hid some.
         logprob_sum: sum over the chosen tokens (of the first line), natural log; so are the others.
         logprob_min: the least of them.
         entropy_mean: nats, from the top log-probabilities and a bucket for the rest.

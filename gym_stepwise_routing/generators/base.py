@@ -58,7 +58,8 @@ class Completion:
         text: the text, without the stop string.
         tokens: tokens decoded, as the engine counts them, the one that ended the run included.
         pieces: text that each token added; empty where the server tells no tokens, and possibly without the last few
-            where it hides what ended the run. Joined they start with ``text`` and may go on with the stop string.
+            where it hides what ended the run. Joined they start with ``text`` and may go on with the stop string; with
+            hidden tokens the end of ``text`` may be missing, if one of them began with it.
         logprob: ``float64[len(pieces)]`` natural log-probability of each chosen token; empty where absent.
         top: ``float64[len(pieces), k]`` log-probabilities of the k most likely tokens, descending, NaN where fewer
             are known; shape ``[0, 0]`` where absent.
@@ -88,7 +89,8 @@ class Failure:
 
     Attributes:
         reason: one line for people, naming the model.
-        retryable: a later attempt may succeed (time-outs, overload), or not (prompt over the context length).
+        retryable: a later attempt may succeed (time-outs, overload), or not (prompt over the context length); the
+            recorder then takes the problem up once more at its end.
     """
 
     reason: str
@@ -101,7 +103,7 @@ class GeneratorInfo:
 
     Attributes:
         backend: ``"transformers"``, ``"vllm"`` or ``"openai"``, with the version of the library.
-        model: path or hub name.
+        model: name in the pool, or on the server; a hub name is among the settings, with its revision.
         parameters: number of parameters, None where unknown.
         weights_sha256: hash over the weights files in the order of their names, None for a remote model.
         context: longest prompt plus completion in tokens, None where unknown.
@@ -145,6 +147,10 @@ class Generator(Protocol):
     @property
     def pending(self) -> int:
         """Requests submitted and not yet returned."""
+        ...
+
+    def cancel(self, key: Hashable) -> None:
+        """Drop a request that is no longer wanted, where that is still possible; else it comes back like any other."""
         ...
 
     def close(self) -> None:

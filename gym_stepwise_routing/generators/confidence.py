@@ -51,11 +51,11 @@ class TokenConfidence:
     top1: NDArray[np.float64]
 
     def step(self, first: int, last: int) -> StepConfidence | None:
-        """Figures over tokens ``first`` to ``last - 1``; None where there are none."""
-        if last <= first or first >= len(self.logprob):
+        """Figures over those of tokens ``first`` to ``last - 1`` that are known (not NaN); None where none is."""
+        known = first + np.flatnonzero(np.isfinite(self.logprob[first:last]))
+        if len(known) == 0:
             return None
-        logprob, entropy = self.logprob[first:last], self.entropy[first:last]
-        margin, top1 = self.margin[first:last], self.top1[first:last]
+        logprob, entropy, margin, top1 = (part[known] for part in (self.logprob, self.entropy, self.margin, self.top1))
         return StepConfidence(
             logprob_sum=float(logprob.sum()),
             logprob_min=float(logprob.min()),

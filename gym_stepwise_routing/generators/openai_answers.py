@@ -38,7 +38,8 @@ def completion_of(answer: Mapping[str, Any], top_logprobs: int) -> Completion:
     for index, row in enumerate(rows):
         best = sorted(row, reverse=True)[:top_logprobs]
         top[index, : len(best)] = best
-    known = len(pieces) > 0 and "".join(pieces).startswith(text) and bool(np.isfinite(top[:, :2]).all())
+    fits = _fit(pieces, text, decoded)
+    known = fits and top_logprobs >= 2 and bool(np.isfinite(top[:, :2]).all())
     finish: Finish = "length" if choice.get("finish_reason") == "length" else "stop"
     return Completion(
         text=text,
@@ -50,6 +51,15 @@ def completion_of(answer: Mapping[str, Any], top_logprobs: int) -> Completion:
         prompt_tokens=prompt,
         cached_tokens=details.get("cached_tokens"),
     )
+
+
+def _fit(pieces: Sequence[str], text: str, decoded: int) -> bool:
+    """Whether the tokens make up the text: all of it, or all but its end where the server hides its last tokens.
+
+    llama.cpp's server hides those of the stop word, and the first of them may have begun with the end of the text.
+    """
+    joined = "".join(pieces)
+    return len(pieces) > 0 and (joined.startswith(text) or (text.startswith(joined) and len(pieces) < decoded))
 
 
 def _tokens(logprobs: Mapping[str, Any] | None) -> tuple[tuple[str, ...], list[float], list[list[float]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Hashable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any, Literal, get_args
@@ -24,6 +25,10 @@ CONTINUATIONS: tuple[Continuation, ...] = get_args(Continuation)
 ``ask``                    chat; the prefix is a closed assistant message, then a request to go on (any other)
 ========================== ======================================================================================
 """
+_OFTEN_ALLOWED = 5
+"""Most top log-probabilities that some interfaces allow."""
+_REFUSED = re.compile(r": status (?:400|422|501) ")
+"""Beginning of a reason that may be about the log-probabilities asked for; servers name no cause in a common form."""
 _GO_ON = "Continue exactly where you stopped. Do not repeat anything and do not comment."
 
 
@@ -34,8 +39,9 @@ class OpenAIGenerator:
     connections, overload and server errors with exponential back-off, and honours ``Retry-After``.
 
     On construction one token is asked for: it shows whether the server is there, knows the model, offers top
-    log-probabilities (where not, confidence figures are absent and one step is asked for at a time) and counts its
-    tokens. A server that counts none is refused: token counts are never made up.
+    log-probabilities and counts its tokens. A server that refuses as many log-probabilities is asked for five, then for
+    none; without them confidence figures are absent and one step is asked for at a time. A server that counts no tokens
+    is refused: token counts are never made up.
 
     Args:
         model: name of the model on the server.
@@ -43,14 +49,15 @@ class OpenAIGenerator:
         api_key: key; None: what the client's own environment variable says, for a local server any text.
         name: name in the pool; by default ``model``.
         continuation: see :data:`CONTINUATIONS`.
-        top_logprobs: log-probabilities asked for per token, >= 2 (closed interfaces give 20 at most, often 5).
+        top_logprobs: log-probabilities asked for per token, >= 2 (closed interfaces give 20 at most, often 5); fewer
+            or none where the server refuses.
         timeout: seconds for one attempt.
         retries: attempts after the first.
         concurrency: requests under way at a time.
 
     Raises:
         ImportError: the ``openai`` package is missing.
-        ValueError: the server cannot be reached, does not know the model, or counts no tokens.
+        ValueError: there is no key, or the server cannot be reached, does not know the model, or counts no tokens.
     """
 
     def __init__(
@@ -83,11 +90,21 @@ class OpenAIGenerator:
         self.continuation = continuation
         self.top_logprobs = top_logprobs
         self._openai: Any = openai
-        self._client: Any = openai.OpenAI(base_url=base_url, api_key=api_key, timeout=timeout, max_retries=retries)
+        try:
+            self._client: Any = openai.OpenAI(base_url=base_url, api_key=api_key, timeout=timeout, max_retries=retries)
+        except openai.OpenAIError as error:
+            raise ValueError(
+                f"model={model!r}: no key; allowed: key=... (any text for a local server), or the environment variable "
+                f"OPENAI_API_KEY ({_line(error)})"
+            ) from None
         self._threads = ThreadPoolExecutor(max_workers=concurrency, thread_name_prefix=f"openai-{self.name}")
         self._running: dict[Future[Completion | Failure], Hashable] = {}
         self._offered = 0
-        self._handshake()
+        try:
+            self._handshake()
+        except BaseException:
+            self.close()
+            raise
 
     def info(self) -> GeneratorInfo:
         """What is needed to repeat the run; weights and context of a remote model are unknown."""
@@ -130,18 +147,30 @@ class OpenAIGenerator:
         """Requests submitted and not yet returned."""
         return len(self._running)
 
+    def cancel(self, key: Hashable) -> None:
+        """Drop a request that has not started; one under way comes back all the same."""
+        for future in [future for future, other in self._running.items() if other == key and future.cancel()]:
+            del self._running[future]
+
     def close(self) -> None:
         """Close the connections; requests under way are given up."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._client.close()
 
     def _handshake(self) -> None:
-        result = self._ask(Request("Question: 1 + 1?\nAnswer:\n", "", 1))
-        if isinstance(result, Failure):
-            message = f"model={self.model!r} on {self._client.base_url}: {result.reason}{self._known_models()}"
-            self.close()
-            raise ValueError(message)
-        self._offered = self.top_logprobs if result.has_logprobs else 0
+        first: Completion | Failure | None = None
+        for count in dict.fromkeys((self.top_logprobs, min(self.top_logprobs, _OFTEN_ALLOWED), 0)):
+            self._offered = count
+            result = self._ask(Request("Question: 1 + 1?\nAnswer:\n", "", 1))
+            first = first or result
+            if isinstance(result, Completion):
+                self._offered = count if result.has_logprobs else 0
+                return
+            if not _REFUSED.search(result.reason):
+                break
+        assert isinstance(first, Failure)
+        message = f"model={self.model!r} on {self._client.base_url}: {first.reason}{self._known_models()}"
+        raise ValueError(message)
 
     def _known_models(self) -> str:
         try:
@@ -153,7 +182,7 @@ class OpenAIGenerator:
         errors = self._openai
         try:
             answer = self._raw(request) if self.continuation == "raw" else self._chat(request)
-            return completion_of(answer, self.top_logprobs)
+            return completion_of(answer, self._offered)
         except (errors.APITimeoutError, errors.APIConnectionError) as error:
             return Failure(f"{self.name}: no answer from {self._client.base_url} ({_line(error)})", retryable=True)
         except errors.APIStatusError as error:
@@ -169,7 +198,7 @@ class OpenAIGenerator:
             max_tokens=request.max_tokens,
             temperature=0.0,
             stop=list(request.stop) or None,
-            logprobs=self.top_logprobs,
+            **({"logprobs": self._offered} if self._offered else {}),
         )
         return dict(json.loads(answer.text))
 
@@ -188,8 +217,7 @@ class OpenAIGenerator:
             max_tokens=request.max_tokens,
             temperature=0.0,
             stop=list(request.stop) or None,
-            logprobs=True,
-            top_logprobs=self.top_logprobs,
+            **({"logprobs": True, "top_logprobs": self._offered} if self._offered else {}),
             extra_body=extra or None,
         )
         return dict(json.loads(answer.text))

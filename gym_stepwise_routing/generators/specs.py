@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.generators.base import Generator, GeneratorInfo
+from gym_stepwise_routing.generators.openai_server import CONTINUATIONS
 from gym_stepwise_routing.generators.prices import api_price
 from gym_stepwise_routing.generators.tokenizers import parameters_of
 from gym_stepwise_routing.pool import Model
@@ -15,6 +16,16 @@ __all__ = ["BACKENDS", "Backend", "GeneratorSpec", "pool_model"]
 
 Backend = Literal["transformers", "vllm", "openai"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
+_OPTIONS: dict[str, tuple[Backend, ...]] = {
+    "url": ("openai",),
+    "key": ("openai",),
+    "continuation": ("openai",),
+    "chat": ("transformers", "vllm"),
+    "dtype": ("transformers", "vllm"),
+    "context": ("vllm",),
+}
+"""Options that not every backend has."""
+_DTYPES = ("float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +35,7 @@ class GeneratorSpec:
     Args:
         backend: ``"transformers"``, ``"vllm"`` or ``"openai"``.
         model: local folder, hub name, or name on the server.
-        name: name in the pool; by default the last part of ``model``.
+        name: name in the pool; by default the last part of ``model``, for ``openai`` all of it.
         parameters: number of parameters; None: counted from local weights, unknown for a server.
         licence: SPDX identifier of the weights' licence.
         url: address of the server, for ``openai``.
@@ -55,6 +66,21 @@ class GeneratorSpec:
         check_choice("backend", self.backend, BACKENDS)
         if not self.model:
             raise ValueError("model=''; allowed: a folder, a hub name, or a model of the server")
+        for option in fields(self):
+            backends = _OPTIONS.get(option.name, BACKENDS)
+            if self.backend not in backends and getattr(self, option.name) != option.default:
+                raise ValueError(
+                    f"model option {option.name!r} with {self.backend}; allowed: with {', '.join(backends)}"
+                )
+        check_choice("dtype", self.dtype, (None, *_DTYPES))
+        check_choice("continuation", self.continuation, CONTINUATIONS)
+        if self.batch is not None and self.batch < 1:
+            raise ValueError(f"batch={self.batch!r}; allowed: an integer >= 1")
+
+    @property
+    def pool_name(self) -> str:
+        """Name in the pool."""
+        return self.name or (self.model if self.backend == "openai" else self.model.rstrip("/").split("/")[-1])
 
     @classmethod
     def parse(cls, text: str) -> GeneratorSpec:
@@ -92,7 +118,7 @@ class GeneratorSpec:
                 self.model,
                 base_url=self.url,
                 api_key=self.key,
-                name=self.name,
+                name=self.pool_name,
                 continuation=self.continuation,  # type: ignore[arg-type]
                 concurrency=self.batch or 16,
             )

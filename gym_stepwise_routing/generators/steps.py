@@ -22,6 +22,7 @@ __all__ = [
     "PartialStep",
     "Step",
     "StepRule",
+    "can_be_cut",
     "read_steps",
 ]
 
@@ -29,8 +30,10 @@ NEWLINE, BLANK_LINE = "\n", "\n\n"
 Ending = Literal["", "stop", "answer", "length", "repetition"]
 """Why a trace ended with a step (end of text or stop string, answer marker, token limit, repetition), or ''."""
 
-STATED_NUMBER = r"The answer is [^\d\n]{0,8}\d[\d,]*(?:\.\d+)?\.?"
-"""A stated answer that is a number, as after the bundled GSM8K prompt."""
+_STATED = r"\d[\d,]*(?:\.\d+)?"
+STATED_NUMBER = rf"The answer is [^\d\n]{{0,8}}{_STATED}(?:(?:(?!\. )[^\n])*=[^\d\n]{{0,8}}{_STATED})?\.?"
+"""A stated answer that is a number, as after the bundled GSM8K prompt. Where the sentence goes on to work it out ("The
+answer is 180 / 3 = 60."), it ends with the number after the last equals sign."""
 BOXED_LINE = r"\\boxed\{[^\n]*"
 """A stated answer in a box, up to the end of its line, as after the bundled MATH prompt."""
 _HEADING = re.compile(r"#{1,6} .*|\*\*[^*\n]+\*\*:?|(?:step|part|case)\s*\w{1,3}\s*[:.)]?|[^\w\\]*", re.IGNORECASE)
@@ -99,7 +102,8 @@ class Step:
     Attributes:
         text: text without surrounding white space.
         tokens: decoded tokens, the delimiter included.
-        first_tokens: the same, or the tokens of the first unit where the step is the tail at the horizon.
+        first_tokens: tokens that the figures are taken over: all of them, but for those that a server hides, and for
+            those after the first unit where the step is the tail at the horizon.
         confidence: figures over those ``first_tokens``; None where the engine gave none or the model stopped at once.
         ending: why the trace ended here, or ''.
     """
@@ -125,8 +129,8 @@ def _segments(text: str, rule: StepRule) -> list[tuple[int, int]]:
         if not rule.is_degenerate(text[start:end]):
             ranges.append((start, end))
             start = end
-    if start < len(text):  # a degenerate end belongs to the step before it, if this run has one
-        if ranges:
+    if start < len(text):  # what is short but last stands alone: whoever wrote the step before could not know of it
+        if ranges and not text[start:].strip():
             ranges[-1] = (ranges[-1][0], len(text))
         else:
             ranges.append((start, len(text)))
@@ -162,6 +166,16 @@ def _cut_at_answer(completion: Completion, rule: StepRule) -> tuple[Completion, 
     return replace(completion, text=text, tokens=count, pieces=pieces, logprob=logprob, top=top), True
 
 
+def can_be_cut(completion: Completion, rule: StepRule, history: Sequence[str]) -> bool:
+    """Whether the known tokens of a run tell which step each belongs to; if not, one step at a time must be asked for.
+
+    Tokens that are hidden at the end of a run belong to its last step, and the step at the horizon is one in any case.
+    """
+    run, _ = _cut_at_answer(completion, rule)
+    ranges = _segments(run.text, rule)
+    return len(history) + 1 >= rule.horizon or len(ranges) <= 1 or len("".join(run.pieces)) >= ranges[-1][0]
+
+
 def read_steps(completion: Completion, rule: StepRule, history: Sequence[str]) -> list[Step]:
     """Cut a whole run into steps.
 
@@ -175,18 +189,24 @@ def read_steps(completion: Completion, rule: StepRule, history: Sequence[str]) -
         step of at least one token that ends the trace.
 
     Raises:
-        ValueError: several steps in a completion whose tokens are unknown: ask for one step at a time.
+        ValueError: :func:`can_be_cut` is False: ask for one step at a time.
     """
-    completion, answered = _cut_at_answer(completion, rule)
-    over: Ending = "answer" if answered else _over(completion)
-    text = completion.text
+    if not can_be_cut(completion, rule, history):
+        raise ValueError("a run of several steps came back without its tokens; ask for one step at a time")
+    run, answered = _cut_at_answer(_aligned(completion), rule)
+    return _cut(run, rule, history, "answer" if answered else _over(completion))
+
+
+def _cut(run: Completion, rule: StepRule, history: Sequence[str], over: Ending) -> list[Step]:
+    """Steps of a run with a piece for every token, or with none; ``over`` is why the trace ends with the last."""
+    text = run.text
     ranges = _segments(text, rule)
     if not ranges:
-        return [_empty_step(completion.tokens)]
-    if len(ranges) > 1 and not completion.pieces:
-        raise ValueError("a run of several steps came back without its tokens; ask for one step at a time")
-    ends = _token_ends(completion, ranges)
-    figures = token_confidence(completion.logprob, completion.top) if completion.has_logprobs else None
+        return [_empty_step(run.tokens)]
+    if not run.pieces:  # then it is one step, and nothing tells where its first unit ends
+        ranges = [(ranges[0][0], len(text))]
+    ends = _token_ends(run, ranges)
+    figures = token_confidence(run.logprob, run.top) if run.has_logprobs else None
     steps: list[Step] = []
     seen = list(history)
     first_token = 0
@@ -196,11 +216,12 @@ def read_steps(completion: Completion, rule: StepRule, history: Sequence[str]) -
             last = len(ranges) - 1
         step_text = text[start : ranges[last][1]].strip() if at_horizon else text[start:stop].strip()
         seen.append(step_text)
+        known = np.isfinite(run.logprob[first_token : ends[index]]).sum() if figures is not None else 0
         steps.append(
             Step(
                 text=step_text,
                 tokens=max(ends[last] - first_token, 1),
-                first_tokens=max(ends[index] - first_token, 1),
+                first_tokens=int(known) or max(ends[index] - first_token, 1),
                 confidence=figures.step(first_token, ends[index]) if figures is not None else None,
                 ending=_ending(seen, rule, over if last == len(ranges) - 1 else ""),
             )
@@ -211,10 +232,27 @@ def read_steps(completion: Completion, rule: StepRule, history: Sequence[str]) -
     return steps
 
 
-class PartialStep:
-    """One step that is asked for by itself, if need be in several requests until it is no longer degenerate.
+def _aligned(completion: Completion) -> Completion:
+    """A run with a piece for every token, if it has any; those that the server hides at its end have no figures."""
+    hidden = completion.tokens - len(completion.pieces)
+    if not completion.pieces or hidden <= 0:
+        return completion
+    rest = completion.text[len("".join(completion.pieces)) :]
+    return replace(
+        completion,
+        pieces=(*completion.pieces, rest, *("",) * (hidden - 1)),
+        logprob=np.concatenate([completion.logprob, np.full(hidden, np.nan)]),
+        top=np.concatenate([completion.top, np.full((hidden, completion.top.shape[1]), np.nan)]),
+    )
 
-    Used where decisions are taken live, and for servers that do not tell their tokens.
+
+class PartialStep:
+    """One step that is asked for by itself: the first that :func:`read_steps` would find in a whole run.
+
+    Used where decisions are taken live, and for servers that do not tell their tokens. Several requests may be needed:
+    until the step is no longer degenerate, and then, one token at a time, until it is clear that the model goes on. A
+    trace that ends after a delimiter ends with this step, and that shows only in what follows. Tokens that were only
+    looked at belong to the next step and do not count.
 
     Args:
         rule: the step rule; the step must not be the one at the horizon, which is a whole run (:func:`read_steps`).
@@ -224,45 +262,89 @@ class PartialStep:
     def __init__(self, rule: StepRule, history: Sequence[str]) -> None:
         self.rule = rule
         self.history = tuple(history)
-        self._parts: list[Completion] = []
+        self._run: Completion | None = None
+        self._limit: int | None = None
+        self._looking_ahead = False
 
     def request(self, prompt: str, max_tokens: int) -> Request:
         """The next request; it stops at the delimiter. ``max_tokens`` is what is left of the model's run."""
-        parts = [part.text for part in self._parts]
-        prefix = self.rule.prefix([*self.history, *parts])
-        left = max(max_tokens - sum(part.tokens for part in self._parts), 1)
-        return Request(prompt, prefix, left, (self.rule.delimiter, *self.rule.stop))
+        self._limit = max_tokens
+        written, tokens = ("", 0) if self._run is None else (self._run.text, self._run.tokens)
+        left = 1 if self._looking_ahead else max(max_tokens - tokens, 1)
+        return Request(prompt, self.rule.prefix(self.history) + written, left, (self.rule.delimiter, *self.rule.stop))
 
     def add(self, completion: Completion) -> Step | None:
         """Enter a result: the finished step, or None if the model has to go on.
 
-        Where the server does not tell what stopped it, the trace is taken to go on; if it had ended, the next step is
-        empty and ends it.
+        Where the server tells no tokens at all, the trace is taken to go on; if it had ended, the next step is empty
+        and ends it.
         """
-        completion, answered = _cut_at_answer(completion, self.rule)
-        self._parts.append(completion)
-        text = self.rule.delimiter.join(part.text for part in self._parts).strip()
-        over: Ending = "answer" if answered else _over(completion)
-        if over == "stop" and completion.text and self._goes_on(completion):
-            over = ""
-        if not over and self.rule.is_degenerate(text):
+        decoded = self._decoded(completion)
+        run = self._run = _joined(self._run, completion, decoded)
+        stops = [at for at in (run.text.find(stop) for stop in self.rule.stop) if at >= 0]
+        if stops:
+            run = replace(run, text=run.text[: min(stops)])
+        run, answered = _cut_at_answer(run, self.rule)
+        over: Ending = "answer" if answered else "stop" if stops else self._over(completion, decoded)
+        if not over and not self._complete(run.text):
             return None
-        tokens = sum(part.tokens for part in self._parts)
-        if not text:
-            return _empty_step(tokens)
-        confidence = None
-        if all(part.has_logprobs for part in self._parts if part.text):
-            logprob = np.concatenate([part.logprob for part in self._parts])
-            top = np.concatenate([part.top for part in self._parts if part.has_logprobs])
-            confidence = token_confidence(logprob, top).step(0, len(logprob))
-        return Step(text, max(tokens, 1), max(tokens, 1), confidence, _ending([*self.history, text], self.rule, over))
+        if not over and run.pieces and self._may_end_here(run.text):
+            self._looking_ahead = True
+            return None
+        return _cut(run, self.rule, self.history, over)[0]
 
-    def _goes_on(self, completion: Completion) -> bool:
-        if len(completion.pieces) < completion.tokens:
+    def _decoded(self, completion: Completion) -> str:
+        """All that was decoded, with what ended it: where a server hides that, the delimiter is the best guess."""
+        decoded = "".join(_aligned(completion).pieces) or completion.text
+        told = len(completion.pieces) >= completion.tokens or completion.finish == "length"
+        return decoded if told or not completion.text else completion.text + self.rule.delimiter
+
+    def _over(self, completion: Completion, decoded: str) -> Ending:
+        assert self._run is not None
+        if self._limit is not None and self._run.tokens >= self._limit:
+            return "length"
+        if completion.finish == "length":
+            return "" if self._looking_ahead else "length"
+        return "" if decoded[len(completion.text) :].startswith(self.rule.delimiter) else "stop"
+
+    def _complete(self, text: str) -> bool:
+        ranges = _segments(text, self.rule)
+        first = text[slice(*ranges[0])] if ranges else ""
+        return self.rule.delimiter in first and not self.rule.is_degenerate(first)
+
+    def _may_end_here(self, text: str) -> bool:
+        """Whether what follows the first step is still nothing, or may turn out to be a stop string."""
+        end = _segments(text, self.rule)[0][1]
+        if not text[end:].strip():
             return True
-        joined = "".join(completion.pieces)
-        after = joined[len(completion.text) :]
-        return after.startswith(self.rule.delimiter) and not any(stop in joined for stop in self.rule.stop)
+        return any(
+            stop.startswith(text[start:])
+            for stop in self.rule.stop
+            for start in range(max(0, len(text) - len(stop)), end + 1)
+        )
+
+
+def _joined(run: Completion | None, part: Completion, decoded: str) -> Completion:
+    """A run and the part that goes on with it; the text is all that was decoded.
+
+    Tokens are known in all of it or not at all: text that the server tells no tokens of would shift all that follows.
+    """
+    part = _aligned(replace(part, text=decoded))
+    if run is None:
+        return part
+    if run.pieces and not part.pieces and not decoded:  # a hidden stop word alone shifts nothing
+        part = replace(part, pieces=("",) * part.tokens, logprob=np.full(part.tokens, np.nan))
+        part = replace(part, top=np.full((part.tokens, run.top.shape[1]), np.nan))
+    told = [piece for piece in (run, part) if piece.tokens]
+    known = all(piece.pieces for piece in told)
+    return replace(
+        part,
+        text=run.text + decoded,
+        tokens=run.tokens + part.tokens,
+        pieces=run.pieces + part.pieces if known else (),
+        logprob=np.concatenate([piece.logprob for piece in told]) if known else np.zeros(0),
+        top=np.concatenate([piece.top for piece in told]) if known else np.zeros((0, 0)),
+    )
 
 
 def _empty_step(tokens: int) -> Step:

@@ -11,7 +11,17 @@ from typing import Any
 
 from gym_stepwise_routing.generators.base import Request
 
-__all__ = ["end_tokens", "fingerprint", "full_prompt", "parameters_of", "pieces_of", "prompt_tokens", "weights_sha256"]
+__all__ = [
+    "end_tokens",
+    "fingerprint",
+    "full_prompt",
+    "hub_settings",
+    "model_folder",
+    "parameters_of",
+    "pieces_of",
+    "prompt_tokens",
+    "weights_sha256",
+]
 
 
 def pieces_of(tokenizer: Any, ids: Sequence[int]) -> tuple[str, ...]:
@@ -52,27 +62,47 @@ def fingerprint(tokenizer: Any) -> str:
     return hashlib.sha256(vocabulary.encode()).hexdigest()
 
 
-def weights_sha256(model: str) -> str | None:
-    """sha256 over the weights files of a local folder in the order of their names; None for a hub name."""
-    folder = Path(model)
-    files = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
-    if not files:
+def model_folder(model: str) -> Path | None:
+    """Folder of a model: a local one, or for a hub name that of its files in the cache; None where there is neither."""
+    if Path(model).is_dir():
+        return Path(model)
+    try:
+        from huggingface_hub import try_to_load_from_cache
+
+        file = try_to_load_from_cache(model, "config.json")
+    except (ImportError, ValueError):  # no hub library, or not even a name of the hub's form
         return None
-    digest = hashlib.sha256()
+    return Path(file).parent if isinstance(file, str) else None
+
+
+def hub_settings(model: str) -> tuple[tuple[str, str], ...]:
+    """For a hub name, the name and the commit that its cached files are of, as settings of a manifest."""
+    if Path(model).is_dir():
+        return ()
+    folder = model_folder(model)
+    return (("hub", model), ("revision", "unknown" if folder is None else folder.name))
+
+
+def weights_sha256(model: str) -> str | None:
+    """sha256 over the weights files in the order of their names, of a local folder or from the hub's cache."""
+    digest, files = hashlib.sha256(), _weights(model)
     for file in files:
         with file.open("rb") as stream:
             while block := stream.read(1 << 24):
                 digest.update(block)
-    return digest.hexdigest()
+    return digest.hexdigest() if files else None
 
 
 def parameters_of(model: str) -> int | None:
-    """Parameters in a local folder's safetensors files, read from their headers; None for a hub name."""
-    folder = Path(model)
-    files = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
+    """Parameters in the safetensors files, read from their headers; None where there are no files (yet)."""
     total = 0
-    for file in files:
+    for file in _weights(model):
         with file.open("rb") as stream:
             header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
         total += sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
     return total or None
+
+
+def _weights(model: str) -> list[Path]:
+    folder = model_folder(model)
+    return [] if folder is None else sorted(folder.glob("*.safetensors"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ from gym_stepwise_routing.generators.tokenizers import (
     end_tokens,
     fingerprint,
     full_prompt,
+    hub_settings,
     prompt_tokens,
     weights_sha256,
 )
@@ -94,6 +96,9 @@ class TransformersGenerator:
             ) from None
         self._model = loaded.to(self._device).eval()
         self._check_attention()
+        # transformers renames the argument; models of its older and newer releases take one or the other
+        names = inspect.signature(self._model.forward).parameters
+        self._cache_argument = "cache" if "cache" in names else "past_key_values"
         self._end = set(end_tokens(self._tokenizer, self._model.generation_config.eos_token_id))
         self._context = int(getattr(self._model.config, "max_position_embeddings", 0)) or None
         self._cache = PrefixCache(cache_tokens)
@@ -112,7 +117,12 @@ class TransformersGenerator:
             context=self._context,
             top_logprobs=self.top_logprobs,
             tokenizer_sha256=fingerprint(self._tokenizer),
-            settings=(("dtype", self.dtype), ("device", self._device.type), ("chat", str(self.chat))),
+            settings=(
+                ("dtype", self.dtype),
+                ("device", self._device.type),
+                ("chat", str(self.chat)),
+                *hub_settings(self.model),
+            ),
         )
 
     def count(self, prompts: Sequence[str]) -> list[int]:
@@ -150,6 +160,10 @@ class TransformersGenerator:
         """Requests submitted and not yet returned."""
         return len(self._waiting) + len(self._refused)
 
+    def cancel(self, key: Hashable) -> None:
+        """Drop a request."""
+        self._waiting = [sequence for sequence in self._waiting if sequence.key != key]
+
     def close(self) -> None:
         """Free the model and its caches."""
         self._cache = PrefixCache(0)
@@ -183,7 +197,11 @@ class TransformersGenerator:
         ids, positions = ids.to(self._device), positions.to(self._device)
         while True:
             out = self._model(
-                input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, logits_to_keep=1
+                input_ids=ids,
+                attention_mask=mask,
+                position_ids=positions,
+                logits_to_keep=1,
+                **{self._cache_argument: cache},
             )
             chosen = self._extend(batch, out.logits[:, -1])
             if all(sequence.finish for sequence in batch):

@@ -14,6 +14,7 @@ from gym_stepwise_routing.generators.tokenizers import (
     end_tokens,
     fingerprint,
     full_prompt,
+    hub_settings,
     pieces_of,
     prompt_tokens,
     weights_sha256,
@@ -109,7 +110,7 @@ class VllmGenerator:
             context=self.max_model_len,
             top_logprobs=self.top_logprobs,
             tokenizer_sha256=fingerprint(self._tokenizer),
-            settings=tuple((key, str(value)) for key, value in self._settings.items()),
+            settings=(*((key, str(value)) for key, value in self._settings.items()), *hub_settings(self.model)),
         )
 
     def count(self, prompts: Sequence[str]) -> list[int]:
@@ -159,6 +160,14 @@ class VllmGenerator:
     def pending(self) -> int:
         """Requests submitted and not yet returned."""
         return len(self._keys) + len(self._refused)
+
+    def cancel(self, key: Hashable) -> None:
+        """Drop a request, even under way."""
+        dropped = [identity for identity, other in self._keys.items() if other == key]
+        for identity in dropped:
+            del self._keys[identity]
+        if dropped:
+            self._engine.abort_request(dropped)
 
     def close(self) -> None:
         """Shut the engine and its worker processes down."""

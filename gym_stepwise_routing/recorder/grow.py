@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from gym_stepwise_routing.datasets.problem import Problem
 from gym_stepwise_routing.generators.base import Completion, Failure, Generator, Request
-from gym_stepwise_routing.generators.steps import PartialStep, Step, StepRule, read_steps
+from gym_stepwise_routing.generators.steps import PartialStep, Step, StepRule, can_be_cut, read_steps
 from gym_stepwise_routing.grading import make_grader
 from gym_stepwise_routing.recorder.errors import RecordingError
 from gym_stepwise_routing.recorder.settings import RecordingSettings
@@ -27,6 +29,7 @@ class RecordingStats:
         trees: complete trees.
         nodes: nodes in them, roots not counted.
         failed: problems given up, with the reason.
+        timed_out: final answers in the complete trees whose grading was cut off, and which therefore count as wrong.
         started: ``time.monotonic()`` at the start.
     """
 
@@ -34,6 +37,7 @@ class RecordingStats:
     trees: int = 0
     nodes: int = 0
     failed: dict[str, str] = field(default_factory=dict)
+    timed_out: int = 0
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -48,6 +52,7 @@ class _Growing:
 
     tree: RoutingTree
     prompt: str
+    key: tuple[str, int]
     prompt_tokens: dict[int, int] = field(default_factory=dict)
     steps: dict[Run, list[Step]] = field(default_factory=dict)
     partial: dict[Run, PartialStep] = field(default_factory=dict)
@@ -66,6 +71,8 @@ def grow_trees(
 ) -> Iterator[dict[str, Any]]:
     """Grow the tree of every problem and give each back as soon as it is complete.
 
+    A problem that fails for a reason that may pass is tried once more after all others.
+
     Args:
         problems: problems in the order in which they are started.
         generators: the model pool, smallest first.
@@ -80,39 +87,52 @@ def grow_trees(
         raise ValueError(f"generators={[g.name for g in generators]!r}; allowed: at least 2, smallest first")
     grade = make_grader(settings.grading)
     pool = _Pool(generators, settings.rule)
-    waiting = iter(problems)
+    again: deque[Problem] = deque()
+    waiting = chain(problems, _emptied(again))
     growing: dict[str, _Growing] = {}
     failures = 0
     while True:
         for problem in _take(waiting, settings.in_flight - len(growing)):
             tree = RoutingTree(problem, len(generators), settings.mode, settings.rule, grade)
-            growing[problem.id] = _Growing(tree, settings.prompt.fill(problem.question))
-            pool.submit_ready(problem.id, growing[problem.id])
+            key = (problem.id, int(problem.id in stats.failed))
+            growing[problem.id] = _Growing(tree, settings.prompt.fill(problem.question), key)
+            pool.submit_ready(growing[problem.id])
         if not growing:
             return
         touched = set()
         for key, result in generators[pool.busiest()].poll():
-            identity, run = key
-            if identity not in growing:  # the rest of a tree that was given up
+            (identity, attempt), run = key
+            if isinstance(result, Completion):
+                stats.tokens[run.model] += result.tokens
+            if identity not in growing or growing[identity].key != (identity, attempt):  # of a tree that was given up
                 continue
             if isinstance(result, Failure):
+                if result.retryable and identity not in stats.failed:
+                    again.append(growing[identity].tree.problem)
                 stats.failed[identity] = result.reason
-                del growing[identity]
+                pool.give_up(growing.pop(identity))
                 failures += 1
                 if failures >= settings.patience:
                     raise RecordingError(f"{failures} problems in a row failed, last {identity}: {result.reason}")
                 continue
-            stats.tokens[run.model] += result.tokens
-            pool.enter(identity, growing[identity], run, result)
+            pool.enter(growing[identity], run, result)
             touched.add(identity)
         for identity in touched & growing.keys():
-            pool.submit_ready(identity, growing[identity])
+            pool.submit_ready(growing[identity])
             if growing[identity].tree.complete:
                 done = growing.pop(identity)
                 failures = 0
+                stats.failed.pop(identity, None)
                 stats.trees += 1
                 stats.nodes += len(done.tree.nodes) - 1
+                stats.timed_out += done.tree.timed_out
                 yield done.record()
+
+
+def _emptied(queue: deque[Problem]) -> Iterator[Problem]:
+    """What is in a queue when its turn comes, and what is added meanwhile."""
+    while queue:
+        yield queue.popleft()
 
 
 def _take(problems: Iterator[Problem], count: int) -> Iterator[Problem]:
@@ -132,13 +152,13 @@ class _Pool:
         self.whole_runs = [generator.info().top_logprobs > 0 for generator in generators]
         self._current = 0
 
-    def submit_ready(self, identity: str, growing: _Growing) -> None:
+    def submit_ready(self, growing: _Growing) -> None:
         """Submit every run of a tree that can start."""
         for run in growing.tree.ready():
             growing.steps[run] = []
-            self._submit(identity, growing, run)
+            self._submit(growing, run)
 
-    def enter(self, identity: str, growing: _Growing, run: Run, completion: Completion) -> None:
+    def enter(self, growing: _Growing, run: Run, completion: Completion) -> None:
         """Enter a result into its tree, or ask on where the run has not ended."""
         growing.prompt_tokens.setdefault(run.model, completion.prompt_tokens)
         steps = growing.steps[run]
@@ -149,10 +169,13 @@ class _Pool:
                 del growing.partial[run]
                 steps.append(step)
             if step is None or not step.ending:
-                self._submit(identity, growing, run)
+                self._submit(growing, run)
                 return
-        else:
+        elif can_be_cut(completion, self.rule, history):
             steps.extend(read_steps(completion, self.rule, history))
+        else:  # the server told too little of this one: the run is asked for once more, step by step
+            self._submit(growing, run, whole=False)
+            return
         growing.tree.add(run, growing.steps.pop(run))
 
     def busiest(self) -> int:
@@ -163,13 +186,19 @@ class _Pool:
             self._current = busiest
         return self._current
 
-    def _submit(self, identity: str, growing: _Growing, run: Run) -> None:
+    def give_up(self, growing: _Growing) -> None:
+        """Withdraw the requests of a tree that is not wanted any more."""
+        for run in growing.steps:
+            self.generators[run.model].cancel((growing.key, run))
+
+    def _submit(self, growing: _Growing, run: Run, *, whole: bool = True) -> None:
         steps = growing.steps[run]
         history = [*growing.tree.texts(run.node), *(step.text for step in steps)]
         left = max(self.rule.max_tokens - sum(step.tokens for step in steps), 1)
-        if self.whole_runs[run.model] or len(history) + 1 == self.rule.horizon:
+        whole = whole and self.whole_runs[run.model] and not steps and run not in growing.partial
+        if whole or len(history) + 1 == self.rule.horizon:
             request = Request(growing.prompt, self.rule.prefix(history), left, self.rule.stop)
         else:
             partial = growing.partial.setdefault(run, PartialStep(self.rule, history))
             request = partial.request(growing.prompt, left)
-        self.generators[run.model].submit((identity, run), request)
+        self.generators[run.model].submit((growing.key, run), request)

@@ -73,6 +73,11 @@ class RoutingTree:
         """Whether every branch that the mode can reach has ended."""
         return not self._wanted and not self._under_way
 
+    @property
+    def timed_out(self) -> int:
+        """Ends whose grading was cut off."""
+        return sum(node.grade is not None and node.grade.timed_out for node in self.nodes)
+
     def texts(self, node: int) -> list[str]:
         """Step texts from the first to that of ``node``."""
         texts = []
@@ -169,7 +174,7 @@ class RoutingTree:
         if node.step is None:
             return entry
         entry |= {"model": node.model, "text": node.step.text, "tokens": node.step.tokens}
-        if node.depth == self.rule.horizon:
+        if node.depth == self.rule.horizon or node.step.first_tokens != node.step.tokens:
             entry["first_step_tokens"] = node.step.first_tokens
         if node.step.confidence is not None:
             entry |= node.step.confidence.rounded()

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gym_stepwise_routing.generators import Completion, Failure, Request, generate
+from gym_stepwise_routing.generators import Completion, Failure, PartialStep, Request, StepRule, generate, read_steps
 from gym_stepwise_routing.generators.openai_answers import completion_of
 
 pytest.importorskip("openai")
@@ -142,6 +142,77 @@ def test_without_log_probabilities_they_are_flagged_absent(serve: Callable[[Answ
     assert not run.has_logprobs
     assert run.pieces == ()
     assert run.tokens == 2
+
+
+@pytest.mark.parametrize(("allowed", "offered"), [(5, 5), (0, 0)])
+def test_a_server_that_refuses_so_many_log_probabilities_is_asked_for_fewer(
+    serve: Callable[[Answer], Server], allowed: int, offered: int
+) -> None:
+    def answer(path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        if body.get("logprobs", 0) > allowed:
+            return 400, {"error": {"message": f"logprobs must be <= {allowed}"}}
+        told = plain()
+        if "logprobs" not in body:
+            del told["choices"][0]["logprobs"]
+        return 200, told
+
+    server = serve(answer)
+    generator = connect(server)
+    assert generator.info().top_logprobs == offered
+    (run,) = generate(generator, [Request("Q", "", 9)])
+    assert isinstance(run, Completion)
+    assert run.has_logprobs == (offered > 0)
+    assert ("logprobs" in server.requests[-1][1]) == (offered > 0)
+
+
+def llama_cpp(body: dict[str, Any]) -> tuple[int, Any]:
+    """What llama.cpp's server answers: no tokens of the stop word, whose first may carry the last full stop."""
+    tokens = ["Two", " and", " two", ".\n", "The", " answer", " is", " 4", ".\n\n", "Question", ":"]
+    done = body["prompt"].removeprefix("Q\n")
+    at = next(i for i in range(len(tokens) + 1) if "".join(tokens[:i]) == done)
+    text, count = "", 0
+    for token in tokens[at : at + body["max_tokens"]]:
+        text, count = text + token, count + 1
+        found = [text.find(stop) for stop in body["stop"] or () if stop in text]
+        if found:
+            told = [
+                t for i, t in enumerate(tokens[at : at + count]) if len("".join(tokens[at : at + i + 1])) <= min(found)
+            ]
+            text = text[: min(found)]
+            break
+    else:
+        found, told = [], tokens[at : at + count]
+    rows = [{"token": t, "logprob": -0.1, "top_logprobs": [{"logprob": -0.1}, {"logprob": -3.0}]} for t in told]
+    choice = {"text": text, "logprobs": {"content": rows}, "finish_reason": "stop" if found else "length"}
+    return 200, {"choices": [choice], "usage": {"prompt_tokens": 7, "completion_tokens": count}}
+
+
+def test_a_server_that_hides_the_tokens_of_the_stop_word(serve: Callable[[Answer], Server]) -> None:
+    def answer(path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        return llama_cpp(body) if body["prompt"].startswith("Q\n") else (200, plain())
+
+    generator, rule = connect(serve(answer)), StepRule(answer=None)
+    (run,) = generate(generator, [Request("Q\n", "", 20, rule.stop)])
+    assert isinstance(run, Completion)
+    assert (run.text, run.tokens, len(run.pieces)) == ("Two and two.\nThe answer is 4.", 9, 8)
+    first, last = read_steps(run, rule, [])
+    assert [(step.text, step.tokens, step.first_tokens) for step in (first, last)] == [
+        ("Two and two.", 4, 4),
+        ("The answer is 4.", 5, 4),
+    ]
+    partial = PartialStep(rule, [])
+    step = None
+    while step is None:
+        (part,) = generate(generator, [partial.request("Q\n", 20)])
+        assert isinstance(part, Completion)
+        step = partial.add(part)
+    assert (step.text, step.tokens, step.ending, step.first_tokens) == ("Two and two.", 4, "", 3)
+
+
+def test_without_a_key_the_environment_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(ValueError, match=r"no key.*OPENAI_API_KEY"):
+        OpenAIGenerator("tiny", base_url="http://127.0.0.1:9/v1")
 
 
 def test_without_token_counts_the_server_is_refused(serve: Callable[[Answer], Server]) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from gym_stepwise_routing.generators.base import GeneratorInfo
 from gym_stepwise_routing.generators.specs import GeneratorSpec, pool_model
-from gym_stepwise_routing.generators.tokenizers import parameters_of, weights_sha256
+from gym_stepwise_routing.generators.tokenizers import hub_settings, parameters_of, weights_sha256
 
 INFO = GeneratorInfo("fake 1", "m", None, "ab" * 32, None, 8, None)
 
@@ -44,6 +44,12 @@ def test_a_server_with_its_address() -> None:
         ("vllm:x,chat=yes", "chat='yes'"),
         ("vllm:x,parameters=big", "parameters='big'"),
         ("vllm:x,context=2k", "context='2k'"),
+        ("vllm:x,dtype=foo", "dtype='foo'"),
+        ("openai:x,continuation=psychic", "continuation='psychic'"),
+        ("openai:x,chat=true", "'chat' with openai; allowed: with transformers, vllm"),
+        ("transformers:x,url=http://y", "'url' with transformers; allowed: with openai"),
+        ("transformers:x,context=4096", "'context' with transformers"),
+        ("transformers:x,batch=0", "batch=0"),
     ],
 )
 def test_bad_specs_are_named(text: str, message: str) -> None:
@@ -70,6 +76,26 @@ def test_parameters_are_counted_from_the_headers(tmp_path: Path) -> None:
 def test_a_hub_name_has_no_local_weights() -> None:
     assert parameters_of("Qwen/Qwen2.5-7B") is None
     assert weights_sha256("Qwen/Qwen2.5-7B") is None
+
+
+def test_a_hub_name_is_recorded_with_the_commit_and_hash_of_its_cached_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file_download = pytest.importorskip("huggingface_hub.file_download")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(file_download.constants, "HF_HUB_CACHE", str(tmp_path))
+    repository = tmp_path / "models--some--model"
+    snapshot = repository / "snapshots" / ("c" * 40)
+    snapshot.mkdir(parents=True)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("c" * 40)
+    (snapshot / "config.json").write_text("{}")
+    safetensors(snapshot, embedding=[10, 4])
+    assert hub_settings("some/model") == (("hub", "some/model"), ("revision", "c" * 40))
+    assert weights_sha256("some/model") == weights_sha256(str(snapshot))
+    assert parameters_of("some/model") == 40
+    assert hub_settings(str(snapshot)) == ()
+    assert hub_settings("another/model") == (("hub", "another/model"), ("revision", "unknown"))
 
 
 def test_what_the_user_states_comes_first(tmp_path: Path) -> None:

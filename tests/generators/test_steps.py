@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from generator_fakes import completion
 
-from gym_stepwise_routing.generators.steps import BLANK_LINE, BOXED_LINE, PartialStep, StepRule, read_steps
+from gym_stepwise_routing.generators import Completion
+from gym_stepwise_routing.generators.steps import BLANK_LINE, BOXED_LINE, PartialStep, StepRule, can_be_cut, read_steps
 
 LINES = StepRule()
+
+
+def blind(text: str) -> Completion:
+    """A run of a server that tells no tokens."""
+    return Completion(text, len(text), (), np.zeros(0), np.zeros((0, 0)), "stop", 1)
 
 
 def test_one_line_is_one_step_and_its_newline_is_paid_for() -> None:
@@ -82,9 +90,45 @@ def test_headings_and_short_steps_are_merged_into_the_next() -> None:
     ]
 
 
-def test_a_degenerate_end_belongs_to_the_step_before() -> None:
+def test_a_degenerate_end_stands_alone_as_nobody_could_foresee_it_live() -> None:
     steps = read_steps(completion("We add.\n---"), StepRule(merge_headings=True), [])
-    assert [step.text for step in steps] == ["We add.\n---"]
+    assert [step.text for step in steps] == ["We add.", "---"]
+    assert [step.text for step in read_steps(completion("We add.\n  "), LINES, [])] == ["We add."]
+
+
+def test_at_the_horizon_a_run_without_tokens_is_one_step() -> None:
+    (step,) = read_steps(blind("a\nb"), StepRule(horizon=2), ["x"])
+    assert (step.text, step.tokens, step.first_tokens, step.confidence, step.ending) == ("a\nb", 3, 3, None, "stop")
+
+
+def test_tokens_that_a_server_hides_at_the_end_belong_to_the_last_step_without_figures() -> None:
+    run = completion("ab.\nc.", after="\n\n", pieces=["ab", ".\n", "c", ".\n\n"])
+    hidden = replace(run, pieces=run.pieces[:3], logprob=run.logprob[:3], top=run.top[:3])
+    assert can_be_cut(hidden, LINES, [])
+    first, last = read_steps(hidden, LINES, [])
+    assert first == read_steps(run, LINES, [])[0]
+    assert (last.text, last.tokens, last.first_tokens) == ("c.", 2, 1)
+    assert last.confidence is not None
+    assert last.confidence.logprob_sum == pytest.approx(run.logprob[2])
+
+
+def test_a_run_whose_known_tokens_end_before_its_last_step_cannot_be_cut() -> None:
+    run = completion("ab\ncd")
+    hidden = replace(run, pieces=run.pieces[:1], logprob=run.logprob[:1], top=run.top[:1])
+    assert not can_be_cut(hidden, LINES, [])
+    assert can_be_cut(hidden, StepRule(horizon=1), [])
+
+
+@pytest.mark.parametrize(
+    ("text", "end"),
+    [
+        ("The answer is 180 / 3 = 60. Then 5.", "The answer is 180 / 3 = 60."),
+        ("The answer is 180 dollars / 3 people = $60.\n7 = 8", "The answer is 180 dollars / 3 people = $60."),
+        ("The answer is 12. So x = 5.", "The answer is 12."),
+    ],
+)
+def test_an_answer_that_is_worked_out_ends_with_its_result(text: str, end: str) -> None:
+    assert read_steps(completion(text), LINES, [])[0].text == end
 
 
 def test_blank_line_rule_keeps_lines_together() -> None:
@@ -100,18 +144,61 @@ def test_repetition_guard_counts_earlier_steps_too() -> None:
 
 
 def test_several_steps_without_tokens_are_refused() -> None:
-    run = completion("a\nb")
-    blind = type(run)(run.text, 3, (), np.zeros(0), np.zeros((0, 0)), "stop", 1)
+    assert not can_be_cut(blind("a\nb"), LINES, [])
     with pytest.raises(ValueError, match="one step at a time"):
-        read_steps(blind, LINES, [])
+        read_steps(blind("a\nb"), LINES, [])
 
 
 def test_partial_step_goes_on_at_the_delimiter_and_ends_at_a_blank_line() -> None:
-    going = PartialStep(LINES, ["a"]).add(completion("b", after="\n"))
+    partial = PartialStep(LINES, ["a"])
+    assert partial.request("Q\n", 9).max_tokens == 9
+    assert partial.add(completion("b", after="\n")) is None
+    ahead = partial.request("Q\n", 9)
+    assert (ahead.prefix, ahead.max_tokens) == ("a\nb\n", 1)
+    going = partial.add(completion("c", length=True))
     ended = PartialStep(LINES, ["a"]).add(completion("b", after=".\n\n"[1:]))
     assert going is not None
     assert ended is not None
-    assert (going.ending, ended.ending) == ("", "stop")
+    assert (going.text, going.tokens, going.ending, ended.ending) == ("b", 2, "", "stop")
+
+
+@pytest.mark.parametrize("after", ["\n", ""])
+def test_partial_step_sees_that_the_trace_ends_after_its_delimiter(after: str) -> None:
+    whole = completion("b", after="\n" + after) if after else completion("b\n")
+    partial = PartialStep(LINES, [])
+    assert partial.add(completion("b", after="\n")) is None
+    step, same = partial.add(completion("", after=after)), read_steps(whole, LINES, [])[0]
+    assert step is not None
+    assert (step.text, step.ending) == (same.text, same.ending) == ("b", "stop")
+    assert step.tokens == same.tokens
+
+
+def test_partial_step_waits_until_a_stop_string_is_ruled_out() -> None:
+    partial = PartialStep(LINES, [])
+    assert partial.add(completion("b", after="\n")) is None
+    assert partial.add(completion("Quest", pieces=["Quest"], length=True)) is None
+    assert partial.request("", 20).prefix == "b\nQuest"
+    step = partial.add(completion("ions", pieces=["ions"], length=True))
+    assert step is not None
+    assert (step.text, step.tokens, step.ending) == ("b", 2, "")
+
+
+def test_partial_step_asks_on_after_an_empty_part() -> None:
+    partial = PartialStep(LINES, ["a"])
+    assert partial.add(completion("", after="\n")) is None
+    assert partial.request("", 9).prefix == "a\n\n"
+    assert partial.add(completion("b", after="\n")) is None
+    step = partial.add(completion("c", length=True))
+    assert step is not None
+    assert (step.text, step.tokens) == ("b", 3)
+
+
+def test_partial_step_ends_with_the_token_limit_as_a_whole_run_does() -> None:
+    partial = PartialStep(LINES, [])
+    partial.request("", 2)
+    step = partial.add(completion("b", after="\n"))
+    assert step is not None
+    assert step.ending == "length"
 
 
 def test_partial_step_asks_on_after_a_heading() -> None:
@@ -120,7 +207,8 @@ def test_partial_step_asks_on_after_a_heading() -> None:
     assert partial.add(completion("Step 2:", after="\n")) is None
     request = partial.request("Q\n", 20)
     assert (request.prefix, request.max_tokens) == ("a\nStep 2:\n", 12)
-    step = partial.add(completion("We add.", after="\n"))
+    assert partial.add(completion("We add.", after="\n")) is None
+    step = partial.add(completion("S", length=True))
     assert step is not None
     assert (step.text, step.tokens) == ("Step 2:\nWe add.", 16)
 
@@ -129,7 +217,8 @@ def test_partial_steps_equal_a_whole_run() -> None:
     run = read_steps(completion("ab\ncd\nThe answer is 7.", after="\n\n"), LINES, [])
     history: list[str] = []
     for text, after in (("ab", "\n"), ("cd", "\n"), ("The answer is 7.", "\n")):
-        step = PartialStep(LINES, history).add(completion(text, after=after))
+        partial = PartialStep(LINES, history)
+        step = partial.add(completion(text, after=after)) or partial.add(completion("x", length=True))
         assert step is not None
         assert (step.text, step.tokens, step.ending) == (
             run[len(history)].text,

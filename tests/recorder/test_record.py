@@ -10,7 +10,9 @@ from generator_fakes import FakeGenerator
 from gym_stepwise_routing.banks.records import read_trees as read_strictly
 from gym_stepwise_routing.datasets import Problem
 from gym_stepwise_routing.generators import Failure, StepRule
+from gym_stepwise_routing.grading import Grade
 from gym_stepwise_routing.recorder.errors import RecordingError
+from gym_stepwise_routing.recorder.grow import RecordingStats, grow_trees
 from gym_stepwise_routing.recorder.prompts import PromptTemplate
 from gym_stepwise_routing.recorder.record import record
 from gym_stepwise_routing.recorder.settings import RecordingSettings
@@ -120,6 +122,56 @@ def test_a_model_that_is_down_stops_the_recording_and_trees_are_kept(tmp_path: P
     with pytest.raises(RecordingError, match=r"5 problems in a row failed.*connection refused"):
         record(problems(20), [pool()[0], down], store, SETTINGS)
     assert store.ids == {"toy/test/0", "toy/test/1"}
+
+
+def test_a_failure_that_may_pass_is_tried_once_more_at_the_end(tmp_path: Path) -> None:
+    left = {"What is 1?": 1, "What is 2?": 9}
+
+    def write(prompt: str, prefix: str) -> str | Failure:
+        for question in left:
+            if question in prompt and left[question] > 0:
+                left[question] -= 1
+                return Failure("large: status 503", retryable=True)
+        return "The answer is 0."
+
+    store = TreeStore(tmp_path / "trees.jsonl")
+    stats = record(problems(4), [pool()[0], FakeGenerator("large", write)], store, SETTINGS)
+    assert stats.failed == {"toy/test/2": "large: status 503"}
+    assert store.ids == {"toy/test/0", "toy/test/1", "toy/test/3"}
+    assert left["What is 2?"] == 7
+
+
+def test_requests_of_a_tree_that_was_given_up_are_withdrawn_and_its_tokens_count(tmp_path: Path) -> None:
+    small = pool()[0]
+    failing = FakeGenerator("large", lambda prompt, prefix: Failure("large: too long", retryable=False))
+    stats = RecordingStats([0, 0])
+    list(grow_trees(problems(4), [failing, small], SETTINGS, stats))
+    assert small.pending == failing.pending == 0
+    assert len(small.calls) == 4
+    decoded = [entry for entry in small.calls if entry not in small.cancelled]
+    assert (stats.tokens[1] > 0) == (len(decoded) > 0)
+    assert small.cancelled
+
+
+def test_a_run_whose_tokens_are_lost_is_asked_for_step_by_step(tmp_path: Path) -> None:
+    whole, redone = TreeStore(tmp_path / "whole.jsonl"), TreeStore(tmp_path / "redone.jsonl")
+    record(problems(2), pool(), whole, SETTINGS)
+    forgetful = pool()
+    for generator in forgetful:
+        generator.forget = lambda request: "\n" not in request.stop
+    record(problems(2), forgetful, redone, SETTINGS)
+    for one, other in zip(read_trees(whole.path), read_trees(redone.path), strict=True):
+        texts = [
+            sorted((n["depth"], n.get("model"), n.get("text"), n["depth"] == 4 or n["tokens"]) for n in t["nodes"][1:])
+            for t in (one, other)
+        ]
+        assert texts[0] == texts[1]
+
+
+def test_gradings_that_were_cut_off_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gym_stepwise_routing.recorder.grow.make_grader", lambda _: lambda *_: Grade("1", False, True))
+    stats = record(problems(2), pool(), TreeStore(tmp_path / "trees.jsonl"), SETTINGS)
+    assert stats.timed_out == 2 * 16
 
 
 def test_one_model_is_no_pool(tmp_path: Path) -> None:
