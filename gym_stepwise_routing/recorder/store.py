@@ -39,8 +39,8 @@ def read_trees(path: Path, *, whole_lines: bool = False) -> Iterator[dict[str, A
 class TreeStore:
     """One file of trees, appended to by one process.
 
-    A tree is one line, written by one call and flushed to the disk before :meth:`append` returns. A line that a kill
-    or a full disk cut short is dropped when the file is opened again.
+    A tree is one line, written without a buffer and flushed to the disk before :meth:`append` returns. A line that a
+    kill or a full disk cut short is dropped when the file is opened again.
 
     Args:
         path: file; created if absent.
@@ -52,7 +52,7 @@ class TreeStore:
     def __init__(self, path: Path) -> None:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._stream = path.open("ab")
+        self._stream = path.open("ab", buffering=0)  # a buffer would keep what a full disk refused, and write it later
         self._lock()
         self._drop_partial_line()
         self.ids = {_identity(tree) for tree in read_trees(path)}
@@ -68,10 +68,11 @@ class TreeStore:
         if identity in self.ids:
             raise BankError(f"{self.path}: problem {identity} is recorded already")
         line = json.dumps(tree, ensure_ascii=False, separators=(", ", ": ")).encode() + b"\n"
-        start = self._stream.tell()
+        start = os.fstat(self._stream.fileno()).st_size
         try:
-            self._stream.write(line)
-            self._stream.flush()
+            rest = memoryview(line)
+            while rest:  # a nearly full disk takes a part, and refuses the rest
+                rest = rest[self._stream.write(rest) :]
             os.fsync(self._stream.fileno())
         except OSError:
             os.ftruncate(self._stream.fileno(), start)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +71,15 @@ def test_a_full_disk_leaves_the_trees_before_intact(tmp_path: Path, monkeypatch:
     monkeypatch.undo()
     store.append(tree(2))
     assert [t["problem"]["index"] for t in read_trees(store.path)] == [0, 2]
+
+
+@pytest.mark.parametrize("size", [100, 100_000])
+def test_a_disk_that_fills_up_in_the_middle_of_a_tree_leaves_whole_lines(tmp_path: Path, size: int) -> None:
+    script = Path(__file__).with_name("full_disk.py")
+    words = [sys.executable, str(script), str(tmp_path / "trees.jsonl"), str(size)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "2\n"
+    assert [t["problem"]["index"] for t in read_trees(tmp_path / "trees.jsonl")] == [0, 3]
 
 
 @pytest.mark.parametrize("line", ["{", "[]", '{"problem": {}}'])
