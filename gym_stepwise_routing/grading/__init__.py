@@ -32,7 +32,7 @@ def make_grader(grading: Grading, *, timeout: float = 5.0) -> GradeFunction:
 def grader_version(grading: Grading) -> str:
     """What the manifest says of a grader."""
     if grading == "numeric":
-        return "number after 'The answer is', compared exactly (version 2)"
+        return "number after 'The answer is', compared exactly (version 3)"
     from importlib import metadata
 
     return f"math-verify {metadata.version('math-verify')} on the last boxed or stated answer (version 1)"

@@ -2,12 +2,13 @@ r"""Grading of mathematical answers by math-verify, in a process of its own that
 
 from __future__ import annotations
 
-import logging
-import multiprocessing
+import json
+import os
 import re
+import select
+import subprocess
+import sys
 from importlib import metadata
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 
 from gym_stepwise_routing.datasets.problem import Problem
 from gym_stepwise_routing.grading.base import Grade
@@ -21,7 +22,7 @@ _DROPPED = re.compile(
 )
 _TEXT = re.compile(r"\\(?:text|mathrm|textbf|mbox|textit)\s*\{([^{}]*)\}")
 _START_UP = 60.0
-"""Seconds that a new grading process may take to import sympy, beyond the time limit of the first comparison."""
+"""Seconds that a new grading process may take to import sympy."""
 
 
 def stated_expression(text: str) -> str | None:
@@ -65,8 +66,7 @@ class MathGrader:
             raise ImportError("grading needs math-verify: pip install 'gym-stepwise-routing[llm]'") from None
         self.timeout = timeout
         self.timeouts = 0
-        self._worker: BaseProcess | None = None
-        self._connection: Connection | None = None
+        self._worker: subprocess.Popen[bytes] | None = None
 
     def __call__(self, text: str, problem: Problem) -> Grade:
         """Grade a whole trace."""
@@ -77,26 +77,26 @@ class MathGrader:
         return Grade(answer, equal is True, timed_out=equal is None)
 
     def equal(self, reference: str, answer: str) -> bool | None:
-        """Whether two answers are the same; None if the comparison was cut off."""
+        """Whether two answers are the same; None if the comparison was cut off.
+
+        Raises:
+            RuntimeError: the worker process cannot start.
+        """
         if normalised(reference) == normalised(answer) != "":
             return True
         return self.verify(reference, answer)
 
     def verify(self, reference: str, answer: str) -> bool | None:
-        """What math-verify says, equal spelling or not; None if it was cut off."""
-        fresh = self._worker is None or not self._worker.is_alive()
-        if fresh:
+        """What math-verify says, equal spelling or not; None if it was cut off.
+
+        Raises:
+            RuntimeError: the worker process cannot start.
+        """
+        if self._worker is None or self._worker.poll() is not None:
             self._start()
-        assert self._connection is not None
         try:
-            if fresh and not self._connection.poll(_START_UP):
-                raise TimeoutError
-            if fresh:
-                self._connection.recv()
-            self._connection.send((reference, answer))
-            if not self._connection.poll(self.timeout):
-                raise TimeoutError
-            return bool(self._connection.recv())
+            self._send({"reference": reference, "answer": answer, "seconds": self.timeout})
+            return bool(self._receive(self.timeout)["equal"])
         except (TimeoutError, EOFError, BrokenPipeError):
             self.timeouts += 1
             self.close()
@@ -104,34 +104,51 @@ class MathGrader:
 
     def close(self) -> None:
         """End the worker process; the next comparison starts another."""
-        if self._worker is not None:
-            self._worker.kill()
-            self._worker.join()
-        if self._connection is not None:
-            self._connection.close()
-        self._worker = self._connection = None
+        worker, self._worker = self._worker, None
+        if worker is None:
+            return
+        worker.kill()
+        worker.communicate()  # waits for the end, and closes the pipes
 
     def _start(self) -> None:
+        """Start the worker and wait until it is ready.
+
+        It is a program of its own and not a ``multiprocessing`` child: that would import the user's script once more,
+        which fails, or starts the script's work again, wherever the script has no ``__main__`` guard.
+        """
         self.close()
-        context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        self._worker = context.Process(target=_serve, args=(theirs,), daemon=True)
-        self._worker.start()
-        theirs.close()
-
-
-def _serve(connection: Connection) -> None:
-    """Loop of the worker process: says that it is ready, then answers pairs of expressions until its parent is gone."""
-    from math_verify import parse, verify
-
-    logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns that nobody else keeps the time
-    connection.send(True)
-    while True:
+        self._worker = subprocess.Popen(
+            [sys.executable, "-m", "gym_stepwise_routing.grading.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
+            start_new_session=True,  # Ctrl-C is for the user's program
+        )
         try:
-            reference, answer = connection.recv()
-        except EOFError:
-            return
-        # The parent keeps the time: math-verify's own alarms would need the main thread and cost a fork each.
-        gold = parse(f"\\boxed{{{reference}}}", parsing_timeout=None, raise_on_error=False)
-        mine = parse(f"\\boxed{{{answer}}}", parsing_timeout=None, raise_on_error=False)
-        connection.send(bool(verify(gold, mine, timeout_seconds=None, raise_on_error=False)))
+            self._receive(_START_UP)
+        except (TimeoutError, EOFError) as error:
+            worker, self._worker = self._worker, None
+            worker.kill()
+            said = worker.communicate()[1].decode(errors="replace").strip()
+            why = said.splitlines()[-1] if said else type(error).__name__
+            raise RuntimeError(f"the grading process did not start, so nothing can be graded: {why}") from None
+
+    def _send(self, value: dict[str, str | float]) -> None:
+        assert self._worker is not None
+        assert self._worker.stdin is not None
+        self._worker.stdin.write(json.dumps(value).encode() + b"\n")
+        self._worker.stdin.flush()
+
+    def _receive(self, seconds: float) -> dict[str, bool]:
+        """The worker's next line, within that time."""
+        assert self._worker is not None
+        assert self._worker.stdout is not None
+        stdout = self._worker.stdout
+        ready, _, _ = select.select([stdout], [], [], seconds)
+        if not ready:
+            raise TimeoutError
+        line = stdout.readline()  # lines are far shorter than what a pipe takes at once
+        if not line.endswith(b"\n"):
+            raise EOFError
+        return dict(json.loads(line))

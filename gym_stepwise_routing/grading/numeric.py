@@ -27,9 +27,17 @@ def parse_number(text: str) -> Decimal | None:
 
 
 def stated_answer(text: str) -> Decimal | None:
-    """The number after the last "The answer is" (or ``####``), on the same line; None where there is none."""
+    """The number after the last "The answer is" (or ``####``), on the same line; None where there is none.
+
+    Where the sentence works it out ("The answer is 180 / 3 = 60."), it is the number after its last equals sign.
+    """
     found = list(_MARKER.finditer(text))
-    return parse_number(text[found[-1].end() :].split("\n")[0]) if found else None
+    if not found:
+        return None
+    line = text[found[-1].end() :].split("\n")[0]
+    _, equals, result = line.split(". ")[0].rpartition("=")
+    number = parse_number(result) if equals else None
+    return parse_number(line) if number is None else number
 
 
 def grade_number(text: str, problem: Problem) -> Grade:

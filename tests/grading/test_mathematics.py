@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -114,6 +116,22 @@ def test_a_comparison_that_hangs_is_cut_off_counted_and_the_next_one_works() -> 
     grader.timeout = 60
     assert grader.equal("4", "2+2") is True
     grader.close()
+
+
+def test_a_script_without_a_main_guard_grades(tmp_path: Path) -> None:
+    script = tmp_path / "mine.py"
+    script.write_text(
+        "from gym_stepwise_routing.grading.mathematics import MathGrader\n"
+        "print(MathGrader(timeout=60).equal('4', '2+2'), flush=True)\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.stdout, done.returncode) == ("True\n", 0), done.stderr
+
+
+def test_a_worker_that_cannot_start_is_an_error_and_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(RuntimeError, match="grading process did not start"):
+        MathGrader().equal("4", "2+2")
 
 
 def test_equal_spelling_needs_no_parser() -> None:

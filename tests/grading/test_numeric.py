@@ -56,6 +56,8 @@ def test_an_answer_on_another_line_is_not_stated() -> None:
         ("The answer is -18.", "18", False),
         ("The answer is $70,000 dollars.", "70000", True),
         ("18", "18", False),
+        ("The answer is 180 / 3 = 60.", "60", True),
+        ("The answer is 60. So x = 5.", "60", True),
     ],
 )
 def test_verdicts(text: str, answer: str, correct: bool) -> None:
