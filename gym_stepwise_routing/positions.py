@@ -47,6 +47,8 @@ class Standing(NamedTuple):
         correct: ``bool[n]`` the answer is right.
         stuck: ``bool[n]`` no action is left.
         failed: ``bool[n]`` the model that was asked did not deliver, and the trace is as it was.
+        reason: ``object[n]`` which live model did not deliver (the one that was asked, or in *regenerate* the one that
+            drafts) and why, as text; '' where none failed, or the source does not tell.
     """
 
     observation: Any
@@ -59,6 +61,7 @@ class Standing(NamedTuple):
     correct: Any
     stuck: Any
     failed: Any
+    reason: Any
 
 
 class Positions(Protocol):
@@ -125,6 +128,7 @@ class TablePositions:
         self._children = table.child.ravel()
         self._models = table.child.shape[1]
         self._never = np.zeros(size, dtype=np.bool_)
+        self._no_reason = np.full(size, "", dtype=object)
 
     def begin(self, rows: _Rows, problems: _Rows, rng: np.random.Generator) -> None:
         """See :class:`Positions`."""
@@ -149,6 +153,7 @@ class TablePositions:
             correct=table.correct.take(row),
             stuck=table.stuck.take(row),
             failed=self._never.copy(),
+            reason=self._no_reason,
         )
 
 
@@ -194,6 +199,7 @@ class RulePositions:
             correct=play.trace.correct.copy(),
             stuck=~mask.any(axis=1),
             failed=play.trace.failed.copy(),
+            reason=play.trace.latent.get("reason", np.full(len(play), "", dtype=object)),
         )
 
 
@@ -239,6 +245,7 @@ class TableCursor:
             self._correct[row],
             self._stuck[row],
             False,
+            "",
         )
 
     def texts(self) -> tuple[str, str]:
@@ -279,6 +286,7 @@ class RuleCursor:
             bool(many.correct[0]),
             bool(many.stuck[0]),
             bool(many.failed[0]),
+            str(many.reason[0]),
         )
 
     def texts(self) -> tuple[str, str]:

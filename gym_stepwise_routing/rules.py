@@ -200,9 +200,13 @@ class Rules:
         delivered = np.flatnonzero(~drafts.failed)
         available = play.trace.available.copy()
         available[rows, 0] = ~drafts.failed
+        latent = dict(play.trace.latent)
+        if "reason" in latent:  # why a draft was not delivered is told like any other failure
+            latent["reason"] = latent["reason"].copy()
+            latent["reason"][rows] = np.where(drafts.failed, drafts.latent["reason"], latent["reason"][rows])
         return replace(
             play,
-            trace=replace(play.trace, available=available),
+            trace=replace(play.trace, available=available, latent=latent),
             lookahead=play.trace.put(rows[delivered], drafts.take(delivered)),
         )
 

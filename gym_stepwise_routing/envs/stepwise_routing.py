@@ -90,8 +90,9 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
     itself costs (draft, probe, verifier) is charged in the step that follows it. Besides: `info["raw_cost"]` (this
     step, in the cost unit), `info["spent"]` (the episode so far, normalised), `info["ledger"]` (the episode so far,
     int array `[models, kinds]`, see `gym_stepwise_routing.ledger`), `info["action_mask"]`, `info["problem"]`,
-    `info["source"]`, with a budget `info["budget"]` and, at the end, `info["bankrupt"]`; `info["failed"]` is True where
-    a live model did not deliver and the trace is as it was; `info["truncated_by"]` is the reason of a truncation:
+    `info["source"]`, with a budget `info["budget"]` and, at the end, `info["bankrupt"]`; `info["failed"]` is there
+    where a live model did not deliver, and names it with the reason (True where the source tells none); the trace is as
+    it was, or has no draft; `info["truncated_by"]` is the reason of a truncation:
     `horizon`, `budget` or `no_model`.
 
     ## Starting State
@@ -247,8 +248,6 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
         terminated = stands.terminal and not bankrupt
         truncated = bankrupt or (stands.stuck and not terminated)
         reward = 1.0 if terminated and stands.correct else 0.0
-        if stands.failed:
-            info["failed"] = True
         if terminated or truncated:
             self._over = True
             if self._budget is not None:
@@ -314,6 +313,8 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
             "problem": self._problem,
             "source": self._kind,
         }
+        if stands.failed or stands.reason:
+            info["failed"] = stands.reason or True
         if self._budget is not None:
             info["budget"] = self._budget
         return info
@@ -327,7 +328,8 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
 class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]]):
     """``num_envs`` episodes of the same game on arrays; rules, arguments and observations as in the scalar environment.
 
-    Infos are arrays with one row an episode under the scalar environment's names; ``truncated_by`` is there when an
+    Infos are arrays with one row an episode under the scalar environment's names; ``failed`` holds truth values beside
+    the texts of ``failed_reason``; ``truncated_by`` is there when an
     episode is truncated ('' for the others), ``budget`` holds inf for none. ``reset(options=...)`` takes ``problems``
     and ``budgets``, one an episode.
 
@@ -450,6 +452,7 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
             info["bankrupt"] = over_budget & ended
         if self.game.table is None:
             info["failed"] = stands.failed
+            info["failed_reason"] = stands.reason
         if truncated.any():
             info["truncated_by"] = self._reasons(truncated, over_budget, stands)
         observation = self._observation(stands)

@@ -31,8 +31,9 @@ class LiveSource:
     """Asks generators for every step (see :class:`gym_stepwise_routing.sources.base.StepSource`).
 
     A model that does not deliver is masked for that step: the state is as before, ``failed`` is set, and
-    ``latent["reason"]`` says why. Whether a trace can be repeated depends on the engines, so the source does not count
-    as deterministic, although decoding is greedy.
+    ``latent["reason"]`` says why. A model that cannot even count the tokens of a problem's prompt could not be charged
+    for, and is masked for that whole episode. Whether a trace can be repeated depends on the engines, so the source
+    does not count as deterministic, although decoding is greedy.
 
     Args:
         problems: problems by split.
@@ -83,6 +84,7 @@ class LiveSource:
             self._splits[split] = np.arange(first, first + len(chosen), dtype=np.int64)
             first += len(chosen)
         self._prompt_tokens: dict[int, list[int]] = {}
+        self._uncounted: dict[int, dict[int, str]] = {}
         self._shared = [shared_prefix_tokens(generator, prompt.head) for generator in generators]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> LiveSource:
@@ -99,11 +101,7 @@ class LiveSource:
 
     def describe(self, problems: NDArray[np.int64]) -> ProblemBatch:
         """Prompt tokens, counted by the generators, and counts over the questions."""
-        unknown = sorted({int(problem) for problem in problems} - self._prompt_tokens.keys())
-        texts = [self._prompt.fill(self._all[problem].question) for problem in unknown]
-        columns = [generator.count(texts) for generator in self.generators] if unknown else []
-        for row, problem in enumerate(unknown):
-            self._prompt_tokens[problem] = [column[row] for column in columns]
+        self._count({int(problem) for problem in problems})
         tokens = [self._prompt_tokens[int(problem)] for problem in problems]
         question = [question_counts(self._all[problem].question) for problem in problems]
         return ProblemBatch(
@@ -115,6 +113,7 @@ class LiveSource:
     def start(self, problems: NDArray[np.int64], rng: np.random.Generator) -> SourceState:
         """The questions alone; nothing is asked of a model yet."""
         size = len(problems)
+        reasons = ["; ".join(self._uncounted.get(int(problem), {}).values()) for problem in problems]
         return SourceState(
             problem=problems.astype(np.int64),
             depth=np.zeros(size, dtype=np.int64),
@@ -124,12 +123,12 @@ class LiveSource:
             score=np.full(size, np.nan, dtype=np.float32),
             terminal=np.zeros(size, dtype=np.bool_),
             correct=np.zeros(size, dtype=np.bool_),
-            available=np.ones((size, len(self.pool)), dtype=np.bool_),
+            available=self._chargeable(problems),
             failed=np.zeros(size, dtype=np.bool_),
             latent={
                 "steps": _objects([()] * size),
                 "run_tokens": np.zeros(size, dtype=np.int64),
-                "reason": _objects([""] * size),
+                "reason": _objects(reasons),
             },
         )
 
@@ -155,7 +154,7 @@ class LiveSource:
             out.tokens[row] = result.tokens
             out.confidence[row] = _figures(result)
             out.terminal[row] = ended
-            out.available[row] = not ended
+            out.available[row] = self._chargeable(state.problem[[row]])[0] & (not ended)
             if ended:
                 problem = self._all[state.problem[row]]
                 out.correct[row] = self._grade(self.rule.delimiter.join(texts), problem).correct
@@ -181,6 +180,29 @@ class LiveSource:
         """Free the models."""
         for generator in self.generators:
             generator.close()
+
+    def _count(self, problems: set[int]) -> None:
+        """Have the prompts counted that are not yet, or that a model failed to count."""
+        unknown = sorted(problem for problem in problems if self._uncounted.get(problem, True))
+        texts = [self._prompt.fill(self._all[problem].question) for problem in unknown]
+        for problem in unknown:
+            self._prompt_tokens[problem], self._uncounted[problem] = [0] * len(self.generators), {}
+        for model, generator in enumerate(self.generators if unknown else ()):
+            try:
+                counts = generator.count(texts)
+            except ValueError as error:
+                for problem in unknown:
+                    self._uncounted[problem][model] = str(error)
+                continue
+            for problem, count in zip(unknown, counts, strict=True):
+                self._prompt_tokens[problem][model] = count
+
+    def _chargeable(self, problems: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Models whose prompt tokens are known, ``bool[B, K]``."""
+        available = np.ones((len(problems), len(self.pool)), dtype=np.bool_)
+        for row, problem in enumerate(problems):
+            available[row, list(self._uncounted.get(int(problem), ()))] = False
+        return available
 
     def _write(self, state: SourceState, models: NDArray[np.int64]) -> list[Step | Failure]:
         """The next step of every trace, or why there is none."""

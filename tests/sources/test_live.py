@@ -67,11 +67,12 @@ def test_each_model_writes_its_step_and_the_trace_ends_with_the_answer() -> None
     assert state.depth.tolist() == [3, 3, 3]
 
 
-def test_one_step_costs_one_request_and_no_more_tokens_than_it_has() -> None:
+def test_one_step_costs_one_request_and_one_token_to_see_that_it_goes_on() -> None:
     live = source()
     live.step(live.start(live.problems("test"), RNG), np.array([0, 0, 0]), RNG)
-    assert len(live.generators[0].calls) == 3  # type: ignore[attr-defined]
-    assert all("\n" in request.stop for request in live.generators[0].calls)  # type: ignore[attr-defined]
+    calls = live.generators[0].calls  # type: ignore[attr-defined]
+    assert sorted(request.max_tokens for request in calls) == [1, 1, 1, 200, 200, 200]
+    assert all("\n" in request.stop for request in calls)
 
 
 def test_the_last_step_at_the_horizon_is_all_the_rest() -> None:
@@ -105,6 +106,52 @@ def test_a_model_that_fails_is_masked_for_that_step_only() -> None:
     state = live.step(state, np.array([1, 0, 1]), RNG)
     assert not state.failed.any()
     assert state.available.all()
+
+
+def test_a_server_that_cannot_count_a_prompt_is_masked_with_its_reason_and_asked_again() -> None:
+    small = lines("small")
+    counting = small.count
+
+    def down(prompts: object) -> list[int]:
+        raise ValueError("small: status 503 (overload)")
+
+    live = source()
+    live.generators[0].count = down  # type: ignore[method-assign]
+    env = gym.make("StepwiseRouting-v0", source=live, split="test", normaliser=1e9)
+    _, info = env.reset(seed=0)
+    assert info["action_mask"].tolist() == [False, True]
+    assert info["failed"] == "small: status 503 (overload)"
+    _, _, _, _, info = env.step(1)
+    assert info["action_mask"].tolist() == [False, True]
+    assert "failed" not in info
+    live.generators[0].count = counting  # type: ignore[method-assign]
+    _, info = env.reset(seed=0)
+    assert info["action_mask"].all()
+
+
+@pytest.mark.parametrize("mode", ["route", "regenerate"])
+def test_info_names_the_model_that_failed_and_why(mode: str) -> None:
+    def write(prompt: str, prefix: str) -> str | Failure:
+        return "fine\nmore\nmore\n" if prefix else Failure("small: no answer in 5 s", retryable=True)
+
+    live = source(generators=[FakeGenerator("small", write), lines("large")])
+    env = gym.make("StepwiseRouting-v0", source=live, split="test", normaliser=1e9, mode=mode)
+    _, info = env.reset(seed=0)
+    if mode == "route":
+        assert "failed" not in info
+        _, _, _, _, info = env.step(0)
+    assert info["failed"] == "small: no answer in 5 s"
+    _, _, _, _, info = env.step(1)
+    assert "failed" not in info
+
+
+def test_a_server_without_log_probabilities_ends_at_the_horizon_with_all_the_rest() -> None:
+    blind = lines("small")
+    blind._tell = False
+    live = source(generators=[blind, lines("large")], rule=StepRule(horizon=1))
+    state = live.step(live.start(live.problems("test"), RNG), np.array([0, 0, 0]), RNG)
+    assert live.texts(state.latent)[0] == "small 0\nsmall 1\nThe answer is 0."
+    assert state.terminal.all()
 
 
 def test_probe_reads_one_token_of_the_smallest_model() -> None:
