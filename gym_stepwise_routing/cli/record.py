@@ -13,10 +13,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from gym_stepwise_routing.generators.specs import GeneratorSpec
-from gym_stepwise_routing.generators.steps import BLANK_LINE, BOXED_LINE, NEWLINE, STATED_NUMBER, StepRule
 from gym_stepwise_routing.grading import Grading
 from gym_stepwise_routing.recorder.grow import RecordingStats
-from gym_stepwise_routing.recorder.prompts import load_prompt
+from gym_stepwise_routing.recorder.prompts import default_prompt, load_prompt
+from gym_stepwise_routing.recorder.rules import step_rule
 from gym_stepwise_routing.recorder.selection import Selection
 from gym_stepwise_routing.recorder.session import RecordingSession
 from gym_stepwise_routing.recorder.settings import RecordingSettings
@@ -24,14 +24,12 @@ from gym_stepwise_routing.recorder.tree import Mode
 
 __all__ = ["record"]
 
-_DELIMITERS = {"newline": NEWLINE, "blank-line": BLANK_LINE}
-
 
 def record(
     dataset: Annotated[
         list[str],
         typer.Option(
-            metavar="NAME/SPLIT[:ROWS]", help="Problems, or FILE.jsonl; ROWS: 0-100,205,300-900/50; repeatable."
+            metavar="NAME/SPLIT[:ROWS]", help="Problems, or FILE.jsonl@SPLIT; ROWS: 0-100,205,300-900/50; repeatable."
         ),
     ],
     models: Annotated[
@@ -41,10 +39,13 @@ def record(
     out: Annotated[Path, typer.Option(help="Folder of the recording; the same recording in it is continued.")],
     mode: Annotated[str, typer.Option(help="route, escalate or regenerate.")] = "route",
     horizon: Annotated[int, typer.Option(help="Most steps of a trace; the last takes all the rest.")] = 5,
-    prompt: Annotated[str, typer.Option(help="Bundled prompt, or a text file with {question}.")] = "gsm8k-4shot",
+    prompt: Annotated[
+        str | None, typer.Option(help="Bundled prompt, or a text file with {question}; by default that of the grading.")
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="Folder with local files of known datasets.")] = None,
     question_field: Annotated[str, typer.Option(help="Field of the question in a file of your own.")] = "question",
     answer_field: Annotated[str, typer.Option(help="Field of the answer in a file of your own.")] = "answer",
+    data_licence: Annotated[str, typer.Option(help="Licence of the problems in a file of your own.")] = "unknown",
     grading: Annotated[str | None, typer.Option(help="numeric or math; by default what the dataset needs.")] = None,
     max_tokens: Annotated[int, typer.Option(help="Most tokens that a model writes before it hands over.")] = 200,
     step: Annotated[str, typer.Option(help="What ends a step: newline or blank-line.")] = "newline",
@@ -53,6 +54,7 @@ def record(
     repeat_limit: Annotated[int, typer.Option(help="End a trace when a step stands so often; 0: never.")] = 0,
     in_flight: Annotated[int, typer.Option(help="Trees grown at a time.")] = 24,
     ray: Annotated[int, typer.Option(help="Worker processes on a Ray cluster; 0: this process.")] = 0,
+    gpus_per_worker: Annotated[float, typer.Option(help="GPUs that Ray gives to each worker.")] = 0,
     ray_address: Annotated[str | None, typer.Option(help="Address of a running Ray cluster.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the bank; by default that of the folder.")] = None,
     licence: Annotated[str, typer.Option(help="Licence of the recorded traces (SPDX).")] = "MIT",
@@ -65,13 +67,21 @@ def record(
     try:
         specs = tuple(GeneratorSpec.parse(text) for text in models)
         selections = tuple(
-            Selection.parse(text, data=data, question=question_field, answer=answer_field, grading=_grading(grading))
+            Selection.parse(
+                text,
+                data=data,
+                question=question_field,
+                answer=answer_field,
+                grading=_grading(grading),
+                licence=data_licence,
+            )
             for text in dataset
         )
-        template = load_prompt(prompt)
-        rule = _rule(
+        template = load_prompt(prompt or default_prompt(selections[0].grading))
+        rule = step_rule(
+            template,
+            selections[0].grading,
             step=step,
-            math=selections[0].grading == "math",
             horizon=horizon,
             max_tokens=max_tokens,
             min_characters=min_characters,
@@ -88,20 +98,24 @@ def record(
             command=_command(),
             licence=licence,
         )
-        stats = _run(session, console, workers=ray, address=ray_address)
+        stats = _run(session, console, workers=ray, address=ray_address, gpus=gpus_per_worker)
         for problem, reason in stats.failed.items():
             console.print(f"given up: {escape(problem)}: {escape(str(reason))}")
         bank = session.bank(name or out.resolve().name)
-    except (ValueError, ImportError, OSError) as error:
+    except (ValueError, ImportError, OSError, RuntimeError) as error:
         console.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
         raise typer.Exit(1) from None
     console.print(
         f"{stats.trees} new trees with {stats.nodes:,} nodes, {sum(stats.tokens):,} tokens at "
         f"{stats.tokens_per_second:.1f} tokens/s; {escape(str(out / 'bank'))} holds {len(bank.problems)} problems"
     )
+    if stats.timed_out:
+        console.print(f"{stats.timed_out} final answers count as wrong because their grading took too long")
 
 
-def _run(session: RecordingSession, console: Console, *, workers: int, address: str | None) -> RecordingStats:
+def _run(
+    session: RecordingSession, console: Console, *, workers: int, address: str | None, gpus: float
+) -> RecordingStats:
     columns = (
         TextColumn("recording"),
         BarColumn(),
@@ -119,16 +133,8 @@ def _run(session: RecordingSession, console: Console, *, workers: int, address: 
         if workers:
             from gym_stepwise_routing.recorder.ray_workers import record_with_ray
 
-            return record_with_ray(session, workers=workers, address=address, on_tree=on_tree)
+            return record_with_ray(session, workers=workers, address=address, gpus_per_worker=gpus, on_tree=on_tree)
         return session.run(on_tree=on_tree)
-
-
-def _rule(*, step: str, math: bool, **figures: Any) -> StepRule:
-    if step not in _DELIMITERS:
-        raise ValueError(f"step={step!r}; allowed: {', '.join(_DELIMITERS)}")
-    next_question = "Problem:" if math else "Question:"
-    stop = (next_question, "Human:") if step == "blank-line" else (BLANK_LINE, next_question, "Human:")
-    return StepRule(delimiter=_DELIMITERS[step], stop=stop, answer=BOXED_LINE if math else STATED_NUMBER, **figures)
 
 
 def _mode(mode: str) -> Mode:

@@ -18,7 +18,7 @@ from gym_stepwise_routing.pool import Model
 from gym_stepwise_routing.recorder.errors import RecordingError
 from gym_stepwise_routing.recorder.settings import RecordingSettings
 
-__all__ = ["MANIFEST", "recording_manifest", "seal_manifest"]
+__all__ = ["MANIFEST", "recorded_commands", "recording_manifest", "seal_manifest"]
 
 MANIFEST = "recording.json"
 
@@ -41,7 +41,7 @@ def recording_manifest(
         generators: what ran them.
         shared_prefix: per model, prompt tokens that all problems share.
         datasets: the datasets by name: question field, source and licence, as in a bank's manifest.
-        command: the command line that repeats the recording.
+        command: the command line that records; one that adds to a recording comes after those before it.
         licence: SPDX identifier of the recorded traces.
 
     Returns:
@@ -59,7 +59,7 @@ def recording_manifest(
         "decoding": "greedy",
     }
     notes = {
-        "command": command,
+        "commands": [command],
         "licence": licence,
         "version": gym_stepwise_routing.__version__,
         "python": platform.python_version(),
@@ -72,7 +72,7 @@ def recording_manifest(
 
 
 def seal_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Write the manifest, or check that the one that is there describes the same recording.
+    """Write the manifest, or check that the one that is there describes the same recording and add the new command.
 
     Raises:
         RecordingError: the folder holds a recording made with other settings; the message names the first difference.
@@ -84,10 +84,18 @@ def seal_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
         difference = _difference(old["fixed"], manifest["fixed"], "")
         if difference:
             raise RecordingError(f"{path}: this recording was made otherwise: {difference}; allowed: another --out")
-        return
+        before, now = recorded_commands(old["notes"]), manifest["notes"]["commands"]
+        if set(now) <= set(before):
+            return
+        manifest = old | {"notes": old["notes"] | {"commands": list(dict.fromkeys([*before, *now]))}}
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     os.replace(temporary, path)
+
+
+def recorded_commands(notes: Mapping[str, Any]) -> list[str]:
+    """The command lines that made a recording, in order; a manifest of before they were collected has one."""
+    return list(notes.get("commands") or [notes["command"]])
 
 
 def _difference(old: Any, new: Any, key: str) -> str | None:

@@ -8,8 +8,9 @@ from importlib import resources
 from pathlib import Path
 
 from gym_stepwise_routing.errors import check_choice
+from gym_stepwise_routing.grading import Grading
 
-__all__ = ["PROMPTS", "PromptTemplate", "load_prompt"]
+__all__ = ["PROMPTS", "PromptTemplate", "default_prompt", "load_prompt"]
 
 PROMPTS = ("gsm8k-4shot", "math-4shot")
 """Prompts that come with the package; their examples were written for it."""
@@ -42,9 +43,20 @@ class PromptTemplate:
         """The part before the question, which all problems share."""
         return self.text.split(_FIELD)[0]
 
+    @property
+    def marker(self) -> str:
+        """What announces a question, such as ``Question:``: the label on its line up to a colon; '' without a label."""
+        label, colon, _ = self.head.rpartition("\n")[2].partition(":")
+        return f"{label.strip()}:" if colon and label.strip() else ""
+
     def fill(self, question: str) -> str:
         """The prompt of one question (surrounding white space of the question is dropped)."""
         return self.text.replace(_FIELD, question.strip())
+
+
+def default_prompt(grading: Grading) -> str:
+    """Name of the bundled prompt whose answers a grader reads."""
+    return "math-4shot" if grading == "math" else "gsm8k-4shot"
 
 
 def load_prompt(name: str) -> PromptTemplate:

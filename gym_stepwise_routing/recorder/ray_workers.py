@@ -15,7 +15,7 @@ from gym_stepwise_routing.generators.specs import GeneratorSpec
 from gym_stepwise_routing.recorder.errors import RecordingError
 from gym_stepwise_routing.recorder.grow import RecordingStats, grow_trees
 from gym_stepwise_routing.recorder.selection import interleaved
-from gym_stepwise_routing.recorder.session import RecordingSession
+from gym_stepwise_routing.recorder.session import DescribedModel, RecordingSession, describe_models
 from gym_stepwise_routing.recorder.settings import RecordingSettings
 from gym_stepwise_routing.recorder.store import TreeStore
 
@@ -41,19 +41,20 @@ class TreeWorker:
         for tree in grow_trees(problems, self.generators, self.settings, stats):
             yield {"tree": tree, "tokens": [now - before for now, before in zip(stats.tokens, counted, strict=True)]}
             counted = list(stats.tokens)
-        yield {"failed": stats.failed}
+        late = [now - before for now, before in zip(stats.tokens, counted, strict=True)]
+        yield {"failed": stats.failed, "tokens": late, "timed_out": stats.timed_out}
 
-    def describe(self, session: RecordingSession) -> None:
-        """Seal the session's manifest with this worker's models."""
-        session.seal(self.generators)
+    def describe(self) -> list[DescribedModel]:
+        """What the manifest needs of this worker's models; the driver seals it, on its own disk."""
+        return describe_models(self.generators, self.settings)
 
 
 class _Desk:
     """The driver's side of one worker: its actor, the stream of its trees, and the problems it still owes."""
 
-    def __init__(self, ray: Any, session: RecordingSession) -> None:
+    def __init__(self, ray: Any, session: RecordingSession, gpus: float) -> None:
         self._ray = ray
-        actor = ray.remote(TreeWorker)
+        actor = ray.remote(num_gpus=gpus)(TreeWorker)
         self.actor = actor.remote(session.specs, session.settings)
         self.stream: Any = None
         self.owed: dict[str, Problem] = {}
@@ -73,6 +74,7 @@ def record_with_ray(
     *,
     workers: int,
     address: str | None = None,
+    gpus_per_worker: float = 0,
     on_tree: Callable[[RecordingStats, dict[str, Any]], None] | None = None,
 ) -> RecordingStats:
     """Record on a Ray cluster.
@@ -81,15 +83,21 @@ def record_with_ray(
         session: what is recorded; every worker loads all its models.
         workers: worker processes.
         address: address of a running cluster; None: a local one is started.
+        gpus_per_worker: GPUs that Ray reserves for each worker and shows to it; 0: it shows none.
         on_tree: called after every tree that has been written.
 
     Raises:
         ImportError: ray is missing.
-        ValueError: ``workers`` is not positive.
-        RecordingError: workers die one after the other, or a worker's models fail; trees recorded before are safe.
+        ValueError: ``workers`` is not positive, or ``gpus_per_worker`` negative.
+        BankError: the folder holds problems that are not among the session's.
+        RecordingError: workers die one after the other, or a worker's models fail, or the cluster does; trees recorded
+            before are safe.
     """
     if workers < 1:
         raise ValueError(f"ray={workers!r}; allowed: an integer >= 1")
+    if not gpus_per_worker >= 0:
+        raise ValueError(f"gpus_per_worker={gpus_per_worker!r}; allowed: a number >= 0")
+    session.check_selected()
     try:
         import ray
     except ImportError as error:
@@ -101,11 +109,12 @@ def record_with_ray(
     store = TreeStore(session.out / "trees-0.jsonl")
     desks: list[_Desk] = []
     try:
-        desks = [_Desk(ray, session) for _ in range(workers)]
-        ray.get(desks[0].actor.describe.remote(session))
-        return _collect(ray, session, desks, store, on_tree)
-    except ray.exceptions.RayTaskError as error:
-        raise RecordingError(f"a worker failed: {error.cause}; trees in {store.path} are safe") from None
+        desks = [_Desk(ray, session, gpus_per_worker) for _ in range(workers)]
+        session.seal(ray.get(desks[0].actor.describe.remote()))
+        return _collect(ray, session, desks, store, gpus_per_worker, on_tree)
+    except ray.exceptions.RayError as error:
+        cause = _cause(error)
+        raise RecordingError(f"a worker failed: {cause}; trees in {store.path} are safe") from None
     finally:
         store.close()
         for desk in desks:
@@ -114,11 +123,20 @@ def record_with_ray(
             ray.shutdown()
 
 
+def _cause(error: BaseException) -> str:
+    """The innermost error of a worker in one line, without the workers' stack traces that Ray puts around it."""
+    while isinstance(inner := getattr(error, "cause", None) or error.__cause__, BaseException):
+        error = inner
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
+
+
 def _collect(
     ray: Any,
     session: RecordingSession,
     desks: list[_Desk],
     store: TreeStore,
+    gpus: float,
     on_tree: Callable[[RecordingStats, dict[str, Any]], None] | None,
 ) -> RecordingStats:
     """Hand out problems and write down trees until none is left."""
@@ -145,10 +163,12 @@ def _collect(
             if deaths >= _DEATHS:
                 raise RecordingError(f"{deaths} workers died: {error}; trees in {store.path} are safe") from None
             waiting.extendleft(reversed(desk.owed.values()))
-            desks[desks.index(desk)] = _Desk(ray, session)
+            desks[desks.index(desk)] = _Desk(ray, session, gpus)
             continue
+        stats.tokens = [total + new for total, new in zip(stats.tokens, result["tokens"], strict=True)]
         if "failed" in result:
             stats.failed |= result["failed"]
+            stats.timed_out += result["timed_out"]
             continue
         tree = result["tree"]
         problem = tree["problem"]
@@ -157,6 +177,5 @@ def _collect(
         deaths = 0
         stats.trees += 1
         stats.nodes += len(tree["nodes"]) - 1
-        stats.tokens = [total + new for total, new in zip(stats.tokens, result["tokens"], strict=True)]
         if on_tree is not None:
             on_tree(stats, tree)

@@ -1,4 +1,4 @@
-"""Which problems are recorded: ``gsm8k/test:0-100,205``, ``math/train:0-7500/50``, or a JSON Lines file."""
+"""Which problems are recorded: ``gsm8k/test:0-100,205``, ``math/train:0-7500/50``, or ``mine.jsonl@train``."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from pathlib import Path
 
 from gym_stepwise_routing.banks.manifest import Dataset
 from gym_stepwise_routing.datasets import CATALOGUE, Problem, load_file, load_problems
+from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.grading import Grading
+from gym_stepwise_routing.sources.base import SPLITS
 
 __all__ = ["Selection", "interleaved"]
 
 _PART = r"\d+(?:-\d+(?:/[1-9]\d*)?)?"
-_FORM = re.compile(rf"(?P<name>.+?)(?::(?P<rows>{_PART}(?:,{_PART})*))?")
+_FORM = re.compile(rf"(?P<name>.+?)(?:(?<=\.jsonl)@(?P<split>\w+))?(?::(?P<rows>{_PART}(?:,{_PART})*))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,10 @@ class Selection:
         grading: Grading | None = None,
         licence: str = "unknown",
     ) -> Selection:
-        """Read ``NAME/SPLIT[:ROWS]`` or ``FILE.jsonl[:ROWS]``.
+        """Read ``NAME/SPLIT[:ROWS]`` or ``FILE.jsonl[@SPLIT][:ROWS]``.
 
+        SPLIT of a file of one's own is ``train`` (which a bank divides into training and calibration), ``calibration``
+        or ``test``, the default.
         ROWS are numbers and ranges FIRST-LAST or FIRST-LAST/STRIDE with commas between; rows count from 0, LAST is not
         included. A stride spreads a small selection over a file that is sorted by subject, as MATH's train split is.
 
@@ -62,11 +66,13 @@ class Selection:
         """
         form = _FORM.fullmatch(text)
         if form is None:
-            raise ValueError(f"dataset={text!r}; allowed: NAME/SPLIT[:ROWS] or FILE.jsonl[:ROWS]")
+            raise ValueError(f"dataset={text!r}; allowed: NAME/SPLIT[:ROWS] or FILE.jsonl[@SPLIT][:ROWS]")
         name = form["name"]
         if name.endswith(".jsonl"):
             path = Path(name)
-            problems = load_file(path, question=question, answer=answer)
+            split = form["split"] or "test"
+            check_choice(f"dataset={text!r}: split", split, SPLITS)
+            problems = load_file(path, split=split, question=question, answer=answer)
             dataset = Dataset(question_field=question, source=path.name, licence=licence)
             name, default = path.stem, "math"
         else:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ from typing import Any
 from gym_stepwise_routing.banks import Bank
 from gym_stepwise_routing.banks.questions import question_counts
 from gym_stepwise_routing.errors import BankError
-from gym_stepwise_routing.generators.base import Generator, shared_prefix_tokens
+from gym_stepwise_routing.generators.base import Generator, GeneratorInfo, shared_prefix_tokens
 from gym_stepwise_routing.generators.specs import GeneratorSpec, pool_model
+from gym_stepwise_routing.grading.numeric import parse_number
 from gym_stepwise_routing.recorder.grow import RecordingStats
 from gym_stepwise_routing.recorder.manifest import recording_manifest, seal_manifest
 from gym_stepwise_routing.recorder.record import record
@@ -20,7 +22,28 @@ from gym_stepwise_routing.recorder.settings import RecordingSettings
 from gym_stepwise_routing.recorder.store import TreeStore, read_trees
 from gym_stepwise_routing.recorder.to_bank import bank_from_recording
 
-__all__ = ["RecordingSession"]
+__all__ = ["DescribedModel", "RecordingSession", "describe_models"]
+
+
+@dataclass(frozen=True, slots=True)
+class DescribedModel:
+    """What the manifest needs of a loaded model, wherever it was loaded.
+
+    Attributes:
+        name: name in the pool.
+        info: what is needed to repeat the run.
+        shared_prefix: prompt tokens that all problems share.
+    """
+
+    name: str
+    info: GeneratorInfo
+    shared_prefix: int
+
+
+def describe_models(generators: Sequence[Generator], settings: RecordingSettings) -> list[DescribedModel]:
+    """Ask loaded models what the manifest needs."""
+    head = settings.prompt.head
+    return [DescribedModel(g.name, g.info(), shared_prefix_tokens(g, head)) for g in generators]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +59,8 @@ class RecordingSession:
         licence: SPDX identifier of the recorded traces.
 
     Raises:
-        ValueError: fewer than two models, no problems, or selections that are graded in different ways.
+        ValueError: fewer than two models or two of one name, no problems or one that is selected twice, selections that
+            are graded in different ways, or a reference answer that the grader cannot read.
     """
 
     specs: tuple[GeneratorSpec, ...]
@@ -49,26 +73,49 @@ class RecordingSession:
     def __post_init__(self) -> None:
         if len(self.specs) < 2:
             raise ValueError(f"models={[spec.model for spec in self.specs]!r}; allowed: at least 2, smallest first")
+        names = [spec.pool_name for spec in self.specs]
+        if len(set(names)) < len(names):
+            raise ValueError(f"models have the names {names!r}; allowed: different ones, with name=... after a comma")
         gradings = {selection.grading for selection in self.selections}
         if gradings != {self.settings.grading}:
             raise ValueError(f"grading of the datasets is {sorted(gradings)}; allowed: one, {self.settings.grading!r}")
+        problems = [problem for selection in self.selections for problem in selection.problems]
+        twice = [identity for identity, count in Counter(problem.id for problem in problems).items() if count > 1]
+        if twice:
+            raise ValueError(
+                f"dataset: {len(twice)} problems are selected twice, such as {twice[0]}; allowed: once each"
+            )
+        unreadable = [p for p in problems if self.settings.grading == "numeric" and parse_number(p.answer) is None]
+        if unreadable:
+            first = unreadable[0]
+            raise ValueError(f"problem {first.id}: answer={first.answer!r}; allowed: a number, or --grading math")
 
     def missing(self) -> int:
         """How many of the problems have no tree yet."""
         done = self._recorded()
         return sum(problem.id not in done for problem in interleaved(self.selections))
 
-    def seal(self, generators: Sequence[Generator]) -> None:
+    def check_selected(self) -> None:
+        """Check that no problem was recorded in the folder that the bank could not be built with.
+
+        Raises:
+            BankError: the folder holds problems that are not among the session's.
+        """
+        known = {problem.sha256 for selection in self.selections for problem in selection.problems}
+        for problem in self._problems_on_disk():
+            if problem["question_sha256"] not in known:
+                raise BankError(
+                    f"{self.out}: {problem['dataset']}/{problem['split']}/{problem['index']} is recorded there but not "
+                    "selected here; allowed: the datasets and rows of the command before, and more"
+                )
+
+    def seal(self, models: Sequence[DescribedModel]) -> None:
         """Write the manifest, or check that the recording in the folder was made in the same way."""
-        infos = [generator.info() for generator in generators]
         manifest = recording_manifest(
             settings=self.settings,
-            models=[
-                pool_model(spec, generator.name, info)
-                for spec, generator, info in zip(self.specs, generators, infos, strict=True)
-            ],
-            generators=infos,
-            shared_prefix=[shared_prefix_tokens(generator, self.settings.prompt.head) for generator in generators],
+            models=[pool_model(spec, model.name, model.info) for spec, model in zip(self.specs, models, strict=True)],
+            generators=[model.info for model in models],
+            shared_prefix=[model.shared_prefix for model in models],
             datasets={selection.name: selection.dataset for selection in self.selections},
             command=self.command,
             licence=self.licence,
@@ -77,9 +124,10 @@ class RecordingSession:
 
     def run(self, *, on_tree: Callable[[RecordingStats, dict[str, Any]], None] | None = None) -> RecordingStats:
         """Record in this process; raises as :func:`gym_stepwise_routing.recorder.record.record` does."""
+        self.check_selected()
         generators = [spec.build() for spec in self.specs]
         try:
-            self.seal(generators)
+            self.seal(describe_models(generators, self.settings))
             store = TreeStore(self.out / "trees-0.jsonl")
             try:
                 done = self._recorded()
@@ -97,20 +145,19 @@ class RecordingSession:
         Raises:
             BankError: the folder holds problems that are not among the session's.
         """
+        self.check_selected()
         known = {problem.sha256: problem for selection in self.selections for problem in selection.problems}
 
         def counts(dataset: str, split: str, index: int, sha256: str) -> tuple[int, int, int, int]:
-            if sha256 not in known:
-                raise BankError(f"{self.out}: {dataset}/{split}/{index} is recorded there but not selected here")
             return question_counts(known[sha256].question)
 
         return bank_from_recording(self.out, name=name, counts=counts)
 
     def _recorded(self) -> set[str]:
         """Ids of all complete trees in the folder; a line that a kill cut short does not count."""
-        found = set()
+        return {f"{p['dataset']}/{p['split']}/{p['index']}" for p in self._problems_on_disk()}
+
+    def _problems_on_disk(self) -> Iterator[dict[str, Any]]:
         for part in sorted(self.out.glob("trees-*.jsonl")):
             for tree in read_trees(part, whole_lines=True):
-                problem = tree["problem"]
-                found.add(f"{problem['dataset']}/{problem['split']}/{problem['index']}")
-        return found
+                yield tree["problem"]

@@ -14,14 +14,18 @@ from gym_stepwise_routing.banks.manifest import Dataset, Decoding, Grader, Promp
 from gym_stepwise_routing.banks.splits import SplitRule
 from gym_stepwise_routing.pool import Latency, Model, Price
 from gym_stepwise_routing.recorder.errors import RecordingError
-from gym_stepwise_routing.recorder.manifest import MANIFEST
+from gym_stepwise_routing.recorder.manifest import MANIFEST, recorded_commands
 from gym_stepwise_routing.recorder.store import read_trees
 from gym_stepwise_routing.sources.base import Split
 
 __all__ = ["bank_from_recording", "merge_trees"]
 
-_SHARES: dict[str, Mapping[Split, float]] = {"train": {"train": 0.6, "calibration": 0.4}}
-"""Official training problems are for training and calibration; every other official split is for testing only."""
+_SHARES: dict[str, Mapping[Split, float]] = {
+    "train": {"train": 0.6, "calibration": 0.4},
+    "calibration": {"calibration": 1.0},
+}
+"""Official training problems are for training and calibration; every other official split is for testing only. A file
+of one's own may be for calibration alone."""
 
 
 def merge_trees(folder: Path) -> Path:
@@ -97,7 +101,7 @@ def _recipe(name: str, splits: Sequence[str], fixed: Mapping[str, Any], notes: M
         grader=Grader(name=fixed["grader"], version="1"),
         datasets=datasets,
         split_rule=SplitRule(salt=name, shares={split: _SHARES.get(split, {"test": 1.0}) for split in splits}),
-        command=notes["command"],
+        command="\n".join(recorded_commands(notes)),
         licence=notes["licence"],
     )
 

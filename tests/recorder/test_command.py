@@ -60,7 +60,7 @@ def test_five_problems_become_a_bank(
     assert bank.manifest.modes == ("route", "escalate", "regenerate")
     manifest = json.loads((tmp_path / "out" / "recording.json").read_text(encoding="utf-8"))
     assert all(model["weights_sha256"] for model in manifest["fixed"]["models"])
-    assert manifest["notes"]["command"].startswith("stepwise-routing")
+    assert manifest["notes"]["commands"][0].startswith("stepwise-routing")
 
 
 @pytest.mark.slow

@@ -171,11 +171,62 @@ def test_a_bank_of_unselected_problems_is_refused(tmp_path: Path) -> None:
 
 def test_a_pool_of_one_and_mixed_gradings_are_refused(tmp_path: Path) -> None:
     one = Selection.parse(str(rows(tmp_path / "toy.jsonl", 2)), data=None, grading="numeric")
-    spec = GeneratorSpec(backend="openai", model="a")
+    spec, other = GeneratorSpec(backend="openai", model="a"), GeneratorSpec(backend="openai", model="b")
     with pytest.raises(ValueError, match="at least 2"):
         RecordingSession((spec,), (one,), SETTINGS, tmp_path, "record", "MIT")
     with pytest.raises(ValueError, match="grading of the datasets"):
-        RecordingSession((spec, spec), (one, replace(one, grading="math")), SETTINGS, tmp_path, "record", "MIT")
+        RecordingSession((spec, other), (one, replace(one, grading="math")), SETTINGS, tmp_path, "record", "MIT")
+
+
+def test_what_cannot_work_is_refused_before_anything_is_loaded(tmp_path: Path) -> None:
+    path = rows(tmp_path / "toy.jsonl", 4)
+    one = Selection.parse(f"{path}:0-3", data=None, grading="numeric")
+    spec, other = GeneratorSpec(backend="openai", model="a"), GeneratorSpec(backend="openai", model="b")
+
+    def session(*selections: Selection, specs: tuple[GeneratorSpec, ...] = (spec, other)) -> RecordingSession:
+        return RecordingSession(specs, selections, SETTINGS, tmp_path / "out", "record", "MIT")
+
+    with pytest.raises(ValueError, match=r"names \['a', 'a'\]"):
+        session(one, specs=(spec, spec))
+    with pytest.raises(ValueError, match=r"1 problems are selected twice, such as toy/test/2"):
+        session(one, Selection.parse(f"{path}:2-4", data=None, grading="numeric"))
+    wordy = replace(one, problems=(Problem("toy", "test", 9, "What?", "one"),))
+    with pytest.raises(ValueError, match=r"toy/test/9: answer='one'.*--grading math"):
+        session(wordy)
+
+
+def test_commands_that_add_rows_are_all_kept(tmp_path: Path) -> None:
+    recorded(tmp_path, 2)
+    for command in ("record more", "record more"):
+        seal_manifest(tmp_path, manifest() | {"notes": manifest()["notes"] | {"commands": [command]}})
+    assert json.loads((tmp_path / MANIFEST).read_text("utf-8"))["notes"]["commands"] == ["record", "record more"]
+    assert bank_from_recording(tmp_path, name="x").manifest.command == "record\nrecord more"
+
+
+def test_a_manifest_with_one_command_is_still_read(tmp_path: Path) -> None:
+    recorded(tmp_path, 2)
+    old = json.loads((tmp_path / MANIFEST).read_text("utf-8"))
+    old["notes"]["command"] = old["notes"].pop("commands")[0]
+    (tmp_path / MANIFEST).write_text(json.dumps(old), "utf-8")
+    assert bank_from_recording(tmp_path, name="x").manifest.command == "record"
+
+
+def test_recorded_problems_that_are_not_selected_are_told_before_models_are_loaded(tmp_path: Path) -> None:
+    recorded(tmp_path / "out", 3)
+    selection = Selection.parse(f"{rows(tmp_path / 'toy.jsonl', 2)}", data=None, grading="numeric")
+    specs = (GeneratorSpec(backend="transformers", model="a"), GeneratorSpec(backend="transformers", model="b"))
+    session = RecordingSession(specs, (selection,), SETTINGS, tmp_path / "out", "record", "MIT")
+    with pytest.raises(BankError, match="not selected here"):
+        session.run()
+
+
+def test_a_file_of_ones_own_may_be_for_training(tmp_path: Path) -> None:
+    path = rows(tmp_path / "toy.jsonl", 9)
+    chosen = Selection.parse(f"{path}@train:2-5", data=None, licence="CC0-1.0")
+    assert [problem.id for problem in chosen.problems] == [f"toy/train/{i}" for i in (2, 3, 4)]
+    assert chosen.dataset.licence == "CC0-1.0"
+    with pytest.raises(ValueError, match="'dev' is not known; allowed: 'train'"):
+        Selection.parse(f"{path}@dev", data=None)
 
 
 def test_a_recording_agrees_with_itself_and_differences_are_counted(tmp_path: Path) -> None:
