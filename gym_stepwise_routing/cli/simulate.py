@@ -162,7 +162,8 @@ def _figure(console: Console, source: SimulatorSource, out: Path) -> None:
     fidelity = measure_fidelity(source)
     picture, table = out / f"{source.name}-curve.png", out / f"{source.name}-curve.md"
     draw_curve(source.name, fidelity, picture)
-    write_text(table, fidelity_table(source.name, fidelity))
+    command = f"stepwise-routing simulate --preset {source.name} --figure"
+    write_text(table, fidelity_table(source.name, command, fidelity))
     console.print(f"wrote {picture}\nwrote {table}", highlight=False)
 
 
@@ -175,7 +176,10 @@ def _against(console: Console, source: SimulatorSource, bank: str, out: Path, *,
     for split in SPLITS:
         rows = compare_with_bank(source, recorded, splits=(split,), seed=seed)
         table = out / f"{source.name}-against-{recorded.name}-{split}.md"
-        write_text(table, bank_table(f"{source.name} and {recorded.name}, {split} split", rows))
+        command = (
+            f"stepwise-routing simulate --preset {source.name} --against {bank} --problems {source.size} --seed {seed}"
+        )
+        write_text(table, bank_table(f"{source.name} and {recorded.name}, {split} split", command, rows))
         console.print(f"wrote {table}", highlight=False)
 
 

@@ -48,7 +48,7 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
-def fidelity_table(name: str, fidelity: Fidelity) -> str:
+def fidelity_table(name: str, command: str, fidelity: Fidelity) -> str:
     """Published curve and ours in Markdown, and the distances between distributions."""
     published, ours = fidelity.published, fidelity.ours
     header = ("threshold", "accuracy, published", "ours", "points", "large tokens, published", "ours", "%")
@@ -68,6 +68,7 @@ def fidelity_table(name: str, fidelity: Fidelity) -> str:
     tokens = int(np.argmax(abs(fidelity.token_ratio - 1)))
     return (
         f"# SIMULATED: {name} against TRIM's threshold rule on MATH-500\n\n"
+        f"Written by `{command}`.\n\n"
         f"Published: n = {PROBLEMS} problems, one run (arXiv 2601.10245). Ours: exact expectations.\n\n"
         + _table(header, rows)
         + f"\nWorst accuracy: {100 * fidelity.accuracy_difference[worst]:+.1f} points at "
@@ -227,7 +228,7 @@ def _points(regret: Estimate | None) -> str:
     return f"{mean} [{low}, {high}] ({least} to {greatest})"
 
 
-def bank_table(title: str, rows: Sequence[SideBySide]) -> str:
+def bank_table(title: str, command: str, rows: Sequence[SideBySide]) -> str:
     """Simulator and bank side by side, in Markdown."""
     header = ("router", "mode", "accuracy, bank", "simulated", "s.e.", "small tokens", "simulated", "large tokens")
     lines = [
@@ -250,7 +251,7 @@ def bank_table(title: str, rows: Sequence[SideBySide]) -> str:
         f"bank n = {rows[0].bank.problems}, simulated n = {rows[0].simulator.problems}" if rows else "nothing played"
     )
     columns = (*header, "simulated", "steps", "simulated")
-    return f"# SIMULATED against recorded: {title}\n\n{sizes}\n\n{_table(columns, lines)}"
+    return f"# SIMULATED against recorded: {title}\n\nWritten by `{command}`.\n\n{sizes}\n\n{_table(columns, lines)}"
 
 
 def _save(figure: Figure, path: Path) -> None:

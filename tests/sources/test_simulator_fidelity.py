@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from simulator_toys import toy
 
+from gym_stepwise_routing.banks import Bank
 from gym_stepwise_routing.baselines import AlwaysLargest, AlwaysSmallest
 from gym_stepwise_routing.routers import name_of
 from gym_stepwise_routing.sources import resolve
@@ -14,6 +15,7 @@ from gym_stepwise_routing.sources.simulator import SimulatorSource, load_preset,
 from gym_stepwise_routing.sources.simulator.against_bank import compare_with_bank
 from gym_stepwise_routing.sources.simulator.curves import solo
 from gym_stepwise_routing.sources.simulator.fidelity import measure_fidelity, smoothed, total_variation
+from gym_stepwise_routing.sources.simulator.fitting.build import build_gsm8k, first_recorded
 from gym_stepwise_routing.sources.simulator.fitting.math_curve import accuracy_by_level
 from gym_stepwise_routing.sources.simulator.published import MODELS, histograms, stop_hazards, threshold_curve
 
@@ -163,3 +165,10 @@ def test_the_largest_model_is_that_of_the_pool_with_and_without_a_verifier():
 def test_a_bank_of_another_pool_is_refused():
     with pytest.raises(ValueError, match="has 2 models; allowed: 3"):
         compare_with_bank(SimulatorSource("math-qwen2.5-3"), BankSource("gsm8k-qwen2.5-coder"))
+
+
+def test_gsm8k_like_stands_for_the_problems_that_were_recorded_first():
+    """The bundled bank may grow; the preset is rebuilt, number by number, from the problems that gave its numbers."""
+    bank = Bank.open("gsm8k-qwen2.5-coder")
+    assert len(first_recorded(bank)) == 140
+    assert build_gsm8k(bank) == load_preset("gsm8k-like")

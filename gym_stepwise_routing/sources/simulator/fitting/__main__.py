@@ -21,6 +21,7 @@ from gym_stepwise_routing.sources.simulator.fitting.build import (
     build_math,
     build_math_3,
     build_omni,
+    first_recorded,
 )
 from gym_stepwise_routing.sources.simulator.fitting.processbench import read_processbench
 from gym_stepwise_routing.sources.simulator.fitting.recorded import confidence_table, recorded_steps
@@ -45,7 +46,7 @@ def main() -> None:
 
 def measure_rows(bank: Bank) -> dict[str, Any]:
     """Recorded confidence figures of a bank, by bin."""
-    problems = np.concatenate([bank.split_problems("train"), bank.split_problems("calibration")])
+    problems = first_recorded(bank)
     borders, rows = confidence_table(bank, recorded_steps(bank, problems), np.random.default_rng(0))
     bins, count = rows.shape[:2]
     return {
