@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Hashable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from typing import Any, Literal, get_args
 
 from gym_stepwise_routing.errors import check_choice
@@ -182,7 +183,7 @@ class OpenAIGenerator:
         errors = self._openai
         try:
             answer = self._raw(request) if self.continuation == "raw" else self._chat(request)
-            return completion_of(answer, self._offered)
+            return _without_stop(completion_of(answer, self._offered), request.stop)
         except (errors.APITimeoutError, errors.APIConnectionError) as error:
             return Failure(f"{self.name}: no answer from {self._client.base_url} ({_line(error)})", retryable=True)
         except errors.APIStatusError as error:
@@ -221,6 +222,12 @@ class OpenAIGenerator:
             extra_body=extra or None,
         )
         return dict(json.loads(answer.text))
+
+
+def _without_stop(completion: Completion, stops: Sequence[str]) -> Completion:
+    """The run up to its first stop string, which some servers (transformers') leave in the text."""
+    found = [at for at in (completion.text.find(stop) for stop in stops) if at >= 0]
+    return replace(completion, text=completion.text[: min(found)], finish="stop") if found else completion
 
 
 def _line(error: Exception) -> str:

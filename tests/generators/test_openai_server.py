@@ -209,6 +209,14 @@ def test_a_server_that_hides_the_tokens_of_the_stop_word(serve: Callable[[Answer
     assert (step.text, step.tokens, step.ending, step.first_tokens) == ("Two and two.", 4, "", 3)
 
 
+def test_a_stop_string_that_a_server_leaves_in_the_text_is_cut_off(serve: Callable[[Answer], Server]) -> None:
+    choice = {"text": "ab\n", "logprobs": None, "finish_reason": "length"}
+    server = serve(lambda path, body: (200, {"choices": [choice], "usage": USAGE}))
+    (run,) = generate(connect(server), [Request("Q", "", 2, ("\n",))])
+    assert isinstance(run, Completion)
+    assert (run.text, run.finish, run.tokens) == ("ab", "stop", 2)
+
+
 def test_without_a_key_the_environment_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(ValueError, match=r"no key.*OPENAI_API_KEY"):
