@@ -5,7 +5,7 @@ trained on the spot, with which the recorder's own work weighs most.
 
 - Recorder: decoded tokens a second while it grows trees, against the same requests handed to the engine all at once.
   For transformers the engine's own ``generate`` is timed on them too, in batches of the same size. Limit: 0.8.
-- Live step: what ``LiveSource.step`` adds to the generator calls that it makes itself. Limit: 5 %.
+- Live step: what ``env.step`` on a live source adds to the generator calls that it makes itself. Limit: 5 %.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 
+import gym_stepwise_routing  # noqa: F401  # registers the environment
 from gym_stepwise_routing.datasets import Problem
 from gym_stepwise_routing.generators import Completion, Generator, Request, generate
 from gym_stepwise_routing.generators.specs import GeneratorSpec
@@ -130,20 +132,25 @@ def library_speed(pool: list[Watched], asked: list[list[Request]], batch: int) -
 
 
 def live_overhead(pool: list[Watched], count: int) -> float:
-    """Share by which ``LiveSource.step`` is slower than the generator calls in it."""
+    """Share by which ``env.step`` is slower than the generator calls in it."""
     chosen = problems(count)
     models = ModelPool([Model("small", 1.0), Model("large", 2.0)])
     live = LiveSource({"test": chosen}, pool, pool=models, prompt=load_prompt("gsm8k-4shot"))
+    env = gym.make("StepwiseRouting-v0", source=live, split="test", normaliser=1e9)
     rng = np.random.default_rng(0)
-    state = live.start(live.problems("test"), rng)
-    for generator in pool:
-        generator.seconds = 0.0
-    start = time.perf_counter()
-    while len(state):
-        state = live.step(state, rng.integers(0, 2, len(state)), rng)
-        state = state.take(~state.terminal)
-    total = time.perf_counter() - start
-    return total / sum(generator.seconds for generator in set(pool)) - 1
+    total = asked = 0.0
+    for problem in live.problem_ids(live.problems("test")):
+        env.reset(seed=0, options={"problem": problem})
+        for generator in pool:
+            generator.seconds = 0.0
+        over = False
+        while not over:
+            start = time.perf_counter()
+            _, _, ended, cut, _ = env.step(int(rng.integers(2)))
+            total += time.perf_counter() - start
+            over = ended or cut
+        asked += sum(generator.seconds for generator in pool)
+    return total / asked - 1
 
 
 def trained_models(folder: Path) -> list[str]:
@@ -199,7 +206,7 @@ def measure(models: list[str], backend: str, count: int) -> None:
     for label, speed, ratio in rows:
         sys.stdout.write(f"{label:32} {speed:8.1f} tokens/s   {ratio}\n")
     sys.stdout.write(f"{'live step over generator calls':32} {100 * overhead:8.2f} %          (limit 5 %)\n")
-    if recorder < 0.8 * rows[-1][1] or overhead > 0.05:
+    if recorder < 0.8 * max(speed for _, speed, _ in rows[1:]) or overhead > 0.05:
         sys.exit(1)
 
 

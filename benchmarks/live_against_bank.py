@@ -18,7 +18,8 @@ from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.evaluation.evaluate import Evaluation, play
 from gym_stepwise_routing.game import Game
 from gym_stepwise_routing.generators.specs import GeneratorSpec
-from gym_stepwise_routing.recorder.prompts import load_prompt
+from gym_stepwise_routing.recorder.prompts import default_prompt, load_prompt
+from gym_stepwise_routing.recorder.rules import step_rule
 from gym_stepwise_routing.recorder.selection import Selection
 from gym_stepwise_routing.recorder.session import RecordingSession
 from gym_stepwise_routing.recorder.settings import RecordingSettings
@@ -31,7 +32,9 @@ def main(
     models: Annotated[list[str], typer.Option(help="BACKEND:MODEL[,key=value...], smallest first.")],
     out: Annotated[Path, typer.Option(help="Folder of the recording.")],
     mode: Annotated[str, typer.Option(help="route, escalate or regenerate.")] = "escalate",
-    prompt: Annotated[str, typer.Option(help="Bundled prompt, or a text file with {question}.")] = "gsm8k-4shot",
+    prompt: Annotated[
+        str | None, typer.Option(help="Bundled prompt, or a text file with {question}; by default that of the grading.")
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="Folder with local files of known datasets.")] = None,
     threshold: Annotated[
         float, typer.Option(help="The larger model where the least probability is below 1 - it.")
@@ -42,7 +45,9 @@ def main(
     playing: Mode = mode  # type: ignore[assignment]
     specs = tuple(GeneratorSpec.parse(text) for text in models)
     selection = Selection.parse(dataset, data=data)
-    settings = RecordingSettings(load_prompt(prompt), mode=playing, grading=selection.grading)
+    template = load_prompt(prompt or default_prompt(selection.grading))
+    rule = step_rule(template, selection.grading)
+    settings = RecordingSettings(template, mode=playing, rule=rule, grading=selection.grading)
     session = RecordingSession(specs, (selection,), settings, out, "benchmarks/live_against_bank.py", "MIT")
     session.run()
     bank = session.bank("recorded")

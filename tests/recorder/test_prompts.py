@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from gym_stepwise_routing.generators.steps import BOXED_LINE, STATED_NUMBER, StepRule
-from gym_stepwise_routing.recorder.prompts import PROMPTS, PromptTemplate, load_prompt
+from gym_stepwise_routing.grading import Grading
+from gym_stepwise_routing.recorder.prompts import PROMPTS, PromptTemplate, default_prompt, load_prompt
+from gym_stepwise_routing.recorder.rules import step_rule
 
 
 def test_gsm8k_prompt_is_that_of_the_published_traces(shared_dir: Path) -> None:
@@ -29,6 +31,26 @@ def test_every_example_ends_with_an_answer_that_the_step_rule_knows(name: str, a
     rule = StepRule(answer=answer)
     assert len(examples) == 4
     assert all(rule.end_of_answer(example) == len(example) for example in examples)
+
+
+@pytest.mark.parametrize(
+    ("grading", "step", "stop"),
+    [
+        ("numeric", "newline", ("\n\n", "Question:", "Human:")),
+        ("math", "newline", ("\n\n", "Problem:", "Human:")),
+        ("math", "blank-line", ("Problem:", "Human:")),
+    ],
+)
+def test_prompt_and_rule_follow_the_grading(grading: Grading, step: str, stop: tuple[str, ...]) -> None:
+    prompt = load_prompt(default_prompt(grading))
+    rule = step_rule(prompt, grading, step=step)
+    assert rule.stop == stop
+    assert rule.answer == (BOXED_LINE if grading == "math" else STATED_NUMBER)
+
+
+def test_a_prompts_own_label_of_a_question_is_a_stop_string() -> None:
+    rule = step_rule(PromptTemplate("mine", "Task: 1 + 1\n2\n\nTask: {question}\n"), "math", step="blank-line")
+    assert rule.stop == ("Task:", "Human:")
 
 
 def test_a_template_of_ones_own(tmp_path: Path) -> None:
