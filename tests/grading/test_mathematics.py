@@ -164,6 +164,20 @@ OMNI_EXCEPTIONS = {
 """Rows of the Omni-MATH subset whose own solution does not box the reference answer, with the reason."""
 
 
+OMNI_CUT = {
+    183: "5055/2^15 without the last brace",
+    682: "81^10/82^10 without the last brace",
+    710: "the denominator of the second term without its last brace",
+    1469: "11/2^20 without the last brace",
+}
+"""Rows whose reference answer was cut in the file: they equal themselves, but other spellings of it are not sure to."""
+
+
+def test_cut_references_are_known(shared_dir: Path) -> None:
+    problems = load_problems("omni_math_rule", "test", data=shared_dir / "data")
+    assert {p.index for p in problems if p.answer.count("{") != p.answer.count("}")} == set(OMNI_CUT)
+
+
 @pytest.mark.parametrize(
     ("name", "rows", "boxed", "exceptions"),
     [("math500", 500, 500, {}), ("omni_math_rule", 2000, 207, OMNI_EXCEPTIONS)],
@@ -181,7 +195,12 @@ def test_references_equal_their_own_solutions(
 
 @pytest.mark.parametrize(
     ("name", "sample"),
-    [("math500", 10), ("omni_math_rule", 20), pytest.param("math500", 1, marks=pytest.mark.slow)],
+    [
+        ("math500", 10),
+        ("omni_math_rule", 20),
+        pytest.param("math500", 1, marks=pytest.mark.slow),
+        pytest.param("omni_math_rule", 1, marks=pytest.mark.slow),
+    ],
 )
 def test_references_equal_themselves_for_the_parser(
     shared_dir: Path, grader: MathGrader, name: str, sample: int
