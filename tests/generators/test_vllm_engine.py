@@ -98,6 +98,8 @@ def assert_equal_steps(one: list[Step], other: list[Step]) -> None:
             same += 1
             assert mine.tokens == theirs.tokens
             compared = figures.keys() - {"logprob_sum"}
+            means = [step.confidence.logprob_sum / step.first_tokens for step in (mine, theirs)]
+            assert means[0] == pytest.approx(means[1], abs=TOLERANCE)
         for name in compared:
             assert figures[name] == pytest.approx(others[name], abs=TOLERANCE), name
     assert same >= 1, [(a.text, b.text) for a, b in zip(one, other, strict=True)]
