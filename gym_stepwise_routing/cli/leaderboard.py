@@ -15,6 +15,7 @@ from rich.markup import escape
 
 if TYPE_CHECKING:
     from gym_stepwise_routing.leaderboard.entry import Figures, Selection
+    from gym_stepwise_routing.leaderboard.track import Track
     from gym_stepwise_routing.leaderboard.verify import Verdict
 
 __all__ = ["leaderboard", "submit", "verify"]
@@ -88,7 +89,7 @@ def submit(
             )
         path = entry_path(entries, entry)
         entry.write(path)
-        _show(console, entry.figures, frozen.spec.cost_unit)
+        _show(console, entry.figures, frozen)
         console.print(f"written: {path}; check it with: stepwise-routing verify {path} --trust", highlight=False)
 
 
@@ -122,7 +123,7 @@ def verify(
             continue
         seconds = time.perf_counter() - start
         console.print(f"[green]verified[/green] {file} ({seconds:.1f} s): {_what_was_done(verdict)}", highlight=False)
-        _show(console, verdict.entry.figures, verdict.track.spec.cost_unit)
+        _show(console, verdict.entry.figures, verdict.track)
     if rejected:
         raise typer.Exit(1)
 
@@ -224,8 +225,11 @@ def _selection(text: str | None) -> Selection | None:
         raise ValueError(f"select={text!r}; allowed: budget=NUMBER or accuracy=NUMBER, up to 10") from None
 
 
-def _show(console: Console, figures: Figures, unit: Any) -> None:
+def _show(console: Console, figures: Figures, track: Track) -> None:
+    unit = track.spec.cost_unit
     own = figures.units[unit]
+    if track.simulated:
+        console.print("  SIMULATED: a random process, not language models", highlight=False)
     for label, estimate in (
         ("accuracy", figures.accuracy),
         (f"cost ({unit}; always-largest is 1)", own.cost),

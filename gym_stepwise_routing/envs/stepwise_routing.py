@@ -90,9 +90,10 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
     itself costs (draft, probe, verifier) is charged in the step that follows it. Besides: `info["raw_cost"]` (this
     step, in the cost unit), `info["spent"]` (the episode so far, normalised), `info["ledger"]` (the episode so far,
     int array `[models, kinds]`, see `gym_stepwise_routing.ledger`), `info["action_mask"]`, `info["problem"]`,
-    `info["source"]`, with a budget `info["budget"]` and, at the end, `info["bankrupt"]`; `info["failed"]` is there
-    where a live model did not deliver, and names it with the reason (True where the source tells none); the trace is as
-    it was, or has no draft; `info["truncated_by"]` is the reason of a truncation:
+    `info["source"]`, `info["simulated"]` (a random process, or a bank drawn from one, instead of language models),
+    with a budget `info["budget"]` and, at the end, `info["bankrupt"]`; `info["failed"]` is there where a live model
+    did not deliver, and names it with the reason (True where the source tells none); the trace is as it was, or has
+    no draft; `info["truncated_by"]` is the reason of a truncation:
     `horizon`, `budget` or `no_model`.
 
     ## Starting State
@@ -312,6 +313,7 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
             "action_mask": stands.mask.copy(),
             "problem": self._problem,
             "source": self._kind,
+            "simulated": self.routing_spec.simulated,
         }
         if stands.failed or stands.reason:
             info["failed"] = stands.reason or True
@@ -520,6 +522,7 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
             "action_mask": stands.mask.copy(),
             "problem": self.game.problems[self._problems],
             "source": self.game.source.kind,
+            "simulated": self.game.source.simulated,
         }
         if self._budgeted:
             info["budget"] = self._budgets.copy()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
@@ -32,6 +33,7 @@ def test_the_manifest_says_simulated(bank):
 def test_everything_that_plays_it_says_simulated(bank):
     source = BankSource(bank)
     assert source.simulated
+    assert gym.make("StepwiseRouting-v0", source=source).reset(seed=0)[1]["simulated"]
     assert Game(source).spec.simulated
     assert evaluate(AlwaysLargest(), source).simulated
 
