@@ -1,4 +1,4 @@
-"""Keeping a cost limit to the letter, once training has come near it.
+"""Keeping a cost limit, or an accuracy floor, on the problems of the training, once training has come near it.
 
 Training by multipliers ends near the limit, on one side or the other: the multiplier still moves, and so does the
 policy. One number then puts the mean cost where it was promised, without another gradient step: a tilt of the policy's
@@ -7,6 +7,7 @@ choices towards cheaper or larger models, found by bisection on the problems tha
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -14,10 +15,11 @@ import numpy as np
 
 from gym_stepwise_routing.agents.expectation import Drawn, expected_outcomes
 from gym_stepwise_routing.agents.networks import PolicyNetwork
+from gym_stepwise_routing.baselines import AlwaysSmallest
 from gym_stepwise_routing.evaluation.evaluate import play
 from gym_stepwise_routing.game import Game
 
-__all__ = ["MAX_TILT", "budget_to_show", "mean_outcome", "tilt_to_limit", "tilted"]
+__all__ = ["MAX_TILT", "budget_to_show", "cheapest", "mean_outcome", "tilt_to_floor", "tilt_to_limit", "tilted"]
 
 MAX_TILT = 20.0
 """Bound of the tilt: it changes the odds of two models by a factor of up to exp(20)."""
@@ -64,6 +66,7 @@ def tilted(network: PolicyNetwork, tilt: float) -> PolicyNetwork:
         temperature=network.temperature,
         quantiles=network.quantiles,
         name=network.name,
+        score_kind=network.score_kind,
         threshold=network.threshold,
     )
 
@@ -90,6 +93,34 @@ def tilt_to_limit(network: PolicyNetwork, game: Game, limit: float, *, plays: in
     return tilt if outcome(tilt)[0] >= accuracy else 0.0
 
 
+def tilt_to_floor(network: PolicyNetwork, game: Game, floor: float, *, plays: int = 1) -> float:
+    """The tilt at which the accuracy on a game is the floor, or as near above it as ``[-MAX_TILT, MAX_TILT]`` allows.
+
+    A policy above its floor is tilted towards smaller models only if that makes it cheaper. Where no tilt reaches the
+    floor the largest one towards larger models is returned; :func:`mean_outcome` tells how far that comes.
+
+    Args:
+        network: the policy, without memory.
+        game: the game that it was trained on.
+        floor: accuracy that is asked for, in (0, 1].
+        plays: see :func:`mean_outcome`.
+    """
+
+    def outcome(tilt: float) -> tuple[float, float]:
+        return mean_outcome(tilted(network, tilt), game, plays=plays)
+
+    accuracy, cost = outcome(0.0)
+    if accuracy < floor:
+        return -_bisect(lambda tilt: outcome(-tilt)[0] >= floor, 0.0, MAX_TILT)
+    tilt = _bisect(lambda tilt: outcome(tilt)[0] < floor, 0.0, MAX_TILT, upper=False)
+    return tilt if outcome(tilt)[1] <= cost else 0.0
+
+
+def cheapest(game: Game) -> float:
+    """Mean cost of always-smallest, below which hardly any limit can be kept."""
+    return float(play(AlwaysSmallest(), game).mean_cost)
+
+
 def budget_to_show(
     network: PolicyNetwork, game: Game, limit: float, *, lowest: float = 0.05, highest: float = 1.0, plays: int = 1
 ) -> float:
@@ -104,13 +135,22 @@ def budget_to_show(
         plays: see :func:`mean_outcome`.
 
     Returns:
-        The largest budget found whose mean cost is at most the limit, in ``[lowest, highest]``.
+        The largest budget found whose mean cost is at most the limit, in ``[lowest, highest]``. Where even ``lowest``
+        costs more, that is warned of.
     """
 
     def keeps(budget: float) -> bool:
         return mean_outcome(network, game, budget=budget, plays=plays)[1] <= limit
 
-    return _bisect(lambda budget: not keeps(budget), lowest, highest, upper=False)
+    shown = _bisect(lambda budget: not keeps(budget), lowest, highest, upper=False)
+    if shown == lowest and not keeps(lowest):
+        spent = mean_outcome(network, game, budget=lowest, plays=plays)[1]
+        warnings.warn(
+            f"limit={limit:g} cannot be kept: at the lowest budget {lowest:g} the policy costs {spent:.3f}, and "
+            f"always-smallest {cheapest(game):.3f}",
+            stacklevel=2,
+        )
+    return shown
 
 
 def _showing(game: Game, budget: float) -> Game:

@@ -21,11 +21,13 @@ from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.game import RoutingSpec
 from gym_stepwise_routing.routers import ScoringRouter, columns_of
 
-__all__ = ["Activation", "Dense", "PolicyNetwork", "Recurrent", "tail_probabilities"]
+__all__ = ["Activation", "Dense", "PolicyNetwork", "Recurrent", "ScoreKind", "highest_above", "tail_probabilities"]
 
 Array = NDArray[np.float64]
 Activation = Literal["tanh", "relu", "none"]
 ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
+ScoreKind = Literal["tail", "max"]
+SCORE_KINDS: tuple[ScoreKind, ...] = get_args(ScoreKind)
 DECIMALS = 9
 """Scores are rounded to so many decimals: matrix products of another batch size differ in the last bits."""
 
@@ -80,7 +82,7 @@ class Recurrent:
 
 
 class PolicyNetwork(ScoringRouter):
-    """Router whose scores are P(action > k) of a categorical policy computed by a small network.
+    """Router that scores by a categorical policy, computed by a small network: P(action > k), or its greatest term.
 
     Args:
         dense: the layers; the last one has ``K * quantiles`` outputs.
@@ -90,6 +92,8 @@ class PolicyNetwork(ScoringRouter):
             the difference of values at which a choice is still open.
         quantiles: outputs are quantiles of action values, ordered ``[quantiles, K]``, that are averaged (QR-DQN).
         name: name of the router.
+        score_kind: ``tail`` scores by P(action > k); ``max`` by the highest probability of an action above k, which is
+            what CCPO's threshold is compared with. The two are the same for two models.
         threshold: 0 (always-largest) to above 1 (always-smallest); 0.5 is the policy's own choice for two models, and
             its median action for more.
 
@@ -105,9 +109,11 @@ class PolicyNetwork(ScoringRouter):
         temperature: float = 1.0,
         quantiles: int = 1,
         name: str = "policy",
+        score_kind: ScoreKind = "tail",
         threshold: float = 0.5,
     ) -> None:
         super().__init__(threshold)
+        check_choice("score_kind", score_kind, SCORE_KINDS)
         if not (np.isfinite(temperature) and temperature > 0):
             raise ValueError(f"temperature={temperature!r}; allowed: a finite number > 0")
         sizes = [layer.size for layer in recurrent]
@@ -120,6 +126,7 @@ class PolicyNetwork(ScoringRouter):
         self.temperature = temperature
         self.quantiles = quantiles
         self.name = name
+        self.score_kind: ScoreKind = score_kind
         self._memory = [(np.zeros((0, size)), np.zeros((0, size))) for size in sizes]
 
     @property
@@ -164,8 +171,11 @@ class PolicyNetwork(ScoringRouter):
         return chances
 
     def scores(self, observation: NDArray[np.float32]) -> Array:
-        """P(action > k) in column k, ``float64[B, K-1]``."""
-        return np.round(tail_probabilities(self.probabilities(observation)), DECIMALS)
+        """How much an action above k is wanted, in column k (see ``score_kind``), ``float64[B, K-1]``."""
+        chances = self.probabilities(observation)
+        if self.score_kind == "max":
+            return np.round(highest_above(chances), DECIMALS)
+        return np.round(tail_probabilities(chances), DECIMALS)
 
     def _remember(self, x: Array) -> Array:
         begins = x[:, self._depth] == 0
@@ -184,6 +194,7 @@ class PolicyNetwork(ScoringRouter):
             "temperature": self.temperature,
             "quantiles": self.quantiles,
             "name": self.name,
+            "score_kind": self.score_kind,
             "activations": np.array([layer.activation for layer in self.dense]),
         }
         for i, layer in enumerate(self.dense):
@@ -223,6 +234,7 @@ class PolicyNetwork(ScoringRouter):
                 temperature=float(stored["temperature"]),
                 quantiles=int(stored["quantiles"]),
                 name=str(stored["name"]),
+                score_kind=str(stored.get("score_kind", "tail")),  # type: ignore[arg-type]
             )
         except (OSError, EOFError, KeyError, IndexError, zipfile.BadZipFile, ValueError) as error:
             raise ValueError(f"{path} is no policy network: {error}") from error
@@ -232,6 +244,12 @@ def tail_probabilities(probabilities: Array) -> Array:
     """P(action > k) ``[B, K-1]`` from the probabilities of the actions ``[B, K]``, clipped to [0, 1]."""
     tails = np.cumsum(probabilities[:, ::-1], axis=1)[:, -2::-1]
     return np.clip(tails, 0.0, 1.0)
+
+
+def highest_above(probabilities: Array) -> Array:
+    """The highest probability of an action above k, ``[B, K-1]``, from the probabilities of the actions ``[B, K]``."""
+    highest: Array = np.maximum.accumulate(probabilities[:, :0:-1], axis=1)[:, ::-1]
+    return highest
 
 
 def _sigmoid(x: Array) -> Array:

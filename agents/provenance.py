@@ -96,6 +96,21 @@ class GameDescription:
             if own != other:
                 raise ValueError(f"{name}={other!r}; allowed with {what}: {own!r}, which it was made for")
 
+    def check_budget(self, game: Game, what: str) -> None:
+        """Refuse another budget: it is shown in the observation, and a hard one ends episodes.
+
+        Raises:
+            ValueError: another budget, or a hard one instead of a shown one.
+        """
+        # JSON has no tuples: a description that was read back may hold a list.
+        own_budget = tuple(self.budget) if isinstance(self.budget, list) else self.budget
+        for name, own, other in (
+            ("budget", own_budget, game.budget),
+            ("hard_budget", self.hard_budget, game.hard_budget),
+        ):
+            if own != other:
+                raise ValueError(f"{name}={other!r}; allowed with {what}: {own!r}, which its promise is about")
+
     def check_game(self, game: Game, what: str) -> None:
         """Refuse a game on another bank, too.
 

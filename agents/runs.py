@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import math
 import time
+import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,11 +29,17 @@ from gym_stepwise_routing.routers import ThresholdRouter
 if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
 
-    from gym_stepwise_routing.agents.training import Hyperparameters, Progress
+    from gym_stepwise_routing.agents.training import Checkpoints, Hyperparameters, Progress
 
 __all__ = ["RunManifest", "TrainedRouter", "load_model", "load_run", "save_run", "train_run"]
 
-FORMAT = 2
+FORMAT = 3
+READABLE = (2, FORMAT)
+ADDED_IN_3 = ("accuracy", "cost", "limit_kept", "kappa_fit")
+HELD_OUT = 0.2
+"""Share of the train problems that CCPO's threshold is fitted on at the end, and which its training does not see."""
+SLACK = 1e-6
+"""A limit counts as kept where it is exceeded by less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +56,13 @@ class RunManifest:
         seconds: duration of the training, wall clock.
         threshold: threshold that the agent came to by itself, 0.5 if it has none.
         tilt: how far the router's policy is tilted towards smaller models against that of ``model.zip``, so that its
-            mean cost on the training problems keeps the limit (:func:`gym_stepwise_routing.agents.limits.tilted`).
+            mean cost (or accuracy) on the training problems keeps the limit
+            (:func:`gym_stepwise_routing.agents.limits.tilted`).
+        accuracy: accuracy on the training problems of the saved router as it is meant to be played: actions drawn, or
+            at CCPO's threshold (on random sources a play's estimate). None where no limit is to be kept.
+        cost: its mean cost there, or None.
+        limit_kept: whether these keep the limit; None as above.
+        kappa_fit: CCPO's batch conformal fit: what it found on how many held-out problems; None for other agents.
         game: the game it was trained on.
         versions: versions of Python and of the packages that matter.
     """
@@ -63,6 +76,10 @@ class RunManifest:
     seconds: float
     threshold: float
     tilt: float
+    accuracy: float | None
+    cost: float | None
+    limit_kept: bool | None
+    kappa_fit: dict[str, Any] | None
     game: GameDescription
     versions: dict[str, str]
 
@@ -75,7 +92,9 @@ class RunManifest:
         """
         content = read_json(path)
         if isinstance(content, dict):
-            check_choice(f"{path}: format", content.get("format"), [FORMAT])
+            check_choice(f"{path}: format", content.get("format"), READABLE)
+            if content["format"] == 2:  # written before achieved figures were told
+                content = content | dict.fromkeys(ADDED_IN_3)
             content = content | {"game": to_record(content.get("game"), GameDescription, path)}
         return to_record(content, cls, path)
 
@@ -123,21 +142,58 @@ def train_run(
     game: dict[str, Any],
     settings: Hyperparameters | None = None,
     progress: Progress | None = None,
+    tensorboard_log: Path | None = None,
+    checkpoints: Checkpoints | None = None,
+    resume: Path | None = None,
+    trust: bool = False,
     **algorithm: Any,
 ) -> TrainedRouter:
     """Train one agent with one seed and save the run; arguments as in :func:`...training.train`.
 
+    A limit that cannot be kept is warned of before the training, and told in the manifest after it. CCPO is trained on
+    80 % of a bank's train problems; its threshold is fitted on the others (:mod:`...ccpo.fit`).
+
+    Args:
+        agent: as in ``train``, like the rest that is not described here.
+        folder: where the run is saved; a new folder, or an empty one.
+        seed: seed of networks, actions and problems.
+        game: keyword arguments of the game.
+        settings: hyperparameters; None: those that come with the agent.
+        progress: told the number of steps so far.
+        tensorboard_log: folder of TensorBoard logs; None: no logs.
+        checkpoints: when and where models are saved on the way; None: never.
+        resume: folder of a run of the same agent on the same game that goes on; its constraint and settings stay.
+        trust: needed to resume; see :func:`load_model`.
+        **algorithm: constraint and further arguments of the algorithm.
+
     Raises:
-        ValueError: a bad argument, or a folder that is not empty.
+        ValueError: a bad argument, a folder that is not empty, or a run that cannot be resumed with these.
     """
     from gym_stepwise_routing.agents.training import hyperparameters, train
 
-    settings = hyperparameters(agent) if settings is None else settings
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):  # before the training, not after it
+        raise ValueError(f"folder={str(folder)!r} exists and is not empty; allowed: a new folder, or an empty one")
+    settings = hyperparameters(agent, _variant(agent, algorithm)) if settings is None else settings
+    played, held_out = _held_out(game, seed) if agent == "ccpo" else (game, None)
+    resumed = None if resume is None else _resumed(resume, trust, agent, played, algorithm)
+    _warn_unreachable(played, algorithm)
     begin = time.perf_counter()
-    model = train(agent, seed=seed, game=game, settings=settings, progress=progress, **algorithm)
+    model = train(
+        agent,
+        seed=seed,
+        game=played,
+        settings=settings,
+        progress=progress,
+        tensorboard_log=tensorboard_log,
+        checkpoints=checkpoints,
+        resumed=resumed,
+        **algorithm,
+    )
     seconds = time.perf_counter() - begin
     env: Any = model.get_env()
+    kappa_fit = None if held_out is None else _fit_kappa(model, held_out, seed)
     tilt = _tilt(model, agent, env.env.game, algorithm)
+    accuracy, cost, kept = _achieved(model, env.env.game, tilt, algorithm)
     manifest = RunManifest(
         format=FORMAT,
         agent=agent,
@@ -148,6 +204,10 @@ def train_run(
         seconds=round(seconds, 2),
         threshold=float(getattr(model, "kappa", 0.5)),  # CCPO trains a threshold of its own
         tilt=tilt,
+        accuracy=accuracy,
+        cost=cost,
+        limit_kept=kept,
+        kappa_fit=kappa_fit,
         game=GameDescription.of(env.env.game),
         versions=versions(),
     )
@@ -155,16 +215,103 @@ def train_run(
 
 
 def _tilt(model: BaseAlgorithm, agent: str, game: Game, arguments: dict[str, Any]) -> float:
-    """The tilt that keeps a LagrangianPPO run to its cost limit; 0 for what has no such limit."""
-    from gym_stepwise_routing.agents.limits import tilt_to_limit
+    """The tilt that keeps a LagrangianPPO run to its limit; 0 for what has none."""
+    from gym_stepwise_routing.agents.limits import tilt_to_floor, tilt_to_limit
     from gym_stepwise_routing.agents.scores import scored
 
     limit = arguments.get("limit", math.inf)
-    if agent != "lagrangian_ppo" or arguments.get("constraint", "cost_limit") != "cost_limit" or limit in (0, math.inf):
+    if agent != "lagrangian_ppo" or limit in (0, math.inf):
         return 0.0
     if game.hard_budget:  # the policy's cost is cut off by the environment
         return 0.0
-    return tilt_to_limit(scored(model), game, limit)
+    floor = arguments.get("constraint", "cost_limit") == "accuracy_floor"
+    return (tilt_to_floor if floor else tilt_to_limit)(scored(model), game, limit)
+
+
+def _variant(agent: str, arguments: dict[str, Any]) -> str | None:
+    """Accuracy floors have settings of their own: their multiplier starts where accuracy counts."""
+    floor = agent == "lagrangian_ppo" and arguments.get("constraint") == "accuracy_floor"
+    return "floor" if floor else None
+
+
+def _held_out(game: dict[str, Any], seed: int) -> tuple[dict[str, Any], Game]:
+    """What CCPO is trained on, and the game that its threshold is fitted on: never calibration or test problems.
+
+    The problems of a random source are drawn anew at every play: nothing has to be held out there.
+    """
+    from gym_stepwise_routing.agents.parts import hold_out
+    from gym_stepwise_routing.agents.training import game_arguments
+    from gym_stepwise_routing.sources.bank import BankSource
+
+    whole = Game(**game_arguments(game), split="train")
+    common = game_arguments(game) | {"normaliser": whole.normaliser, "masked_action": "project"}
+    if not isinstance(whole.source, BankSource):
+        return game, Game(**common, split="train")
+    part = hold_out(whole.source, HELD_OUT, seed=seed)
+    return game | {"source": part, "normaliser": whole.normaliser}, Game(
+        **common | {"source": part}, split="calibration"
+    )
+
+
+def _fit_kappa(model: Any, held_out: Game, seed: int) -> dict[str, Any] | None:
+    """CCPO's batch conformal fit, as the manifest tells it; None where there is no limit to fit to."""
+    from gym_stepwise_routing.agents.ccpo.fit import fit_to_game
+
+    if model.limit in (0, math.inf) or (model.constraint == "accuracy_floor" and model.limit == 1):
+        return None
+    return asdict(fit_to_game(model, held_out, seed=seed))
+
+
+def _achieved(
+    model: BaseAlgorithm, game: Game, tilt: float, arguments: dict[str, Any]
+) -> tuple[float | None, float | None, bool | None]:
+    """Accuracy and mean cost on the training problems, and whether they keep the limit; None without a limit."""
+    from gym_stepwise_routing.agents.limits import mean_outcome, tilted
+    from gym_stepwise_routing.agents.scores import scored
+    from gym_stepwise_routing.evaluation.evaluate import play
+
+    limit = arguments.get("limit")
+    if limit is None or limit == math.inf or game.hard_budget:
+        return None, None, None
+    kappa = getattr(model, "kappa", None)
+    if kappa is None:
+        accuracy, cost = mean_outcome(tilted(scored(model), tilt), game)
+    else:
+        played = play(scored(model, threshold=float(kappa)), game)
+        accuracy, cost = float(played.accuracy), float(played.mean_cost)
+    floor = getattr(model, "constraint", "cost_limit") == "accuracy_floor"
+    kept = accuracy >= limit - SLACK if floor else cost <= limit + SLACK
+    return accuracy, cost, bool(kept)
+
+
+def _warn_unreachable(game: dict[str, Any], arguments: dict[str, Any]) -> None:
+    """Warn of a cost limit below always-smallest's cost, before minutes are spent on it."""
+    from gym_stepwise_routing.agents.limits import cheapest
+    from gym_stepwise_routing.agents.training import game_arguments
+
+    limit = arguments.get("limit")
+    if limit is None or arguments.get("constraint", "cost_limit") != "cost_limit":
+        return
+    least = cheapest(Game(**game_arguments(game), split="train"))
+    if limit < least:
+        warnings.warn(
+            f"limit={limit:g} is below {least:.3f}, what always-smallest costs on the training problems: hardly any "
+            "policy keeps it",
+            stacklevel=3,
+        )
+
+
+def _resumed(folder: Path, trust: bool, agent: str, game: dict[str, Any], arguments: dict[str, Any]) -> BaseAlgorithm:
+    """The model of a run that goes on, if it is the same agent with the same constraint on the same game."""
+    from gym_stepwise_routing.agents.training import game_arguments
+
+    manifest = RunManifest.load(folder / "manifest.json")
+    check_choice("agent", agent, [manifest.agent])
+    given = {name: value if value != math.inf else "inf" for name, value in arguments.items()}
+    if given != manifest.arguments:
+        raise ValueError(f"arguments {given} with resume={str(folder)!r}; allowed: {manifest.arguments}, as it began")
+    manifest.game.check_game(Game(**game_arguments(game), split="train"), f"the run {folder.name!r}")
+    return load_model(folder, trust=trust)
 
 
 def save_run(folder: Path, model: BaseAlgorithm, manifest: RunManifest) -> TrainedRouter:

@@ -36,7 +36,7 @@ def scored(
     =========================================================  ================================================
     model                                                      probabilities
     =========================================================  ================================================
-    PPO, A2C, TRPO, MaskablePPO and this package's agents      the policy's
+    PPO, A2C, TRPO, MaskablePPO and this package's agents      the policy's (CCPO: scored by the highest, not the sum)
     RecurrentPPO                                               the policy's, given the episode so far
     DQN, QR-DQN                                                softmax of (mean) action values over temperature
     =========================================================  ================================================
@@ -73,7 +73,13 @@ def scored(
     if isinstance(policy, ActorCriticPolicy | MaskableActorCriticPolicy):
         layers = _dense([*policy.mlp_extractor.policy_net, policy.action_net])
         recurrent = _recurrent(policy.lstm_actor) if isinstance(policy, RecurrentActorCriticPolicy) else ()
-        return PolicyNetwork(layers, recurrent=recurrent, name=name, threshold=threshold)
+        return PolicyNetwork(
+            layers,
+            recurrent=recurrent,
+            name=name,
+            score_kind=getattr(policy, "score_kind", "tail"),
+            threshold=threshold,
+        )
     raise ValueError(
         f"policy {type(policy).__name__}; allowed: PPO's, RecurrentPPO's, MaskablePPO's, DQN's and QR-DQN's"
     )

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from importlib import import_module, resources
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import yaml
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList, CheckpointCallback
+from stable_baselines3.common.utils import LinearSchedule
 
 from gym_stepwise_routing.errors import check_choice
+from gym_stepwise_routing.game import Game
 from gym_stepwise_routing.sb3 import RoutingVecEnv
 
-__all__ = ["AGENTS", "Agent", "Hyperparameters", "Progress", "hyperparameters", "train"]
+__all__ = [
+    "AGENTS",
+    "Agent",
+    "Checkpoints",
+    "Hyperparameters",
+    "Progress",
+    "game_arguments",
+    "hyperparameters",
+    "train",
+]
 
 Progress = Callable[[int], None]
 """Called with the number of environment steps taken since the last call."""
@@ -91,12 +103,28 @@ class Hyperparameters:
             raise ValueError(f"penalty={self.penalty!r}; allowed: a finite number >= 0")
 
 
+def _schedules(algorithm: dict[str, Any]) -> dict[str, Any]:
+    """The arguments, with ``linear_0.003`` (RL Zoo's notation) turned into a learning rate that falls to 0."""
+    rate = algorithm.get("learning_rate")
+    if not isinstance(rate, str):
+        return algorithm
+    kind, _, first = rate.partition("_")
+    try:
+        start = float(first)
+    except ValueError:
+        start = math.nan
+    if kind != "linear" or not (math.isfinite(start) and start > 0):
+        raise ValueError(f"learning_rate={rate!r}; allowed: a number > 0, or linear_NUMBER")
+    return {**algorithm, "learning_rate": LinearSchedule(start, 0.0, 1.0)}
+
+
 def hyperparameters(agent: str, variant: str | None = None) -> Hyperparameters:
     """The hyperparameters shipped with an agent (``agents/hyperparameters/AGENT.yml`` or ``AGENT-VARIANT.yml``).
 
     Args:
         agent: name of the agent.
-        variant: None, or ``simulator``, for as many problems as one likes (constrained agents by multiplier only).
+        variant: None; ``simulator``, for as many problems as one likes (constrained agents by multiplier only); or
+            ``floor``, for accuracy floors (``lagrangian_ppo``).
 
     Raises:
         ValueError: unknown agent, or a variant that it does not have.
@@ -112,6 +140,26 @@ def hyperparameters(agent: str, variant: str | None = None) -> Hyperparameters:
     if "budget" in content:
         content["budget"] = tuple(content["budget"])
     return Hyperparameters(**content)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoints:
+    """Where models are saved during training (``CheckpointCallback``), and how often.
+
+    Attributes:
+        folder: folder of the ``AGENT_N_steps.zip`` files.
+        every: environment steps between two of them, >= 1.
+
+    Raises:
+        ValueError: a number out of range.
+    """
+
+    folder: Path
+    every: int
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise ValueError(f"every={self.every!r}; allowed: an integer >= 1")
 
 
 class _Report(BaseCallback):
@@ -132,6 +180,9 @@ def train(
     settings: Hyperparameters | None = None,
     tensorboard_log: Path | None = None,
     progress: Progress | None = None,
+    callbacks: Sequence[BaseCallback] = (),
+    checkpoints: Checkpoints | None = None,
+    resumed: BaseAlgorithm | None = None,
     **algorithm: Any,
 ) -> BaseAlgorithm:
     """Train one agent with one seed.
@@ -142,8 +193,12 @@ def train(
         game: arguments of ``StepwiseRouting-v0``. Agents without masks get ``masked_action="project"`` unless it is
             given; ``all_budgets`` gets the budgets of its settings.
         settings: hyperparameters; those shipped with the agent if None.
-        tensorboard_log: folder for TensorBoard, or None.
+        tensorboard_log: folder for TensorBoard, or None; with it the frontier on the train split is drawn as well.
         progress: told about steps taken.
+        callbacks: further callbacks of Stable-Baselines3.
+        checkpoints: where and how often to save the model on the way, or None.
+        resumed: a model of the same agent that goes on training; its own settings stay, and schedules go on where all
+            steps, those taken and those to come, put them. None starts afresh.
         **algorithm: further arguments of the constructor, such as the ``limit`` of the constraint.
 
     Raises:
@@ -162,16 +217,53 @@ def train(
     arguments = dict(game)
     if not kind.masks:
         arguments.setdefault("masked_action", "project")
-    if settings.budget is not None:
-        arguments.setdefault("budget", settings.budget)
+    if settings.budget is not None and "budget" not in arguments:
+        arguments["budget"] = _feasible(settings.budget, arguments)
     env = RoutingVecEnv(settings.n_envs, penalty=settings.penalty, seed=seed, **arguments)
-    model = kind.load()(
-        kind.policy,
-        env,
-        seed=seed,
-        device="cpu",
-        tensorboard_log=None if tensorboard_log is None else str(tensorboard_log),
-        **deepcopy({**settings.algorithm, **algorithm}),  # some algorithms write into what they are given
+    log = None if tensorboard_log is None else str(tensorboard_log)
+    if resumed is None:
+        # Some algorithms write into what they are given.
+        own = deepcopy(_schedules({**settings.algorithm, **algorithm}))
+        model = kind.load()(kind.policy, env, seed=seed, device="cpu", tensorboard_log=log, **own)
+    else:
+        model = resumed
+        model.set_env(env)
+        model.tensorboard_log = log
+    every = [*callbacks]
+    if progress is not None:
+        every.append(_Report(progress))
+    if checkpoints is not None:
+        every.append(CheckpointCallback(max(checkpoints.every // settings.n_envs, 1), str(checkpoints.folder), agent))
+    if log is not None and env.env.game.table is not None and env.env.game.budget is None:
+        from gym_stepwise_routing.agents.callbacks import FrontierFigure  # needs matplotlib, which training does not
+
+        every.append(FrontierFigure(env.env.game))
+    return model.learn(
+        settings.total_timesteps,
+        callback=CallbackList(every) if every else None,
+        tb_log_name=f"{agent}-seed{seed}",
+        reset_num_timesteps=resumed is None,
     )
-    callback = None if progress is None else _Report(progress)
-    return model.learn(settings.total_timesteps, callback=callback, tb_log_name=f"{agent}-seed{seed}")
+
+
+def game_arguments(game: dict[str, Any]) -> dict[str, Any]:
+    """Those of an environment's arguments that make its game, without the split, and without a budget's end."""
+    own = set(signature(Game).parameters) - {"split", "hard_budget"}
+    return {name: value for name, value in game.items() if name in own}
+
+
+def _feasible(budget: tuple[float, float], game: dict[str, Any]) -> tuple[float, float]:
+    """The budgets of a range that some policy can meet: at budgets below always-smallest's cost all would fail.
+
+    Raises:
+        ValueError: none can be met.
+    """
+    from gym_stepwise_routing.agents.limits import cheapest
+
+    least = cheapest(Game(split="train", **game_arguments(game)))
+    low, high = max(budget[0], round(least, 6)), budget[1]
+    if low >= high:
+        raise ValueError(
+            f"budget={budget!r}: always-smallest costs {least:.3f}; allowed: a range that reaches above it"
+        )
+    return low, high

@@ -9,6 +9,7 @@ import numpy as np
 import torch as th
 from numpy.typing import NDArray
 from stable_baselines3.common.type_aliases import GymEnv
+from stable_baselines3.common.vec_env import unwrap_vec_normalize
 
 from gym_stepwise_routing.agents.common.lagrange import LagrangeMultiplier, MultiplierKind, make_multiplier
 from gym_stepwise_routing.agents.lagrangian_ppo import LagrangianPPO
@@ -104,6 +105,9 @@ class AllBudgetsPPO(LagrangianPPO):
         buffer.advantages = (buffer.advantages - weight * buffer.cost_advantages) / (1.0 + weight)
         super().train()
 
+    def _update_multiplier(self) -> None:
+        """Nothing: the multipliers of the knots have moved, and are logged one by one."""
+
     def _update_info_buffer(self, infos: list[dict[str, Any]], dones: NDArray[np.bool_] | None = None) -> None:
         super()._update_info_buffer(infos, dones)
         left, spent = self._columns
@@ -119,7 +123,10 @@ class AllBudgetsPPO(LagrangianPPO):
         self._finished = []
         nearness = _hats(budgets, self.knots)
         total = nearness.sum(axis=0)
-        violations = (nearness * (costs - budgets)[:, None]).sum(axis=0) / np.maximum(total, 1e-9)
+        # Every limit moves from the cost of the first rollout to its budget, as LagrangianPPO's.
+        easier = self.limit_now(0.0, start=float(costs.mean())) / max(self._annealed_from or 0.0, 1e-9)
+        limits = budgets + np.maximum((self._annealed_from or 0.0) - budgets, 0.0) * easier
+        violations = (nearness * (costs - limits)[:, None]).sum(axis=0) / np.maximum(total, 1e-9)
         for multiplier, violation, weight in zip(self.multipliers, violations, total, strict=True):
             if weight > 0:
                 multiplier.update(float(violation))
@@ -142,6 +149,8 @@ def _budgets_of(env: Any, levels: int) -> tuple[Array, tuple[int, int]]:
     names = game.spec.feature_names
     if not isinstance(game.budget, tuple) or game.budget[0] == game.budget[1]:
         raise ValueError(f"env with budget={game.budget!r}; allowed: a range (low, high), low < high")
+    if unwrap_vec_normalize(env) is not None:
+        raise ValueError(f"env={env!r} scales observations or rewards, budgets among them; allowed: no VecNormalize")
     if game.budget_columns is None:
         raise ValueError(f"env with observation={game.rules.blocks!r}; allowed: one with the block 'ledger'")
     low, high = game.budget

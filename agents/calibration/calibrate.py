@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from gym_stepwise_routing.agents.calibration.targets import CostLimit, RelativeA
 from gym_stepwise_routing.agents.provenance import GameDescription
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.evaluation.evaluate import Sweep, sweep
-from gym_stepwise_routing.game import Game, RoutingSpec
+from gym_stepwise_routing.game import Game, RoutingSpec, always_largest_cost
 from gym_stepwise_routing.routers import ALWAYS_LARGEST, Scores, ThresholdRouter, name_of
 
 __all__ = ["CalibratedRouter", "CalibrationMethod", "Certificate", "calibrate"]
@@ -102,14 +102,15 @@ class CalibratedRouter(ThresholdRouter):
         """Refuse another bank than that of the calibration, of whose problems the certificate speaks.
 
         Raises:
-            ValueError: the bank's content differs, or as :meth:`bind`.
+            ValueError: the bank's content or the budget differs, or as :meth:`bind`.
         """
         self.game.check_game(game, f"calibrated router {self.name!r}")
+        self.game.check_budget(game, f"calibrated router {self.name!r}")
 
 
 def calibrate(
     router: Scores,
-    game: Game,
+    game: object,
     *,
     target: Target | Sequence[Target],
     delta: float = 0.1,
@@ -117,12 +118,14 @@ def calibrate(
     thresholds: Sequence[float] | NDArray[np.float64] | None = None,
     seed: int = 0,
     transfer: bool = False,
+    **arguments: Any,
 ) -> CalibratedRouter:
     """Choose the cheapest threshold that keeps the target (for a cost limit alone: the most accurate one).
 
     Args:
         router: anything with ``scores``, or a Stable-Baselines3 model, whose policy is taken out (``scores.scored``).
-        game: the game on the split to calibrate on, normally ``calibration``. Never ``test``.
+        game: the game on the split to calibrate on, normally ``calibration``; or a bank (its name, folder or source),
+            whose calibration split is played unless ``split`` is given. Never ``test``, nor what it was trained on.
         target: what to keep; several are kept together.
         delta: highest tolerated probability that the promise is wrong, over the draw of the calibration problems.
         method: ``exact`` (binomial) or ``ltt`` (Hoeffding-Bentkus), both by fixed-sequence testing from the safe side;
@@ -131,27 +134,30 @@ def calibrate(
         seed: seed of random sources.
         transfer: calibrate a trained router on another bank than that of its training. The promise is then about
             problems like those calibrated on; without it a bank that differs is taken for a mistake.
+        **arguments: of the :class:`...game.Game` on that bank: ``split``, ``mode``, ``cost_unit``, ...
 
     Returns:
         The router at its threshold. If the target cannot be certified, the threshold is the safest one and
         ``certificate.certified`` is False, with ``items_needed``; nothing else is chosen silently.
 
     Raises:
-        ValueError: a parameter out of range, a split that shares problems with *test*, no item that counts, or a bank
-            that differs from the one trained on.
+        ValueError: a parameter out of range, a split that shares problems with *test* or with the router's training,
+            no item that counts, or a bank that differs from the one trained on (or is unknown).
     """
     check_choice("method", method, get_args(CalibrationMethod))
+    if isinstance(delta, bool) or not isinstance(delta, int | float):
+        raise ValueError(f"delta={delta!r}; allowed: a number in (0, 1)")
+    targets = _targets(target)
+    game = _game(game, arguments)
+    trained_on = _training(router, transfer)
     router = _taken_out(router)
     if not isinstance(router, Scores):
         raise ValueError(f"router={name_of(router)!r} has no scores(observation); allowed: a router that has")
     check_level("delta", delta)
     _refuse_test(game)
-    check_game = getattr(router, "check_game", None)
-    if check_game is not None and not transfer:
-        check_game(game)
-    targets = tuple(target) if isinstance(target, Sequence) else (target,)
-    if not targets:
-        raise ValueError("target=(); allowed: at least one target")
+    if trained_on is not None and not transfer:
+        trained_on.check_game(game, f"router {name_of(router)!r}")
+    _refuse_training(trained_on, game)
     outcome = sweep(router, game, np.linspace(0, 1, 201) if thresholds is None else thresholds, seed=seed)
     only_cost = all(isinstance(t, CostLimit) for t in targets)
     order = np.arange(len(outcome.thresholds))[:: -1 if only_cost else 1]  # safest first
@@ -187,14 +193,73 @@ def calibrate(
     return CalibratedRouter(router, certificate, GameDescription.of(game))
 
 
+def _targets(target: object) -> tuple[Target, ...]:
+    targets = tuple(target) if isinstance(target, Sequence) and not isinstance(target, str) else (target,)
+    if not targets:
+        raise ValueError("target=(); allowed: at least one target")
+    for one in targets:
+        if not isinstance(one, Target):
+            raise ValueError(
+                f"target={one!r}; allowed: RelativeAccuracy(share), Accuracy(floor), CostLimit(limit), or several"
+            )
+    return targets
+
+
+def _game(given: object, arguments: dict[str, Any]) -> Game:
+    if not isinstance(given, Game):
+        return Game(given, **{"split": "calibration", **arguments})
+    if arguments:
+        raise ValueError(f"{min(arguments)}={arguments[min(arguments)]!r} with a game, which has one; allowed: a bank")
+    return given
+
+
+def _sb3_model(router: object) -> Any:
+    """The router if it is a Stable-Baselines3 model, else None."""
+    sb3 = sys.modules.get("stable_baselines3.common.base_class")  # not imported: then it is no such model
+    return router if sb3 is not None and isinstance(router, sb3.BaseAlgorithm) else None
+
+
 def _taken_out(router: Scores) -> Scores:
     """The policy of a Stable-Baselines3 model: what is calibrated is what will be saved, to the last bit."""
-    sb3 = sys.modules.get("stable_baselines3.common.base_class")  # not imported: then it is no such model
-    if sb3 is None or not isinstance(router, sb3.BaseAlgorithm):
+    model = _sb3_model(router)
+    if model is None:
         return router
     from gym_stepwise_routing.agents.scores import scored
 
-    return scored(router)
+    return scored(model)
+
+
+def _training(router: object, transfer: bool) -> GameDescription | None:
+    """The game that a router was trained on; None for rules, and for policies that bring no record of it.
+
+    Raises:
+        ValueError: a Stable-Baselines3 model whose environment plays no game, unless ``transfer``.
+    """
+    model = _sb3_model(router)
+    if model is None:
+        return getattr(getattr(router, "manifest", None), "game", None)
+    env = model.get_env()
+    try:
+        return GameDescription.of(env.get_attr("game")[0])
+    except AttributeError:
+        if transfer:
+            return None
+        raise ValueError(
+            f"router={type(model).__name__} with env={env!r}, which does not tell the bank it was trained on; allowed: "
+            "a model with its environment (load(..., env=env)), or transfer=True"
+        ) from None
+
+
+def _refuse_training(trained_on: GameDescription | None, game: Game) -> None:
+    """What a policy was trained on makes it look better than it is: no promise can rest on it."""
+    if trained_on is None or trained_on.kind == "simulator" or trained_on.source_hash != game.source_hash:
+        return
+    shared = np.intersect1d(game.problems, game.source.problems(trained_on.split))  # type: ignore[arg-type]
+    if len(shared):
+        raise ValueError(
+            f"split={game.split!r} shares {len(shared)} problems with {trained_on.split!r}, which the router was "
+            "trained on; allowed: a split without them, normally 'calibration'"
+        )
 
 
 def _refuse_test(game: Game) -> None:
@@ -211,7 +276,7 @@ def _refuse_test(game: Game) -> None:
 def _losses(target: Target, outcome: Sweep, game: Game) -> NDArray[np.float64]:
     """Losses ``float64[T, n]`` of the items that count for the target."""
     if isinstance(target, CostLimit):
-        return outcome.cost
+        return outcome.cost * _train_units(game)
     wrong = (~outcome.right).astype(np.float64)
     if not isinstance(target, RelativeAccuracy):
         return wrong
@@ -224,6 +289,20 @@ def _losses(target: Target, outcome: Sweep, game: Game) -> NDArray[np.float64]:
             "allowed: a split with problems that it solves"
         )
     return wrong[:, solved]
+
+
+def _train_units(game: Game) -> float:
+    """What turns the game's costs into units of always-largest on the *train* split.
+
+    A normaliser measured on the calibration problems would be one more random number in the loss, which the p-value
+    takes for fixed. One that was given (that of a track, say) is fixed already.
+    """
+    if game.split == "train" or game.source.kind != "bank":
+        return 1.0
+    train = game.source.problems("train")
+    if len(train) == 0 or game.normaliser != always_largest_cost(game.source, game.problems, game.cost_unit):
+        return 1.0
+    return game.normaliser / always_largest_cost(game.source, train, game.cost_unit)
 
 
 def _select(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch as th
@@ -12,6 +12,7 @@ from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 
 from gym_stepwise_routing.agents.ccpo.selection import SELECTIONS, Selection, hard_choice, soft_log_probabilities
 from gym_stepwise_routing.agents.common.policies import CostActorCriticPolicy, Masks
+from gym_stepwise_routing.agents.networks import ScoreKind, highest_above
 from gym_stepwise_routing.errors import check_choice
 
 HIDDEN = [64, 64, 64]
@@ -36,6 +37,8 @@ class ThresholdPolicy(CostActorCriticPolicy):
     """
 
     kappa: th.Tensor
+    score_kind: ClassVar[ScoreKind] = "max"
+    """Kappa is compared with single scores: what is deployed has to be, too."""
 
     def __init__(
         self,
@@ -102,8 +105,7 @@ class ThresholdPolicy(CostActorCriticPolicy):
         The number of columns that reach a threshold t is then the largest action of C(o) at kappa = t, so a threshold
         on these scores *is* kappa: always-largest at 0, always-smallest above 1.
         """
-        probabilities = self.action_probabilities(observation, action_masks)
-        return np.maximum.accumulate(probabilities[:, :0:-1], axis=1)[:, ::-1]
+        return highest_above(self.action_probabilities(observation, action_masks))
 
 
 MlpPolicy = ThresholdPolicy

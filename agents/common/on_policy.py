@@ -39,12 +39,16 @@ class ConstrainedOnPolicyAlgorithm(OnPolicyAlgorithm):
 
     constraint: ConstraintKind
     limit: float | None
+    limit_anneal: float = 0.0
+    _annealed_from: float | None = None
     cost_gamma: float
     cost_gae_lambda: float
 
     def _setup_model(self) -> None:
         check_choice("constraint", self.constraint, CONSTRAINTS)
         check_limit(self.constraint, self.limit)
+        if not 0.0 <= self.limit_anneal <= 1.0:
+            raise ValueError(f"limit_anneal={self.limit_anneal!r} must lie in [0, 1]")
         for name in ("gamma", "gae_lambda", "cost_gamma", "cost_gae_lambda"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"{name}={getattr(self, name)!r} must lie in [0, 1]")
@@ -215,13 +219,33 @@ class ConstrainedOnPolicyAlgorithm(OnPolicyAlgorithm):
         if len(costs) == 0 or self.limit is None or self.unlimited:
             return None
         if self.constraint == "cost_limit":
-            return float(costs.mean()) - self.limit
-        return self.limit - float(rewards.mean())
+            cost = float(costs.mean())
+            return cost - self.limit_now(self.limit, start=max(cost, self.limit))
+        accuracy = float(rewards.mean())
+        return self.limit_now(self.limit, start=max(accuracy, self.limit)) - accuracy
+
+    def limit_now(self, limit: float, *, start: float) -> float:
+        """The limit at this point of the training, from that of the first rollout to the one that was asked for.
+
+        Started at a tight limit, a policy gives up the larger model before its critics know what that is worth, and
+        where a late change of the model costs much it stays there.
+
+        Args:
+            limit: The limit that was asked for.
+            start: Where to begin, used at the first call only.
+        """
+        if self._annealed_from is None:
+            self._annealed_from = start
+        if self.limit_anneal == 0.0:
+            return limit
+        done = min((1.0 - self._current_progress_remaining) / self.limit_anneal, 1.0)
+        return limit + (max(self._annealed_from, limit) - limit) * (1.0 - done)
 
     def dump_logs(self, iteration: int = 0) -> None:
-        """Write the log records, ``rollout/ep_cost_mean`` among them."""
+        """Write the log records, ``rollout/ep_cost`` (also as ``ep_cost_mean``) among them."""
         if len(self.ep_cost_buffer):
-            self.logger.record("rollout/ep_cost_mean", safe_mean(self.ep_cost_buffer))
+            for name in ("ep_cost", "ep_cost_mean"):  # the second beside SB3's ep_rew_mean
+                self.logger.record(f"rollout/{name}", safe_mean(self.ep_cost_buffer))
         super().dump_logs(iteration)
 
     def predict(

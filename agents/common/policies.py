@@ -70,12 +70,29 @@ class CostActorCriticPolicy(MaskableActorCriticPolicy):
         self, obs: PyTorchObs, actions: th.Tensor, action_masks: Masks | None = None
     ) -> tuple[th.Tensor, th.Tensor, th.Tensor, th.Tensor]:
         """Return values and cost values, float[B, 1], log-probabilities of ``actions`` and entropy, float[B]."""
+        return self.evaluate_with_barrier(obs, actions, action_masks)[:4]
+
+    def evaluate_with_barrier(
+        self, obs: PyTorchObs, actions: th.Tensor, action_masks: Masks | None = None
+    ) -> tuple[th.Tensor, th.Tensor, th.Tensor, th.Tensor, th.Tensor]:
+        """Return what :meth:`evaluate_actions` does and the mean log-probability of the allowed actions, float[B].
+
+        Unlike the entropy's, the gradient of the latter does not vanish as a policy becomes deterministic: it is the
+        barrier of Agarwal et al. 2021 (arXiv 1908.00261, section 5), with which a policy comes back from a corner.
+        """
         latent_pi, latent_vf = self._latents(obs)
         distribution = self._distribution(latent_pi, action_masks)
+        categorical = distribution.distribution
         entropy = distribution.entropy()
-        if entropy is None:
-            raise TypeError("a categorical distribution has an entropy in closed form")
-        return self.value_net(latent_vf), self.cost_value_net(latent_vf), distribution.log_prob(actions), entropy
+        if entropy is None or not isinstance(categorical, MaskableCategorical):
+            raise TypeError(f"action_space={self.action_space!r} must be Discrete")
+        logs = categorical.logits
+        allowed = th.ones_like(logs, dtype=th.bool)
+        if action_masks is not None:
+            allowed = th.as_tensor(action_masks, device=logs.device).reshape(logs.shape) > 0
+        barrier = logs.masked_fill(~allowed, 0.0).sum(dim=1) / allowed.sum(dim=1)
+        values, cost_values = self.value_net(latent_vf), self.cost_value_net(latent_vf)
+        return values, cost_values, distribution.log_prob(actions), entropy, barrier
 
     def predict_both_values(self, obs: PyTorchObs) -> tuple[th.Tensor, th.Tensor]:
         """Return values and cost values of a batch of observations, float[B, 1] each."""

@@ -33,7 +33,7 @@ class LagrangianPPO(ConstrainedOnPolicyAlgorithm, MaskablePPO):
       v = limit - J_R, advantage (lambda A_r - A_c) / (1 + lambda).
 
     Dividing by 1 + lambda keeps the step size when lambda grows (Stooke et al. 2020, arXiv 2007.03964). A rollout in
-    which no episode finished leaves lambda alone. Besides PPO's records it logs ``rollout/ep_cost_mean``,
+    which no episode finished leaves lambda alone. Besides PPO's records it logs ``rollout/ep_cost``,
     ``train/lagrange_multiplier``, ``train/lagrange_saturated`` (1 while lambda stands at its upper bound: the limit may
     be out of reach), ``train/constraint_violation``, ``train/cost_value_loss`` and ``train/cost_explained_variance``.
 
@@ -51,6 +51,11 @@ class LagrangianPPO(ConstrainedOnPolicyAlgorithm, MaskablePPO):
         pid_gains: Proportional, integral and derivative gain, each >= 0. The paper's (0.1, 0.01, 0.01) suit violations
             of ten and more; the defaults suit costs and accuracies of about 1 an episode.
         pid_delay: Updates between the two violations of the derivative, >= 1.
+        limit_anneal: Share of the training in [0, 1] over which the limit moves linearly to ``limit``: from the
+            first rollout's mean cost (or accuracy) where that is above it. 0 asks for the limit at once, which
+            collapses where the cheapest policy is a trap: a late call of a larger model has to read everything.
+        barrier_coef: Weight of a log barrier against certainty, >= 0: the mean log-probability of the allowed actions
+            is added to the objective, weighted by this times the progress remaining (so 0 in the end).
         learning_rate: Adam's step size, > 0, or a schedule of the progress remaining (1 to 0). A constant one keeps the
             last policy swinging about the limit; a decaying one lets it settle there.
         n_steps: Steps per environment and rollout, >= 1. Choose it with the number of environments so that a few
@@ -98,6 +103,8 @@ class LagrangianPPO(ConstrainedOnPolicyAlgorithm, MaskablePPO):
         multiplier_lr: float = 0.05,
         pid_gains: tuple[float, float, float] = (2.0, 0.3, 0.5),
         pid_delay: int = 10,
+        limit_anneal: float = 0.0,
+        barrier_coef: float = 0.0,
         learning_rate: float | Schedule = 3e-3,
         n_steps: int = 16,
         batch_size: int | None = 512,
@@ -127,6 +134,10 @@ class LagrangianPPO(ConstrainedOnPolicyAlgorithm, MaskablePPO):
         self.cost_gamma = cost_gamma
         self.cost_gae_lambda = cost_gae_lambda
         self.cost_vf_coef = cost_vf_coef
+        self.limit_anneal = limit_anneal
+        if not barrier_coef >= 0.0:
+            raise ValueError(f"barrier_coef={barrier_coef!r} must be >= 0")
+        self.barrier_coef = barrier_coef
         self.lagrange: LagrangeMultiplier = make_multiplier(
             multiplier,
             initial=multiplier_init,
@@ -225,7 +236,7 @@ class LagrangianPPO(ConstrainedOnPolicyAlgorithm, MaskablePPO):
         self, samples: CostRolloutBufferSamples, clip_range: float, clip_range_vf: float | None
     ) -> tuple[th.Tensor, dict[str, float]]:
         """Return the loss of one minibatch and what to log about it."""
-        values, cost_values, log_prob, entropy = self.policy.evaluate_actions(
+        values, cost_values, log_prob, entropy, barrier = self.policy.evaluate_with_barrier(
             samples.observations, samples.actions.long().flatten(), action_masks=samples.action_masks
         )
         advantages = self.combined_advantage(samples.advantages, samples.cost_advantages)
@@ -239,8 +250,13 @@ class LagrangianPPO(ConstrainedOnPolicyAlgorithm, MaskablePPO):
         value_loss = _critic_loss(values, samples.old_values, samples.returns, clip_range_vf)
         cost_value_loss = _critic_loss(cost_values, samples.old_cost_values, samples.cost_returns, clip_range_vf)
         entropy_loss = -entropy.mean()
+        barrier_loss = -barrier.mean()
         loss = (
-            policy_loss + self.ent_coef * entropy_loss + self.vf_coef * value_loss + self.cost_vf_coef * cost_value_loss
+            policy_loss
+            + self.ent_coef * entropy_loss
+            + self.barrier_coef * self._current_progress_remaining * barrier_loss
+            + self.vf_coef * value_loss
+            + self.cost_vf_coef * cost_value_loss
         )
         with th.no_grad():
             # Schulman's estimator, http://joschu.net/blog/kl-approx.html
@@ -251,6 +267,7 @@ class LagrangianPPO(ConstrainedOnPolicyAlgorithm, MaskablePPO):
             "value_loss": value_loss.item(),
             "cost_value_loss": cost_value_loss.item(),
             "entropy_loss": entropy_loss.item(),
+            "barrier_loss": barrier_loss.item(),
             "approx_kl": approx_kl,
             "clip_fraction": clip_fraction,
             "loss": loss.item(),

@@ -2,33 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
+from gym_stepwise_routing.agents.parts import Part
 from gym_stepwise_routing.banks.bank import Bank
-from gym_stepwise_routing.sources.bank import BankSource
-from gym_stepwise_routing.sources.base import Split
 
 __all__ = ["Part", "cross_validation", "learning_curve"]
-
-
-class Part(BankSource):
-    """A bank whose splits are other problems than recorded.
-
-    Args:
-        bank: the bank.
-        splits: problems of each split; a split that is not given is empty.
-    """
-
-    def __init__(self, bank: Bank, splits: Mapping[Split, NDArray[np.int64]]) -> None:
-        super().__init__(bank)
-        self._parts = {split: np.sort(problems) for split, problems in splits.items()}
-
-    def problems(self, split: Split) -> NDArray[np.int64]:
-        """Problems of a split, ascending."""
-        return self._parts.get(split, np.empty(0, dtype=np.int64))
 
 
 def cross_validation(bank: Bank, folds: int, *, seed: int = 0) -> Iterator[Part]:

@@ -31,6 +31,12 @@ def train(
     penalty: Annotated[float | None, typer.Option(help="Agents without a constraint: price of the cost.")] = None,
     variant: Annotated[str | None, typer.Option(help="Variant of the shipped settings, such as simulator.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Environment steps a run; default: as shipped.")] = None,
+    tensorboard: Annotated[Path | None, typer.Option(help="Folder for TensorBoard.")] = None,
+    checkpoint_every: Annotated[
+        int | None, typer.Option(min=1, help="Steps between checkpoints, in AGENT-seedN-checkpoints.")
+    ] = None,
+    resume: Annotated[Path | None, typer.Option(help="Folder of a run to go on with; one seed, and --trust.")] = None,
+    trust: Annotated[bool, typer.Option(help="I know who wrote the run to resume: it holds pickles.")] = False,
 ) -> None:
     """Train an agent on the train split of a bank with its shipped hyperparameters.
 
@@ -41,12 +47,16 @@ def train(
         import torch
 
         from gym_stepwise_routing.agents.runs import train_run
-        from gym_stepwise_routing.agents.training import AGENTS, hyperparameters
+        from gym_stepwise_routing.agents.training import AGENTS, Checkpoints, hyperparameters
     except ImportError as error:
         raise typer.BadParameter(f"{error}; training needs: pip install 'gym-stepwise-routing[agents]'") from error
     console = Console()
     torch.set_num_threads(1)  # the networks are tiny: more threads only wait for each other
     try:
+        if resume is not None and seeds != 1:
+            raise ValueError(f"--seeds={seeds} with --resume={resume}, which is one run; allowed: --seeds 1")
+        if variant is None and agent == "lagrangian_ppo" and constraint == "accuracy_floor":
+            variant = "floor"
         settings = hyperparameters(agent, variant)
         settings = replace(
             settings,
@@ -66,12 +76,26 @@ def train(
                     game=game,
                     settings=settings,
                     progress=lambda n, bar=bar, task=task: bar.advance(task, n),  # type: ignore[misc]
+                    tensorboard_log=tensorboard,
+                    checkpoints=(
+                        None
+                        if checkpoint_every is None
+                        else Checkpoints(out / f"{folder.name}-checkpoints", checkpoint_every)
+                    ),
+                    resume=resume,
+                    trust=trust,
                     **arguments,
                 )
             run = router.manifest
             console.print(
                 f"{escape(str(folder))}: {run.steps:,} steps in {run.seconds:.1f} s on {run.game.problems} problems"
             )
+            if run.limit_kept is not None:
+                kept = "keeps" if run.limit_kept else "[red]does not keep[/red]"
+                console.print(
+                    f"  on them accuracy {run.accuracy:.3f} at cost {run.cost:.3f}: {kept} the limit {limit:g}",
+                    highlight=False,
+                )
     except ValueError as error:
         console.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True, highlight=False)
         raise typer.Exit(2) from error

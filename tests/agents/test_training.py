@@ -12,7 +12,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from gym_stepwise_routing.agents.runs import FORMAT, RunManifest, load_model, load_run, train_run
+from gym_stepwise_routing.agents.runs import READABLE, RunManifest, load_model, load_run, train_run
 from gym_stepwise_routing.agents.training import AGENTS, Hyperparameters, hyperparameters, train
 from gym_stepwise_routing.cli.train import train as train_command
 from gym_stepwise_routing.evaluation.evaluate import evaluate, play
@@ -100,7 +100,7 @@ def test_nothing_is_overwritten(tmp_path):
     assert [path.name for path in tmp_path.rglob("*")] == ["run", "thesis.tex"]
 
 
-@pytest.mark.parametrize(("key", "value"), [("format", FORMAT - 1), ("format", "2"), ("game", {}), ("game", None)])
+@pytest.mark.parametrize(("key", "value"), [("format", READABLE[0] - 1), ("format", "2"), ("game", {}), ("game", None)])
 def test_damaged_manifests_are_refused(tmp_path, key, value):
     train_run("ppo", tmp_path / "run", seed=0, game={}, settings=quick("ppo"))
     path = tmp_path / "run" / "manifest.json"

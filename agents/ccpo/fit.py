@@ -1,0 +1,56 @@
+"""The end of a CCPO run: its threshold fixed on held-out problems by a batch conformal fit."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gym_stepwise_routing.agents.ccpo.ccpo import CCPO
+from gym_stepwise_routing.agents.ccpo.conformal import ConformalFit, conformal_fit
+from gym_stepwise_routing.agents.scores import scored
+from gym_stepwise_routing.evaluation.evaluate import sweep
+from gym_stepwise_routing.game import Game
+
+__all__ = ["CANDIDATES", "fit_to_game"]
+
+CANDIDATES = 101
+"""Values of kappa that are tried."""
+
+
+def fit_to_game(model: CCPO, game: Game, *, seed: int = 0) -> ConformalFit:
+    """Fix kappa so that the expected loss on a new problem keeps the model's constraint; see :func:`conformal_fit`.
+
+    With an accuracy floor the loss of a problem is 1 if the routed answer is wrong, and the largest kappa that keeps
+    it is taken; with a cost limit it is the cost, the smallest kappa is taken, and the dearest episode that was seen
+    stands for the bound that the theorem asks for.
+
+    Args:
+        model: the agent; its kappa is changed if some candidate keeps the constraint, and left alone if none does.
+        game: held-out problems, none of which chose anything in the training.
+        seed: seed of random sources.
+
+    Returns:
+        The fit; ``alpha`` and ``bound`` are in units of accuracy lost, or of cost.
+
+    Raises:
+        ValueError: a limit that leaves nothing to fit: infinite or 0, or a floor of 0 or 1.
+    """
+    limit = model.limit
+    if limit is None or not 0 < limit < np.inf or (model.constraint == "accuracy_floor" and limit == 1):
+        raise ValueError(f"limit={limit!r}; allowed: a finite cost above 0, or a floor in (0, 1)")
+    kappas = np.linspace(0.0, model.threshold.maximum, CANDIDATES)
+    played = sweep(scored(model), game, kappas, seed=seed)
+    if model.constraint == "accuracy_floor":
+        fit = conformal_fit((~played.right).astype(np.float64).T, kappas, alpha=1.0 - limit)
+    else:
+        fit = _dearest_first(played.cost, kappas, limit)
+    if fit.kappa is not None:
+        model.set_kappa(fit.kappa)
+    return fit
+
+
+def _dearest_first(cost: np.ndarray, kappas: np.ndarray, limit: float) -> ConformalFit:
+    """The smallest kappa that keeps a cost limit: the fit of the mirrored candidates, since large ones are safe."""
+    upper = float(max(cost.max(), limit * (1.0 + 1e-9)))
+    mirrored = conformal_fit(cost[::-1].T / upper, (kappas[-1] - kappas)[::-1], alpha=limit / upper)
+    kappa = None if mirrored.kappa is None else float(kappas[-1] - mirrored.kappa)
+    return ConformalFit(kappa, mirrored.bound * upper, mirrored.n_items, limit)
