@@ -1,0 +1,134 @@
+"""What a run keeps to and tells: limits, CCPO's last fit, TensorBoard, checkpoints, resuming, calibration."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from stable_baselines3.common.callbacks import EvalCallback
+
+from gym_stepwise_routing.agents.calibration import RelativeAccuracy, calibrate, load_calibrated, save_calibrated
+from gym_stepwise_routing.agents.parts import hold_out
+from gym_stepwise_routing.agents.runs import load_run, train_run
+from gym_stepwise_routing.agents.scores import scored
+from gym_stepwise_routing.agents.training import Checkpoints, hyperparameters, train
+from gym_stepwise_routing.game import Game
+from gym_stepwise_routing.sb3 import RoutingVecEnv
+from gym_stepwise_routing.sources.bank import BankSource
+
+BANK = "gsm8k-qwen2.5-coder"
+
+
+def quick(agent, steps=600, **changes):
+    settings = hyperparameters(agent)
+    algorithm = settings.algorithm | {"n_steps": 4, "batch_size": 64} | changes
+    return replace(settings, n_envs=32, total_timesteps=steps, algorithm=algorithm)
+
+
+@pytest.mark.parametrize("kappa", [0.2, 0.34, 0.5])
+def test_ccpo_with_three_models_plays_as_it_was_trained(kappa):
+    game = {"source": "math-qwen2.5-3", "cost_unit": "large_tokens"}
+    model = train("ccpo", seed=0, game=game, settings=quick("ccpo", 2000), limit=0.5, constraint="cost_limit")
+    model.set_kappa(kappa)
+    router = scored(model, threshold=kappa)
+    router.bind(Game(**game).spec)
+    observation = RoutingVecEnv(256, seed=1, **game).reset()
+    expected, _ = model.predict(observation, action_masks=np.ones((256, 3), dtype=bool), deterministic=True)
+    np.testing.assert_array_equal(router.predict(observation)[0], expected)
+
+
+def test_ccpo_fits_its_threshold_on_problems_that_it_was_not_trained_on(tmp_path):
+    router = train_run("ccpo", tmp_path / "run", seed=0, game={}, settings=quick("ccpo"), limit=0.8)
+    fit = router.manifest.kappa_fit
+    assert fit is not None
+    problems = Game().source.problems("train")
+    assert fit["n_items"] + router.manifest.game.problems == len(problems)
+    part = hold_out(BankSource(BANK), 0.2, seed=0)
+    held_out, rest = part.problems("calibration"), part.problems("train")
+    assert len(np.intersect1d(held_out, rest)) == 0
+    assert np.isin(np.concatenate([held_out, rest]), problems).all()
+
+
+def test_a_limit_that_nobody_can_keep_is_warned_of_and_told(tmp_path):
+    with pytest.warns(UserWarning, match=r"limit=0.05 is below"):
+        router = train_run(
+            "lagrangian_ppo", tmp_path / "run", seed=0, game={}, settings=quick("lagrangian_ppo"), limit=0.05
+        )
+    assert router.manifest.limit_kept is False
+    assert load_run(tmp_path / "run").manifest.cost > 0.05
+
+
+def test_an_accuracy_floor_is_kept_on_the_training_problems(tmp_path):
+    router = train_run(
+        "lagrangian_ppo",
+        tmp_path / "run",
+        seed=0,
+        game={"cost_unit": "large_tokens"},
+        settings=quick("lagrangian_ppo"),
+        limit=0.4,
+        constraint="accuracy_floor",
+    )
+    assert router.manifest.limit_kept
+    assert router.manifest.accuracy >= 0.4 - 1e-6
+
+
+def test_tensorboard_gets_the_frontier_the_multiplier_and_the_cost(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    settings = quick("lagrangian_ppo", 32 * 4 * 12)
+    train("lagrangian_ppo", seed=0, game={}, settings=settings, tensorboard_log=tmp_path / "logs", limit=0.5)
+    (folder,) = (tmp_path / "logs").iterdir()
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    assert events.Tags()["images"] == ["frontier/train"]
+    wanted = {"rollout/ep_cost", "train/lagrange_multiplier", "train/constraint_violation", "train/cost_value_loss"}
+    assert wanted <= set(events.Tags()["scalars"])
+
+
+def test_checkpoints_are_written_and_a_run_goes_on(tmp_path):
+    settings = quick("lagrangian_ppo", 512)
+    first = train_run(
+        "lagrangian_ppo",
+        tmp_path / "first",
+        seed=0,
+        game={},
+        settings=settings,
+        checkpoints=Checkpoints(tmp_path / "checkpoints", 256),
+        limit=0.5,
+    )
+    assert len(list((tmp_path / "checkpoints").glob("*.zip"))) == 2
+    common = {"seed": 0, "game": {}, "settings": settings, "resume": tmp_path / "first"}
+    with pytest.raises(ValueError, match="trust=False"):
+        train_run("lagrangian_ppo", tmp_path / "second", limit=0.5, **common)
+    with pytest.raises(ValueError, match=r"allowed: \{'limit': 0\.5\}"):
+        train_run("lagrangian_ppo", tmp_path / "second", limit=0.7, trust=True, **common)
+    second = train_run("lagrangian_ppo", tmp_path / "second", limit=0.5, trust=True, **common)
+    assert second.manifest.steps == 2 * first.manifest.steps
+    with pytest.raises(ValueError, match="every=0"):
+        Checkpoints(tmp_path, 0)
+
+
+def test_callbacks_of_stable_baselines_play_escalate(tmp_path):
+    game = {"mode": "escalate"}
+    callback = EvalCallback(RoutingVecEnv(8, seed=1, **game), n_eval_episodes=8, eval_freq=4, verbose=0)
+    train("lagrangian_ppo", seed=0, game=game, settings=quick("lagrangian_ppo"), callbacks=[callback], limit=0.8)
+    assert 0 <= callback.last_mean_reward <= 1
+
+
+def test_calibration_refuses_what_the_policy_was_trained_on(tmp_path):
+    router = train_run("ppo", tmp_path / "run", seed=0, game={}, settings=quick("ppo"))
+    with pytest.raises(ValueError, match="which the router was trained on"):
+        calibrate(router, BANK, split="train", target=RelativeAccuracy(0.6))
+    calibrated = calibrate(router, BANK, target=RelativeAccuracy(0.6))
+    assert calibrated.certificate.n[0] <= len(Game(split="calibration").problems)
+    save_calibrated(calibrated, tmp_path / "calibrated")
+    with pytest.raises(ValueError, match=r"hard_budget=True|budget=0\.1"):
+        load_calibrated(tmp_path / "calibrated", game=Game(split="test", budget=0.1, hard_budget=True))
+
+
+@pytest.mark.parametrize("target", [0.7, None, "0.9"])
+def test_targets_that_are_none_are_named(target, tmp_path):
+    router = train_run("ppo", tmp_path / "run", seed=0, game={}, settings=quick("ppo"))
+    with pytest.raises(ValueError, match="allowed: RelativeAccuracy"):
+        calibrate(router, BANK, target=target)
