@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -175,7 +175,7 @@ def agent_outcomes(
             "observation": blocks,
             "normaliser": normaliser,
         }
-        limits: dict[str, object] = {"limit": budget} if limited else {}
+        limits: dict[str, Any] = {"limit": budget} if limited else {}
         if agent == "ccpo":
             limits["constraint"] = "cost_limit"
         trained = train(agent, seed=seed, game=game, settings=settings, **limits)

@@ -315,7 +315,8 @@ def first_recorded(bank: Bank) -> NDArray[np.int64]:
     problems = np.concatenate([bank.split_problems("train"), bank.split_problems("calibration")])
     rows = np.asarray(bank.problems.index)[problems]
     official = np.asarray(bank.problems.official_split)[problems]
-    return problems[(official == "train") & (rows < FIRST_RECORDED)]
+    first: NDArray[np.int64] = problems[(official == "train") & (rows < FIRST_RECORDED)]
+    return first
 
 
 def bank_confidence(bank: Bank) -> Floats:
