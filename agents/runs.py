@@ -169,8 +169,9 @@ def train_run(
     Raises:
         ValueError: a bad argument, a folder that is not empty, or a run that cannot be resumed with these.
     """
-    from gym_stepwise_routing.agents.training import hyperparameters, train
+    from gym_stepwise_routing.agents.training import absolute, hyperparameters, train
 
+    algorithm = absolute(algorithm, game)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):  # before the training, not after it
         raise ValueError(f"folder={str(folder)!r} exists and is not empty; allowed: a new folder, or an empty one")
     settings = hyperparameters(agent, _variant(agent, algorithm)) if settings is None else settings

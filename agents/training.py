@@ -16,7 +16,9 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList, CheckpointCallback
 from stable_baselines3.common.utils import LinearSchedule
 
+from gym_stepwise_routing.baselines import AlwaysLargest
 from gym_stepwise_routing.errors import check_choice
+from gym_stepwise_routing.evaluation.evaluate import play
 from gym_stepwise_routing.game import Game
 from gym_stepwise_routing.sb3 import RoutingVecEnv
 
@@ -26,6 +28,7 @@ __all__ = [
     "Checkpoints",
     "Hyperparameters",
     "Progress",
+    "absolute",
     "game_arguments",
     "hyperparameters",
     "train",
@@ -199,7 +202,8 @@ def train(
         checkpoints: where and how often to save the model on the way, or None.
         resumed: a model of the same agent that goes on training; its own settings stay, and schedules go on where all
             steps, those taken and those to come, put them. None starts afresh.
-        **algorithm: further arguments of the constructor, such as the ``limit`` of the constraint.
+        **algorithm: further arguments of the constructor, such as the ``limit`` of the constraint;
+            ``constraint="relative_floor"`` stands for a share of always-largest's accuracy, see :func:`absolute`.
 
     Raises:
         ValueError: unknown agent, an argument out of range, or a split other than train.
@@ -213,6 +217,7 @@ def train(
         )
     if game.get("split", "train") != "train":
         raise ValueError(f"split={game['split']!r}; allowed: 'train', the others are for calibration and test")
+    algorithm = absolute(algorithm, game)
     settings = hyperparameters(agent) if settings is None else settings
     arguments = dict(game)
     if not kind.masks:
@@ -250,6 +255,23 @@ def game_arguments(game: dict[str, Any]) -> dict[str, Any]:
     """Those of an environment's arguments that make its game, without the split, and without a budget's end."""
     own = set(signature(Game).parameters) - {"split", "hard_budget"}
     return {name: value for name, value in game.items() if name in own}
+
+
+def absolute(algorithm: dict[str, Any], game: dict[str, Any]) -> dict[str, Any]:
+    """The constructor's arguments, ``constraint="relative_floor"`` turned into an accuracy floor.
+
+    Its ``limit`` is a share, in (0, 1], of always-largest's accuracy on the train split.
+
+    Raises:
+        ValueError: a share out of range.
+    """
+    if algorithm.get("constraint") != "relative_floor":
+        return algorithm
+    share = algorithm.get("limit")
+    if not isinstance(share, int | float) or not 0 < share <= 1:
+        raise ValueError(f"limit={share!r} with constraint='relative_floor'; allowed: in (0, 1], of always-largest's")
+    largest = play(AlwaysLargest(), Game(split="train", **game_arguments(game))).accuracy
+    return algorithm | {"constraint": "accuracy_floor", "limit": float(share * largest)}
 
 
 def _feasible(budget: tuple[float, float], game: dict[str, Any]) -> tuple[float, float]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from gym_stepwise_routing.errors import is_number
+
 __all__ = ["Accuracy", "CostLimit", "RelativeAccuracy", "Target"]
 
 
 def _check_share(owner: str, parameter: str, value: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
+    if not (is_number(value) and 0 < value < 1):
         raise ValueError(f"{owner}: {parameter}={value!r}; allowed: between 0 and 1, exclusive")
 
 
@@ -75,7 +77,7 @@ class CostLimit:
     upper: float | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.limit, str) or not (math.isfinite(self.limit) and self.limit > 0):
+        if not (is_number(self.limit) and math.isfinite(self.limit) and self.limit > 0):
             raise ValueError(f"CostLimit: limit={self.limit!r}; allowed: a finite number > 0")
         if self.upper is not None and not (math.isfinite(self.upper) and self.upper > self.limit):
             raise ValueError(

@@ -27,7 +27,10 @@ def train(
     seeds: Annotated[int, typer.Option(min=1, help="Number of runs.")] = 5,
     first_seed: Annotated[int, typer.Option(min=0, help="Seed of the first run; the others follow.")] = 0,
     limit: Annotated[float | None, typer.Option(help="Constrained agents: highest cost, or lowest accuracy.")] = None,
-    constraint: Annotated[str, typer.Option(help="What --limit limits: cost_limit or accuracy_floor.")] = "cost_limit",
+    constraint: Annotated[
+        str,
+        typer.Option(help="What --limit limits: cost_limit, accuracy_floor, or relative_floor (to always-largest)."),
+    ] = "cost_limit",
     penalty: Annotated[float | None, typer.Option(help="Agents without a constraint: price of the cost.")] = None,
     variant: Annotated[str | None, typer.Option(help="Variant of the shipped settings, such as simulator.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Environment steps a run; default: as shipped.")] = None,
@@ -55,7 +58,7 @@ def train(
     try:
         if resume is not None and seeds != 1:
             raise ValueError(f"--seeds={seeds} with --resume={resume}, which is one run; allowed: --seeds 1")
-        if variant is None and agent == "lagrangian_ppo" and constraint == "accuracy_floor":
+        if variant is None and agent == "lagrangian_ppo" and constraint in ("accuracy_floor", "relative_floor"):
             variant = "floor"
         settings = hyperparameters(agent, variant)
         settings = replace(
@@ -92,8 +95,9 @@ def train(
             )
             if run.limit_kept is not None:
                 kept = "keeps" if run.limit_kept else "[red]does not keep[/red]"
+                asked = run.arguments["limit"]
                 console.print(
-                    f"  on them accuracy {run.accuracy:.3f} at cost {run.cost:.3f}: {kept} the limit {limit:g}",
+                    f"  on them accuracy {run.accuracy:.3f} at cost {run.cost:.3f}: {kept} the limit {asked:g}",
                     highlight=False,
                 )
     except ValueError as error:
