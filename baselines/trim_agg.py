@@ -161,7 +161,7 @@ class TrimAgg(ScoringRouter):
             observation=game.rules.blocks,
             masked_action="project",
         )
-        self._policy = PPO(
+        trained = PPO(
             "MlpPolicy",
             _AggregatedEnv(inner, self._aggregates),
             n_steps=ROLLOUT,
@@ -170,14 +170,17 @@ class TrimAgg(ScoringRouter):
             seed=self.seed,
             **HYPERPARAMETERS,
         ).learn(self.steps, callback=_FallingEntropy())
+        self._policy = trained.policy  # without the environment, which cannot be copied
         inner.close()
+        # The policy keeps its last distribution, with training's graph, which cannot be copied either.
+        self.scores(np.zeros((1, len(game.spec.feature_names)), dtype=np.float32))
         return self
 
     def scores(self, observation: NDArray[np.float32]) -> NDArray[np.float64]:
         """Probability of larger models, ``float64[B, K-1]`` in [0, 1]."""
         with torch.no_grad():
             features = torch.as_tensor(self._aggregates(observation))
-            distribution = self._policy.policy.get_distribution(features).distribution
+            distribution = self._policy.get_distribution(features).distribution
         assert isinstance(distribution, torch.distributions.Categorical)
         probability = distribution.probs.double().numpy()
         larger = np.cumsum(probability[:, ::-1], axis=1)[:, ::-1][:, 1:]

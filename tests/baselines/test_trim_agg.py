@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 from fake_sources import TreeSource
@@ -71,3 +73,11 @@ def test_what_it_needs():
         TrimAgg(-0.1)
     with pytest.raises(ValueError, match="steps=0; allowed: an integer >= 1"):
         TrimAgg(0.1, steps=0)
+
+
+def test_a_trained_router_can_be_copied():
+    """Whoever verifies an entry plays copies of its router."""
+    game = Game("math-qwen2.5", split="train", mode="regenerate", cost_unit="large_tokens", observation=BLOCKS)
+    router = TrimAgg(0.3, steps=1).fit(game)
+    observation = np.random.default_rng(0).random((50, len(game.spec.feature_names)), dtype=np.float32)
+    np.testing.assert_array_equal(copy.deepcopy(router).scores(observation), router.scores(observation))
