@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from gym_stepwise_routing.agents import training
-from gym_stepwise_routing.agents.studies import all_budgets, guarantee, learning, search, simulator
+from gym_stepwise_routing.agents.studies import all_budgets, guarantee, learning, peers, search, simulator
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +20,7 @@ def a_few_steps(monkeypatch):
         return replace(settings, n_envs=16, total_timesteps=32, algorithm=settings.algorithm | {"n_steps": 2})
 
     monkeypatch.setattr(training, "hyperparameters", quick)
-    for module in (search, simulator):
+    for module in (peers, search, simulator):
         monkeypatch.setattr(module, "hyperparameters", quick)
 
 
@@ -76,3 +76,15 @@ def test_simulator(tmp_path, monkeypatch):
     assert "SIMULATED" in text
     # No router beats the planner's upper bound, but for sampling: 10,000 episodes have a standard error of .005.
     assert all(run["regret"] > -0.02 for run in numbers["runs"])
+
+
+def test_peers(tmp_path):
+    peers.main(bank=peers.DEFAULT, out=tmp_path, cost_unit="large_tokens", seeds=3, resamples=1000)
+    text, numbers = page(tmp_path, "peers")
+    assert "SIMULATED" not in text
+    by_mode = {mode: {line["peer"] for line in numbers if line["mode"] == mode} for mode in peers.MODES}
+    assert by_mode["route"] == by_mode["escalate"] == {peers.SWEPT}
+    assert by_mode["regenerate"] == {peers.SWEPT, *peers.VERIFIED}
+    for line in numbers:
+        assert line["difference"] == pytest.approx(line["value"] - line["peer_value"], abs=1e-9)
+        assert line["low"] <= line["difference"] <= line["high"]
