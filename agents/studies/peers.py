@@ -164,10 +164,10 @@ def _page(found: list[Difference], bank: Bank, unit: CostUnit, seeds: int, resam
             f"{len(bank.split_problems('test'))} test problems.",
             f"{seeds} training seeds of the agents and of {SWEPT}; verifier-based routers are fitted once (TRIM-Agg: "
             f"the best of three on train, a price). {resamples:,} bootstrap resamples over problems and seeds, paired.",
-            f"{SWEPT}: MaskablePPO with shipped settings, {len(PRICES)} policies a seed, "
-            f"at {', '.join(map(str, PRICES))} times the exchange rate of the constants; lagrangian_ppo: one policy, thresholds swept; all_budgets: one "
-            "policy, budgets swept. APGR is the area under the points as they are, AIQ that under their envelope, "
-            "chosen on these very problems for everybody.",
+            f"{SWEPT}: MaskablePPO with shipped settings, {len(PRICES)} policies a seed, at "
+            f"{', '.join(map(str, PRICES))} times the exchange rate of the constants; lagrangian_ppo: one policy, "
+            "thresholds swept; all_budgets: one policy, budgets swept. APGR is the area under the points as they are, "
+            "AIQ that under their envelope, chosen on these very problems for everybody.",
             "The verifier is fitted to features on the train split and costs nothing; no large process reward model.",
         ),
         tables=tuple(
