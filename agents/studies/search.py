@@ -21,6 +21,7 @@ from gym_stepwise_routing.agents.studies.sweeps import LIMIT, MODES, anchors_of,
 from gym_stepwise_routing.agents.studies.tables import Page, Table, write_page
 from gym_stepwise_routing.agents.training import AGENTS, hyperparameters, train
 from gym_stepwise_routing.banks.bank import Bank
+from gym_stepwise_routing.costs import COST_UNITS, CostUnit
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.evaluation.outcomes import AnchorOutcomes, SweepOutcomes
 from gym_stepwise_routing.game import Game
@@ -29,18 +30,23 @@ __all__ = ["CANDIDATES", "main"]
 
 COMMAND = "python -m gym_stepwise_routing.agents.studies.search"
 DEFAULT = "gsm8k-qwen2.5-coder"
-_TD1 = {"gae_lambda": 1.0, "cost_gae_lambda": 1.0, "learning_rate": 0.003}
+_AT_ONCE = {"limit_anneal": 0.0, "barrier_coef": 0.0, "learning_rate": 0.003, "multiplier_init": 1.0}
 CANDIDATES: dict[str, dict[str, Any]] = {
     "shipped": {},
-    "slow, lambda .95": {"learning_rate": 0.001, "ent_coef": 0.02, "gae_lambda": 0.95, "cost_gae_lambda": 0.95},
-    **{f"entropy {bonus:g}": _TD1 | {"ent_coef": bonus} for bonus in (0.002, 0.005, 0.01, 0.02)},
-    "linear policy": _TD1 | {"ent_coef": 0.005, "policy_kwargs": {"net_arch": {"pi": [], "vf": [16]}}},
-    "64 units": _TD1 | {"ent_coef": 0.005, "policy_kwargs": {"net_arch": [64]}},
+    "limit at once, no barrier": _AT_ONCE,
+    "limit at once, no barrier, entropy 0.01": _AT_ONCE | {"ent_coef": 0.01},
+    "barrier 0.01": {"barrier_coef": 0.01},
+    "barrier 0.05": {"barrier_coef": 0.05},
+    "entropy 0.01": {"ent_coef": 0.01},
+    "lambda 0.95": {"gae_lambda": 0.95, "cost_gae_lambda": 0.95},
+    "64 units": {"policy_kwargs": {"net_arch": [64]}},
 }
 """Arguments that replace the shipped ones."""
 
 
-def validate(agent: str, bank: Bank, mode: Mode, changes: Mapping[str, Any], folds: int) -> tuple[float, float]:
+def validate(
+    agent: str, bank: Bank, mode: Mode, unit: CostUnit, changes: Mapping[str, Any], folds: int
+) -> tuple[float, float]:
     """APGR on the held-out folds, pooled, and on the folds that were trained on, averaged."""
     settings = hyperparameters(agent)
     settings = replace(settings, algorithm=settings.algorithm | dict(changes))
@@ -48,7 +54,7 @@ def validate(agent: str, bank: Bank, mode: Mode, changes: Mapping[str, Any], fol
     anchors: list[AnchorOutcomes] = []
     seen: list[float] = []
     for seed, part in enumerate(cross_validation(bank, folds)):
-        game = {"source": part, "mode": mode, "cost_unit": "large_tokens"}
+        game = {"source": part, "mode": mode, "cost_unit": unit}
         limits: dict[str, Any] = {"limit": LIMIT} if AGENTS[agent].constrained else {}
         network = scored(train(agent, seed=seed, game=game, settings=settings, **limits), name=agent)
         fitted = Game(**game, split="train", masked_action="project")  # type: ignore[arg-type]
@@ -65,14 +71,17 @@ def main(
     bank: Annotated[str, typer.Option(help="Bundled bank, or folder of a bank.")] = DEFAULT,
     out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("docs/results/agents"),
     folds: Annotated[int, typer.Option(min=2, help="Number of folds.")] = 5,
+    cost_unit: Annotated[str, typer.Option(help="Unit of the cost.")] = "flops",
 ) -> None:
     """Cross-validate each candidate in each mode."""
     check_choice("agent", agent, ["lagrangian_ppo", "all_budgets"])
+    check_choice("cost_unit", cost_unit, COST_UNITS)
+    unit: CostUnit = cost_unit  # type: ignore[assignment]
     torch.set_num_threads(1)
     out.mkdir(parents=True, exist_ok=True)
     opened = Bank.open(bank)
     found = {
-        name: {mode: validate(agent, opened, mode, changes, folds) for mode in MODES}
+        name: {mode: validate(agent, opened, mode, unit, changes, folds) for mode in MODES}
         for name, changes in CANDIDATES.items()
     }
     rows = tuple(
@@ -82,11 +91,13 @@ def main(
     best = max(found, key=lambda name: _mean(found[name]))
     page = Page(
         title=f"Hyperparameters of {agent}",
-        command=f"{COMMAND} --agent {agent}" + ("" if bank == DEFAULT else f" --bank {bank}"),
+        command=f"{COMMAND} --agent {agent}"
+        + ("" if bank == DEFAULT else f" --bank {bank}")
+        + ("" if unit == "flops" else f" --cost-unit {unit}"),
         setting=(
             f"{'SIMULATED: ' if opened.manifest.simulated else ''}bank {opened.name}, content {opened.hash[:12]}, its "
-            f"{len(opened.split_problems('train'))} train problems only; {folds} folds, one seed each; cost: tokens of "
-            "the larger model.",
+            f"{len(opened.split_problems('train'))} train problems only; {folds} folds, one seed each; cost unit "
+            f"{unit}.",
             "APGR on the held-out folds, and in brackets on the folds that were trained on.",
         ),
         tables=(Table("Candidates", ("candidate", *MODES, "mean, held out"), rows),),
@@ -94,7 +105,7 @@ def main(
         figure=None,
         numbers=found,
     )
-    write_page(page, out, f"search-{agent}")
+    write_page(page, out, f"search-{agent}" + ("" if unit == "flops" else f"-{unit}"))
 
 
 def _mean(by_mode: Mapping[Mode, tuple[float, float]]) -> float:

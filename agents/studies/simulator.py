@@ -1,7 +1,7 @@
 """Agents against the known optimum, SIMULATED: ``python -m gym_stepwise_routing.agents.studies.simulator``.
 
 The planner knows the process; its frontier is the best that any router can do with the information that it is given.
-Policies draw their actions and are played on fresh episodes.
+Policies draw their actions (but CCPO, which has a threshold) and are played on fresh episodes.
 """
 
 from __future__ import annotations
@@ -15,8 +15,12 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
+from stable_baselines3.common.base_class import BaseAlgorithm
 
 from gym_stepwise_routing.accounting import Mode
+from gym_stepwise_routing.agents.all_budgets import AllBudgetsPPO
+from gym_stepwise_routing.agents.ccpo import CCPO
+from gym_stepwise_routing.agents.ccpo.fit import fit_to_game
 from gym_stepwise_routing.agents.limits import budget_to_show, mean_outcome, tilt_to_limit, tilted
 from gym_stepwise_routing.agents.networks import PolicyNetwork
 from gym_stepwise_routing.agents.scores import scored
@@ -24,6 +28,7 @@ from gym_stepwise_routing.agents.studies.tables import Page, Table, write_page
 from gym_stepwise_routing.agents.training import hyperparameters, train
 from gym_stepwise_routing.costs import CostUnit
 from gym_stepwise_routing.errors import check_choice
+from gym_stepwise_routing.evaluation.evaluate import play
 from gym_stepwise_routing.game import Game
 from gym_stepwise_routing.planning.planner import Planner
 
@@ -33,6 +38,12 @@ COMMAND = "python -m gym_stepwise_routing.agents.studies.simulator"
 BUDGETS = (0.1, 0.3, 0.5, 0.7, 0.9)
 PLAYS = 4
 """Times that the test split is played: every time with other random steps and draws."""
+KEPT_BY = {
+    "lagrangian_ppo": "by a tilt.",
+    "ccpo": "by the batch conformal fit of its threshold, which the policy then plays without drawing.",
+    "all_budgets": "by choosing the budget to show.",
+}
+AGENTS = tuple(KEPT_BY)
 UNIT: CostUnit = "large_tokens"
 MODE: Mode = "route"
 
@@ -59,15 +70,30 @@ def measure(network: PolicyNetwork, preset: str, budget: float | None) -> tuple[
     return mean_outcome(network, Game(preset, split="test", mode=MODE, cost_unit=UNIT), budget=budget, plays=PLAYS)
 
 
+def kept_to(model: BaseAlgorithm, practice: Game, preset: str, budget: float) -> tuple[float, float]:
+    """Accuracy and cost on test of a model that was made to keep a budget on the train split, in its own way."""
+    if isinstance(model, AllBudgetsPPO):
+        network = scored(model)
+        return measure(network, preset, budget_to_show(network, practice, budget, plays=PLAYS))
+    if isinstance(model, CCPO):
+        fit_to_game(model, practice)
+        router = scored(model, threshold=model.kappa)
+        test = Game(preset, split="test", mode=MODE, cost_unit=UNIT)
+        played = [play(router, test, seed=seed) for seed in range(PLAYS)]
+        return float(np.mean([p.accuracy for p in played])), float(np.mean([p.mean_cost for p in played]))
+    network = scored(model)
+    return measure(tilted(network, tilt_to_limit(network, practice, budget, plays=PLAYS)), preset, None)
+
+
 def main(
-    agent: Annotated[str, typer.Option(help="lagrangian_ppo or all_budgets.")] = "lagrangian_ppo",
+    agent: Annotated[str, typer.Option(help="lagrangian_ppo, ccpo or all_budgets.")] = "lagrangian_ppo",
     preset: Annotated[str, typer.Option(help="Simulator preset.")] = "gsm8k-like",
     out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("docs/results/agents"),
     seeds: Annotated[int, typer.Option(min=1, help="Training seeds.")] = 5,
     tolerance: Annotated[float, typer.Option(help="Distance of the planner's bounds.")] = 1e-3,
 ) -> None:
     """Train one policy for all budgets, or one a budget, and compare with the planner's optimum."""
-    check_choice("agent", agent, ["lagrangian_ppo", "all_budgets"])
+    check_choice("agent", agent, AGENTS)
     torch.set_num_threads(1)
     out.mkdir(parents=True, exist_ok=True)
     frontier = Planner(preset, mode=MODE, cost_unit=UNIT, information="confidence").frontier(tolerance)
@@ -76,21 +102,15 @@ def main(
     practice = Game(preset, split="train", mode=MODE, cost_unit=UNIT)
     runs: list[Run] = []
     for seed in range(seeds):
-        network: PolicyNetwork | None = None
+        model: BaseAlgorithm | None = None
         for budget in BUDGETS:
             seconds = 0.0
-            if network is None or agent == "lagrangian_ppo":
-                limits: dict[str, Any] = {"limit": budget} if agent == "lagrangian_ppo" else {}
+            if model is None or agent != "all_budgets":
+                limits: dict[str, Any] = {} if agent == "all_budgets" else {"limit": budget, "constraint": "cost_limit"}
                 begin = time.perf_counter()
-                network = scored(train(agent, seed=seed, game=game, settings=settings, **limits))
+                model = train(agent, seed=seed, game=game, settings=settings, **limits)
                 seconds = time.perf_counter() - begin
-            # The budget is met on the problems of the training, then measured on others.
-            if agent == "all_budgets":
-                shown = budget_to_show(network, practice, budget, plays=PLAYS)
-                accuracy, cost = measure(network, preset, shown)
-            else:
-                kept = tilted(network, tilt_to_limit(network, practice, budget, plays=PLAYS))
-                accuracy, cost = measure(kept, preset, None)
+            accuracy, cost = kept_to(model, practice, preset, budget)
             # Sampling may put a cost a hair below the cheapest router's.
             regret = frontier.regret(accuracy, max(cost, float(frontier.played[:, 1].min())))[1]
             runs.append(Run(agent, seed, budget, accuracy, cost, regret, cost - budget, seconds))
@@ -128,8 +148,7 @@ def _page(runs: Sequence[Run], optimum: dict[float, float], agent: str, preset: 
             f"{agent}, {seeds} seeds, settings {agent}-simulator.yml; {PLAYS} plays of every test problem.",
             "Optimum: the planner's upper bound for routers that see step lengths and confidence, as the agents do. "
             "Regret: accuracy missing to it at the mean cost that the policy has, whatever its budget. Before it is "
-            "measured, the budget is met on the train split: "
-            + ("by choosing the budget to show." if agent == "all_budgets" else "by a tilt."),
+            "measured, the budget is met on the train split: " + KEPT_BY[agent],
         ),
         tables=(
             Table(

@@ -62,17 +62,19 @@ def test_guarantee(tmp_path):
 
 def test_search(tmp_path, monkeypatch):
     monkeypatch.setattr(search, "CANDIDATES", {"shipped": {}, "slow": {"learning_rate": 1e-4}})
-    search.main(agent="all_budgets", out=tmp_path, bank=search.DEFAULT, folds=2)
+    search.main(agent="all_budgets", out=tmp_path, bank=search.DEFAULT, folds=2, cost_unit="flops")
     _, numbers = page(tmp_path, "search-all_budgets")
     assert set(numbers) == {"shipped", "slow"}
     with pytest.raises(ValueError, match="agent='ppo'"):
-        search.main(agent="ppo", out=tmp_path, bank=search.DEFAULT, folds=2)
+        search.main(agent="ppo", out=tmp_path, bank=search.DEFAULT, folds=2, cost_unit="flops")
 
 
-def test_simulator(tmp_path, monkeypatch):
+@pytest.mark.parametrize("agent", simulator.AGENTS)
+def test_simulator(agent, tmp_path, monkeypatch):
     monkeypatch.setattr(simulator, "PLAYS", 1)
-    simulator.main(agent="all_budgets", preset="gsm8k-like", out=tmp_path, seeds=1, tolerance=0.02)
-    text, numbers = page(tmp_path, "simulator-gsm8k-like-all_budgets")
+    monkeypatch.setattr(simulator, "BUDGETS", (0.3, 0.7))
+    simulator.main(agent=agent, preset="gsm8k-like", out=tmp_path, seeds=1, tolerance=0.02)
+    text, numbers = page(tmp_path, f"simulator-gsm8k-like-{agent}")
     assert "SIMULATED" in text
     # No router beats the planner's upper bound, but for sampling: 10,000 episodes have a standard error of .005.
     assert all(run["regret"] > -0.02 for run in numbers["runs"])
