@@ -29,7 +29,7 @@ from gym_stepwise_routing.costs import COST_UNITS, CostUnit
 from gym_stepwise_routing.errors import NotApplicableError, check_choice
 from gym_stepwise_routing.evaluation import curves
 from gym_stepwise_routing.evaluation.bootstrap import Interval, bootstrap_curve_differences, bootstrap_curves
-from gym_stepwise_routing.evaluation.evaluate import play
+from gym_stepwise_routing.evaluation.evaluate import Evaluation, play
 from gym_stepwise_routing.evaluation.outcomes import SweepOutcomes
 from gym_stepwise_routing.game import Game
 from gym_stepwise_routing.sources.bank import BankSource
@@ -40,7 +40,7 @@ COMMAND = "python -m gym_stepwise_routing.agents.studies.peers"
 DEFAULT = "gsm8k-qwen2.5-coder"
 OWN = ("all_budgets", "lagrangian_ppo")
 SWEPT = "PPO, swept penalty"
-PENALISED = "maskable_ppo"
+STILL = "PPO, swept penalty, with barrier"
 PRICES = (0.25, 0.5, 0.65, 0.8, 0.95, 1.2)
 """Penalties, in units of the accuracy that always-largest buys for a unit of cost on the train split."""
 VERIFIED = ("TRIM-Thr", "TRIM-Agg", "TRIM-POMDP", "verifier, least score")
@@ -70,18 +70,34 @@ class Difference:
         return self.agent, self.peer, self.metric, f"{self.value:.3f}", f"{self.peer_value:.3f}", gap
 
 
-def swept_penalty(source: Bank, mode: Mode, unit: CostUnit, seed: int, game: Game) -> SweepOutcomes:
-    """The curve of one policy a price, each playing its own choice (the more probable action)."""
-    settings = hyperparameters(PENALISED)
+def swept_penalty(source: Bank, mode: Mode, unit: CostUnit, seed: int, game: Game) -> dict[str, SweepOutcomes]:
+    """The curves of one policy a price, each playing its own choice (the more probable action).
+
+    Once by MaskablePPO, and once by LagrangianPPO with a multiplier that stands still: the same penalty, with the
+    barrier and the settings of the constrained agent, so that what the constraint adds can be told from what they add.
+    """
     rate = exchange_rate(Arena(source, mode=mode, cost_unit=unit))
     arguments = {"source": source, "mode": mode, "cost_unit": unit}
-    played = [
-        play(
-            scored(train(PENALISED, seed=seed, game=arguments, settings=replace(settings, penalty=price * rate))), game
-        )
-        for price in PRICES
-    ]
-    return SweepOutcomes(right=np.stack([e.right for e in played]), cost=np.stack([e.cost for e in played]))
+    plain, own = hyperparameters("maskable_ppo"), hyperparameters("lagrangian_ppo")
+    still = own.algorithm | {"multiplier": "dual_ascent", "multiplier_lr": 1e-12, "limit_anneal": 0.0}
+    played: dict[str, list[Evaluation]] = {SWEPT: [], STILL: []}
+    for penalty in (price * rate for price in PRICES):
+        models = {
+            SWEPT: train("maskable_ppo", seed=seed, game=arguments, settings=replace(plain, penalty=penalty)),
+            STILL: train(
+                "lagrangian_ppo",
+                seed=seed,
+                game=arguments,
+                settings=replace(own, algorithm=still | {"multiplier_init": penalty}),
+                limit=1.0,  # any: the multiplier does not follow it
+            ),
+        }
+        for name, model in models.items():
+            played[name].append(play(scored(model), game))
+    return {
+        name: SweepOutcomes(right=np.stack([e.right for e in each]), cost=np.stack([e.cost for e in each]))
+        for name, each in played.items()
+    }
 
 
 def verified(source: Bank, unit: CostUnit, game: Game) -> dict[str, SweepOutcomes]:
@@ -144,7 +160,8 @@ def main(
             agent: stack([swept(agent, fit(agent, opened, mode, unit, seed), game) for seed in range(seeds)])
             for agent in OWN
         }
-        peers = {SWEPT: stack([swept_penalty(opened, mode, unit, seed, game) for seed in range(seeds)])}
+        penalised = [swept_penalty(opened, mode, unit, seed, game) for seed in range(seeds)]
+        peers = {name: stack([found_there[name] for found_there in penalised]) for name in (SWEPT, STILL)}
         if mode == "regenerate":
             peers |= verified(opened, unit, game)
         found += compare(mode, own, peers, game, resamples)
@@ -165,7 +182,8 @@ def _page(found: list[Difference], bank: Bank, unit: CostUnit, seeds: int, resam
             f"{seeds} training seeds of the agents and of {SWEPT}; verifier-based routers are fitted once (TRIM-Agg: "
             f"the best of three on train, a price). {resamples:,} bootstrap resamples over problems and seeds, paired.",
             f"{SWEPT}: MaskablePPO with shipped settings, {len(PRICES)} policies a seed, at "
-            f"{', '.join(map(str, PRICES))} times the exchange rate of the constants; lagrangian_ppo: one policy, "
+            f"{', '.join(map(str, PRICES))} times the exchange rate of the constants; with barrier: the same prices, "
+            "LagrangianPPO's settings and steps, its multiplier standing still; lagrangian_ppo: one policy, "
             "thresholds swept; all_budgets: one policy, budgets swept. APGR is the area under the points as they are, "
             "AIQ that under their envelope, chosen on these very problems for everybody.",
             "The verifier is fitted to features on the train split and costs nothing; no large process reward model.",

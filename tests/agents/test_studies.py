@@ -85,8 +85,8 @@ def test_peers(tmp_path):
     text, numbers = page(tmp_path, "peers")
     assert "SIMULATED" not in text
     by_mode = {mode: {line["peer"] for line in numbers if line["mode"] == mode} for mode in peers.MODES}
-    assert by_mode["route"] == by_mode["escalate"] == {peers.SWEPT}
-    assert by_mode["regenerate"] == {peers.SWEPT, *peers.VERIFIED}
+    assert by_mode["route"] == by_mode["escalate"] == {peers.SWEPT, peers.STILL}
+    assert by_mode["regenerate"] == {peers.SWEPT, peers.STILL, *peers.VERIFIED}
     for line in numbers:
         assert line["difference"] == pytest.approx(line["value"] - line["peer_value"], abs=1e-9)
         assert line["low"] <= line["difference"] <= line["high"]
