@@ -88,7 +88,8 @@ def record_with_ray(
 
     Raises:
         ImportError: ray is missing.
-        ValueError: ``workers`` is not positive, or ``gpus_per_worker`` negative.
+        ValueError: ``workers`` is not positive, or ``gpus_per_worker`` negative or more than this machine has (a
+            cluster at an address may grow, so that its workers wait).
         BankError: the folder holds problems that are not among the session's.
         RecordingError: workers die one after the other, or a worker's models fail, or the cluster does; trees recorded
             before are safe.
@@ -105,6 +106,10 @@ def record_with_ray(
     started = not ray.is_initialized()
     if started:
         ray.init(address=address, log_to_driver=False, include_dashboard=False if address is None else None)
+    if address is None and workers * gpus_per_worker > (gpus := ray.cluster_resources().get("GPU", 0)):
+        if started:
+            ray.shutdown()
+        raise ValueError(f"gpus_per_worker={gpus_per_worker!r} for {workers} workers; allowed: {gpus:g} GPUs in all")
     session.out.mkdir(parents=True, exist_ok=True)
     store = TreeStore(session.out / "trees-0.jsonl")
     desks: list[_Desk] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from gym_stepwise_routing.banks.records import read_trees as read_strictly
 from gym_stepwise_routing.generators.specs import GeneratorSpec
 from gym_stepwise_routing.recorder.grow import RecordingStats
+from gym_stepwise_routing.recorder.manifest import MANIFEST
 from gym_stepwise_routing.recorder.prompts import load_prompt
 from gym_stepwise_routing.recorder.ray_workers import record_with_ray
 from gym_stepwise_routing.recorder.selection import Selection
@@ -25,6 +27,14 @@ def session(tiny_pool: tuple[Path, Path], sums: Path, prompt: Path, out: Path, c
     selection = Selection.parse(f"{sums}:0-{count}", data=None, grading="numeric")
     settings = RecordingSettings(load_prompt(str(prompt)), in_flight=2)
     return RecordingSession(specs, (selection,), settings, out, "test", "MIT")
+
+
+def by_problem(recording: RecordingSession) -> dict[int, list[str | None]]:
+    """Texts of the steps of each problem, which do not depend on who grew the tree."""
+    return {
+        tree.problem.index: [node.text for node in tree.nodes]
+        for _, tree in read_strictly(recording.out / "trees-0.jsonl")
+    }
 
 
 @pytest.mark.slow
@@ -53,6 +63,25 @@ def test_a_worker_that_dies_loses_and_doubles_nothing(
     assert stats.trees == len(trees) == 16
     assert sorted(tree.problem.index for tree in trees) == list(range(16))
     assert len(recording.bank("sums").problems) == 16
+    plain = session(tiny_pool, sums_file, sums_prompt, tmp_path / "plain", 16)
+    plain.run()
+    assert [by_problem(one) for one in (recording, plain)] == [by_problem(plain)] * 2
+    sealed, expected = (json.loads((one.out / MANIFEST).read_text()) for one in (recording, plain))
+    assert sealed == expected
+
+
+def test_gpus_that_this_machine_does_not_have_are_not_waited_for(
+    tiny_pool: tuple[Path, Path], sums_file: Path, sums_prompt: Path, tmp_path: Path
+) -> None:
+    ray.init(num_cpus=1, num_gpus=1, include_dashboard=False, log_to_driver=False)
+    try:
+        with pytest.raises(ValueError, match="gpus_per_worker=1 for 2 workers; allowed: 1 GPUs in all"):
+            record_with_ray(
+                session(tiny_pool, sums_file, sums_prompt, tmp_path / "out", 2), workers=2, gpus_per_worker=1
+            )
+    finally:
+        ray.shutdown()
+    assert not (tmp_path / "out").exists()
 
 
 def test_workers_must_be_positive(
