@@ -29,10 +29,10 @@ def session(tiny_pool: tuple[Path, Path], sums: Path, prompt: Path, out: Path, c
     return RecordingSession(specs, (selection,), settings, out, "test", "MIT")
 
 
-def by_problem(recording: RecordingSession) -> dict[int, list[str | None]]:
-    """Texts of the steps of each problem, which do not depend on who grew the tree."""
+def by_problem(recording: RecordingSession) -> dict[int, list[str]]:
+    """Texts of the steps of each problem: the order in which a tree grows depends on its neighbours, they do not."""
     return {
-        tree.problem.index: [node.text for node in tree.nodes]
+        tree.problem.index: sorted(node.text or "" for node in tree.nodes)
         for _, tree in read_strictly(recording.out / "trees-0.jsonl")
     }
 
