@@ -15,10 +15,18 @@ from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.game import Game
 from gym_stepwise_routing.routers import columns_of
 
-__all__ = ["given", "needs_figure"]
+__all__ = ["LOGIT_SCALE", "given", "logit_name", "needs_figure"]
+
+LOGIT_SCALE = 100.0
+"""What mean largest logits are divided by to be scores in [0, 1]."""
 
 _EPISODES = 200
 """Episodes of a random source in which a figure must show itself."""
+
+
+def logit_name(model: str) -> str:
+    """Name of a small model's mean largest logits as a verifier in the ledger."""
+    return f"{model} (max-logit)"
 
 
 def given(value: NDArray[np.float32], known: NDArray[np.float32]) -> NDArray[np.bool_]:

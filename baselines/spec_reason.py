@@ -1,6 +1,7 @@
 """SpecReason (arXiv 2504.07891): the large model rates the draft from 0 to 9 in one token; keep it from 7 upwards.
 
-The ratings come as verifier scores, rating / 9, whose verifier is the large model itself (see
+Reconstructed: the rating is the digit that the model is expected to answer, and a comparison sweeps the least one. The
+ratings come as verifier scores, rating / 9, whose verifier is the large model itself (see
 ``verifiers.hub.LargeModelRater``), so that its reading of every draft is paid for. The paper's option to have the large
 model write the first steps is kept.
 """
@@ -26,19 +27,19 @@ class SpecReason(TrimThreshold):
     """Rewrite the draft unless its rating is at least ``keep``.
 
     Args:
-        keep: least rating to keep a draft, 1 to 9.
+        keep: least rating to keep a draft, above 0 and at most 9.
         first_large: number of first steps that the large model writes anyway, >= 0.
     """
 
-    def __init__(self, keep: int = 7, first_large: int = 0) -> None:
-        if not 1 <= keep <= 9:
-            raise ValueError(f"keep={keep!r}; allowed: 1 to 9")
+    def __init__(self, keep: float = 7, first_large: int = 0) -> None:
+        if not 0 < keep <= 9:
+            raise ValueError(f"keep={keep!r}; allowed: above 0, at most 9")
         if first_large < 0:
             raise ValueError(f"first_large={first_large!r}; allowed: an integer >= 0")
-        # between the scores of a rating of ``keep``, which is kept, and of the next lower one, which is not
-        super().__init__(threshold=1 - (keep - 0.5) / 9)
+        # the next float after the score of a rating of ``keep``, which is kept
+        super().__init__(threshold=float(np.nextafter(np.float32(1) - np.float32(keep / 9), np.float32(2))))
         self.first_large = first_large
-        self.name = f"spec-reason-{keep}" + (f"-first-{first_large}" if first_large else "")
+        self.name = f"spec-reason-{keep:g}" + (f"-first-{first_large}" if first_large else "")
 
     def bind(self, spec: RoutingSpec) -> None:
         """Find scores and step number."""

@@ -3,11 +3,10 @@
 A mixture of two Gaussians is fitted by EM to the small model's confidence in its own steps. The large model writes
 where the posterior of the component with the larger mean, "confident", is below a threshold.
 
-Reconstructed: the paper's figure is the mean of the largest logit, which others read as the mean of the largest
-probability. The first reading, mean max-logit, is *not offered*: open models have logits before normalisation
-(transformers returns them, vLLM does with ``logprobs_mode="raw_logits"``; few APIs do), but the banks do not record
-them. The two readings here are the mean probability of the most likely token, and the mean log-probability of the
-chosen one, which is the most likely one where decoding is greedy: its largest logit less the normaliser. In
+The paper's figure is the mean of the largest logit, which others read as the mean of the largest probability; both are
+here, and a third: the mean log-probability of the chosen token, which is the most likely one where decoding is greedy,
+its largest logit less the normaliser. Logits before normalisation are not in banks, as most engines do not tell them:
+they are read off the model afterwards (``verifiers.hub.MaxLogit``) and come as scores, a file of their own. In
 *regenerate* the figure is that of the drafted next step, as in the paper; in *route* and *escalate* it is that of the
 last step.
 """
@@ -32,7 +31,12 @@ except ImportError as error:
 
 __all__ = ["Reading", "Steer"]
 
-Reading = Literal["probability", "log-probability"]
+Reading = Literal["max-logit", "probability", "log-probability"]
+_FIGURES = {
+    "max-logit": ("score", "score_known"),
+    "probability": ("top1_mean", "confidence_known"),
+    "log-probability": ("p_mean", "confidence_known"),
+}
 _SMALLEST_PROBABILITY = 1e-6
 _FEWEST_STEPS = 20
 
@@ -56,15 +60,10 @@ class Steer(ScoringRouter):
         self.seed = seed
         self.name = f"steer-{reading}"
 
-    @property
-    def figure(self) -> str:
-        """Feature that is read."""
-        return "top1_mean" if self.reading == "probability" else "p_mean"
-
     def bind(self, spec: RoutingSpec) -> None:
         """Find the confidence figure."""
         super().bind(spec)
-        self._columns = columns_of(spec, self.figure, "confidence_known")
+        self._columns = columns_of(spec, *_FIGURES[self.reading])
 
     def fit(self, game: Game) -> Self:
         """Fit the mixture to the steps (*regenerate*: drafts) of the smallest model. No label is looked at.
@@ -73,14 +72,15 @@ class Steer(ScoringRouter):
             NotApplicableError: no step, or hardly any, has the figure.
         """
         self.bind(game.spec)
-        needs_figure(game, self.figure, seed=self.seed)
+        figure, flag = _FIGURES[self.reading]
+        needs_figure(game, figure, flag, seed=self.seed)
         known = experience(game, seed=self.seed)
         shown = given(*known.observation[:, self._columns].T)
         if game.spec.mode != "regenerate":
             (writer,) = columns_of(game.spec, "writer_0")
             shown &= known.observation[:, writer] > 0
         if shown.sum() < _FEWEST_STEPS:
-            raise NotApplicableError(f"{shown.sum()} steps have {self.figure}; STEER's mixture needs {_FEWEST_STEPS}")
+            raise NotApplicableError(f"{shown.sum()} steps have {figure}; STEER's mixture needs {_FEWEST_STEPS}")
         values = self._values(known.observation[shown])
         self._mixture = GaussianMixture(2, n_init=3, random_state=self.seed).fit(values)
         self._confident = int(np.argmax(self._mixture.means_))
@@ -88,7 +88,7 @@ class Steer(ScoringRouter):
 
     def _values(self, observation: NDArray[np.float32]) -> NDArray[np.float64]:
         value = observation[:, self._columns[:1]].astype(np.float64)
-        return value if self.reading == "probability" else np.log(np.maximum(value, _SMALLEST_PROBABILITY))
+        return np.log(np.maximum(value, _SMALLEST_PROBABILITY)) if self.reading == "log-probability" else value
 
     def scores(self, observation: NDArray[np.float32]) -> NDArray[np.float64]:
         """Evidence against "confident", ``float64[B]`` in [0, 1]; 1/2 where the posterior is."""

@@ -103,7 +103,7 @@ def swept_penalty(source: Bank, mode: Mode, unit: CostUnit, seed: int, game: Gam
 def verified(source: Bank, unit: CostUnit, game: Game) -> dict[str, SweepOutcomes]:
     """The curves of verifier-based routers in *regenerate*, costs in the game's units; those that apply."""
     judged = BankSource(feature_verifier(source))
-    arena = Arena(source, mode="regenerate", cost_unit=unit, scored=judged)
+    arena = Arena(source, mode="regenerate", cost_unit=unit, scored=[judged])
     # An arena measures cost by always-largest on the split itself.
     scale = arena.game("test", ("progress",)).normaliser / game.normaliser
     found = {}

@@ -14,12 +14,17 @@ Others are not supported: those that want a chat template (such as RLHFlow's), o
 
 :class:`LargeModelRater` is SpecReason's judge (arXiv 2504.07891): the large model itself rates the step from 0 to 9 in
 one token. Its reading is prefill of a model as dear as the one that is to be saved; the ledger charges it, the rating's
-question after each step and the decoded digit included.
+question after each step and the decoded digit included. Only drafts are rated.
+
+:class:`MaxLogit` is no judge: it reads the largest logits that the smallest model had when it wrote its steps, STEER's
+figure (arXiv 2511.06190), which engines that record log-probabilities do not tell.
+
+Causal models read all traces of a problem in one forward pass (:mod:`gym_stepwise_routing.baselines.verifiers.packed`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -29,10 +34,13 @@ from numpy.typing import NDArray
 
 from gym_stepwise_routing.accounting import Verifier
 from gym_stepwise_routing.banks import Bank
+from gym_stepwise_routing.baselines.figures import LOGIT_SCALE, logit_name
 from gym_stepwise_routing.baselines.spec_reason import rating_name
+from gym_stepwise_routing.baselines.verifiers.packed import logits_at, pack
 from gym_stepwise_routing.baselines.verifiers.text import Trace, bank_traces
+from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.generators.tokenizers import weights_sha256
-from gym_stepwise_routing.pool import Model
+from gym_stepwise_routing.pool import Latency, Model, Price
 
 try:
     import torch
@@ -40,7 +48,18 @@ try:
 except ImportError as error:
     raise ImportError("hub verifiers need torch and transformers: pip install 'gym-stepwise-routing[llm]'") from error
 
-__all__ = ["RATING", "HubPrm", "LargeModelRater", "PrmStyle", "StepJudge", "check_rater", "judge_bank"]
+__all__ = [
+    "RATING",
+    "HubPrm",
+    "LargeModelRater",
+    "MaxLogit",
+    "PrmStyle",
+    "StepJudge",
+    "check_weights",
+    "judge_bank",
+    "prompt_of",
+    "small_steps",
+]
 
 Floats = NDArray[np.float64]
 RATING = (
@@ -51,6 +70,8 @@ RATING = (
 
 It stands at the end, so that a prefix cache serves all steps but the judged one.
 """
+PACK_TOKENS = 3072
+"""Most tokens of a forward pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,43 +97,53 @@ class PrmStyle:
 
 
 class StepJudge:
-    """A causal or token-classifying model that scores one step at a time.
+    """A causal or token-classifying model that scores steps.
 
     Args:
         model: local folder or hub name.
         loader: class of transformers that loads it.
         revision: commit or tag on the hub; None for a local folder.
+        dtype: of its weights, as torch spells it; ``auto`` is that of the file.
         trust_remote_code: run code that comes with the model.
     """
 
     def __init__(
-        self, model: str | Path, loader: Any, revision: str | None = None, *, trust_remote_code: bool = False
+        self,
+        model: str | Path,
+        loader: Any,
+        revision: str | None = None,
+        *,
+        dtype: str = "auto",
+        trust_remote_code: bool = False,
     ) -> None:
         self.name = Path(model).name
         self.tokenizer: Any = AutoTokenizer.from_pretrained(
             model, revision=revision, trust_remote_code=trust_remote_code
         )
-        self.model: Any = loader.from_pretrained(model, revision=revision, trust_remote_code=trust_remote_code).eval()
+        self.model: Any = loader.from_pretrained(
+            model, revision=revision, dtype=dtype, trust_remote_code=trust_remote_code
+        ).eval()
 
     @property
     def parameters(self) -> int:
         """Parameters of the model."""
         return sum(p.numel() for p in self.model.parameters())
 
-    def score(self, trace: Trace) -> float:
-        """Score of the last step, in [0, 1]."""
+    def scores(self, traces: Sequence[Trace]) -> Floats:
+        """Score of the last step of each trace, ``float64[n]`` in [0, 1]. Traces of one problem are read together."""
         raise NotImplementedError
 
     def _length(self, text: str) -> int:
         """Tokens of a text within another."""
         return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def _last(self, text: str) -> torch.Tensor:
-        """Output at the last token of a text, ``[vocabulary or labels]``."""
-        tokens = self.tokenizer(text, return_tensors="pt")
-        with torch.no_grad():
-            last: torch.Tensor = self.model(**tokens).logits[0, -1]
-        return last
+    def _last(self, texts: Sequence[str], outputs: Sequence[int]) -> torch.Tensor:
+        """These outputs of a causal model after each text, ``float32[n, len(outputs)]``."""
+        found = []
+        for packed in pack([self.tokenizer(text)["input_ids"] for text in texts], PACK_TOKENS):
+            last = np.array([path[-1] for path in packed.paths])
+            found.append(logits_at(self.model, packed, last)[:, list(outputs)].float())
+        return torch.cat(found)
 
     def _token(self, text: str) -> int:
         """The last token that a text ends with."""
@@ -126,6 +157,7 @@ class HubPrm(StepJudge):
         model: local folder or hub name.
         style: how it is read.
         revision: commit or tag on the hub; None for a local folder.
+        dtype: of its weights, as torch spells it; ``auto`` is that of the file.
         trust_remote_code: run code that comes with the model.
     """
 
@@ -135,40 +167,53 @@ class HubPrm(StepJudge):
         style: PrmStyle | None = None,
         revision: str | None = None,
         *,
+        dtype: str = "auto",
         trust_remote_code: bool = False,
     ) -> None:
         self.style = style or PrmStyle()
         loader = AutoModelForCausalLM if self.style.kind == "tag" else AutoModelForTokenClassification
-        super().__init__(model, loader, revision, trust_remote_code=trust_remote_code)
+        super().__init__(model, loader, revision, dtype=dtype, trust_remote_code=trust_remote_code)
         if self.style.kind == "tag":
             self._choice = [self._token(self.style.bad), self._token(self.style.good)]
             if self._choice[0] == self._choice[1]:
                 raise ValueError(f"good={self.style.good!r} and bad={self.style.bad!r} are one token to {self.name}")
-        else:
-            self._choice = [0, 1]
 
     def as_model(self) -> Verifier:
         """The model for the ledger: it reads its separator after each step."""
         separator = self._length(self.style.separator)
         return Verifier(self.name, parameters=float(self.parameters), prompt_tokens=separator)
 
-    def score(self, trace: Trace) -> float:
-        """Probability of the good token, or label, after the last step."""
-        logits = self._last(self.style.text(trace))[self._choice]
-        return float(torch.softmax(logits, dim=0)[1])
+    def scores(self, traces: Sequence[Trace]) -> Floats:
+        """Probability of the good token, or label, after the last step of each trace."""
+        texts = [self.style.text(trace) for trace in traces]
+        logits = self._last(texts, self._choice) if self.style.kind == "tag" else self._labels(texts)
+        return torch.softmax(logits, dim=1)[:, 1].double().numpy()
+
+    def _labels(self, texts: Sequence[str]) -> torch.Tensor:
+        """Both labels at the last token of each text, read one by one: a classifier may attend both ways."""
+        with torch.no_grad():
+            read = [self.model(**self.tokenizer(text, return_tensors="pt")).logits[0, -1] for text in texts]
+        return torch.stack(read).float()
 
 
 class LargeModelRater(StepJudge):
-    """SpecReason's judge: a digit from 0 to 9, the most likely one, over 9.
+    """SpecReason's judge: the digit from 0 to 9 that a model is expected to answer with, over 9.
+
+    The mean over its probabilities of the ten digits, as G-Eval (arXiv 2303.16634) reads its raters, in place of the
+    one digit that the paper decodes: a small model may answer nearly every draft with the same digit, and yet be more
+    or less sure of it.
 
     Args:
         model: local folder or hub name of the large model.
         revision: commit or tag on the hub; None for a local folder.
+        dtype: of its weights, as torch spells it; ``auto`` is that of the file.
         trust_remote_code: run code that comes with the model.
     """
 
-    def __init__(self, model: str | Path, revision: str | None = None, *, trust_remote_code: bool = False) -> None:
-        super().__init__(model, AutoModelForCausalLM, revision, trust_remote_code=trust_remote_code)
+    def __init__(
+        self, model: str | Path, revision: str | None = None, *, dtype: str = "auto", trust_remote_code: bool = False
+    ) -> None:
+        super().__init__(model, AutoModelForCausalLM, revision, dtype=dtype, trust_remote_code=trust_remote_code)
         self._digits = [self._token(str(digit)) for digit in range(10)]
 
     def as_model(self, largest: Model) -> Verifier:
@@ -184,40 +229,145 @@ class LargeModelRater(StepJudge):
             decoded_tokens=1,
         )
 
-    def score(self, trace: Trace) -> float:
-        """Most likely digit / 9."""
-        logits = self._last("\n".join((trace.question, *trace.steps)) + RATING)[self._digits]
-        return int(torch.argmax(logits)) / 9
+    def scores(self, traces: Sequence[Trace]) -> Floats:
+        """Expected digit / 9, of each trace."""
+        texts = ["\n".join((trace.question, *trace.steps)) + RATING for trace in traces]
+        chances = torch.softmax(self._last(texts, self._digits), dim=1).double().numpy()
+        return chances @ np.arange(10) / 9
 
 
-def check_rater(model: str | Path, largest: Model) -> None:
-    """Check that a model is the bank's largest, by the hash of its weights where both are known, or else by name.
+class MaxLogit(StepJudge):
+    """Mean over a step's tokens of the largest logit before each, over ``LOGIT_SCALE``, as when the step was written.
+
+    Args:
+        model: local folder or hub name of the bank's smallest model.
+        template: prompt that the bank was recorded with; ``{question}`` stands for the question.
+        revision: commit or tag on the hub; None for a local folder.
+        dtype: of its weights, as torch spells it; ``auto`` is that of the file.
+        trust_remote_code: run code that comes with the model.
+    """
+
+    def __init__(
+        self,
+        model: str | Path,
+        template: str,
+        revision: str | None = None,
+        *,
+        dtype: str = "auto",
+        trust_remote_code: bool = False,
+    ) -> None:
+        super().__init__(model, AutoModelForCausalLM, revision, dtype=dtype, trust_remote_code=trust_remote_code)
+        self._template = template
+
+    def as_model(self, smallest: Model) -> Verifier:
+        """The figure for the ledger: logits come with decoding, so that it costs as good as nothing."""
+        free = "logits come with decoding"
+        return Verifier(
+            logit_name(smallest.name),
+            parameters=1.0,
+            price=smallest.price and Price(0.0, 0.0, 0.0, smallest.price.date, free),
+            latency=smallest.latency and Latency(0.0, 0.0, 0.0, free),
+        )
+
+    def scores(self, traces: Sequence[Trace]) -> Floats:
+        """Mean largest logit of the last step of each trace, over ``LOGIT_SCALE``."""
+        sequences, starts = [], []
+        for trace in traces:
+            before = self._template.replace("{question}", trace.question) + "".join(f"{s}\n" for s in trace.steps[:-1])
+            read = self.tokenizer(before + trace.steps[-1], return_offsets_mapping=True)
+            sequences.append(read["input_ids"])
+            starts.append(next(token for token, (_, end) in enumerate(read["offset_mapping"]) if end > len(before)))
+        means: list[float] = []
+        for packed in pack(sequences, PACK_TOKENS):
+            # a token is written by the logits after the one before it
+            spans = [path[start - 1 : -1] for path, start in zip(packed.paths, starts[len(means) :], strict=False)]
+            wanted = np.unique(np.concatenate(spans))
+            largest = logits_at(self.model, packed, wanted).amax(dim=1).double().numpy()
+            means += [float(largest[np.searchsorted(wanted, span)].mean()) for span in spans]
+        return np.array(means) / LOGIT_SCALE
+
+
+def check_weights(model: str | Path, wanted: Model) -> None:
+    """Check that a model is one of a bank's, by the hash of its weights where both are known, or else by name.
 
     Args:
         model: local folder or hub name.
-        largest: the bank's largest model.
+        wanted: the bank's model.
 
     Raises:
         ValueError: it is another one, or other weights.
     """
     found = weights_sha256(str(model))
-    if found is not None and largest.weights_sha256 is not None:
-        if found != largest.weights_sha256:
+    if found is not None and wanted.weights_sha256 is not None:
+        if found != wanted.weights_sha256:
             raise ValueError(
-                f"model={str(model)!r} has weights with hash {found}; allowed: those of the bank's largest model, "
-                f"{largest.name!r}, {largest.weights_sha256} (or --any-weights, if they are the same model's in other "
-                "files)"
+                f"model={str(model)!r} has weights with hash {found}; allowed: those of the bank's {wanted.name!r}, "
+                f"{wanted.weights_sha256} (or --any-weights, if they are the same model's in other files)"
             )
-    elif Path(model).name != largest.name:
+    elif Path(model).name != wanted.name:
         raise ValueError(
-            f"model={str(model)!r} is not named like the bank's largest model; allowed: {largest.name!r} (or "
-            "--any-weights, if it is the same model by another name)"
+            f"model={str(model)!r} is not named like the bank's model; allowed: {wanted.name!r} (or --any-weights, if "
+            "it is the same model by another name)"
         )
 
 
-def judge_bank(bank: Bank, questions: Sequence[str], judge: StepJudge) -> NDArray[np.float32]:
-    """Scores of every step of a bank, ``float32[N]``, NaN where a node has no text."""
-    scores = np.full(len(bank.nodes), np.nan, dtype=np.float32)
-    for row, trace in bank_traces(bank, questions).items():
-        scores[row] = judge.score(trace)
+def prompt_of(bank: Bank) -> str:
+    """Template of the prompt that a bank was recorded with; ``{question}`` stands for the question.
+
+    Raises:
+        NotApplicableError: the bank does not tell it, or the models were asked through a chat template.
+    """
+    prompt, form = bank.manifest.prompt, bank.manifest.decoding.form
+    if prompt.template is None or form != "completion":
+        raise NotApplicableError(
+            f"bank {bank.name!r} was recorded with {'a chat template' if form == 'chat' else 'an unknown prompt'}; "
+            "logits can be read again behind a known prompt for plain completion only"
+        )
+    return prompt.template
+
+
+def small_steps(bank: Bank) -> NDArray[np.int64]:
+    """Nodes that the smallest model writes, drafts among them: first children, ascending."""
+    return np.unique(bank.child[:, 0][bank.child[:, 0] >= 0]).astype(np.int64)
+
+
+def judge_bank(
+    bank: Bank,
+    questions: Sequence[str],
+    judge: StepJudge,
+    *,
+    rows: NDArray[np.integer] | None = None,
+    known: NDArray[np.floating] | None = None,
+    save: Callable[[NDArray[np.float32]], None] = lambda scores: None,
+    shown: Callable[[Iterable[list[int]]], Iterable[list[int]]] = lambda problems: problems,
+) -> NDArray[np.float32]:
+    """Scores of the steps of a bank, problem by problem.
+
+    Args:
+        bank: the bank.
+        questions: question of each problem.
+        judge: who scores.
+        rows: nodes to score; every step if None.
+        known: ``float[N]`` scores that need not be taken again, NaN where none is known; none is if None.
+        save: is given the scores so far after each problem.
+        shown: passes on the problems' lists of nodes, and may show how far it is.
+
+    Returns:
+        ``float32[N]``, NaN where a node has no text or was not to be scored.
+
+    Raises:
+        NotApplicableError: none of the nodes has a text.
+    """
+    scores = np.full(len(bank.nodes), np.nan, dtype=np.float32) if known is None else known.astype(np.float32)
+    traces = bank_traces(bank, questions)
+    wanted = sorted(traces.keys() if rows is None else traces.keys() & set(rows.tolist()))
+    if not wanted:
+        raise NotApplicableError(f"bank {bank.name!r} holds no text of the steps that are to be scored")
+    problems: dict[int, list[int]] = {}
+    for row in wanted:
+        if np.isnan(scores[row]):
+            problems.setdefault(int(bank.nodes.problem[row]), []).append(row)
+    for problem in shown(list(problems.values())):
+        scores[problem] = judge.scores([traces[row] for row in problem])
+        save(scores)
     return scores

@@ -39,7 +39,8 @@ def compare(
         int, typer.Option(help="Most problems a split; 0: all of a bank, 500 of a simulator preset.")
     ] = 0,
     scores: Annotated[
-        Path | None, typer.Option(help="Verifier scores that `stepwise-routing score` wrote; else a feature verifier.")
+        list[Path] | None,
+        typer.Option(help="File that `stepwise-routing score` wrote, may be repeated; else a feature verifier judges."),
     ] = None,
     questions: QuestionsOption = None,
     encoder: Annotated[str | None, typer.Option(help="Text encoder for routers that read questions.")] = None,
@@ -79,7 +80,7 @@ def compare(
                 rule=rule,
                 only=only or (),
                 problems=problems or None,
-                scores=scores,
+                scores=scores or (),
                 questions=question_files(questions) if questions else None,
                 encoder=encoder,
                 seed=seed,

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from gym_stepwise_routing.accounting import Mode
 from gym_stepwise_routing.banks import Bank
 from gym_stepwise_routing.baselines.constant import AlwaysLargest, AlwaysModel, AlwaysSmallest
+from gym_stepwise_routing.baselines.figures import logit_name
+from gym_stepwise_routing.baselines.spec_reason import rating_name
 from gym_stepwise_routing.compare.ceiling import Ceiling, ceiling
 from gym_stepwise_routing.costs import CostUnit
 from gym_stepwise_routing.errors import NotApplicableError, check_choice
@@ -59,8 +61,8 @@ class Arena:
         mode: ``route``, ``escalate`` or ``regenerate``.
         cost_unit: unit of the costs on the axis.
         split: split that results are reported on.
-        scored: the same source with a verifier's scores, for routers that need one; None: none is at hand, or the
-            source has its own.
+        scored: the same source with scores, each time by another verifier; ratings and largest logits go to the
+            routers that ask for them by name, the first of the others to all other routers.
         questions: question of each problem, for routers that read it; None: no texts are at hand.
         encoder: local folder or hub name of a text encoder; None: none is at hand.
         seed: seed of random sources and of whatever is fitted.
@@ -76,7 +78,7 @@ class Arena:
         mode: Mode = "route",
         cost_unit: CostUnit = "flops",
         split: Split = "test",
-        scored: StepSource | None = None,
+        scored: Sequence[StepSource] = (),
         questions: Sequence[str] | None = None,
         encoder: str | None = None,
         seed: int = 0,
@@ -89,16 +91,14 @@ class Arena:
         self.questions = questions
         self.encoder = encoder
         self.seed = seed
-        self._scored = scored
+        by_name = {each.pool.verifier.name: each for each in (self.source, *scored) if each.pool.verifier is not None}
+        special = rating_name(self.source.pool.names[-1]), logit_name(self.source.pool.names[0])
+        self._scored = by_name
+        self.verifier = next((name for name in by_name if name not in special), "")
+        """Name of the verifier that judges for all routers which do not ask for another, '' if there is none."""
         self._references: dict[Split, Reference] = {}
-        self._games: dict[tuple[Split, tuple[Block, ...], Mode], Game] = {}
+        self._games: dict[tuple[Split, tuple[Block, ...], Mode, str], Game] = {}
         self.game("train", ("progress",))  # a bad source, mode or cost unit shows here
-
-    @property
-    def verifier(self) -> str:
-        """Name of the verifier whose scores are at hand, '' if there is none."""
-        source = self.source if self._scored is None else self._scored
-        return "" if source.pool.verifier is None else source.pool.verifier.name
 
     @property
     def step_scores(self) -> NDArray[np.float32]:
@@ -107,26 +107,35 @@ class Arena:
         Raises:
             NotApplicableError: there is no verifier, or the source is no bank.
         """
-        source = self.source if self._scored is None else self._scored
-        bank = getattr(source, "bank", None)
-        if not self.verifier or not isinstance(bank, Bank):
-            raise NotApplicableError(f"{source.kind} {source.name!r} has no recorded verifier scores")
+        bank = getattr(self._judged(self.verifier), "bank", None)
+        if not isinstance(bank, Bank):
+            raise NotApplicableError(f"{self.source.kind} {self.source.name!r} has no recorded verifier scores")
         return bank.score
 
-    def game(self, split: Split, observation: Sequence[Block], *, mode: Mode | None = None) -> Game:
+    def _judged(self, verifier: str) -> StepSource:
+        """The source with the scores of a verifier."""
+        if verifier not in self._scored:
+            who = f"scores by {verifier!r}" if verifier else "verifier scores"
+            raise NotApplicableError(f"{self.source.kind} {self.source.name!r} has no {who}")
+        return self._scored[verifier]
+
+    def game(self, split: Split, observation: Sequence[Block], *, mode: Mode | None = None, verifier: str = "") -> Game:
         """The game on a split with these blocks; made once.
 
+        Args:
+            split: the split.
+            observation: the blocks.
+            mode: mode that it is played in; the arena's if None.
+            verifier: who judges, where the blocks show it; '' is the arena's verifier.
+
         Raises:
-            NotApplicableError: the verifier block where there is no verifier.
+            NotApplicableError: the verifier block where there are no scores by that verifier.
         """
         blocks = check_blocks(observation)
-        key = (split, blocks, mode or self.mode)
+        judge = (verifier or self.verifier) if "verifier" in blocks else ""
+        key = (split, blocks, mode or self.mode, judge)
         if key not in self._games:
-            source = self.source
-            if "verifier" in blocks and source.pool.verifier is None:
-                if self._scored is None:
-                    raise NotApplicableError(f"{source.kind} {source.name!r} has no verifier scores")
-                source = self._scored
+            source = self._judged(judge) if "verifier" in blocks else self.source
             self._games[key] = Game(
                 source,
                 split=split,

@@ -155,18 +155,25 @@ class Swept:
         router: the router, fitted.
         observation: blocks that it sees.
         mode: mode that it is played in; the arena's if None.
+        verifier: whose scores it sees; the arena's verifier if ''.
     """
 
     def __init__(
-        self, arena: Arena, router: ScoringRouter, observation: Sequence[Block], mode: Mode | None = None
+        self,
+        arena: Arena,
+        router: ScoringRouter,
+        observation: Sequence[Block],
+        mode: Mode | None = None,
+        verifier: str = "",
     ) -> None:
-        self._arena, self._router, self._observation, self._mode = arena, router, observation, mode
+        self._arena, self._router, self._observation = arena, router, observation
+        self._mode, self._verifier = mode, verifier
         needs_figures(self._game("train"), observation, arena.seed)
         self._grid = threshold_grid(router, self._game("train"), GRID, seed=arena.seed)
         self.labels = [f"threshold {threshold:.3g}" for threshold in self._grid]
 
     def _game(self, split: Split) -> Game:
-        return self._arena.game(split, self._observation, mode=self._mode)
+        return self._arena.game(split, self._observation, mode=self._mode, verifier=self._verifier)
 
     def points(self, split: Split) -> Points:
         """See :class:`Contender`."""
@@ -225,6 +232,7 @@ class Listed:
         observation: blocks that they see.
         labels: what the settings are called; the routers' names if None.
         mode: mode that they are played in; the arena's if None.
+        verifier: whose scores they see; the arena's verifier if ''.
     """
 
     def __init__(
@@ -234,12 +242,14 @@ class Listed:
         observation: Sequence[Block],
         labels: Sequence[str] | None = None,
         mode: Mode | None = None,
+        verifier: str = "",
     ) -> None:
-        self._arena, self._routers, self._observation, self._mode = arena, routers, observation, mode
+        self._arena, self._routers, self._observation = arena, routers, observation
+        self._mode, self._verifier = mode, verifier
         self.labels = [name_of(router) for router in routers] if labels is None else labels
 
     def _play(self, split: Split, index: int) -> Evaluation:
-        game = self._arena.game(split, self._observation, mode=self._mode)
+        game = self._arena.game(split, self._observation, mode=self._mode, verifier=self._verifier)
         return play(self._routers[index], game, seed=self._arena.seed)
 
     def points(self, split: Split) -> Points:

@@ -73,12 +73,12 @@ class Extras:
     Attributes:
         questions: question files, ``DATASET/SPLIT=FILE`` each.
         encoder: local folder or hub name of a text encoder, '' for none.
-        scores: file of verifier scores, None for a feature verifier.
+        scores: files of scores; without any verifier's, a feature verifier judges.
     """
 
     questions: tuple[str, ...] = ()
     encoder: str = ""
-    scores: Path | None = None
+    scores: tuple[Path, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.questions or self.encoder or self.scores)
@@ -97,8 +97,7 @@ def command(setting: Setting, extras: Extras) -> str:
         parts.append(f"--questions {split}={_shown(file)}")
     if extras.encoder:
         parts.append(f"--encoder {_shown(extras.encoder)}")
-    if extras.scores is not None:
-        parts.append(f"--scores {_shown(str(extras.scores))}")
+    parts += [f"--scores {_shown(str(path))}" for path in extras.scores]
     return " ".join(parts)
 
 
@@ -374,12 +373,13 @@ def main(
     questions: QuestionsOption = None,
     encoder: Annotated[str, typer.Option(help="Text encoder for routers that read questions.")] = "",
     scores: Annotated[
-        Path | None, typer.Option(help="Verifier scores that `stepwise-routing score` wrote; else a feature verifier.")
+        list[Path] | None,
+        typer.Option(help="File that `stepwise-routing score` wrote, may be repeated; else a feature verifier judges."),
     ] = None,
     resamples: Annotated[int, typer.Option(help="Bootstrap resamples.")] = 10_000,
 ) -> None:
     """Write the pages of results on baselines."""
-    extras = Extras(tuple(questions or ()), encoder, scores)
+    extras = Extras(tuple(questions or ()), encoder, tuple(scores or ()))
     if extras and not (bank or (only and len(only) == 1)):
         raise typer.BadParameter("questions, encoder or scores for several pages; allowed: with --bank, or one --only")
     settings: Sequence[Setting] = SETTINGS
@@ -399,7 +399,7 @@ def main(
                 mode=setting.mode,
                 cost_unit=setting.cost_unit,
                 resamples=resamples,
-                scores=scores,
+                scores=extras.scores,
                 questions=question_files(list(extras.questions)) if extras.questions else None,
                 encoder=encoder or None,
             )

@@ -146,7 +146,14 @@ CLAIMS = (
         modes=("regenerate",),
     ),
     Claim(
-        "STEER",
+        "STEER, by the largest logits",
+        "2511.06190",
+        "confidence beats trained external routers",
+        "STEER max-logit",
+        ("query classifier",),
+    ),
+    Claim(
+        "STEER, by the largest probabilities",
         "2511.06190",
         "confidence beats trained external routers",
         "STEER probability",

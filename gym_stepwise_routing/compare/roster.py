@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from gym_stepwise_routing.baselines.confidence import ConfidenceFigure, ConfidenceThreshold
 from gym_stepwise_routing.baselines.constant import AlwaysLargest, AlwaysModel, AlwaysSmallest
+from gym_stepwise_routing.baselines.figures import logit_name
 from gym_stepwise_routing.baselines.glimp import GlimpRouter
 from gym_stepwise_routing.baselines.heuristics import LengthRule, LoopRule
 from gym_stepwise_routing.baselines.random_mix import RandomMix
@@ -21,6 +22,10 @@ from gym_stepwise_routing.evaluation.evaluate import play
 from gym_stepwise_routing.game import Game
 from gym_stepwise_routing.observation import DEFAULT_BLOCKS, Block
 from gym_stepwise_routing.routers import ScoringRouter
+from gym_stepwise_routing.sources.base import SPLITS
+
+if TYPE_CHECKING:
+    from gym_stepwise_routing.baselines.steer import Reading
 
 __all__ = ["roster"]
 
@@ -106,11 +111,16 @@ def _handcrafted() -> list[Family]:
     def glimp(arena: Arena) -> Contender:
         return Swept(arena, GlimpRouter().fit(arena.game("train", PROBED)), PROBED)
 
-    def steer(reading: Literal["probability", "log-probability"]) -> Callable[[Arena], Contender]:
+    def steer(reading: Reading) -> Callable[[Arena], Contender]:
         def build(arena: Arena) -> Contender:
             from gym_stepwise_routing.baselines.steer import Steer
 
-            return Swept(arena, Steer(reading, seed=arena.seed).fit(arena.game("train", STEPS)), STEPS)
+            logits = logit_name(arena.source.pool.names[0]) if reading == "max-logit" else ""
+            blocks = VERIFIED if logits else STEPS
+            if logits:
+                _known_on_all_splits(arena, logits)
+            router = Steer(reading, seed=arena.seed).fit(arena.game("train", blocks, verifier=logits))
+            return Swept(arena, router, blocks, verifier=logits)
 
         return build
 
@@ -125,6 +135,7 @@ def _handcrafted() -> list[Family]:
     return [
         *(Family(f"confidence {figure}", group, "", confidence(figure)) for figure in figures),
         Family("GlimpRouter", group, "arXiv 2601.05110", glimp),
+        Family("STEER max-logit", group, "arXiv 2511.06190", steer("max-logit")),
         Family("STEER probability", group, "arXiv 2511.06190", steer("probability")),
         Family("STEER log-probability", group, "arXiv 2511.06190", steer("log-probability")),
         Family("two-part risk", group, "arXiv 2605.29319", two_part),
@@ -153,15 +164,11 @@ def _verifier_based() -> list[Family]:
         return Listed(arena, routers, VERIFIED, [f"price {router.price:.3g}" for router in routers])
 
     def spec_reason(arena: Arena) -> Contender:
-        wanted = rating_name(arena.source.pool.names[-1])
-        if arena.verifier != wanted or arena.mode != "regenerate":
-            raise NotApplicableError(
-                f"needs mode 'regenerate', for drafts to rate, and ratings by the largest model as verifier scores, of "
-                f"{wanted!r}"
-            )
-        _judged(arena)
-        routers = [SpecReason(keep) for keep in range(1, 10)]
-        return Listed(arena, routers, VERIFIED)
+        if arena.mode != "regenerate":
+            raise NotApplicableError("needs mode 'regenerate', for drafts to rate")
+        ratings = rating_name(arena.source.pool.names[-1])
+        _known_on_all_splits(arena, ratings)
+        return Swept(arena, SpecReason(), VERIFIED, verifier=ratings)
 
     def rsd(arena: Arena) -> Contender:
         _judged(arena)
@@ -176,6 +183,12 @@ def _verifier_based() -> list[Family]:
         Family("verifier, least score", group, "", _swept(partial(VerifierThreshold, "score_min"), VERIFIED)),
         Family("verifier, product", group, "", _swept(partial(VerifierThreshold, "score_product"), VERIFIED)),
     ]
+
+
+def _known_on_all_splits(arena: Arena, verifier: str) -> None:
+    """Check that a file of scores, which may be of some splits only, has some for each split that is played."""
+    for split in SPLITS:
+        needs_figures(arena.game(split, VERIFIED, verifier=verifier), VERIFIED, arena.seed)
 
 
 def _judged(arena: Arena) -> Game:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gym_stepwise_routing.accounting import Mode
 from gym_stepwise_routing.banks.questions import join_questions
-from gym_stepwise_routing.baselines.verifiers.scores import read_scores
+from gym_stepwise_routing.baselines.verifiers.scores import bundled_scores, read_scores
 from gym_stepwise_routing.compare.arena import Arena
 from gym_stepwise_routing.compare.choose import Rule
 from gym_stepwise_routing.compare.comparison import Comparison, compare
@@ -35,7 +35,7 @@ def run_comparison(
     rule: Rule | None = None,
     only: Sequence[str] = (),
     problems: int | None = None,
-    scores: Path | None = None,
+    scores: Sequence[Path] = (),
     questions: Mapping[str, Path] | None = None,
     encoder: str | None = None,
     seed: int = 0,
@@ -44,7 +44,8 @@ def run_comparison(
 ) -> Comparison:
     """Compare the families of the roster on a source.
 
-    A bank without verifier scores gets those of a feature verifier that is fitted on its train split.
+    A bank gets the scores that are bundled with it, and, where it has no others, those of a feature verifier that is
+    fitted on its train split.
 
     Args:
         source: what :class:`gym_stepwise_routing.game.Game` takes.
@@ -54,7 +55,8 @@ def run_comparison(
         rule: how a setting is chosen on the calibration split; at least 95 % of always-largest's accuracy if None.
         only: parts of the names of families to keep, all if empty.
         problems: most problems a split; None: all of a bank, ``RANDOM_PROBLEMS`` of a random source.
-        scores: file of verifier scores of the bank, see :mod:`gym_stepwise_routing.baselines.verifiers.scores`.
+        scores: files of scores of the bank, see :mod:`gym_stepwise_routing.baselines.verifiers.scores`. Ratings and
+            largest logits go to SpecReason and STEER; of the other verifiers the first judges.
         questions: files of the question texts, by ``dataset/split``; None: no texts.
         encoder: local folder or hub name of a text encoder; None: routers that need one are not applicable.
         seed: seed of random sources and of whatever is fitted.
@@ -67,13 +69,13 @@ def run_comparison(
     families = select(only)
     found = resolve(source)
     unit: CostUnit = cost_unit or ("flops" if "flops" in available_units(found.pool) else "dollars")
-    if not isinstance(found, BankSource) and (scores is not None or questions is not None):
+    if not isinstance(found, BankSource) and (scores or questions is not None):
         raise ValueError(f"scores or questions with {found.kind} {found.name!r}; allowed: with a bank")
     scored = _scored(found, scores, seed)
     texts = join_questions(found.bank, questions) if isinstance(found, BankSource) and questions else None
     if problems is not None or not found.deterministic:
         most = RANDOM_PROBLEMS if problems is None else problems
-        found, scored = limited(found, most), None if scored is None else limited(scored, most)
+        found, scored = limited(found, most), [limited(each, most) for each in scored]
     arena = Arena(
         found,
         mode=mode,
@@ -101,17 +103,16 @@ def select(only: Sequence[str]) -> tuple[Family, ...]:
     return tuple(family for family in everyone if not only or any(part.lower() in family.name.lower() for part in only))
 
 
-def _scored(source: StepSource, scores: Path | None, seed: int) -> StepSource | None:
-    """The bank with the scores of a file, or of a feature verifier where it has none and one can be fitted."""
+def _scored(source: StepSource, scores: Sequence[Path], seed: int) -> list[StepSource]:
+    """The bank with the scores of each file, given or bundled, then of a feature verifier where one can be fitted."""
     if not isinstance(source, BankSource):
-        return None
-    if scores is not None:
-        return BankSource(read_scores(scores, source.bank))
-    if source.pool.verifier is not None:
-        return None
-    try:
-        from gym_stepwise_routing.baselines.verifiers.features import feature_verifier
+        return []
+    found = [read_scores(path, source.bank) for path in (*scores, *bundled_scores(source.bank))]
+    if source.pool.verifier is None:
+        try:
+            from gym_stepwise_routing.baselines.verifiers.features import feature_verifier
 
-        return BankSource(feature_verifier(source.bank, seed=seed))
-    except (ImportError, NotApplicableError):
-        return None
+            found.append(feature_verifier(source.bank, seed=seed))
+        except (ImportError, NotApplicableError):
+            pass  # routers that need scores then say that there are none
+    return [BankSource(bank) for bank in found]

@@ -76,6 +76,21 @@ def test_steer_tells_two_kinds_of_steps_apart(reading):
     assert router.scores(observe(confidence_known=0)) == 0
 
 
+def test_steer_reads_the_largest_logits_of_the_small_models_steps():
+    source = TreeSource(0, problems=60, verifier=True)
+    rng = np.random.default_rng(0)
+    sure = rng.random(len(source.depth)) < 0.5
+    logit = np.where(sure, 0.3, 0.2) + rng.normal(scale=0.005, size=len(sure))
+    source.score[:] = np.where((source.depth > 0) & (source.model == 0), logit, np.nan)
+    playing = Game(source, mode="regenerate", observation=["progress", "verifier"])
+    router = Steer("max-logit").fit(playing)
+    observe = bound(router, playing)
+    scores = [router.scores(observe(score=score, score_known=1))[0] for score in (0.19, 0.2, 0.3, 0.31)]
+    assert scores[0] > scores[1] > 0.9
+    assert scores[2] < 0.1
+    assert router.scores(observe(score_known=0)) == 0
+
+
 def test_steer_needs_figures():
     source = TreeSource(0, problems=60)
     source.confidence[:] = np.nan
@@ -85,8 +100,8 @@ def test_steer_needs_figures():
     few.confidence[few.depth > 1] = np.nan
     with pytest.raises(NotApplicableError, match=r"\d steps have top1_mean; STEER's mixture needs 20"):
         Steer().fit(Game(few, observation=STEPS))
-    with pytest.raises(ValueError, match="reading='max-logit' is not known; allowed: 'probability'"):
-        Steer("max-logit")
+    with pytest.raises(ValueError, match="reading='entropy' is not known; allowed: 'max-logit', 'probability'"):
+        Steer("entropy")
 
 
 @pytest.mark.parametrize(
@@ -197,7 +212,7 @@ def test_spec_reason_keeps_from_its_rating_upwards():
     assert (decisions[:, 0] == 1).all()
     assert (decisions[:, 1] == 0).any()
     assert rating_name("big") == "big (rating)"
-    with pytest.raises(ValueError, match="keep=0; allowed: 1 to 9"):
+    with pytest.raises(ValueError, match="keep=0; allowed: above 0, at most 9"):
         SpecReason(0)
     with pytest.raises(ValueError, match="first_large=-1"):
         SpecReason(first_large=-1)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 pytest.importorskip("transformers", reason="verifiers need the llm extra")
 
+from gym_stepwise_routing.accounting import Verifier
 from gym_stepwise_routing.banks import Bank, questions
 from gym_stepwise_routing.baselines.verifiers import hub
 from gym_stepwise_routing.baselines.verifiers.scores import read_scores
 from gym_stepwise_routing.cli.app import app
+from gym_stepwise_routing.compare import run
 
 BANK = "gsm8k-qwen2.5-coder"
 
@@ -20,26 +23,35 @@ BANK = "gsm8k-qwen2.5-coder"
 class Rater(hub.LargeModelRater):
     """In place of the large model: short steps are good; every word is a token."""
 
-    def __init__(self, model, *, trust_remote_code):
-        assert not trust_remote_code
+    def __init__(self, model, *, dtype, trust_remote_code):
+        assert (dtype, trust_remote_code) == ("auto", False)
 
     def _length(self, text):
         return len(text.split())
 
-    def score(self, trace):
-        return max(0, 9 - len(trace.steps[-1]) // 20) / 9
+    def scores(self, traces):
+        return np.array([max(0, 9 - len(trace.steps[-1]) // 20) / 9 for trace in traces])
 
 
 @pytest.fixture
-def rated(monkeypatch, tmp_path):
+def rate(monkeypatch, tmp_path):
     monkeypatch.setattr(hub, "LargeModelRater", Rater)
     monkeypatch.setattr(questions, "join_questions", lambda bank, files: ["Q"] * len(bank.problems))
     path = tmp_path / "rating.parquet"
-    done = CliRunner(env={"COLUMNS": "200"}).invoke(
-        app, ["score", BANK, "--kind", "rating", "--model", "weights", "--any-weights", "--out", str(path)]
-    )
-    assert done.exit_code == 0, done.output
-    return path
+
+    def rate(more):
+        arguments = ["score", BANK, "--kind", "rating", "--model", "weights", "--any-weights", "--out", str(path)]
+        done = CliRunner(env={"COLUMNS": "200"}).invoke(app, [*arguments, *more])
+        assert done.exit_code == 0, done.output
+        return path
+
+    return rate
+
+
+@pytest.fixture
+def rated(rate):
+    rate(["--split", "test"])
+    return rate([])  # goes on with the other splits
 
 
 def test_ratings_are_charged_as_the_largest_model_and_make_spec_reason_play(rated, tmp_path):
@@ -60,19 +72,58 @@ def test_ratings_are_charged_as_the_largest_model_and_make_spec_reason_play(rate
     assert done.exit_code == 0, done.output
     rows = {row["name"]: row for row in json.loads((folder / "comparison.json").read_text())["rows"]}
     assert rows["SpecReason"]["not_applicable"] == ""
+    assert rows["TRIM-Thr"]["not_applicable"] == ""  # by the feature verifier: ratings are for those who ask for them
+    assert max(rows["TRIM-Thr"]["costs"]) < max(rows["SpecReason"]["costs"])
     assert len(set(rows["SpecReason"]["costs"])) > 3
     # every draft is read by a model as large as the one that is to be saved
     assert min(rows["SpecReason"]["costs"]) > 0.5
 
 
-@pytest.mark.parametrize("mode", ["regenerate", "route"])
-def test_without_ratings_it_says_what_it_needs(tmp_path, mode):
-    arguments = ["compare", "--bank", BANK, "--mode", mode, "--only", "SpecReason", "--out", str(tmp_path)]
+def test_a_split_without_ratings_is_not_played_on_zeros(rate, tmp_path):
+    bank, path = Bank.open(BANK), rate(["--split", "train", "--split", "test"])
+    problems = np.concatenate([bank.split_problems("train"), bank.split_problems("test")])
+    wanted = [row for row in hub.small_steps(bank) if bank.nodes.problem[row] in problems]
+    assert np.array_equal(np.flatnonzero(np.isfinite(read_scores(path, bank).score)), wanted)
+    arguments = ["compare", "--bank", BANK, "--mode", "regenerate", "--only", "SpecReason", "--out", str(tmp_path)]
+    done = CliRunner().invoke(app, [*arguments, "--resamples", "100", "--scores", str(path)])
+    assert done.exit_code == 0, done.output
+    (row,) = json.loads((tmp_path / "comparison.json").read_text())["rows"]
+    assert "has no verifier figures before any decision" in row["not_applicable"]
+
+
+def test_scores_by_another_judge_are_not_gone_on_with(rated):
+    arguments = ["score", BANK, "--kind", "prm-labels", "--model", "weights", "--out", str(rated)]
+    before = rated.read_bytes()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hub, "HubPrm", lambda model, style, **loading: Prm())
+        done = CliRunner(env={"COLUMNS": "400"}).invoke(app, arguments)
+    assert done.exit_code == 2
+    assert "allowed: by Verifier(name='prm'" in done.output
+    assert rated.read_bytes() == before
+
+
+class Prm:
+    """In place of a process reward model."""
+
+    def as_model(self):
+        return Verifier("prm", parameters=1e6)
+
+
+@pytest.mark.parametrize(
+    ("mode", "family", "reason"),
+    [
+        ("regenerate", "SpecReason", "has no scores by 'Qwen2.5-Coder-1.5B-Instruct (rating)'"),
+        ("route", "SpecReason", "needs mode 'regenerate'"),
+        ("route", "STEER max-logit", "has no scores by 'Qwen2.5-Coder-0.5B-Instruct (max-logit)'"),
+    ],
+)
+def test_without_scores_they_say_what_they_need(monkeypatch, tmp_path, mode, family, reason):
+    monkeypatch.setattr(run, "bundled_scores", lambda bank: [])
+    arguments = ["compare", "--bank", BANK, "--mode", mode, "--only", family, "--out", str(tmp_path)]
     done = CliRunner().invoke(app, [*arguments, "--resamples", "100"])
     assert done.exit_code == 0, done.output
     (row,) = json.loads((tmp_path / "comparison.json").read_text())["rows"]
-    assert "needs mode 'regenerate'" in row["not_applicable"]
-    assert "ratings by the largest model" in row["not_applicable"]
+    assert reason in row["not_applicable"]
 
 
 def test_ratings_by_another_model_are_refused(monkeypatch, tmp_path):
@@ -80,9 +131,18 @@ def test_ratings_by_another_model_are_refused(monkeypatch, tmp_path):
     arguments = ["score", BANK, "--kind", "rating", "--model", "weights", "--out", str(tmp_path / "x")]
     done = CliRunner(env={"COLUMNS": "400"}).invoke(app, arguments)
     assert done.exit_code == 2
-    assert "model='weights' is not named like the bank's largest model" in done.output
+    assert "model='weights' is not named like the bank's model" in done.output
     assert "--any-weights" in done.output
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("more", [["--split", "test"], ["--dtype", "float32"], ["--any-weights"]])
+def test_what_the_text_verifier_does_not_know_is_refused(monkeypatch, tmp_path, more):
+    monkeypatch.setattr(questions, "join_questions", lambda bank, files: ["Q"] * len(bank.problems))
+    arguments = ["score", BANK, "--kind", "text", "--model", "x", "--out", str(tmp_path / "x"), *more]
+    done = CliRunner(env={"COLUMNS": "400"}).invoke(app, arguments)
+    assert done.exit_code == 2
+    assert "with kind='text'; allowed: another kind" in done.output
 
 
 def test_an_unknown_kind_is_refused(tmp_path):

@@ -192,14 +192,14 @@ def test_pages_hold_every_row_and_survive_a_second_run(result, tmp_path):
 
 
 def test_pages_print_the_command_that_writes_them(result, tmp_path, monkeypatch):
-    extras = Extras(("a/test=t.jsonl",), "encoder", tmp_path / "scores.parquet")
+    extras = Extras(("a/test=t.jsonl",), "encoder", (tmp_path / "scores.parquet", tmp_path / "rating.parquet"))
     start = "python -m gym_stepwise_routing.compare.pages "
     assert command(SETTINGS[0], Extras()) == f"{start}--only {SETTINGS[0].name}"
     other = Setting("mine", "banks/mine", "escalate", "large_tokens")
     expected = f"{start}--bank banks/mine --mode escalate --cost-unit large_tokens --name mine"
     assert command(other, Extras()) == expected
     assert command(other, extras) == (
-        f"{expected} --questions a/test=t.jsonl --encoder encoder --scores scores.parquet"
+        f"{expected} --questions a/test=t.jsonl --encoder encoder --scores scores.parquet --scores rating.parquet"
     )
     asked = {}
 
@@ -214,7 +214,8 @@ def test_pages_print_the_command_that_writes_them(result, tmp_path, monkeypatch)
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
     assert (asked["source"], asked["mode"], asked["cost_unit"]) == ("banks/mine", "escalate", "large_tokens")
-    assert (asked["encoder"], str(asked["scores"])) == ("encoder", "scores.parquet")
+    assert asked["encoder"] == "encoder"
+    assert [str(path) for path in asked["scores"]] == ["scores.parquet", "rating.parquet"]
     assert {split: str(path) for split, path in asked["questions"].items()} == {"a/test": "t.jsonl"}
     assert f"Written by `{command(other, extras)}`" in (tmp_path / "mine.md").read_text()
     assert json.loads((tmp_path / "mine.json").read_text())["command"] == command(other, extras)
