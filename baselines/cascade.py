@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.baselines.estimators import SoftClassifier
+from gym_stepwise_routing.baselines.experience import folds
 from gym_stepwise_routing.baselines.figures import given
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.game import Game, RoutingSpec
@@ -26,6 +27,9 @@ from gym_stepwise_routing.positions import positions, project_actions
 from gym_stepwise_routing.routers import columns_of
 
 __all__ = ["AnswerJudge", "FrugalJudge", "SelfJudge", "answers"]
+
+FOLDS = 5
+"""Folds of the train split in which a scorer's approvals are out of fold."""
 
 Floats = NDArray[np.float64]
 
@@ -54,6 +58,14 @@ class AnswerJudge(ABC):
     def approval(self, observation: NDArray[np.float32]) -> Floats:
         """How much the answers are trusted, ``float64[B]`` in [0, 1]."""
 
+    @property
+    @abstractmethod
+    def fitted_approvals(self) -> tuple[Floats, ...]:
+        """The same of each model's answers to the train problems, as of answers that it was not fitted on.
+
+        One ``float64[n]`` for each model but the largest, for whatever is chosen on the train split.
+        """
+
 
 class FrugalJudge(AnswerJudge):
     """FrugalGPT's scorer: probability that the answer is right."""
@@ -70,8 +82,19 @@ class FrugalJudge(AnswerJudge):
         if not 0 < label.sum() < len(label):
             raise NotApplicableError(f"{label.sum():.0f} of {len(label)} train answers are right; a scorer needs both")
         problems = np.tile(np.arange(len(game.problems)), len(seen))
-        self._scorer = SoftClassifier().fit(np.concatenate(seen), label, np.ones(len(label)), problems)
+        fitted_on = np.concatenate(seen), label, np.ones(len(label)), problems
+        self._scorer = SoftClassifier().fit(*fitted_on)
+        try:
+            fold = folds(problems, min(FOLDS, len(game.problems)), seed)
+            self._held_out = np.split(self._scorer.held_out(*fitted_on, fold), len(seen))
+        except ValueError as error:
+            raise NotApplicableError(f"too few train answers for a scorer to be judged on others: {error}") from None
         return self
+
+    @property
+    def fitted_approvals(self) -> tuple[Floats, ...]:
+        """Out of fold: a scorer is surer of answers that it was fitted on than of others."""
+        return tuple(self._held_out)
 
     def approval(self, observation: NDArray[np.float32]) -> Floats:
         """Probability that the answer is right, ``float64[B]``."""
@@ -90,10 +113,16 @@ class SelfJudge(AnswerJudge):
             NotApplicableError: it is not observed, or not known of any answer.
         """
         self._bind(game.spec)
-        seen, _ = answers(game, 0, seed=seed)
-        if not given(*seen[:, self._columns].T).any():
+        seen = [answers(game, model, seed=seed)[0] for model in range(len(game.spec.models) - 1)]
+        if not given(*seen[0][:, self._columns].T).any():
             raise NotApplicableError(f"{game.spec.source!r} has no {self.figure} of any answer")
+        self._approvals = tuple(self.approval(each) for each in seen)
         return self
+
+    @property
+    def fitted_approvals(self) -> tuple[Floats, ...]:
+        """The figures themselves: nothing is fitted."""
+        return self._approvals
 
     def _bind(self, spec: RoutingSpec) -> None:
         self._columns = columns_of(spec, self.figure, "aggregates_known")

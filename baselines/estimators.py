@@ -161,6 +161,26 @@ class SoftClassifier:
         """Probability of label 1, ``float64[B]``."""
         return self._predict(features)
 
+    def held_out(self, features: Features, label: Floats, weight: Floats, groups: Groups, fold: Groups) -> Floats:
+        """Probability of label 1 of the rows that it was fitted on, each from a fit on the other folds, ``float64[N]``.
+
+        Args:
+            features: as fitted on.
+            label: as fitted on.
+            weight: as fitted on.
+            groups: as fitted on.
+            fold: ``int64[N]`` fold of each row; rows of one group have the same.
+
+        Raises:
+            ValueError: all labels of the other folds are 0, or all are 1.
+        """
+        predicted = np.empty(len(features))
+        for held in np.unique(fold):
+            rest, out = np.flatnonzero(fold != held), np.flatnonzero(fold == held)
+            part = SoftClassifier([self.penalty]).fit(features[rest], label[rest], weight[rest], groups[rest])
+            predicted[out] = part.predict(features[out])
+        return predicted
+
 
 def _fold(groups: Groups) -> Groups:
     """Fold of each row; one single fold where there are too few groups to hold any out."""

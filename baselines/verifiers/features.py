@@ -87,10 +87,7 @@ def feature_verifier(bank: Bank, *, seed: int = 0) -> Bank:
     model = SoftClassifier().fit(features[rows], labels[rows], weight[rows], groups[rows])
     scores = model.predict(features)
     fold = folds(groups[rows], FOLDS, seed)
-    for held in range(FOLDS):
-        rest, out = rows[fold != held], rows[fold == held]
-        part = SoftClassifier([model.penalty]).fit(features[rest], labels[rest], weight[rest], groups[rest])
-        scores[out] = part.predict(features[out])
+    scores[rows] = model.held_out(features[rows], labels[rows], weight[rows], groups[rows], fold)
     return with_verifier(bank, _as_model(model.parameters), scores)
 
 

@@ -43,6 +43,8 @@ class _Judged:
         self._judge = judge.fit(arena.game("train", DEFAULT_BLOCKS, mode=arena.plain), seed=arena.seed)
 
     def _approvals(self, split: Split) -> Sequence[Floats]:
+        if split == "train":
+            return self._judge.fitted_approvals
         game = self._arena.game(split, DEFAULT_BLOCKS, mode=self._arena.plain)
         models = range(len(game.spec.models) - 1)
         return [self._judge.approval(answers(game, model, seed=self._arena.seed)[0]) for model in models]

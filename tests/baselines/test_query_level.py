@@ -7,6 +7,7 @@ import pytest
 from fake_sources import TreeSource
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
 
 from gym_stepwise_routing.baselines import AlwaysModel
 from gym_stepwise_routing.baselines.cascade import FrugalJudge, SelfJudge, answers, tried
@@ -93,6 +94,10 @@ def test_the_frugal_judge_learns_which_answers_are_right():
     judge = FrugalJudge().fit(game)
     seen, right = answers(Game(source, split="test", observation=DEFAULT_BLOCKS), 0)
     assert ((judge.approval(seen) > 0.5) == right).mean() > 0.8
+    (held_out,) = judge.fitted_approvals
+    trained_on, train_right = answers(game, 0)
+    assert ((held_out > 0.5) == train_right).mean() > 0.8
+    assert np.abs(held_out - judge.approval(trained_on)).max() > 1e-3
     source.correct[:] = False
     with pytest.raises(NotApplicableError, match="0 of 100 train answers are right"):
         FrugalJudge().fit(Game(source, observation=DEFAULT_BLOCKS))
@@ -105,6 +110,20 @@ def test_the_self_judge_trusts_what_the_writer_was_sure_of():
     seen, _ = answers(game, 0)
     column = game.spec.feature_names.index("mean_p_mean")
     np.testing.assert_allclose(judge.approval(seen), seen[:, column], rtol=1e-6)
+    np.testing.assert_array_equal(judge.fitted_approvals[0], judge.approval(seen))
     source.confidence[:, :2] = np.nan  # entropies alone are no self-verification
     with pytest.raises(NotApplicableError, match="'fake-tree' has no mean_p_mean of any answer"):
         SelfJudge().fit(Game(source, observation=DEFAULT_BLOCKS))
+
+
+def test_a_scorer_that_can_only_remember_is_not_trusted_on_train():
+    """Right answers are unrelated to all figures: out of fold the scorer must not seem to know them."""
+    source = TreeSource(5, problems=150, horizon=1)
+    answered = source.depth == 1
+    source.terminal[answered] = True
+    source.child[answered] = -1
+    source.correct = answered & (np.random.default_rng(0).random(len(answered)) < 0.5)
+    game = Game(source, observation=DEFAULT_BLOCKS)
+    judge = FrugalJudge().fit(game)
+    seen, right = answers(game, 0)
+    assert roc_auc_score(right, judge.fitted_approvals[0]) < roc_auc_score(right, judge.approval(seen)) - 0.05
