@@ -20,14 +20,21 @@ from gym_stepwise_routing.sources.base import SPLITS
 
 if TYPE_CHECKING:
     from gym_stepwise_routing.planning.frontier import Frontier
-    from gym_stepwise_routing.planning.planner import Information
+    from gym_stepwise_routing.planning.planner import Information, Planner
     from gym_stepwise_routing.planning.regret import Regret
     from gym_stepwise_routing.sources.simulator import SimulatorSource
     from gym_stepwise_routing.sources.simulator.presets import Preset
 
 __all__ = ["simulate"]
 _DEPTH = 5
-_RESOLUTION, _RESOLUTION_OF_SCORES = 16, 8
+_GRIDS: dict[Information, tuple[int, int]] = {
+    "length": (16, 500),
+    "confidence": (16, 500),
+    "score": (12, 150),
+    "both": (4, 20),
+}
+"""Resolution of the grid of beliefs, and episodes that measure each optimum. The work grows with the square of the
+number of things that a step may show."""
 
 
 def simulate(
@@ -57,16 +64,19 @@ def simulate(
         int | None,
         typer.Option(
             help="With --frontier or --regret: of the planner's grid of beliefs. "
-            "[default: 16 without verifier scores, 8 with them]"
+            "[default: 16; 12 with verifier scores, 4 with confidence as well]"
         ),
     ] = None,
     tolerance: Annotated[
         float | None,
-        typer.Option(help="With --frontier or --regret: of the optimum's upper bound, in accuracy. [default: 0.001]"),
+        typer.Option(help="With --frontier or --regret: of the optimum's upper bound, in accuracy. [default: 0.0005]"),
     ] = None,
     episodes: Annotated[
         int | None,
-        typer.Option(help="With --frontier or --regret: that each optimum is played for. [default: 200,000]"),
+        typer.Option(
+            help="With --frontier or --regret: of each optimum. [default: 500; 150 with verifier scores, 20 with "
+            "confidence as well; 100,000 where reading is paid for]"
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of episodes and fits.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for tables and figures.")] = Path("runs/simulate"),
@@ -118,8 +128,8 @@ def simulate(
                 mode=mode,  # type: ignore[arg-type]
                 unit=cost_unit,  # type: ignore[arg-type]
                 resolution=resolution,
-                tolerance=1e-3 if tolerance is None else tolerance,
-                episodes=200_000 if episodes is None else episodes,
+                tolerance=5e-4 if tolerance is None else tolerance,
+                episodes=episodes,
                 seed=seed,
                 problems=problems,
                 budget=0.5 if budget is None else budget,
@@ -192,7 +202,7 @@ class _Task:
     unit: CostUnit
     resolution: int | None
     tolerance: float
-    episodes: int
+    episodes: int | None
     seed: int
     problems: int
     budget: float
@@ -209,13 +219,18 @@ class _Task:
         """Of the grid of beliefs; None with full information, which has no grid."""
         if information == "full":
             return None
-        return self.resolution or (_RESOLUTION_OF_SCORES if information in ("score", "both") else _RESOLUTION)
+        return self.resolution or _GRIDS[information][0]
+
+    def episodes_of(self, planner: Planner) -> int | None:
+        """That measure each optimum; None: as many as the planner has by itself."""
+        return _GRIDS[planner.information][1] if self.episodes is None and planner.measurable else self.episodes
 
     def command(self, *more: str) -> str:
         parts = ["stepwise-routing simulate", f"--preset {self.source.name}", f"--mode {self.mode}"]
         parts += [f"--cost-unit {self.unit}", f"--tolerance {self.tolerance:g}"]
         parts += [] if self.resolution is None else [f"--resolution {self.resolution}"]
-        return " ".join([*parts, f"--episodes {self.episodes}", f"--seed {self.seed}", *more])
+        parts += [] if self.episodes is None else [f"--episodes {self.episodes}"]
+        return " ".join([*parts, f"--seed {self.seed}", *more])
 
 
 def _frontiers(console: Console, task: _Task, out: Path, *, both: bool = False) -> dict[Information, Frontier]:
@@ -238,7 +253,7 @@ def _frontiers(console: Console, task: _Task, out: Path, *, both: bool = False) 
             resolution=task.resolution_of(information) or 1,
         )
         frontiers[information] = found = planner.bounded_frontier(
-            tolerance=task.tolerance, episodes=task.episodes, seed=task.seed
+            tolerance=task.tolerance, episodes=task.episodes_of(planner), seed=task.seed
         )
         console.print(
             f"information {information}: {len(found.lines)} optima, bounds {100 * found.gap:.2f} points apart, "

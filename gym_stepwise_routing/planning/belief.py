@@ -1,7 +1,7 @@
 """The router's real information: beliefs over the hidden state, on a grid, which gives upper bounds of its optimum.
 
-Points are ``group * (N + 1) + n``: group of the least score so far, and point of the grid; the last, ``n = N``, is the
-belief before the first step.
+Points are ``group * N + n``: group of the least score so far, and point of the grid. At depth 0 there is one point
+alone, the belief before the first step, which need not be on the grid.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from gym_stepwise_routing.planning.evidence import (
 from gym_stepwise_routing.planning.kernel import DraftMoves, Kernel, Matrix, StepMoves, depth_classes
 from gym_stepwise_routing.sources.simulator.signals import TOKEN_CELLS
 
-__all__ = ["BeliefPoints", "belief_kernel"]
+__all__ = ["BeliefMoves", "BeliefPoints", "belief_kernel"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-_CHUNK = 2_000_000
-"""Entries that are worked on at a time."""
+_CHUNK = 20_000
+"""Entries that are worked on at a time: few enough for the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,15 +39,9 @@ class BeliefPoints:
 
     grid: BeliefGrid
     groups: int
-    prior: Floats
 
     def __len__(self) -> int:
-        return self.groups * (len(self.grid) + 1)
-
-    @property
-    def beliefs(self) -> Floats:
-        """``float64[N + 1, n]`` belief at each point of a group."""
-        return np.concatenate([self.grid.points, self.prior[None]])
+        return self.groups * len(self.grid)
 
     def locate(self, group: Ints, beliefs: Floats) -> tuple[Ints, Floats]:
         """Points and weights, ``int64[B, n]`` and ``float64[B, n]``, of beliefs that need not add up to 1.
@@ -56,97 +50,115 @@ class BeliefPoints:
         """
         mass = beliefs.sum(axis=1, keepdims=True)
         points, weights = self.grid.locate(beliefs / np.where(mass > 0, mass, 1))
-        return points + group[:, None] * (len(self.grid) + 1), weights * mass
+        return points + group[:, None] * len(self.grid), weights * mass
 
 
-def belief_kernel(evidence: Evidence, mode: Mode, resolution: int) -> tuple[Kernel, BeliefPoints]:
+@dataclass(frozen=True, slots=True, eq=False)
+class BeliefMoves:
+    """Moves from any beliefs to points of the grid. ``B`` beliefs, ``O`` observations of a draft, ``n`` hidden states.
+
+    Attributes:
+        evidence: what the router sees.
+        points: where the moves lead to.
+        by_length: whether they are told apart by the cell of the step's length, as unread tokens need it.
+    """
+
+    evidence: Evidence
+    points: BeliefPoints
+    by_length: bool
+
+    def step(self, model: int, group: Ints, beliefs: Floats, depth: int) -> StepMoves:
+        """Moves of a step that ``model`` writes, from beliefs ``float64[B, n]`` and groups ``int64[B]``."""
+        flip = self.evidence.source.process.flip[:, model, :, depth]
+        return self._written(model, group, by_status(outcomes_of(beliefs, flip)))
+
+    def draft(self, group: Ints, beliefs: Floats, depth: int) -> DraftMoves:
+        """A draft and what may become of it; rows are ``belief * O + observation``."""
+        drafts = self.drafts(group, beliefs, depth)
+        observations = drafts.shape[1]
+        rows, groups = drafts.reshape(-1, *drafts.shape[2:]), np.repeat(group, observations)
+        seen = np.tile(np.arange(observations), len(beliefs))
+        return DraftMoves(
+            point=np.repeat(np.arange(len(beliefs)), observations),
+            cell=self.evidence.cell[0][seen],
+            tokens=self.draft_tokens(beliefs, depth),
+            chance=rows.sum(axis=(1, 2, 3)),
+            keep=self.keep(groups, seen, rows),
+            rewrite=tuple(
+                self.rewrite(model, groups, rows, depth) for model in range(1, len(self.evidence.source.pool))
+            ),
+        )
+
+    def drafts(self, group: Ints, beliefs: Floats, depth: int) -> Floats:
+        """Chance of each hidden draft and of what it shows, ``[B, O, L, 2, 2]``: level, wrong before, flipped."""
+        outcomes = outcomes_of(beliefs, self.evidence.source.process.flip[:, 0, :, depth])
+        seen = self.evidence.likelihood[0][:, :, STATUS_OF][group]  # [B, L, wrong, flips, O]
+        return np.einsum("blwf,blwfo->bolwf", outcomes, seen)
+
+    def draft_tokens(self, beliefs: Floats, depth: int) -> Floats:
+        """Mean length of a draft, ``[B]``."""
+        process = self.evidence.source.process
+        statuses = by_status(outcomes_of(beliefs, process.flip[:, 0, :, depth]))
+        tokens: Floats = (statuses * process.mean_tokens[0]).sum(axis=(1, 2))
+        return tokens
+
+    def keep(self, group: Ints, seen: Ints, rows: Floats) -> StepMoves:
+        """Moves of drafts ``[R, L, 2, 2]`` that are kept, each of which has shown the observation ``seen``."""
+        statuses = by_status(rows)
+        located = self.points.locate(self.evidence.group[0][group, seen], beliefs_after(statuses))
+        return StepMoves(0, (_matrix(*located, len(self.points)),), *self._ends(0, statuses))
+
+    def rewrite(self, model: int, group: Ints, rows: Floats, depth: int) -> StepMoves:
+        """Moves of the steps that ``model`` writes instead of drafts ``[R, L, 2, 2]``."""
+        again = self.evidence.source.process.rewrite_flip(model, depth)
+        return self._written(model, group, rewritten(rows, again))
+
+    def _written(self, model: int, group: Ints, statuses: Floats) -> StepMoves:
+        """Moves of steps that ``model`` writes, with chances ``statuses[R, L, status]``; what it shows is seen."""
+        cells = self.evidence.cell[model]
+        parts = [np.flatnonzero(cells == c) for c in range(TOKEN_CELLS)] if self.by_length else [np.arange(len(cells))]
+        matrices: list[list[Matrix]] = [[] for _ in parts]
+        size = max(1, _CHUNK // (len(cells) * self.points.grid.states))
+        for start in range(0, len(statuses), size):
+            rows = slice(start, start + size)
+            likelihood = self.evidence.likelihood[model][group[rows]]
+            after = beliefs_after(np.einsum("rls,rlso->rols", statuses[rows], likelihood))
+            groups = self.evidence.group[model][group[rows]]
+            for seen, found in zip(parts, matrices, strict=True):
+                beliefs = after[:, seen].reshape(-1, self.points.grid.states)
+                located = self.points.locate(groups[:, seen].ravel(), beliefs)
+                found.append(_matrix(*located, len(self.points), len(seen)))
+        return StepMoves(model, tuple(_vstack(found) for found in matrices), *self._ends(model, statuses))
+
+    def _ends(self, model: int, statuses: Floats) -> tuple[Floats, Floats]:
+        """Chance of a right answer if the trace ends here, and mean length, both times the chance of the row."""
+        process = self.evidence.source.process
+        goal = np.stack([np.ones_like(process.recovery), process.recovery], axis=1).ravel()
+        return beliefs_after(statuses) @ goal, (statuses * process.mean_tokens[model]).sum(axis=(1, 2))
+
+
+def belief_kernel(evidence: Evidence, mode: Mode, resolution: int, *, by_length: bool) -> tuple[Kernel, BeliefMoves]:
     """Transitions between beliefs, for a router that sees what ``evidence`` says.
 
     Args:
         evidence: what the router sees.
         mode: ``route``, ``escalate`` or ``regenerate``.
         resolution: of the grid; the bound tightens with it, the work grows with its ``2 * levels - 1``-th power.
+        by_length: see :class:`BeliefMoves`.
     """
     process = evidence.source.process
-    prior = np.stack([process.shares, np.zeros_like(process.shares)], axis=1).ravel()
-    points = BeliefPoints(BeliefGrid(len(prior), resolution), evidence.groups, prior)
-    classes, depths = depth_classes(process.flip)
-    initial = np.zeros(len(points))
-    initial[-1] = 1.0
+    grid = BeliefGrid(2 * len(process.shares), resolution)
+    moves = BeliefMoves(evidence, BeliefPoints(grid, evidence.groups), by_length)
+    everywhere = np.repeat(np.arange(evidence.groups), len(grid)), np.tile(grid.points, (evidence.groups, 1))
+    later, depths = depth_classes(process.flip[..., 1:])
+    places = [((np.array([evidence.groups - 1]), evidence.prior[None]), 0)]
+    places += [(everywhere, depth + 1) for depth in depths]
+    classes, initial = np.concatenate([[0], later + 1]), np.ones(1)
     if mode == "regenerate":
-        return Kernel(classes, (), tuple(_draft(evidence, points, depth) for depth in depths), initial), points
+        return Kernel(classes, (), tuple(moves.draft(*where, depth) for where, depth in places), initial), moves
     models = range(len(process.scored))
-    steps = tuple(tuple(_moves(evidence, points, model, depth) for model in models) for depth in depths)
-    return Kernel(classes, steps, (), initial), points
-
-
-def _moves(evidence: Evidence, points: BeliefPoints, model: int, depth: int) -> StepMoves:
-    flip = evidence.source.process.flip[:, model, :, depth]
-    statuses = by_status(outcomes_of(points.beliefs, flip))
-    parts = [_written(evidence, points, model, group, statuses) for group in range(points.groups)]
-    return _stacked(model, parts)
-
-
-def _draft(evidence: Evidence, points: BeliefPoints, depth: int) -> DraftMoves:
-    """Rows are ``point * O + o`` for the ``O`` observations of a draft."""
-    process = evidence.source.process
-    outcomes = outcomes_of(points.beliefs, process.flip[:, 0, :, depth])
-    larger = range(1, len(process.scored))
-    chance, kept = [], []
-    rewrites: list[list[StepMoves]] = [[] for _ in larger]
-    for group in range(points.groups):
-        seen = evidence.likelihood[0][group][:, STATUS_OF, :]  # [L, wrong, flips, O]
-        joint = np.einsum("plwf,lwfo->polwf", outcomes, seen)
-        rows = joint.reshape(-1, *joint.shape[2:])
-        chance.append(rows.sum(axis=(1, 2, 3)))
-        kept.append(_kept(evidence, points, group, rows))
-        for model, parts in zip(larger, rewrites, strict=True):
-            statuses = rewritten(rows, process.rewrite_flip(model, depth))
-            parts.append(_written(evidence, points, model, group, statuses))
-    observations = evidence.likelihood[0].shape[3]
-    tokens = np.tile((by_status(outcomes) * process.mean_tokens[0]).sum(axis=(1, 2)), points.groups)
-    return DraftMoves(
-        point=np.repeat(np.arange(len(points)), observations),
-        cell=np.tile(evidence.cell[0], len(points)),
-        tokens=tokens,
-        chance=np.concatenate(chance),
-        keep=_stacked(0, kept),
-        rewrite=tuple(_stacked(model, parts) for model, parts in zip(larger, rewrites, strict=True)),
-    )
-
-
-def _kept(evidence: Evidence, points: BeliefPoints, group: int, rows: Floats) -> StepMoves:
-    """Moves of drafts that are kept; rows are ``[R, L, wrong, flips]``, observations in turn."""
-    statuses = by_status(rows)
-    groups = np.tile(evidence.group[0][group], len(rows) // len(evidence.cell[0]))
-    located = points.locate(groups, beliefs_after(statuses))
-    right, tokens = _ends(evidence, 0, statuses)
-    return StepMoves(0, (_matrix(*located, len(points)),), right, tokens)
-
-
-def _written(evidence: Evidence, points: BeliefPoints, model: int, group: int, statuses: Floats) -> StepMoves:
-    """Moves of steps that ``model`` writes, with chances ``statuses[R, L, status]``; what it shows is seen."""
-    likelihood, cells = evidence.likelihood[model][group], evidence.cell[model]
-    matrices: list[list[Matrix]] = [[] for _ in range(TOKEN_CELLS)]
-    size = max(1, _CHUNK // (len(cells) * points.grid.states))
-    for start in range(0, len(statuses), size):
-        part = statuses[start : start + size]
-        for cell in range(TOKEN_CELLS):
-            seen = np.flatnonzero(cells == cell)
-            after = beliefs_after(np.einsum("rls,lso->rols", part, likelihood[:, :, seen]))
-            groups = np.tile(evidence.group[model][group, seen], len(part))
-            located = points.locate(groups, after.reshape(len(groups), -1))
-            matrices[cell].append(_matrix(*located, len(points), len(seen)))
-    right, tokens = _ends(evidence, model, statuses)
-    return StepMoves(model, tuple(_vstack(parts) for parts in matrices), right, tokens)
-
-
-def _ends(evidence: Evidence, model: int, statuses: Floats) -> tuple[Floats, Floats]:
-    """Chance of a right answer if the trace ends here, and mean length, both times the chance of the row."""
-    process = evidence.source.process
-    after = beliefs_after(statuses)
-    goal = np.stack([np.ones_like(process.recovery), process.recovery], axis=1).ravel()
-    return after @ goal, (statuses * process.mean_tokens[model]).sum(axis=(1, 2))
+    steps = tuple(tuple(moves.step(model, *where, depth) for model in models) for where, depth in places)
+    return Kernel(classes, steps, (), initial), moves
 
 
 def _matrix(points: Ints, weights: Floats, columns: int, together: int = 1) -> Matrix:
@@ -166,13 +178,3 @@ def _vstack(parts: list[Matrix]) -> Matrix:
 
     stacked: Any = parts[0] if len(parts) == 1 else vstack(parts, format="csr")
     return cast(Matrix, stacked)
-
-
-def _stacked(model: int, parts: list[StepMoves]) -> StepMoves:
-    """Moves of all groups, one after the other."""
-    return StepMoves(
-        model=model,
-        to=tuple(_vstack(list(matrices)) for matrices in zip(*(part.to for part in parts), strict=True)),
-        right=np.concatenate([part.right for part in parts]),
-        tokens=np.concatenate([part.tokens for part in parts]),
-    )

@@ -42,7 +42,7 @@ class BeliefGrid:
             [[comb(height + row, row + 1) for height in range(resolution + 2)] for row in range(states - 1)],
             dtype=np.int64,
         )
-        order = np.argsort(self._number(self._staircase(np.rint(self.points * resolution))))
+        order = np.argsort(self._ranks(self._staircase(np.rint(self.points * resolution))).sum(axis=1))
         self.points = self.points[order]
 
     def __len__(self) -> int:
@@ -53,23 +53,20 @@ class BeliefGrid:
         stairs = self._staircase(beliefs * self.resolution)
         base = np.clip(np.floor(stairs + 1e-9), 0, self.resolution)
         rest = np.clip(stairs - base, 0.0, 1.0)
-        order = np.argsort(-rest, axis=1, kind="stable")
-        sorted_rest = np.take_along_axis(rest, order, axis=1)
-        edges = np.concatenate([np.ones((len(rest), 1)), sorted_rest, np.zeros((len(rest), 1))], axis=1)
-        weights = edges[:, :-1] - edges[:, 1:]
-        corners = np.repeat(base[:, None, :], self.states, axis=1)
-        steps = np.argsort(order, axis=1, kind="stable")  # the corner from which on each coordinate is raised
-        corners += steps[:, None, :] < np.arange(self.states)[None, :, None]
-        flat = np.clip(corners, 0, self.resolution).reshape(-1, self.states - 1)
-        return self._number(flat).reshape(len(beliefs), self.states), weights
+        order = np.argsort(-rest, axis=1, kind="stable")  # each corner raises one coordinate more
+        edges = np.empty((len(rest), self.states + 1))
+        edges[:, 0], edges[:, 1:-1], edges[:, -1] = 1.0, np.take_along_axis(rest, order, axis=1), 0.0
+        low = self._ranks(base)
+        points = np.empty((len(rest), self.states), dtype=np.int64)
+        points[:, 0] = low.sum(axis=1)
+        points[:, 1:] = np.take_along_axis(self._ranks(np.minimum(base + 1, self.resolution)) - low, order, axis=1)
+        return points.cumsum(axis=1), edges[:, :-1] - edges[:, 1:]
 
     def _staircase(self, scaled: Floats) -> Floats:
         """Descending partial sums from the right, without the first (which is the resolution): ``[B, n - 1]``."""
         return np.cumsum(scaled[:, :0:-1], axis=1)[:, ::-1]
 
-    def _number(self, stairs: Floats) -> NDArray[np.int64]:
-        """Number of each point, given its staircase ``s_1 >= s_2 >= ...``: the combinatorial number system."""
-        heights = np.rint(stairs).astype(np.int64)
-        rows = np.arange(self.states - 2, -1, -1)
-        number: NDArray[np.int64] = self._rank[rows, heights].sum(axis=1)
-        return number
+    def _ranks(self, stairs: Floats) -> NDArray[np.int64]:
+        """Terms of the number of each point with a staircase ``s_1 >= s_2 >= ...``: the combinatorial number system."""
+        ranks: NDArray[np.int64] = self._rank[np.arange(self.states - 2, -1, -1), np.rint(stairs).astype(np.int64)]
+        return ranks

@@ -35,6 +35,7 @@ class Evidence:
         score: whether it sees verifier scores.
 
     Attributes:
+        prior: ``float64[2 * L]`` belief before the first step.
         groups: G; 1 without scores.
         likelihood: per model, ``float64[G, L, status, O]`` chance of each observation.
         cell: per model, ``int64[O]`` cell of the step's length.
@@ -52,6 +53,7 @@ class Evidence:
             raise NotApplicableError(f"score=True: simulator {source.name!r} has no verifier scores")
         self.source, self.confidence, self.score = source, confidence, score
         self.groups = len(process.scores) if score else 1
+        self.prior: Floats = np.stack([process.shares, np.zeros_like(process.shares)], axis=1).ravel()
         self.likelihood: list[Floats] = []
         self.cell: list[Ints] = []
         self.group: list[Ints] = []

@@ -7,10 +7,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.planning.belief import BeliefPoints
+from gym_stepwise_routing.planning.belief import BeliefMoves
 from gym_stepwise_routing.planning.evidence import (
     STATUS_OF,
-    Evidence,
     beliefs_after,
     by_status,
     outcomes_of,
@@ -81,23 +80,29 @@ class FullKnowledge:
 
 
 class BeliefKnowledge:
-    """Knowledge from observations alone (:mod:`.belief`): exact beliefs by Bayes' rule."""
+    """Knowledge from observations alone (:mod:`.belief`): exact beliefs by Bayes' rule.
 
-    def __init__(self, evidence: Evidence, points: BeliefPoints) -> None:
-        self._evidence, self._points = evidence, points
-        self._process = evidence.source.process
+    Attributes:
+        moves: what may follow from beliefs.
+        belief: ``float64[B, n]`` over the hidden states.
+        group: ``int64[B]`` of the least score so far.
+    """
+
+    def __init__(self, moves: BeliefMoves) -> None:
+        self.moves = moves
+        self._evidence, self._process = moves.evidence, moves.evidence.source.process
 
     def begin(self, batch: int) -> None:
         """Everyone believes what is true of all problems."""
-        self._belief = np.repeat(self._points.prior[None], batch, axis=0)
-        self._group = np.full(batch, self._points.groups - 1)
+        self.belief = np.repeat(self._evidence.prior[None], batch, axis=0)
+        self.group = np.full(batch, self._evidence.groups - 1)
         self._first = True
 
     def points(self, play: Play) -> tuple[Ints, Floats]:
         """Neighbouring points of the grid."""
         if self._first:
-            return np.full((len(play), 1), len(self._points) - 1), np.ones((len(play), 1))
-        return self._points.locate(self._group, self._belief)
+            return np.zeros((len(play), 1), dtype=np.int64), np.ones((len(play), 1))
+        return self.moves.points.locate(self.group, self.belief)
 
     def rows(self, play: Play, points: Ints) -> Ints:
         """Neighbouring points, and what the draft shows."""
@@ -110,7 +115,7 @@ class BeliefKnowledge:
         drafting = before.lookahead is not None
         for model in range(len(self._process.scored)):
             rows = np.flatnonzero(actions == model)
-            outcomes = outcomes_of(self._belief[rows], self._process.flip[:, 0 if drafting else model, :, depth])
+            outcomes = outcomes_of(self.belief[rows], self._process.flip[:, 0 if drafting else model, :, depth])
             if drafting and model > 0:
                 draft = self._likelihood(0, rows, self._seen[rows])[:, :, STATUS_OF]
                 statuses = rewritten(outcomes * draft, self._process.rewrite_flip(model, depth))
@@ -118,16 +123,16 @@ class BeliefKnowledge:
                 statuses = by_status(outcomes)
             seen = self._evidence.observed(model, after.trace.take(rows))
             belief = beliefs_after(statuses * self._likelihood(model, rows, seen))
-            self._belief[rows] = belief / belief.sum(axis=1, keepdims=True)
-            self._group[rows] = self._evidence.group[model][self._group[rows], seen]
+            self.belief[rows] = belief / belief.sum(axis=1, keepdims=True)
+            self.group[rows] = self._evidence.group[model][self.group[rows], seen]
 
     def keep(self, rows: Ints) -> None:
         """Forget the others."""
-        self._belief, self._group = self._belief[rows], self._group[rows]
+        self.belief, self.group = self.belief[rows], self.group[rows]
 
     def _likelihood(self, model: int, rows: Ints, seen: Ints) -> Floats:
         """Of the observations of these traces, ``[B, L, status]``."""
-        return self._evidence.likelihood[model][self._group[rows], :, :, seen]
+        return self._evidence.likelihood[model][self.group[rows], :, :, seen]
 
 
 def _drafts(play: Play) -> SourceState:

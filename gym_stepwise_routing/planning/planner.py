@@ -10,7 +10,8 @@ import numpy as np
 
 from gym_stepwise_routing.accounting import MODES, Mode
 from gym_stepwise_routing.costs import CostUnit
-from gym_stepwise_routing.errors import check_choice
+from gym_stepwise_routing.errors import NotApplicableError, check_choice
+from gym_stepwise_routing.observation import Block
 from gym_stepwise_routing.planning.belief import belief_kernel
 from gym_stepwise_routing.planning.costs import StepCosts
 from gym_stepwise_routing.planning.evidence import Evidence
@@ -18,8 +19,10 @@ from gym_stepwise_routing.planning.frontier import CHEAPEST, Frontier, Mixture, 
 from gym_stepwise_routing.planning.full_state import full_state_kernel
 from gym_stepwise_routing.planning.knowledge import BeliefKnowledge, FullKnowledge, Knowledge
 from gym_stepwise_routing.planning.lattice import Bound, Lattice
+from gym_stepwise_routing.planning.measure import measure_solution
 from gym_stepwise_routing.planning.play import Played, play_solution
 from gym_stepwise_routing.planning.program import Program, Solution
+from gym_stepwise_routing.rules import Rules
 from gym_stepwise_routing.sources.simulator.parameters import SimulatorParameters
 from gym_stepwise_routing.sources.simulator.source import SimulatorSource
 
@@ -29,6 +32,7 @@ Information = Literal["full", "length", "confidence", "score", "both"]
 INFORMATION: tuple[Information, ...] = get_args(Information)
 Progress = Callable[[int, int], None]
 _BATCH = 100_000
+_MEASURED = 500
 _SPACING, _WIDE_SPACING = 2, 48
 
 
@@ -73,25 +77,25 @@ class Planner:
             spacing = _SPACING if len(self.source.pool) == 2 and information == "full" else _WIDE_SPACING
         self._spacing = spacing
         self.costs = StepCosts.of(self.source, cost_unit)
+        reading = bool(self.costs.prefill.any())
+        scoring = information in ("score", "both")
         if information == "full":
             kernel = full_state_kernel(process, mode)
             self._knowledge: Knowledge = FullKnowledge(process)
         else:
-            evidence = Evidence(
-                self.source, confidence=information in ("confidence", "both"), score=information in ("score", "both")
-            )
-            kernel, points = belief_kernel(evidence, mode, resolution)
-            self._knowledge = BeliefKnowledge(evidence, points)
+            evidence = Evidence(self.source, confidence=information in ("confidence", "both"), score=scoring)
+            kernel, moves = belief_kernel(evidence, mode, resolution, by_length=reading)
+            self._knowledge = BeliefKnowledge(moves)
         self.program = Program(
             kernel=kernel,
             costs=self.costs,
-            lattice=Lattice.of(
-                process, self.costs.prompt, spacing=spacing, bound=bound, tracked=bool(self.costs.prefill.any())
-            ),
+            lattice=Lattice.of(process, self.costs.prompt, spacing=spacing, bound=bound, tracked=reading),
             stop=process.stop,
             escalate=mode == "escalate",
-            scoring=information in ("score", "both"),
+            scoring=scoring,
         )
+        blocks: tuple[Block, ...] = ("verifier",) if scoring else ("progress",)
+        self._rules = Rules(self.source, mode=mode, observation=blocks, cost_unit=cost_unit)
 
     def solve(self, multiplier: float) -> Solution:
         """The optimum at a price of ``multiplier`` (in accuracy) for one unit of normalised cost.
@@ -108,15 +112,40 @@ class Planner:
             ValueError: a bad multiplier, or fewer than two episodes.
         """
         solution = self.program.solve(multiplier, keep_choices=True)
+        return _in_batches(
+            lambda size, number: play_solution(
+                self.program, solution, self._knowledge, self._rules, episodes=size, seed=(seed, number)
+            ),
+            episodes,
+            _BATCH,
+        )
 
-        def part(start: int) -> Played:
-            size = min(_BATCH, episodes - start)
-            game = (self.program, solution, self._knowledge, self.source, self.mode)
-            return play_solution(*game, episodes=size, seed=(seed, start))
+    def measure(self, multiplier: float, *, episodes: int = _MEASURED, seed: int = 0) -> Played:
+        """What :meth:`play` reaches in the mean, from few episodes (see :mod:`.measure`).
 
-        if episodes < 2:
-            raise ValueError(f"episodes={episodes!r}; allowed: an integer >= 2")
-        return _joined([part(start) for start in range(0, episodes, _BATCH)])
+        Raises:
+            ValueError: a bad multiplier, or fewer than two episodes.
+            NotApplicableError: full information, or somebody pays for reading.
+        """
+        knowledge = self._knowledge
+        if not isinstance(knowledge, BeliefKnowledge) or not self.measurable:
+            raise NotApplicableError(
+                f"information={self.information!r}, cost_unit={self.costs.unit!r} cannot be measured; allowed: beliefs "
+                f"in units where nobody pays for reading"
+            )
+        solution = self.program.solve(multiplier, keep_choices=True)
+        return _in_batches(
+            lambda size, number: measure_solution(
+                self.program, solution, knowledge, self._rules, episodes=size, seed=(seed, number)
+            ),
+            episodes,
+            _MEASURED,
+        )
+
+    @property
+    def measurable(self) -> bool:
+        """Whether :meth:`measure` applies."""
+        return self.information != "full" and self.program.lattice.size == 1
 
     def play_mixture(self, mixture: Mixture, *, episodes: int = _BATCH, seed: int = 0) -> Played:
         """Play the optimal router at a budget, :meth:`Frontier.at_budget`: a coin at the start of every episode.
@@ -148,16 +177,17 @@ class Planner:
         return trace_frontier(self.solve, tolerance)
 
     def bounded_frontier(
-        self, *, tolerance: float = 5e-4, episodes: int = _BATCH, seed: int = 0, progress: Progress | None = None
+        self, *, tolerance: float = 5e-4, episodes: int | None = None, seed: int = 0, progress: Progress | None = None
     ) -> Frontier:
         """The frontier between an upper bound and what a router has been shown to reach.
 
-        The lower bound is exact with full information: the other bound of the lattice. For beliefs, the routers are
-        played, and what they reach is uncertain by :attr:`Frontier.error`.
+        The lower bound is exact with full information: the other bound of the lattice. For beliefs, what the routers
+        reach is measured, or played where somebody pays for reading; it is uncertain by :attr:`Frontier.error`.
 
         Args:
             tolerance: of the upper bound's corners, in accuracy.
-            episodes: that each router is played for; not used with full information.
+            episodes: of each router; None: 500 if it is measured, 100,000 if it is played. Not used with full
+                information.
             seed: of the episodes.
             progress: called with the number of routers played and how many there are.
 
@@ -174,9 +204,11 @@ class Planner:
                 bound="lower",
             )
             return replace(upper, played=lower.frontier(tolerance).played)
+        reach, enough = (self.measure, _MEASURED) if self.measurable else (self.play, _BATCH)
+        count = enough if episodes is None else episodes
         plays = []
         for number, solution in enumerate(upper.solutions):
-            plays.append(self.play(solution.multiplier, episodes=episodes, seed=seed + number))
+            plays.append(reach(solution.multiplier, episodes=count, seed=seed + number))
             if progress is not None:
                 progress(number + 1, len(upper.solutions))
         errors = [
@@ -187,6 +219,17 @@ class Planner:
         return replace(
             upper, played=np.array([[p.accuracy, p.mean_cost] for p in plays]), error=max(errors, default=0.0)
         )
+
+
+def _in_batches(part: Callable[[int, int], Played], episodes: int, most: int) -> Played:
+    """``part(size, number of the first episode)``, batch by batch.
+
+    Raises:
+        ValueError: fewer than two episodes.
+    """
+    if episodes < 2:
+        raise ValueError(f"episodes={episodes!r}; allowed: an integer >= 2")
+    return _joined([part(min(most, episodes - start), start) for start in range(0, episodes, most)])
 
 
 def _joined(parts: Sequence[Played]) -> Played:

@@ -6,19 +6,17 @@ are those of :mod:`gym_stepwise_routing.rules`, so that the planner's own accoun
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.accounting import Mode
-from gym_stepwise_routing.observation import Block
 from gym_stepwise_routing.planning.knowledge import Knowledge
 from gym_stepwise_routing.planning.program import Program, Solution
 from gym_stepwise_routing.rules import Play, Rules
-from gym_stepwise_routing.sources.simulator.source import SimulatorSource
 
-__all__ = ["Played", "play_solution"]
+__all__ = ["Played", "Turn", "best_actions", "play_solution", "turns"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -26,9 +24,14 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Played:
-    """What a router did in ``n`` episodes: ``right`` is ``bool[n]``, ``cost`` ``float64[n]``, normalised."""
+    """What a router did in ``n`` episodes.
 
-    right: NDArray[np.bool_]
+    Attributes:
+        right: ``float64[n]`` whether the answer was right; or an unbiased estimate of the chance (:mod:`.measure`).
+        cost: ``float64[n]``, normalised; or an unbiased estimate.
+    """
+
+    right: Floats
     cost: Floats
 
     @property
@@ -47,24 +50,47 @@ class Played:
         return float(value.std(ddof=1) / np.sqrt(len(value)))
 
 
-def play_solution(
+@dataclass(frozen=True, slots=True, eq=False)
+class Turn:
+    """One decision in each of the ``B`` episodes that go on.
+
+    Attributes:
+        depth: steps so far.
+        number: ``int64[B]`` of the episode.
+        before: the traces when it was decided.
+        points: ``int64[B, V]`` what was known of them, as points of the kernel.
+        weights: ``float64[B, V]`` of the points.
+        actions: ``int64[B]``.
+        after: the traces with the new step.
+    """
+
+    depth: int
+    number: Ints
+    before: Play
+    points: Ints
+    weights: Floats
+    actions: Ints
+    after: Play
+
+
+def turns(
     program: Program,
     solution: Solution,
     knowledge: Knowledge,
-    source: SimulatorSource,
-    mode: Mode,
+    rules: Rules,
     *,
     episodes: int,
     seed: int | tuple[int, ...],
-) -> Played:
-    """Play a solution that was solved with ``keep_choices``.
+) -> Iterator[Turn]:
+    """Play a solution that was solved with ``keep_choices``, decision by decision.
+
+    While a turn is looked at, ``knowledge`` is what was known before it.
 
     Args:
         program: the game that was solved.
         solution: the solution.
         knowledge: what its router knows.
-        source: the simulator; problems are drawn from all its numbers.
-        mode: the mode that was solved.
+        rules: of the game; problems are drawn from all numbers of its simulator.
         episodes: how many.
         seed: of the episodes, as ``numpy.random.default_rng`` takes it.
 
@@ -76,42 +102,64 @@ def play_solution(
     if episodes < 1:
         raise ValueError(f"episodes={episodes!r}; allowed: an integer >= 1")
     rng = np.random.default_rng(seed)
-    blocks: tuple[Block, ...] = ("verifier",) if program.scoring else ("progress",)
-    rules = Rules(source, mode=mode, observation=blocks, cost_unit=program.costs.unit)
-    play = rules.start(rng.integers(2**40, size=episodes), rng)
+    play, number = rules.start(rng.integers(2**40, size=episodes), rng), np.arange(episodes)
     knowledge.begin(episodes)
-    right, cost, number = np.zeros(episodes, np.bool_), np.zeros(episodes), np.arange(episodes)
-    for depth in range(source.horizon):
-        actions = _decide(program, solution, knowledge, play, depth)
+    for depth in range(len(solution.choices)):
+        points, weights = knowledge.points(play)
+        actions = _decide(program, solution, knowledge, play, depth, points, weights)
         after = rules.step(play, actions, rng)
+        yield Turn(depth, number, play, points, weights, actions, after)
         knowledge.learn(play, after, actions, depth)
-        right[number], cost[number] = after.trace.correct, rules.cost(after) / program.costs.normaliser
         going = np.flatnonzero(~after.trace.terminal)
         if len(going) == 0:
             break
         play, number = after.take(going), number[going]
         knowledge.keep(going)
+
+
+def play_solution(
+    program: Program,
+    solution: Solution,
+    knowledge: Knowledge,
+    rules: Rules,
+    *,
+    episodes: int,
+    seed: int | tuple[int, ...],
+) -> Played:
+    """What a solution reaches. Arguments as :func:`turns`."""
+    right, cost = np.zeros(episodes), np.zeros(episodes)
+    for turn in turns(program, solution, knowledge, rules, episodes=episodes, seed=seed):
+        right[turn.number] = turn.after.trace.correct
+        cost[turn.number] = rules.cost(turn.after) / program.costs.normaliser
     return Played(right, cost)
 
 
-def _decide(program: Program, solution: Solution, knowledge: Knowledge, play: Play, depth: int) -> Ints:
-    points, weights = knowledge.points(play)
+def _decide(
+    program: Program, solution: Solution, knowledge: Knowledge, play: Play, depth: int, points: Ints, weights: Floats
+) -> Ints:
     models = program.stop.shape[0]
     unread = program.lattice.nearest(play.account.context - play.account.cached)[:, :models]
     choices = solution.choices[depth]
     if program.kernel.drafts:
-        return _best(choices[0], knowledge.rows(play, points), weights, unread)
+        return best_actions(choices[0], knowledge.rows(play, points), weights, unread)
     if depth == 0:
-        return _best(choices[0], points, weights, None)
+        return best_actions(choices[0], points, weights, None)
     actions = np.zeros(len(play), dtype=np.int64)
     for writer, worth in enumerate(choices):
         rows = np.flatnonzero(play.trace.model == writer)
-        actions[rows] = _best(worth, points[rows], weights[rows], unread[rows])
+        actions[rows] = best_actions(worth, points[rows], weights[rows], unread[rows])
     return actions
 
 
-def _best(worth: NDArray[np.float32], rows: Ints, weights: Floats, unread: Ints | None) -> Ints:
-    """Action of greatest interpolated worth, ``worth[action, row, unread...]``."""
+def best_actions(worth: NDArray[np.float32], rows: Ints, weights: Floats, unread: Ints | None) -> Ints:
+    """Action of greatest interpolated worth, ``int64[B]``.
+
+    Args:
+        worth: ``float32[action, row, unread...]``.
+        rows: ``int64[B, V]``, with their weights.
+        weights: ``float64[B, V]``.
+        unread: ``int64[B, K]`` point of the lattice of each model; None where ``worth`` has no such axes.
+    """
     place: list[Ints] = []
     if unread is not None:
         place = [np.where(size > 1, unread[:, model], 0)[:, None] for model, size in enumerate(worth.shape[2:])]

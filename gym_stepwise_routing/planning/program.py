@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.planning.costs import StepCosts
-from gym_stepwise_routing.planning.kernel import Kernel, StepMoves
+from gym_stepwise_routing.planning.kernel import Kernel, Matrix, StepMoves
 from gym_stepwise_routing.planning.lattice import Lattice
 
 __all__ = ["Program", "Solution"]
@@ -21,7 +21,8 @@ __all__ = ["Program", "Solution"]
 Floats = NDArray[np.float64]
 _NEVER = -1e9
 """Worth of a forbidden action; finite, so that it can be weighted."""
-_Choices = list[tuple[NDArray[np.float32], ...]]
+_Kept = list[tuple[tuple[NDArray[np.float32], ...], tuple[Floats, ...]]]
+"""Values of the actions and of the points, from the last depth to the first."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,12 +35,15 @@ class Solution:
         cost: its normalised cost, likewise.
         choices: values of the actions by depth, for :mod:`.play`. *Route* and *escalate*: per last writer (at depth 0
             there is none), ``float32[model, S, unread...]``. *Regenerate*: one array ``float32[action, R, unread...]``.
+        values: accuracy and cost to come by depth, for :mod:`.measure`: ``float64[2, S, unread...]``, per last writer
+            in *route* and *escalate* (at depth 0 none), else one array.
     """
 
     multiplier: float
     accuracy: float
     cost: float
-    choices: tuple[tuple[NDArray[np.float32], ...], ...]
+    choices: tuple[tuple[NDArray[np.float32], ...], ...] = ()
+    values: tuple[tuple[Floats, ...], ...] = ()
 
     @property
     def value(self) -> float:
@@ -72,20 +76,21 @@ class Program:
 
         Args:
             multiplier: a finite number >= 0.
-            keep_choices: keep the values of all actions, which :mod:`.play` needs.
+            keep_choices: keep the values of all actions and points, which :mod:`.play` and :mod:`.measure` need.
 
         Raises:
             ValueError: a negative or infinite multiplier.
         """
         if not (math.isfinite(multiplier) and multiplier >= 0):
             raise ValueError(f"multiplier={multiplier!r}; allowed: a finite number >= 0")
-        choices: _Choices | None = [] if keep_choices else None
-        best = self._drafts(multiplier, choices) if self.kernel.drafts else self._steps(multiplier, choices)
+        kept: _Kept | None = [] if keep_choices else None
+        best = self._drafts(multiplier, kept) if self.kernel.drafts else self._steps(multiplier, kept)
         return Solution(
             multiplier=multiplier,
             accuracy=float(best[0]),
             cost=float(best[1]),
-            choices=tuple(reversed(choices or [])),
+            choices=tuple(choices for choices, _ in reversed(kept or [])),
+            values=tuple(values for _, values in reversed(kept or [])),
         )
 
     # Values are arrays [2, S, unread tokens of model 0, ...]: accuracy and cost to come. The axis of a model that has
@@ -103,7 +108,7 @@ class Program:
         axes = self._axes(writer)
         return (2, points, *(self.lattice.size if m + 2 in axes else 1 for m in range(len(self.stop))))
 
-    def _ahead(self, moves: StepMoves, depth: int, after: Floats | None) -> Floats:
+    def ahead(self, moves: StepMoves, depth: int, after: Floats | None) -> Floats:
         """Values right after a decision for ``moves``, but for the call and its reading: ``[2, rows, unread...]``."""
         stop = self.stop[moves.model, depth]
         extra = (slice(None), *(None,) * len(self.stop))
@@ -119,9 +124,7 @@ class Program:
         for cell, matrix in enumerate(moves.to):
             if matrix.nnz:
                 values = self.lattice.after(after, moves.model, cell, axes)
-                flat = values.reshape(2, values.shape[1], -1)
-                moved = np.stack([matrix @ flat[0], matrix @ flat[1]])
-                ahead = ahead + (1 - stop) * moved.reshape(2, matrix.shape[0], *values.shape[2:])
+                ahead = ahead + (1 - stop) * _moved(matrix, values)
         return ahead
 
     def _reading(self, model: int, axis_tokens: Floats) -> Floats:
@@ -131,29 +134,29 @@ class Program:
         reading: Floats = self.costs.call[model] + self.costs.prefill[model] * axis_tokens
         return reading.reshape(1, *shape)
 
-    def _steps(self, multiplier: float, choices: _Choices | None) -> Floats:
+    def _steps(self, multiplier: float, kept: _Kept | None) -> Floats:
         models = range(len(self.stop))
         values: list[Floats | None] = [None] * len(models)
         for depth in range(self.stop.shape[1] - 1, -1, -1):
             moves = self.kernel.steps[self.kernel.depth_class[depth]]
-            ahead = [self._ahead(moves[model], depth, values[model]) for model in models]
+            ahead = [self.ahead(moves[model], depth, values[model]) for model in models]
             if depth == 0:
-                return self._first(ahead, multiplier, choices)
-            new: list[Floats | None] = []
-            kept = []
+                return self._first(ahead, multiplier, kept)
+            new: list[Floats] = []
+            choices = []
             for writer in models:
                 allowed = [model for model in models if not (self.escalate and model < writer)]
-                options = [self._called(ahead[model], model, writer) for model in allowed]
+                options = [self.called(ahead[model], model, writer) for model in allowed]
                 worth = np.stack([option[0] - multiplier * option[1] for option in options])
                 new.append(_chosen(options, worth))
                 forbidden = np.full((writer if self.escalate else 0, *worth.shape[1:]), _NEVER)
-                kept.append(np.concatenate([forbidden, worth]).astype(np.float32))
-            values = new
-            if choices is not None:
-                choices.append(tuple(kept))
+                choices.append(np.concatenate([forbidden, worth]).astype(np.float32))
+            values = list(new)
+            if kept is not None:
+                kept.append((tuple(choices), tuple(new)))
         raise AssertionError("depth 0 returns")
 
-    def _called(self, ahead: Floats, model: int, writer: int) -> Floats:
+    def called(self, ahead: Floats, model: int, writer: int) -> Floats:
         """Values of calling ``model`` after ``writer`` has written, over the unread tokens of ``writer``'s state."""
         shape = self._shape(writer, ahead.shape[1])
         option = ahead if writer == model or ahead.shape[writer + 2] == 1 else ahead.take([0], axis=writer + 2)
@@ -162,7 +165,7 @@ class Program:
         option[1] += self._reading(model, unread)
         return option
 
-    def _first(self, ahead: list[Floats], multiplier: float, choices: _Choices | None) -> Floats:
+    def _first(self, ahead: list[Floats], multiplier: float, kept: _Kept | None) -> Floats:
         options = []
         for model, values in enumerate(ahead):
             option = values
@@ -175,35 +178,20 @@ class Program:
                 option[1] += (1 - self.stop[model, 0]) * self.costs.verify * self.costs.prompt[-1]
             options.append(option)
         worth = np.stack([option[0] - multiplier * option[1] for option in options])
-        if choices is not None:
-            choices.append((worth.astype(np.float32),))
+        if kept is not None:
+            kept.append(((worth.astype(np.float32),), ()))
         return np.asarray(_chosen(options, worth) @ self.kernel.initial)
 
-    def _drafts(self, multiplier: float, choices: _Choices | None) -> Floats:
+    def _drafts(self, multiplier: float, kept: _Kept | None) -> Floats:
         values: Floats | None = None
         for depth in range(self.stop.shape[1] - 1, -1, -1):
             draft = self.kernel.drafts[self.kernel.depth_class[depth]]
-            chance = draft.chance.reshape(-1, *(1,) * len(self.stop))
-            kept = self._kept(depth, values)
-            options = []
-            for moves in draft.rewrite:
-                option = self._ahead(moves, depth, values)
-                option = np.broadcast_to(option, (2, len(chance), *self._shape(0, 1)[2:])).copy()
-                unread = self.lattice.points if option.shape[moves.model + 2] > 1 else np.zeros(1)
-                option[1] += chance * self._reading(moves.model, unread)
-                # the smallest model reads the rewritten step before its next draft, and so does the verifier
-                again = self.costs.prefill[0] + (self.costs.verify if self.scoring else 0.0)
-                option[1] += (1 - self.stop[moves.model, depth]) * again * moves.tokens.reshape(chance.shape)
-                options.append(option)
-            best, worth = self._best_of_drafts(kept, options, draft.cell, multiplier)
-            if choices is not None:
-                choices.append((worth.astype(np.float32),))
-            sums = np.add.reduceat(best, _starts(draft.point), axis=1)
-            fixed = self.costs.call[0] + self.costs.decode[0] * draft.tokens
-            if self.scoring:
-                fixed = fixed + self.costs.verify_call + self.costs.verify * draft.tokens
-            sums[1] += fixed.reshape(-1, *(1,) * len(self.stop))
-            values = sums
+            options = [self.rewritten(moves, draft.chance, depth, values) for moves in draft.rewrite]
+            best, worth = self._best_of_drafts(self.kept(draft.keep, depth, values), options, draft.cell, multiplier)
+            values = np.add.reduceat(best, _starts(draft.point), axis=1)
+            values[1] += self.drafted(draft.tokens)
+            if kept is not None:
+                kept.append(((worth.astype(np.float32),), (values,)))
         assert values is not None
         for model in range(1, len(self.stop)):
             values = self.lattice.at(values, self.costs.prompt[model], model + 2)
@@ -213,18 +201,34 @@ class Program:
             start[1] += self.costs.verify * self.costs.prompt[-1]
         return start
 
-    def _kept(self, depth: int, after: Floats | None) -> Floats:
+    def drafted(self, tokens: Floats) -> Floats:
+        """Cost of drafts of these mean lengths, ``[S, 1...]``, but for the reading."""
+        fixed = self.costs.call[0] + self.costs.decode[0] * tokens
+        if self.scoring:
+            fixed = fixed + self.costs.verify_call + self.costs.verify * tokens
+        return np.asarray(fixed.reshape(-1, *(1,) * len(self.stop)))
+
+    def kept(self, moves: StepMoves, depth: int, after: Floats | None) -> Floats:
         """Values of keeping each draft, by the unread tokens *after* it; its own tokens have been paid."""
-        draft = self.kernel.drafts[self.kernel.depth_class[depth]]
-        stop, moves = self.stop[0, depth], draft.keep
-        shape = (2, len(draft.chance), *self._shape(0, 1)[2:])
+        stop = self.stop[0, depth]
+        shape = (2, len(moves.right), *self._shape(0, 1)[2:])
         kept = np.zeros(shape)
         kept[0] = stop * moves.right.reshape(-1, *(1,) * len(self.stop))
         if after is not None:
-            flat = after.reshape(2, after.shape[1], -1)
             for matrix in moves.to:
-                kept += (1 - stop) * np.stack([matrix @ flat[0], matrix @ flat[1]]).reshape(shape)
+                kept += (1 - stop) * _moved(matrix, after)
         return kept
+
+    def rewritten(self, moves: StepMoves, chance: Floats, depth: int, after: Floats | None) -> Floats:
+        """Values of rewriting each draft, times the chance of its row, ``[R]``."""
+        ahead, chance = self.ahead(moves, depth, after), chance.reshape(-1, *(1,) * len(self.stop))
+        option = np.broadcast_to(ahead, (2, len(chance), *self._shape(0, 1)[2:])).copy()
+        unread = self.lattice.points if option.shape[moves.model + 2] > 1 else np.zeros(1)
+        option[1] += chance * self._reading(moves.model, unread)
+        # the smallest model reads the rewritten step before its next draft, and so does the verifier
+        again = self.costs.prefill[0] + (self.costs.verify if self.scoring else 0.0)
+        option[1] += (1 - self.stop[moves.model, depth]) * again * moves.tokens.reshape(chance.shape)
+        return option
 
     def _best_of_drafts(
         self, kept: Floats, options: list[Floats], cell: NDArray[np.int64], multiplier: float
@@ -246,6 +250,12 @@ class Program:
                     best[:, rows] += chance * _chosen([moved, *others], worth)
                     mean_kept[:, rows] += chance * moved
         return best, np.stack([option[0] - multiplier * option[1] for option in (mean_kept, *options)])
+
+
+def _moved(matrix: Matrix, values: Floats) -> Floats:
+    """Means of ``values[2, S', ...]`` over the next points of each row, ``[2, R, ...]``."""
+    columns = np.ascontiguousarray(np.moveaxis(values, 0, -1)).reshape(values.shape[1], -1)
+    return np.moveaxis((matrix @ columns).reshape(-1, *values.shape[2:], 2), -1, 0)
 
 
 def _starts(point: NDArray[np.int64]) -> NDArray[np.int64]:

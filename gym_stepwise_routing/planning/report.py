@@ -131,11 +131,7 @@ def frontier_table(
 def _gaps(frontiers: Mapping[Information, Frontier], grids: Mapping[Information, int]) -> str:
     return ", ".join(
         f"{name} {100 * frontier.gap:.2f} ("
-        + (
-            f"resolution {grids[name]}, standard error of play {100 * frontier.error:.2f}"
-            if name in grids
-            else "not sampled"
-        )
+        + (f"resolution {grids[name]}, standard error {100 * frontier.error:.2f}" if name in grids else "not sampled")
         + ")"
         for name, frontier in frontiers.items()
     )

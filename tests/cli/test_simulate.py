@@ -49,7 +49,7 @@ def test_frontier_and_export(tmp_path):
     assert table.startswith("# SIMULATED: gsm8k-like, mode route, cost in large_tokens")
     assert "full, at least" in table
     assert "confidence, at most" in table
-    assert "(resolution 5, standard error of play" in table
+    assert "(resolution 5, standard error" in table
     assert (tmp_path / "gsm8k-like-route-large_tokens-frontier.png").stat().st_size > 10_000
     assert json.loads((tmp_path / "bank" / "bank.json").read_text())["simulated"] is True
 
