@@ -60,6 +60,7 @@ def frontier_figure(router: Scores, game: Game, thresholds: np.ndarray) -> Figur
     axes.plot(played.cost.mean(axis=1), played.right.mean(axis=1), "o-", ms=3, label=played.router)
     ends = [play(router, game) for router in (AlwaysSmallest(), AlwaysLargest())]
     axes.plot([end.mean_cost for end in ends], [end.accuracy for end in ends], "s--", color="black", label="constants")
-    axes.set(xlabel="mean cost", ylabel="accuracy", title=f"{game.source.name}, {game.split}")
+    title = f"{game.source.name}, {game.split}, {game.rules.mode}"
+    axes.set(xlabel=f"mean cost, {game.cost_unit}", ylabel="accuracy", title=title)
     axes.legend(fontsize=8)
     return figure

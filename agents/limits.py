@@ -24,6 +24,8 @@ __all__ = ["MAX_TILT", "budget_to_show", "cheapest", "mean_outcome", "tilt_to_fl
 MAX_TILT = 20.0
 """Bound of the tilt: it changes the odds of two models by a factor of up to exp(20)."""
 _HALVINGS = 30
+_PLAYED_HALVINGS = 15
+"""Halvings where means are over random episodes: one more would be far below what their sampling moves."""
 
 
 def mean_outcome(
@@ -87,9 +89,10 @@ def tilt_to_limit(network: PolicyNetwork, game: Game, limit: float, *, plays: in
         return mean_outcome(tilted(network, tilt), game, plays=plays)
 
     accuracy, cost = outcome(0.0)
+    halvings = _halvings(game)
     if cost > limit:
-        return _bisect(lambda tilt: outcome(tilt)[1] <= limit, 0.0, MAX_TILT)
-    tilt = -_bisect(lambda tilt: outcome(-tilt)[1] > limit, 0.0, MAX_TILT, upper=False)
+        return _bisect(lambda tilt: outcome(tilt)[1] <= limit, 0.0, MAX_TILT, halvings)
+    tilt = -_bisect(lambda tilt: outcome(-tilt)[1] > limit, 0.0, MAX_TILT, halvings, upper=False)
     return tilt if outcome(tilt)[0] >= accuracy else 0.0
 
 
@@ -110,9 +113,10 @@ def tilt_to_floor(network: PolicyNetwork, game: Game, floor: float, *, plays: in
         return mean_outcome(tilted(network, tilt), game, plays=plays)
 
     accuracy, cost = outcome(0.0)
+    halvings = _halvings(game)
     if accuracy < floor:
-        return -_bisect(lambda tilt: outcome(-tilt)[0] >= floor, 0.0, MAX_TILT)
-    tilt = _bisect(lambda tilt: outcome(tilt)[0] < floor, 0.0, MAX_TILT, upper=False)
+        return -_bisect(lambda tilt: outcome(-tilt)[0] >= floor, 0.0, MAX_TILT, halvings)
+    tilt = _bisect(lambda tilt: outcome(tilt)[0] < floor, 0.0, MAX_TILT, halvings, upper=False)
     return tilt if outcome(tilt)[1] <= cost else 0.0
 
 
@@ -142,7 +146,7 @@ def budget_to_show(
     def keeps(budget: float) -> bool:
         return mean_outcome(network, game, budget=budget, plays=plays)[1] <= limit
 
-    shown = _bisect(lambda budget: not keeps(budget), lowest, highest, upper=False)
+    shown = _bisect(lambda budget: not keeps(budget), lowest, highest, _halvings(game), upper=False)
     if shown == lowest and not keeps(lowest):
         spent = mean_outcome(network, game, budget=lowest, plays=plays)[1]
         warnings.warn(
@@ -166,13 +170,17 @@ def _showing(game: Game, budget: float) -> Game:
     )
 
 
-def _bisect(flips: Callable[[float], bool], low: float, high: float, *, upper: bool = True) -> float:
+def _halvings(game: Game) -> int:
+    return _PLAYED_HALVINGS if game.table is None else _HALVINGS
+
+
+def _bisect(flips: Callable[[float], bool], low: float, high: float, halvings: int, *, upper: bool = True) -> float:
     """Where a condition that is false at ``low`` becomes true, from above (``upper``) or below; an end if nowhere."""
     if flips(low):
         return low
     if not flips(high):
         return high
-    for _ in range(_HALVINGS):
+    for _ in range(halvings):
         middle = 0.5 * (low + high)
         if flips(middle):
             high = middle

@@ -74,6 +74,11 @@ class Certificate:
     cost_unit: str
     simulated: bool
 
+    @property
+    def k(self) -> tuple[float, ...]:
+        """Sum of each target's losses at the threshold: the number of errors among ``n`` where losses are 0 and 1."""
+        return tuple(round(risk * n, 9) for risk, n in zip(self.risk, self.n, strict=True))
+
 
 class CalibratedRouter(ThresholdRouter):
     """A router at its calibrated threshold, with the certificate.

@@ -50,7 +50,7 @@ class CCPO(ConstrainedOnPolicyAlgorithm, TRPO):  # type: ignore[misc]
     because uniform choice from a larger set need not be more accurate in routing, while the largest admitted model
     makes kappa = 0 the always-largest router.
 
-    Records: ``train/kappa``, ``train/constraint_violation`` and ``rollout/ep_cost_mean`` (both of S),
+    Records: ``train/kappa``, ``train/limit``, ``train/constraint_violation`` and ``rollout/ep_cost`` (both of S),
     ``train/kl_divergence``, ``train/step_accepted``, ``train/recovery_step``, losses and explained variances of both
     critics. ``rollout/ep_rew_mean`` averages over S and pi.
 

@@ -214,15 +214,15 @@ class ConstrainedOnPolicyAlgorithm(OnPolicyAlgorithm):
         """Return the mean violation of the constraint over the episodes that finished since the last call.
 
         Positive means violated. None when no episode finished, or when the limit is infinite: nothing is constrained.
+        Logs ``train/limit``, the limit of the moment, which the violation is measured against.
         """
         costs, rewards = self.episode_totals.drain()
         if len(costs) == 0 or self.limit is None or self.unlimited:
             return None
-        if self.constraint == "cost_limit":
-            cost = float(costs.mean())
-            return cost - self.limit_now(self.limit, start=max(cost, self.limit))
-        accuracy = float(rewards.mean())
-        return self.limit_now(self.limit, start=max(accuracy, self.limit)) - accuracy
+        achieved = float((costs if self.constraint == "cost_limit" else rewards).mean())
+        limit = self.limit_now(self.limit, start=max(achieved, self.limit))
+        self.logger.record("train/limit", limit)
+        return achieved - limit if self.constraint == "cost_limit" else limit - achieved
 
     def limit_now(self, limit: float, *, start: float) -> float:
         """The limit at this point of the training, from that of the first rollout to the one that was asked for.
@@ -242,10 +242,9 @@ class ConstrainedOnPolicyAlgorithm(OnPolicyAlgorithm):
         return limit + (max(self._annealed_from, limit) - limit) * (1.0 - done)
 
     def dump_logs(self, iteration: int = 0) -> None:
-        """Write the log records, ``rollout/ep_cost`` (also as ``ep_cost_mean``) among them."""
+        """Write the log records, ``rollout/ep_cost`` among them."""
         if len(self.ep_cost_buffer):
-            for name in ("ep_cost", "ep_cost_mean"):  # the second beside SB3's ep_rew_mean
-                self.logger.record(f"rollout/{name}", safe_mean(self.ep_cost_buffer))
+            self.logger.record("rollout/ep_cost", safe_mean(self.ep_cost_buffer))
         super().dump_logs(iteration)
 
     def predict(

@@ -35,7 +35,8 @@ class LagrangianPPO(ConstrainedOnPolicyAlgorithm, MaskablePPO):
     Dividing by 1 + lambda keeps the step size when lambda grows (Stooke et al. 2020, arXiv 2007.03964). A rollout in
     which no episode finished leaves lambda alone. Besides PPO's records it logs ``rollout/ep_cost``,
     ``train/lagrange_multiplier``, ``train/lagrange_saturated`` (1 while lambda stands at its upper bound: the limit may
-    be out of reach), ``train/constraint_violation``, ``train/cost_value_loss`` and ``train/cost_explained_variance``.
+    be out of reach), ``train/limit`` (of the moment, see ``limit_anneal``), ``train/constraint_violation`` (of that
+    limit), ``train/cost_value_loss`` and ``train/cost_explained_variance``.
 
     Args:
         policy: ``"MlpPolicy"`` or a subclass of :class:`CostActorCriticPolicy`.

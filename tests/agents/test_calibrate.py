@@ -7,9 +7,10 @@ import pytest
 from scipy import stats
 
 from gym_stepwise_routing.agents.calibration import Accuracy, CostLimit, RelativeAccuracy, calibrate
-from gym_stepwise_routing.baselines import AlwaysLargest, ConfidenceThreshold, FirstKLarge
+from gym_stepwise_routing.baselines import AlwaysLargest, AlwaysSmallest, ConfidenceThreshold, FirstKLarge
 from gym_stepwise_routing.evaluation.evaluate import play, sweep
 from gym_stepwise_routing.game import Game
+from gym_stepwise_routing.routers import ScoringRouter, columns_of
 
 
 def game(split="calibration", **arguments):
@@ -30,6 +31,7 @@ def test_exact_certificate_is_the_cheapest_prefix_of_accepted_thresholds():
     assert certificate.threshold == pytest.approx(outcome.thresholds[cheapest])
     assert certificate.n == (int(solved.sum()),)
     assert certificate.risk[0] == pytest.approx(errors[cheapest] / solved.sum())
+    assert certificate.k == (errors[cheapest],)
     assert certificate.split_hash == calibration.split_hash != game("train").split_hash
     assert play(router, game("test")).mean_cost < play(AlwaysLargest(), game("test")).mean_cost
 
@@ -97,6 +99,32 @@ def test_bad_shares(target, bad):
 def test_bad_cost_limits(arguments):
     with pytest.raises(ValueError, match="CostLimit"):
         CostLimit(*arguments)
+
+
+class MostWantMiddle(ScoringRouter):
+    """For three models: the less sure a step was, the larger; the largest is wanted half as much as the middle one."""
+
+    name = "most-want-middle"
+
+    def bind(self, spec):
+        super().bind(spec)
+        (self._column,) = columns_of(spec, "p_min")
+
+    def scores(self, observation):
+        wanted = 1 - observation[:, self._column]
+        return np.stack([wanted, wanted / 2], axis=1)
+
+
+def test_three_models_share_one_threshold():
+    three = Game("math-qwen2.5-3", split="calibration", cost_unit="large_tokens")
+    ends = [play(router, three).accuracy for router in (AlwaysSmallest(), AlwaysLargest())]
+    floor = float(np.mean(ends))
+    router = calibrate(MostWantMiddle(), three, target=Accuracy(floor), thresholds=np.linspace(0, 0.5, 6))
+    assert router.certificate.certified
+    assert router.certificate.threshold > 0
+    again = play(router, three, seed=1)
+    assert set(np.unique(again.decisions[again.decisions >= 0])) == {0, 1, 2}
+    assert again.accuracy >= floor - 0.02  # other steps and answers: two samples of 10,000
 
 
 def test_the_test_split_is_refused():

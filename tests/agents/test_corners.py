@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch as th
-from stable_baselines3.common.logger import configure
+from stable_baselines3.common.logger import Logger, configure
 from stable_baselines3.common.vec_env import VecNormalize
 
 from gym_stepwise_routing.agents.all_budgets import AllBudgetsPPO
@@ -34,6 +34,20 @@ def test_the_limit_moves_from_the_first_rollouts_cost_to_what_was_asked_for():
         assert model.limit_now(0.5, start=1.1 if remaining == 1.0 else 9.9) == pytest.approx(expected)
     model = agent(limit=0.5)
     assert model.limit_now(0.5, start=1.1) == 0.5  # without annealing at once
+
+
+@pytest.mark.parametrize(("constraint", "sign"), [("cost_limit", 1), ("accuracy_floor", -1)])
+def test_the_violation_is_of_the_limit_that_is_logged(constraint, sign):
+    model = agent(limit=0.5, constraint=constraint, limit_anneal=1.0)
+    model.set_logger(Logger(folder=None, output_formats=[]))
+    model.episode_totals = model._new_episode_totals()
+    seen = []
+    for remaining, achieved in ((1.0, 0.9), (0.5, 0.8), (0.0, 0.8)):
+        model._current_progress_remaining = remaining
+        model.episode_totals.add(np.full(4, achieved), np.full(4, achieved), np.ones(4, dtype=bool))
+        violation = model.take_violation()
+        seen += [model.logger.name_to_value["train/limit"], violation]
+    assert seen == pytest.approx([0.9, 0.0, 0.7, sign * 0.1, 0.5, sign * 0.3])
 
 
 @pytest.mark.parametrize("arguments", [{"limit_anneal": 1.5}, {"limit_anneal": -0.1}, {"barrier_coef": -1.0}])

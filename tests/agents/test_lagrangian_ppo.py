@@ -194,7 +194,8 @@ def test_tensorboard_records(tmp_path: Path) -> None:
     events = EventAccumulator(str(tmp_path / "LagrangianPPO_1"))
     events.Reload()
     expected = {
-        "rollout/ep_cost_mean",
+        "rollout/ep_cost",
+        "train/limit",
         "train/lagrange_multiplier",
         "train/lagrange_saturated",
         "train/constraint_violation",
@@ -204,7 +205,7 @@ def test_tensorboard_records(tmp_path: Path) -> None:
         "train/approx_kl",
     }
     assert expected <= set(events.Tags()["scalars"])
-    assert 0.0 < events.Scalars("rollout/ep_cost_mean")[0].value < 1.0
+    assert 0.0 < events.Scalars("rollout/ep_cost")[0].value < 1.0
 
 
 @pytest.mark.parametrize(
