@@ -60,6 +60,13 @@ def simulate(
     depth: Annotated[
         int | None, typer.Option(help="With --bank: horizon of the exported bank. [default: 5, or the preset's]")
     ] = None,
+    information: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="With --frontier or --regret: what the optimum knows, besides that of full information; repeat. "
+            "[default: all that routers see here; both, confidence and score, with --regret alone]"
+        ),
+    ] = None,
     resolution: Annotated[
         int | None,
         typer.Option(
@@ -94,6 +101,7 @@ def simulate(
             ("budget", budget, regret, "--regret"),
             ("seeds", seeds, regret, "--regret"),
             ("depth", depth, bank is not None, "--bank"),
+            ("information", information, planned, "--frontier or --regret"),
             ("resolution", resolution, planned, "--frontier or --regret"),
             ("tolerance", tolerance, planned, "--frontier or --regret"),
             ("episodes", episodes, planned, "--frontier or --regret"),
@@ -124,6 +132,8 @@ def simulate(
             for name in agent or ():
                 check_choice("agent", name, AGENTS)
             task = _Task(
+                information=_information(source, information, both=regret),
+                chosen=bool(information),
                 source=source,
                 mode=mode,  # type: ignore[arg-type]
                 unit=cost_unit,  # type: ignore[arg-type]
@@ -134,7 +144,7 @@ def simulate(
                 problems=problems,
                 budget=0.5 if budget is None else budget,
             )
-            frontiers = _frontiers(console, task, out, both=regret)
+            frontiers = _frontiers(console, task, out)
             rows = _regrets(console, task, frontiers, agent or (), seeds or 1, out) if regret else ()
             draw_frontiers(task.title, frontiers, rows, out / f"{task.stem}-frontier.png")
             console.print(f"wrote {out / task.stem}-*", highlight=False)
@@ -197,6 +207,8 @@ def _against(console: Console, source: SimulatorSource, bank: str, out: Path, *,
 class _Task:
     """What is planned, and how well."""
 
+    information: tuple[Information, ...]
+    chosen: bool
     source: SimulatorSource
     mode: Mode
     unit: CostUnit
@@ -228,22 +240,30 @@ class _Task:
     def command(self, *more: str) -> str:
         parts = ["stepwise-routing simulate", f"--preset {self.source.name}", f"--mode {self.mode}"]
         parts += [f"--cost-unit {self.unit}", f"--tolerance {self.tolerance:g}"]
+        parts += [f"--information {name}" for name in self.information if self.chosen and name != "full"]
         parts += [] if self.resolution is None else [f"--resolution {self.resolution}"]
         parts += [] if self.episodes is None else [f"--episodes {self.episodes}"]
         return " ".join([*parts, f"--seed {self.seed}", *more])
 
 
-def _frontiers(console: Console, task: _Task, out: Path, *, both: bool = False) -> dict[Information, Frontier]:
+def _information(source: SimulatorSource, chosen: Sequence[str] | None, *, both: bool) -> tuple[Information, ...]:
+    """What the optima know: ``full``, and what was chosen or, else, all that routers see (``both``: as said)."""
+    from gym_stepwise_routing.planning.planner import INFORMATION
+
+    for name in chosen or ():
+        check_choice("information", name, INFORMATION)
+    scored, figures = bool(source.process.scored.any()), bool(source.process.confidence.shape[2])
+    shown = ["confidence" if figures else "length", *(["score"] if scored else [])]
+    shown += ["both"] if both and scored and figures else []
+    return tuple(name for name in INFORMATION if name in ("full", *(chosen or shown)))
+
+
+def _frontiers(console: Console, task: _Task, out: Path) -> dict[Information, Frontier]:
     from gym_stepwise_routing.planning.planner import Planner
     from gym_stepwise_routing.planning.report import frontier_table, write_text
 
-    process = task.source.process
-    shown: list[Information] = ["full", "confidence" if process.confidence.shape[2] else "length"]
-    shown += ["score"] if process.scored.any() else []
-    if both and process.scored.any() and process.confidence.shape[2]:
-        shown.append("both")
     frontiers: dict[Information, Frontier] = {}
-    for information in shown:
+    for information in task.information:
         begin = time.perf_counter()
         planner = Planner(
             task.source,

@@ -82,6 +82,8 @@ def test_regret_of_all_routers(tmp_path):
         (("--preset", "gsm8k-like", "--frontier", "--resolution", "0"), "resolution=0; allowed: an integer >= 1"),
         (("--preset", "gsm8k-like", "--frontier", "--episodes", "0"), "episodes=0; allowed: an integer >= 2"),
         (("--preset", "gsm8k-like", "--seed", "-1"), "seed=-1; allowed: an integer >= 0"),
+        (("--preset", "gsm8k-like", "--frontier", "--information", "all"), "information='all' is not known"),
+        (("--preset", "gsm8k-like", "--frontier", "--information", "score"), "has no verifier scores"),
         (("--preset", "gsm8k-like", "--regret", "--seeds", "0"), "seeds=0; allowed: an integer >= 1"),
         (("--preset", "gsm8k-like", "--regret", "--budget", "nan"), "budget=nan; allowed: a finite number > 0"),
         (("--preset", "gsm8k-like", "--frontier", "--agent", "ppo"), "agent=['ppo'] has no effect here"),
