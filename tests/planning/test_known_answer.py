@@ -21,16 +21,20 @@ def sb3():
     return pytest.importorskip("gym_stepwise_routing.sb3")
 
 
+def toy_source(problems):
+    no_repair = ((0.0, 0.0), (0.0, 0.0))
+    parameters = toy(scores=True, confidence=False, repair=no_repair, recovery=(0.0, 0.0))
+    return SimulatorSource(parameters, problems=problems)
+
+
 @pytest.fixture(scope="module")
 def planner():
-    no_repair = ((0.0, 0.0), (0.0, 0.0))
-    source = SimulatorSource(toy(scores=True, confidence=False, repair=no_repair, recovery=(0.0, 0.0)), problems=50_000)
-    return Planner(source, mode="regenerate", cost_unit="large_tokens", information="score")
+    return Planner(toy_source(50_000), mode="regenerate", cost_unit="large_tokens", information="score")
 
 
-def game_of(planner, *blocks):
+def game_of(planner, *blocks, source=None):
     return {
-        "source": planner.source,
+        "source": source or planner.source,
         "mode": planner.mode,
         "cost_unit": planner.costs.unit,
         "observation": blocks,
@@ -82,8 +86,10 @@ def test_lagrangian_ppo_reaches_the_constrained_optimum(sb3, planner):
 
 
 @pytest.mark.slow
-def test_all_budgets_reaches_the_constrained_optimum_of_the_budget_that_it_is_shown(sb3, planner):
+def test_all_budgets_reaches_the_constrained_optimum_by_the_budget_to_show(sb3, planner):
     algorithms = pytest.importorskip("gym_stepwise_routing.agents.all_budgets")
+    from gym_stepwise_routing.agents import limits, scores
+
     game = game_of(planner, "progress", "ledger", "verifier")
     agent = algorithms.AllBudgetsPPO(
         "MlpPolicy",
@@ -98,9 +104,11 @@ def test_all_budgets_reaches_the_constrained_optimum_of_the_budget_that_it_is_sh
         device="cpu",
     )
     agent.learn(150_000)
-    accuracy, cost = reached(sb3, agent, game, budget=BUDGET)
-    # measured: cost 0.060 over the budget, 0.016 of accuracy missing at that cost; short training, for a test's sake
-    assert_near_the_optimum(planner, accuracy, cost, over=0.08, gap=0.025)
+    practice = Game(split="train", **game_of(planner, "progress", "ledger", "verifier", source=toy_source(9_000)))
+    shown = limits.budget_to_show(scores.scored(agent), practice, BUDGET)
+    accuracy, cost = reached(sb3, agent, game, budget=shown)
+    # measured: cost 0.005 below the budget, 0.013 of accuracy missing; short training, for a test's sake
+    assert_near_the_optimum(planner, accuracy, cost, over=0.02, gap=0.025)
 
 
 @pytest.mark.slow
@@ -124,7 +132,8 @@ def test_ccpo_reaches_the_constrained_optimum(sb3, planner):
     )
     agent.learn(120_000)
     accuracy, cost = reached(sb3, agent, game, deterministic=True)
-    # measured: cost 0.032 over the limit, no accuracy missing at that cost
+    # measured: cost 0.032 over the limit, no accuracy missing at that cost. The batch conformal fit, which stays below,
+    # would leave more: of its candidates one costs 0.09 and the next more than the limit.
     assert_near_the_optimum(planner, accuracy, cost, over=0.05, gap=0.015)
 
 
