@@ -196,8 +196,8 @@ def train(
         game: arguments of ``StepwiseRouting-v0``. Agents without masks get ``masked_action="project"`` unless it is
             given; ``all_budgets`` gets the budgets of its settings.
         settings: hyperparameters; those shipped with the agent if None.
-        tensorboard_log: folder for TensorBoard, or None; with it the frontier on the train split is drawn as well, for a
-            bank's game that shows no budget.
+        tensorboard_log: folder for TensorBoard, or None; with it the frontier on the train split is drawn as well, for
+            a bank's game that shows no budget.
         progress: told about steps taken.
         callbacks: further callbacks of Stable-Baselines3.
         checkpoints: where and how often to save the model on the way, or None.
