@@ -93,7 +93,8 @@ class BeliefMoves:
         """Chance of each hidden draft and of what it shows, ``[B, O, L, 2, 2]``: level, wrong before, flipped."""
         outcomes = outcomes_of(beliefs, self.evidence.source.process.flip[:, 0, :, depth])
         seen = self.evidence.likelihood[0][:, :, STATUS_OF][group]  # [B, L, wrong, flips, O]
-        return np.einsum("blwf,blwfo->bolwf", outcomes, seen)
+        joint: Floats = np.einsum("blwf,blwfo->bolwf", outcomes, seen)
+        return joint
 
     def draft_tokens(self, beliefs: Floats, depth: int) -> Floats:
         """Mean length of a draft, ``[B]``."""

@@ -87,4 +87,5 @@ def _drafting(program: Program, solution: Solution, knowledge: BeliefKnowledge, 
     sums: Floats = ends.reshape(2, size, observations).sum(axis=2)
     sums[1] += program.drafted(moves.draft_tokens(knowledge.belief, depth)).ravel()
     promised = solution.values[depth][0].reshape(2, -1)
-    return sums - (promised[:, turn.points] * turn.weights).sum(axis=2)
+    sums -= (promised[:, turn.points] * turn.weights).sum(axis=2)
+    return sums
