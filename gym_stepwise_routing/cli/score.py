@@ -88,7 +88,7 @@ def score(
                 charged = judge.as_model()
             rows = hub.small_steps(opened) if kind in ("rating", "max-logit") else np.arange(len(opened.nodes))
             if split:
-                problems = np.concatenate([opened.split_problems(name) for name in split])
+                problems = np.concatenate([opened.split_problems(name) for name in split])  # type: ignore[arg-type]
                 rows = rows[np.isin(opened.nodes.problem[rows], problems)]
             scored = hub.judge_bank(
                 opened,

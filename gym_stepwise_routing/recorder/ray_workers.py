@@ -106,7 +106,8 @@ def record_with_ray(
     started = not ray.is_initialized()
     if started:
         ray.init(address=address, log_to_driver=False, include_dashboard=False if address is None else None)
-    if address is None and workers * gpus_per_worker > (gpus := ray.cluster_resources().get("GPU", 0)):
+    resources: Any = ray.cluster_resources  # untyped
+    if address is None and workers * gpus_per_worker > (gpus := resources().get("GPU", 0)):
         if started:
             ray.shutdown()
         raise ValueError(f"gpus_per_worker={gpus_per_worker!r} for {workers} workers; allowed: {gpus:g} GPUs in all")
