@@ -152,8 +152,8 @@ def _facts(result: Comparison, seconds: float) -> list[str]:
         f"train, settings chosen on calibration ({result.rule}), reported on {result.split}.",
         f"Intervals: 95 %, bootstrap over problems, {result.resamples:,} resamples; routers were fitted once (seed "
         f"{result.seed}), so that the spread over training seeds is not in them.",
-        f"Verifier: {result.verifier or 'none'}. Cost 1 is always-largest on average. Computed in {seconds:.0f} s of CPU "
-        "time.",
+        f"Verifier: {result.verifier or 'none'}. Cost 1 is always-largest on average. Computed in "
+        f"{seconds:.0f} s of CPU time.",
     ]
 
 
