@@ -91,7 +91,10 @@ class Arena:
         self.questions = questions
         self.encoder = encoder
         self.seed = seed
-        by_name = {each.pool.verifier.name: each for each in (self.source, *scored) if each.pool.verifier is not None}
+        by_name: dict[str, StepSource] = {}
+        for each in (self.source, *scored):  # of two files by one verifier the first counts
+            if each.pool.verifier is not None:
+                by_name.setdefault(each.pool.verifier.name, each)
         special = rating_name(self.source.pool.names[-1]), logit_name(self.source.pool.names[0])
         self._scored = by_name
         self.verifier = next((name for name in by_name if name not in special), "")

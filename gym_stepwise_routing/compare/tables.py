@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from gym_stepwise_routing.compare.comparison import SWEEP_METRICS, Comparison, Row
+from gym_stepwise_routing.compare.comparison import SWEEP_METRICS, Chosen, Comparison, Row
 from gym_stepwise_routing.costs import CostUnit
 from gym_stepwise_routing.evaluation.bootstrap import Interval
 
@@ -77,10 +77,19 @@ def _chosen_points(result: Comparison, rows: Sequence[Row], figure: Figure) -> T
             figure(chosen.cost),
             figure(chosen.pgr),
             "-" if chosen.regret is None else f"{chosen.regret:.3f}",
-            *(f"{chosen.costs[unit].estimate * _UNITS[unit][1]:.3g}" for unit in units),
+            # a verifier without a price or a measured speed has no such cost
+            *(
+                f"{chosen.costs[unit].estimate * _UNITS[unit][1]:.3g}" if unit in chosen.costs else "-"
+                for unit in units
+            ),
         ]
 
     return Table(title, header, _grouped(rows, line))
+
+
+def _spent(chosen: Chosen, unit: CostUnit) -> str:
+    """Mean cost in a unit; '-' where a verifier has no price or measured speed, so that there is none."""
+    return f"{chosen.costs[unit].estimate * _UNITS[unit][1]:.3g}" if unit in chosen.costs else "-"
 
 
 def _oracle_sweeps(result: Comparison, rows: Sequence[Row], figure: Figure) -> Table:

@@ -13,7 +13,7 @@ pytest.importorskip("transformers", reason="verifiers need the llm extra")
 from gym_stepwise_routing.accounting import Verifier
 from gym_stepwise_routing.banks import Bank, questions
 from gym_stepwise_routing.baselines.verifiers import hub
-from gym_stepwise_routing.baselines.verifiers.scores import read_scores
+from gym_stepwise_routing.baselines.verifiers.scores import read_scores, write_scores
 from gym_stepwise_routing.cli.app import app
 from gym_stepwise_routing.compare import run
 
@@ -100,6 +100,21 @@ def test_scores_by_another_judge_are_not_gone_on_with(rated):
     assert done.exit_code == 2
     assert "allowed: by Verifier(name='prm'" in done.output
     assert rated.read_bytes() == before
+
+
+def test_a_verifier_without_a_price_leaves_its_row_without_dollars(tmp_path):
+    bank = Bank.open(BANK)
+    scores = np.where(bank.depth > 0, 0.5, np.nan) + np.arange(len(bank.nodes)) % 7 / 20
+    write_scores(tmp_path / "prm.parquet", bank, Prm().as_model(), scores)
+    arguments = ["compare", "--bank", BANK, "--mode", "regenerate", "--only", "TRIM-Thr", "--resamples", "100"]
+    done = CliRunner(env={"COLUMNS": "200"}).invoke(
+        app, [*arguments, "--scores", str(tmp_path / "prm.parquet"), "--out", str(tmp_path)]
+    )
+    assert done.exit_code == 0, done.output
+    (row,) = json.loads((tmp_path / "comparison.json").read_text())["rows"]
+    assert row["not_applicable"] == ""
+    cells = next(line for line in (tmp_path / "table.md").read_text().splitlines() if "TRIM-Thr" in line).split("|")
+    assert [cell.strip() for cell in cells].count("-") == 2  # dollars and seconds
 
 
 class Prm:
