@@ -39,8 +39,10 @@ from gym_stepwise_routing.baselines.spec_reason import rating_name
 from gym_stepwise_routing.baselines.verifiers.packed import logits_at, pack
 from gym_stepwise_routing.baselines.verifiers.text import Trace, bank_traces
 from gym_stepwise_routing.errors import NotApplicableError
+from gym_stepwise_routing.generators.steps import StepRule
 from gym_stepwise_routing.generators.tokenizers import weights_sha256
 from gym_stepwise_routing.pool import Latency, Model, Price
+from gym_stepwise_routing.recorder.prompts import PromptTemplate
 
 try:
     import torch
@@ -156,23 +158,13 @@ class HubPrm(StepJudge):
     Args:
         model: local folder or hub name.
         style: how it is read.
-        revision: commit or tag on the hub; None for a local folder.
-        dtype: of its weights, as torch spells it; ``auto`` is that of the file.
-        trust_remote_code: run code that comes with the model.
+        loading: further arguments of :class:`StepJudge`.
     """
 
-    def __init__(
-        self,
-        model: str | Path,
-        style: PrmStyle | None = None,
-        revision: str | None = None,
-        *,
-        dtype: str = "auto",
-        trust_remote_code: bool = False,
-    ) -> None:
+    def __init__(self, model: str | Path, style: PrmStyle | None = None, **loading: Any) -> None:
         self.style = style or PrmStyle()
         loader = AutoModelForCausalLM if self.style.kind == "tag" else AutoModelForTokenClassification
-        super().__init__(model, loader, revision, dtype=dtype, trust_remote_code=trust_remote_code)
+        super().__init__(model, loader, **loading)
         if self.style.kind == "tag":
             self._choice = [self._token(self.style.bad), self._token(self.style.good)]
             if self._choice[0] == self._choice[1]:
@@ -205,15 +197,11 @@ class LargeModelRater(StepJudge):
 
     Args:
         model: local folder or hub name of the large model.
-        revision: commit or tag on the hub; None for a local folder.
-        dtype: of its weights, as torch spells it; ``auto`` is that of the file.
-        trust_remote_code: run code that comes with the model.
+        loading: further arguments of :class:`StepJudge`.
     """
 
-    def __init__(
-        self, model: str | Path, revision: str | None = None, *, dtype: str = "auto", trust_remote_code: bool = False
-    ) -> None:
-        super().__init__(model, AutoModelForCausalLM, revision, dtype=dtype, trust_remote_code=trust_remote_code)
+    def __init__(self, model: str | Path, **loading: Any) -> None:
+        super().__init__(model, AutoModelForCausalLM, **loading)
         self._digits = [self._token(str(digit)) for digit in range(10)]
 
     def as_model(self, largest: Model) -> Verifier:
@@ -242,22 +230,13 @@ class MaxLogit(StepJudge):
     Args:
         model: local folder or hub name of the bank's smallest model.
         template: prompt that the bank was recorded with; ``{question}`` stands for the question.
-        revision: commit or tag on the hub; None for a local folder.
-        dtype: of its weights, as torch spells it; ``auto`` is that of the file.
-        trust_remote_code: run code that comes with the model.
+        delimiter: what stood between its steps.
+        loading: further arguments of :class:`StepJudge`.
     """
 
-    def __init__(
-        self,
-        model: str | Path,
-        template: str,
-        revision: str | None = None,
-        *,
-        dtype: str = "auto",
-        trust_remote_code: bool = False,
-    ) -> None:
-        super().__init__(model, AutoModelForCausalLM, revision, dtype=dtype, trust_remote_code=trust_remote_code)
-        self._template = template
+    def __init__(self, model: str | Path, template: str, *, delimiter: str = "\n", **loading: Any) -> None:
+        self._prompt, self._rule = PromptTemplate("of the bank", template), StepRule(delimiter=delimiter, stop=())
+        super().__init__(model, AutoModelForCausalLM, **loading)
 
     def as_model(self, smallest: Model) -> Verifier:
         """The figure for the ledger: logits come with decoding, so that it costs as good as nothing."""
@@ -273,7 +252,7 @@ class MaxLogit(StepJudge):
         """Mean largest logit of the last step of each trace, over ``LOGIT_SCALE``."""
         sequences, starts = [], []
         for trace in traces:
-            before = self._template.replace("{question}", trace.question) + "".join(f"{s}\n" for s in trace.steps[:-1])
+            before = self._prompt.fill(trace.question) + self._rule.prefix(trace.steps[:-1])
             read = self.tokenizer(before + trace.steps[-1], return_offsets_mapping=True)
             sequences.append(read["input_ids"])
             starts.append(next(token for token, (_, end) in enumerate(read["offset_mapping"]) if end > len(before)))

@@ -80,7 +80,8 @@ def score(
                 judge = hub.LargeModelRater(model, **loading)
                 charged = judge.as_model(largest)
             elif kind == "max-logit":
-                judge = hub.MaxLogit(model, hub.prompt_of(opened), **loading)
+                delimiter = opened.manifest.step_rule.separator
+                judge = hub.MaxLogit(model, hub.prompt_of(opened), delimiter=delimiter, **loading)
                 charged = judge.as_model(smallest)
             else:
                 style = hub.PrmStyle() if kind == "prm-tag" else hub.PrmStyle("labels", separator="\n")

@@ -22,10 +22,11 @@ from gym_stepwise_routing.evaluation.frontier import Frontier
 from gym_stepwise_routing.evaluation.outcomes import AnchorOutcomes
 from gym_stepwise_routing.game import Game
 from gym_stepwise_routing.observation import Block, check_blocks
+from gym_stepwise_routing.pool import ModelPool
 from gym_stepwise_routing.sources import resolve
 from gym_stepwise_routing.sources.base import Split, StepSource
 
-__all__ = ["Arena", "Reference"]
+__all__ = ["Arena", "Reference", "asked_by_name"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,6 +49,11 @@ class Reference:
     def ceiling(self) -> Frontier | None:
         """Frontier of the per-problem oracle; None where the source is random."""
         return None if self.cheapest is None else self.cheapest.frontier
+
+
+def asked_by_name(pool: ModelPool) -> tuple[str, str]:
+    """Verifiers whose scores go to who asks for them only: ratings by the largest model, logits of the smallest."""
+    return rating_name(pool.names[-1]), logit_name(pool.names[0])
 
 
 class Arena:
@@ -95,9 +101,8 @@ class Arena:
         for each in (self.source, *scored):  # of two files by one verifier the first counts
             if each.pool.verifier is not None:
                 by_name.setdefault(each.pool.verifier.name, each)
-        special = rating_name(self.source.pool.names[-1]), logit_name(self.source.pool.names[0])
         self._scored = by_name
-        self.verifier = next((name for name in by_name if name not in special), "")
+        self.verifier = next((name for name in by_name if name not in asked_by_name(self.source.pool)), "")
         """Name of the verifier that judges for all routers which do not ask for another, '' if there is none."""
         self._references: dict[Split, Reference] = {}
         self._games: dict[tuple[Split, tuple[Block, ...], Mode, str], Game] = {}

@@ -232,7 +232,6 @@ class Listed:
         observation: blocks that they see.
         labels: what the settings are called; the routers' names if None.
         mode: mode that they are played in; the arena's if None.
-        verifier: whose scores they see; the arena's verifier if ''.
     """
 
     def __init__(
@@ -242,14 +241,12 @@ class Listed:
         observation: Sequence[Block],
         labels: Sequence[str] | None = None,
         mode: Mode | None = None,
-        verifier: str = "",
     ) -> None:
-        self._arena, self._routers, self._observation = arena, routers, observation
-        self._mode, self._verifier = mode, verifier
+        self._arena, self._routers, self._observation, self._mode = arena, routers, observation, mode
         self.labels = [name_of(router) for router in routers] if labels is None else labels
 
     def _play(self, split: Split, index: int) -> Evaluation:
-        game = self._arena.game(split, self._observation, mode=self._mode, verifier=self._verifier)
+        game = self._arena.game(split, self._observation, mode=self._mode)
         return play(self._routers[index], game, seed=self._arena.seed)
 
     def points(self, split: Split) -> Points:

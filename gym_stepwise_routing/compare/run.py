@@ -8,7 +8,7 @@ from pathlib import Path
 from gym_stepwise_routing.accounting import Mode
 from gym_stepwise_routing.banks.questions import join_questions
 from gym_stepwise_routing.baselines.verifiers.scores import bundled_scores, read_scores
-from gym_stepwise_routing.compare.arena import Arena
+from gym_stepwise_routing.compare.arena import Arena, asked_by_name
 from gym_stepwise_routing.compare.choose import Rule
 from gym_stepwise_routing.compare.comparison import Comparison, compare
 from gym_stepwise_routing.compare.contenders import Family
@@ -104,11 +104,12 @@ def select(only: Sequence[str]) -> tuple[Family, ...]:
 
 
 def _scored(source: StepSource, scores: Sequence[Path], seed: int) -> list[StepSource]:
-    """The bank with the scores of each file, given or bundled, then of a feature verifier where one can be fitted."""
+    """The bank with the scores of each file, given or bundled; where none judges for all, a feature verifier does."""
     if not isinstance(source, BankSource):
         return []
     found = [read_scores(path, source.bank) for path in (*scores, *bundled_scores(source.bank))]
-    if source.pool.verifier is None:
+    names = {each.pool.verifier.name for each in found if each.pool.verifier is not None}
+    if source.pool.verifier is None and names <= set(asked_by_name(source.pool)):
         try:
             from gym_stepwise_routing.baselines.verifiers.features import feature_verifier
 

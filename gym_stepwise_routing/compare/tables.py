@@ -77,11 +77,7 @@ def _chosen_points(result: Comparison, rows: Sequence[Row], figure: Figure) -> T
             figure(chosen.cost),
             figure(chosen.pgr),
             "-" if chosen.regret is None else f"{chosen.regret:.3f}",
-            # a verifier without a price or a measured speed has no such cost
-            *(
-                f"{chosen.costs[unit].estimate * _UNITS[unit][1]:.3g}" if unit in chosen.costs else "-"
-                for unit in units
-            ),
+            *(_spent(chosen, unit) for unit in units),
         ]
 
     return Table(title, header, _grouped(rows, line))
