@@ -19,7 +19,7 @@ from gym_stepwise_routing.agents.expectation import expected_outcomes
 from gym_stepwise_routing.agents.limits import budget_to_show, tilt_to_limit, tilted
 from gym_stepwise_routing.agents.scores import scored
 from gym_stepwise_routing.agents.studies.sweeps import METRIC, anchors_of, apgr, games_of, stack
-from gym_stepwise_routing.agents.studies.tables import Page, Table, new_figure, save_figure, write_page
+from gym_stepwise_routing.agents.studies.tables import Page, Table, command_of, new_figure, save_figure, write_page
 from gym_stepwise_routing.agents.training import train
 from gym_stepwise_routing.banks.bank import Bank
 from gym_stepwise_routing.evaluation.bootstrap import Interval, bootstrap_curve_differences
@@ -87,7 +87,8 @@ def main(
     }
     points = _points(both)
     _draw(points, out / "all_budgets.png")
-    write_page(_page(opened, points, values, gaps, seconds, seeds, bank), out, "all_budgets")
+    command = command_of(COMMAND, main, bank=bank, seeds=seeds, resamples=resamples)
+    write_page(_page(opened, points, values, gaps, seconds, seeds, command), out, "all_budgets")
 
 
 def _outcomes(shown: Sequence[tuple[np.ndarray, np.ndarray]]) -> SweepOutcomes:
@@ -110,14 +111,14 @@ def _page(
     gaps: dict[str, Interval | None],
     seconds: dict[str, list[float]],
     seeds: int,
-    given: str,
+    command: str,
 ) -> Page:
     worst = {
         kind: max(p.violation for p in points if p.kind == kind and p.split == "train") for kind in ("all", "each")
     }
     return Page(
         title="One policy for all budgets, and one run per budget",
-        command=COMMAND if given == DEFAULT else f"{COMMAND} --bank {given}",
+        command=command,
         setting=(
             f"{'SIMULATED: ' if bank.manifest.simulated else ''}bank {bank.name}, content {bank.hash[:12]}; mode "
             "route, cost: tokens of the larger model, 1 is always-largest; trained on the train split.",

@@ -14,7 +14,7 @@ import typer
 from gym_stepwise_routing.agents.calibration.calibrate import CalibrationMethod
 from gym_stepwise_routing.agents.calibration.guarantee import STUDIED, Repetitions, halves, resampled
 from gym_stepwise_routing.agents.scores import scored
-from gym_stepwise_routing.agents.studies.tables import Page, Table, new_figure, save_figure, write_page
+from gym_stepwise_routing.agents.studies.tables import Page, Table, command_of, new_figure, save_figure, write_page
 from gym_stepwise_routing.agents.training import train
 from gym_stepwise_routing.evaluation.evaluate import Sweep, sweep, threshold_grid
 from gym_stepwise_routing.game import Game
@@ -136,10 +136,13 @@ def main(
     results = study(played, harder(played), alphas=alphas, delta=delta, repetitions=repetitions, relative=not simulated)
     name = "guarantee" if bank == DEFAULT else f"guarantee-{games['test'].spec.source}"
     _draw(results, out / f"{name}.png", delta, simulated=simulated)
-    write_page(_page(results, games["calibration"], played, name, repetitions, delta), out, name)
+    command = command_of(COMMAND, main, bank=bank, repetitions=repetitions, delta=delta)
+    write_page(_page(results, games["calibration"], played, name, repetitions, delta, command), out, name)
 
 
-def _page(results: Sequence[Result], game: Game, played: Sweep, name: str, repetitions: int, delta: float) -> Page:
+def _page(
+    results: Sequence[Result], game: Game, played: Sweep, name: str, repetitions: int, delta: float, command: str
+) -> Page:
     problems, solved = played.right.shape[1], int(played.right[0].sum())
     if game.spec.simulated:
         promise = "accuracy of at least .95, .9, .8 and .7 of always-largest's, as an absolute floor"
@@ -157,7 +160,7 @@ def _page(results: Sequence[Result], game: Game, played: Sweep, name: str, repet
         tables.append(Table(heading, COLUMNS, rows))
     return Page(
         title="Is the promise kept?",
-        command=COMMAND if name == "guarantee" else f"{COMMAND} --bank {game.spec.source}",
+        command=command,
         setting=(
             f"SIMULATED: preset {game.spec.source}, {problems} problems, of which always-largest solves {solved}."
             if game.spec.simulated

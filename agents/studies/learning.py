@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from gym_stepwise_routing.agents.networks import PolicyNetwork
 from gym_stepwise_routing.agents.studies.folds import learning_curve
-from gym_stepwise_routing.agents.studies.learning_page import DEFAULT, TEST, UNSEEN, Line, Point, draw, page_of
+from gym_stepwise_routing.agents.studies.learning_page import TEST, UNSEEN, Line, Point, draw, page_of
 from gym_stepwise_routing.agents.studies.sweeps import (
     METRIC,
     MODES,
@@ -33,14 +33,15 @@ from gym_stepwise_routing.agents.studies.sweeps import (
     swept,
     together,
 )
-from gym_stepwise_routing.agents.studies.tables import write_page
+from gym_stepwise_routing.agents.studies.tables import command_of, write_page
 from gym_stepwise_routing.banks.bank import Bank
 from gym_stepwise_routing.baselines import (
     AlwaysLargest,
     AlwaysSmallest,
     oracle_paths,
 )
-from gym_stepwise_routing.costs import CostUnit
+from gym_stepwise_routing.costs import COST_UNITS, CostUnit
+from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.evaluation import metrics
 from gym_stepwise_routing.evaluation.bootstrap import bootstrap_curve_differences, bootstrap_curves
 from gym_stepwise_routing.evaluation.evaluate import play, sweep
@@ -52,6 +53,8 @@ from gym_stepwise_routing.routers import ThresholdRouter
 
 __all__ = ["main"]
 
+COMMAND = "python -m gym_stepwise_routing.agents.studies.learning"
+DEFAULT = "gsm8k-qwen2.5-coder"
 TRAINED = ("lagrangian_ppo", "all_budgets", "maskable_ppo")
 
 
@@ -163,9 +166,11 @@ def main(
     resamples: Annotated[int, typer.Option(min=1000, help="Bootstrap resamples.")] = 10_000,
 ) -> None:
     """Train each agent in each mode and compare it with handcrafted routers on the test split."""
+    check_choice("cost_unit", cost_unit, COST_UNITS)
+    unit: CostUnit = cost_unit  # type: ignore[assignment]
     torch.set_num_threads(1)
     out.mkdir(parents=True, exist_ok=True)
-    opened, unit = Bank.open(bank), _unit(cost_unit)
+    opened = Bank.open(bank)
     lines: list[Line] = []
     ceilings: dict[str, float | None] = {}
     free: list[PolicyNetwork] = []
@@ -191,16 +196,8 @@ def main(
     points = analyse(opened, unit, free, [size for size in (total // 8, total // 4, total // 2) if size])
     name = "learning" if unit == "large_tokens" else f"learning-{unit}"
     draw(lines, points, out / f"{name}.png")
-    write_page(page_of(lines, points, ceilings, opened, unit, seeds, resamples, name), out, name)
-
-
-def _unit(cost_unit: str) -> CostUnit:
-    from typing import get_args
-
-    from gym_stepwise_routing.errors import check_choice
-
-    check_choice("cost_unit", cost_unit, get_args(CostUnit))
-    return cost_unit  # type: ignore[return-value]
+    command = command_of(COMMAND, main, bank=bank, cost_unit=cost_unit, seeds=seeds, resamples=resamples)
+    write_page(page_of(lines, points, ceilings, opened, unit, seeds, resamples, name, command), out, name)
 
 
 if __name__ == "__main__":

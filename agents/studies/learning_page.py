@@ -12,10 +12,8 @@ from gym_stepwise_routing.agents.studies.tables import Page, Table, new_figure, 
 from gym_stepwise_routing.banks.bank import Bank
 from gym_stepwise_routing.costs import CostUnit
 
-__all__ = ["DEFAULT", "TEST", "UNSEEN", "Line", "Point", "draw", "page_of"]
+__all__ = ["TEST", "UNSEEN", "Line", "Point", "draw", "page_of"]
 
-COMMAND = "python -m gym_stepwise_routing.agents.studies.learning"
-DEFAULT = "gsm8k-qwen2.5-coder"
 TEST, UNSEEN = "test", "calibration and test"
 
 
@@ -66,6 +64,7 @@ def page_of(
     seeds: int,
     resamples: int,
     name: str,
+    command: str,
 ) -> Page:
     """The page of the study."""
     columns = ("router", "seeds", "APGR [95 %]", "minus the best rule [95 %]", "APGR, train")
@@ -85,12 +84,10 @@ def page_of(
             tuple((p.what, p.value, f"{p.mean:.3f}", f"{p.deviation:.3f}") for p in points),
         )
     )
-    extra = "" if name == "learning" else f" --cost-unit {unit}"
-    extra += "" if bank.name == DEFAULT else f" --bank {bank.name}"
     counts = {split: len(bank.split_problems(split)) for split in ("train", "calibration", "test")}  # type: ignore[arg-type]
     return Page(
         title="Trained routers against handcrafted ones",
-        command=COMMAND + extra,
+        command=command,
         setting=(
             f"{'SIMULATED: ' if bank.manifest.simulated else ''}bank {bank.name}, content {bank.hash[:12]}: "
             f"{counts['train']} train, {counts['calibration']} calibration and {counts['test']} test problems; "

@@ -19,7 +19,7 @@ import typer
 from gym_stepwise_routing.accounting import Mode
 from gym_stepwise_routing.agents.scores import scored
 from gym_stepwise_routing.agents.studies.sweeps import MODES, anchors_of, fit, games_of, stack, swept
-from gym_stepwise_routing.agents.studies.tables import Page, Table, write_page
+from gym_stepwise_routing.agents.studies.tables import Page, Table, command_of, write_page
 from gym_stepwise_routing.agents.training import hyperparameters, train
 from gym_stepwise_routing.banks.bank import Bank
 from gym_stepwise_routing.baselines.verifiers.features import feature_verifier
@@ -166,15 +166,15 @@ def main(
             peers |= verified(opened, unit, game)
         found += compare(mode, own, peers, game, resamples)
     name = "peers" if unit == "large_tokens" else f"peers-{unit}"
-    write_page(_page(found, opened, unit, seeds, resamples, bank), out, name)
+    command = command_of(COMMAND, main, bank=bank, cost_unit=cost_unit, seeds=seeds, resamples=resamples)
+    write_page(_page(found, opened, unit, seeds, resamples, command), out, name)
 
 
-def _page(found: list[Difference], bank: Bank, unit: CostUnit, seeds: int, resamples: int, given: str) -> Page:
+def _page(found: list[Difference], bank: Bank, unit: CostUnit, seeds: int, resamples: int, command: str) -> Page:
     columns = ("agent", "peer", "metric", "agent's", "peer's", "agent minus peer [95 %]")
-    command = COMMAND + ("" if given == DEFAULT else f" --bank {given}")
     return Page(
         title="Constrained agents, a swept penalty and verifiers",
-        command=command + ("" if unit == "large_tokens" else f" --cost-unit {unit}"),
+        command=command,
         setting=(
             f"{'SIMULATED: ' if bank.manifest.simulated else ''}bank {bank.name}, content {bank.hash[:12]}; cost unit "
             f"{unit}; fitted on {len(bank.split_problems('train'))} train problems, compared on the "

@@ -18,7 +18,7 @@ from gym_stepwise_routing.accounting import Mode
 from gym_stepwise_routing.agents.scores import scored
 from gym_stepwise_routing.agents.studies.folds import cross_validation
 from gym_stepwise_routing.agents.studies.sweeps import LIMIT, MODES, anchors_of, apgr, swept, together
-from gym_stepwise_routing.agents.studies.tables import Page, Table, write_page
+from gym_stepwise_routing.agents.studies.tables import Page, Table, command_of, write_page
 from gym_stepwise_routing.agents.training import AGENTS, hyperparameters, train
 from gym_stepwise_routing.banks.bank import Bank
 from gym_stepwise_routing.costs import COST_UNITS, CostUnit
@@ -91,9 +91,7 @@ def main(
     best = max(found, key=lambda name: _mean(found[name]))
     page = Page(
         title=f"Hyperparameters of {agent}",
-        command=f"{COMMAND} --agent {agent}"
-        + ("" if bank == DEFAULT else f" --bank {bank}")
-        + ("" if unit == "flops" else f" --cost-unit {unit}"),
+        command=command_of(f"{COMMAND} --agent {agent}", main, bank=bank, folds=folds, cost_unit=cost_unit),
         setting=(
             f"{'SIMULATED: ' if opened.manifest.simulated else ''}bank {opened.name}, content {opened.hash[:12]}, its "
             f"{len(opened.split_problems('train'))} train problems only; {folds} folds, one seed each; cost unit "

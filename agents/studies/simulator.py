@@ -24,7 +24,7 @@ from gym_stepwise_routing.agents.ccpo.fit import fit_to_game
 from gym_stepwise_routing.agents.limits import budget_to_show, mean_outcome, tilt_to_limit, tilted
 from gym_stepwise_routing.agents.networks import PolicyNetwork
 from gym_stepwise_routing.agents.scores import scored
-from gym_stepwise_routing.agents.studies.tables import Page, Table, write_page
+from gym_stepwise_routing.agents.studies.tables import Page, Table, command_of, write_page
 from gym_stepwise_routing.agents.training import hyperparameters, train
 from gym_stepwise_routing.costs import CostUnit
 from gym_stepwise_routing.errors import check_choice
@@ -96,7 +96,7 @@ def main(
     check_choice("agent", agent, AGENTS)
     torch.set_num_threads(1)
     out.mkdir(parents=True, exist_ok=True)
-    frontier = Planner(preset, mode=MODE, cost_unit=UNIT, information="confidence").frontier(tolerance)
+    frontier = Planner(preset, mode=MODE, cost_unit=UNIT, information="confidence", resolution=24).frontier(tolerance)
     game = {"source": preset, "mode": MODE, "cost_unit": UNIT}
     settings = hyperparameters(agent, "simulator")
     practice = Game(preset, split="train", mode=MODE, cost_unit=UNIT)
@@ -115,10 +115,11 @@ def main(
             regret = frontier.regret(accuracy, max(cost, float(frontier.played[:, 1].min())))[1]
             runs.append(Run(agent, seed, budget, accuracy, cost, regret, cost - budget, seconds))
     optimum = {budget: float(frontier.upper(budget)) for budget in BUDGETS}
-    write_page(_page(runs, optimum, agent, preset, seeds), out, f"simulator-{preset}-{agent}")
+    command = command_of(f"{COMMAND} --agent {agent}", main, preset=preset, seeds=seeds, tolerance=tolerance)
+    write_page(_page(runs, optimum, agent, preset, seeds, command), out, f"simulator-{preset}-{agent}")
 
 
-def _page(runs: Sequence[Run], optimum: dict[float, float], agent: str, preset: str, seeds: int) -> Page:
+def _page(runs: Sequence[Run], optimum: dict[float, float], agent: str, preset: str, seeds: int, command: str) -> Page:
     rows, means = [], {}
     for budget in BUDGETS:
         here = [run for run in runs if run.budget == budget]
@@ -139,7 +140,6 @@ def _page(runs: Sequence[Run], optimum: dict[float, float], agent: str, preset: 
     verdict = "within" if means[worst] <= 0.01 else "not within"
     over = np.mean([max(run.violation, 0.0) / run.budget for run in runs])
     seconds = np.array([run.seconds for run in runs])
-    command = f"{COMMAND} --agent {agent}" + ("" if preset == "gsm8k-like" else f" --preset {preset}")
     return Page(
         title="Distance to the known optimum",
         command=command,

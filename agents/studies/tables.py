@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from matplotlib.figure import Figure
 from gym_stepwise_routing.agents.files import replaced, write_json
 from gym_stepwise_routing.agents.provenance import versions
 
-__all__ = ["Page", "Table", "new_figure", "save_figure", "write_page"]
+__all__ = ["Page", "Table", "command_of", "new_figure", "save_figure", "write_page"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,13 @@ class Page:
     def heading(self) -> str:
         """Title, with the label of simulated results."""
         return f"SIMULATED: {self.title}" if self.simulated else self.title
+
+
+def command_of(command: str, main: Callable[..., None], **given: object) -> str:
+    """The command with the options of its ``main`` whose values are not the defaults."""
+    usual = {name: parameter.default for name, parameter in inspect.signature(main).parameters.items()}
+    changed = {name: value for name, value in given.items() if value != usual[name]}
+    return " ".join([command, *(f"--{name.replace('_', '-')} {value}" for name, value in changed.items())])
 
 
 def write_page(page: Page, folder: Path, name: str) -> None:
