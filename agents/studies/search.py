@@ -1,6 +1,6 @@
 """Hyperparameters by cross-validation inside the train split: ``python -m gym_stepwise_routing.agents.studies.search``.
 
-The settings shipped in ``agents/hyperparameters`` are chosen from this table. No other split is looked at.
+The settings shipped in ``agents/hyperparameters`` are held against others in this table. No other split is looked at.
 """
 
 from __future__ import annotations
