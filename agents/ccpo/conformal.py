@@ -65,7 +65,9 @@ class ConformalFit:
     alpha: float
 
 
-def conformal_fit(losses: NDArray[np.float64], kappas: NDArray[np.float64], *, alpha: float) -> ConformalFit:
+def conformal_fit(
+    losses: NDArray[np.float64], kappas: NDArray[np.float64], *, alpha: float, redrawn: bool = False
+) -> ConformalFit:
     """Choose the largest kappa whose expected loss on a new item is at most ``alpha``.
 
     Conformal risk control (Angelopoulos et al. 2022, arXiv 2208.02814) for losses bounded by 1: the bound is
@@ -73,10 +75,15 @@ def conformal_fit(losses: NDArray[np.float64], kappas: NDArray[np.float64], *, a
     promise, so the running maximum from the safe side (small kappa) takes the loss's place. The bound holds in
     expectation over the draw of the held-out items, not with high probability.
 
+    Where every candidate draws an item's loss anew, the largest of an item's m draws says nothing about any candidate,
+    and grows with m: ``redrawn`` takes the running maximum of the mean loss. The bound then holds for many items only
+    (the same paper, on losses that are not monotone).
+
     Args:
         losses: Loss of each item at each candidate, float[n, m] in [0, 1].
         kappas: Candidates, float[m], strictly increasing.
         alpha: Largest expected loss allowed, in (0, 1).
+        redrawn: The losses of an item at two candidates are two random draws.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -90,7 +97,9 @@ def conformal_fit(losses: NDArray[np.float64], kappas: NDArray[np.float64], *, a
     if not 0.0 < alpha < 1.0:
         raise ValueError(f"alpha={alpha!r} must lie in (0, 1)")
     n_items = len(losses)
-    bounds = (np.maximum.accumulate(losses, axis=1).sum(axis=0) + 1.0) / (n_items + 1.0)
+    largest = losses if redrawn else np.maximum.accumulate(losses, axis=1)
+    total = np.maximum.accumulate(largest.sum(axis=0))
+    bounds = (total + 1.0) / (n_items + 1.0)
     passing = np.flatnonzero(bounds <= alpha)
     if len(passing) == 0:
         return ConformalFit(kappa=None, bound=float(bounds[0]), n_items=n_items, alpha=alpha)

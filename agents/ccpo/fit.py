@@ -25,7 +25,8 @@ def fit_to_game(model: CCPO, game: Game, *, seed: int = 0) -> ConformalFit:
 
     Args:
         model: the agent; its kappa is changed if some candidate keeps the constraint, and left alone if none does.
-        game: held-out problems, none of which chose anything in the training.
+        game: held-out problems, none of which chose anything in the training. Those of a random source are drawn anew
+            for each candidate.
         seed: seed of random sources.
 
     Returns:
@@ -39,18 +40,19 @@ def fit_to_game(model: CCPO, game: Game, *, seed: int = 0) -> ConformalFit:
         raise ValueError(f"limit={limit!r}; allowed: a finite cost above 0, or a floor in (0, 1)")
     kappas = np.linspace(0.0, model.threshold.maximum, CANDIDATES)
     played = sweep(scored(model), game, kappas, seed=seed)
+    redrawn = not game.source.deterministic
     if model.constraint == "accuracy_floor":
-        fit = conformal_fit((~played.right).astype(np.float64).T, kappas, alpha=1.0 - limit)
+        fit = conformal_fit((~played.right).astype(np.float64).T, kappas, alpha=1.0 - limit, redrawn=redrawn)
     else:
-        fit = _dearest_first(played.cost, kappas, limit)
+        fit = _dearest_first(played.cost, kappas, limit, redrawn=redrawn)
     if fit.kappa is not None:
         model.set_kappa(fit.kappa)
     return fit
 
 
-def _dearest_first(cost: np.ndarray, kappas: np.ndarray, limit: float) -> ConformalFit:
+def _dearest_first(cost: np.ndarray, kappas: np.ndarray, limit: float, *, redrawn: bool) -> ConformalFit:
     """The smallest kappa that keeps a cost limit: the fit of the mirrored candidates, since large ones are safe."""
     upper = float(max(cost.max(), limit * (1.0 + 1e-9)))
-    mirrored = conformal_fit(cost[::-1].T / upper, (kappas[-1] - kappas)[::-1], alpha=limit / upper)
+    mirrored = conformal_fit(cost[::-1].T / upper, (kappas[-1] - kappas)[::-1], alpha=limit / upper, redrawn=redrawn)
     kappa = None if mirrored.kappa is None else float(kappas[-1] - mirrored.kappa)
     return ConformalFit(kappa, mirrored.bound * upper, mirrored.n_items, limit)

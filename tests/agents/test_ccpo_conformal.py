@@ -62,6 +62,20 @@ def test_a_loss_that_falls_again_does_not_count_as_safe() -> None:
     assert conformal_fit(losses, KAPPAS, alpha=0.3).kappa == 0.0
 
 
+def test_losses_that_every_candidate_draws_anew_are_held_by_their_mean() -> None:
+    """Loss kappa on average, as a coin: the largest of an item's draws soon is 1, whatever the candidate."""
+    rng, grid = np.random.default_rng(0), np.linspace(0.0, 1.0, 101)
+    losses = (rng.random((4000, 101)) < grid).astype(float)
+    wasteful, fit = (conformal_fit(losses, grid, alpha=0.5, redrawn=redrawn) for redrawn in (False, True))
+    assert wasteful.kappa is not None
+    assert wasteful.kappa < 0.15
+    assert fit.kappa == pytest.approx(0.5, abs=0.03)
+    assert fit.bound <= 0.5
+    falling = np.zeros((99, 4))
+    falling[:50, 1] = 1.0
+    assert conformal_fit(falling, KAPPAS, alpha=0.3, redrawn=True).kappa == 0.0
+
+
 def test_expected_loss_on_a_new_item_stays_below_alpha() -> None:
     rng, alpha, grid = np.random.default_rng(1), 0.2, np.linspace(0.0, 1.0, 41)
     fresh = []
