@@ -16,7 +16,15 @@ from numpy.typing import ArrayLike
 from gym_stepwise_routing.agents.calibration.bounds import METHODS, Array, Method, check_level, p_value, required_n
 from gym_stepwise_routing.errors import check_choice
 
-__all__ = ["CannotCertify", "Certified", "Risk", "certify", "control_expectation", "fixed_sequence"]
+__all__ = [
+    "CannotCertify",
+    "Certified",
+    "Risk",
+    "certify",
+    "control_expectation",
+    "expected_loss_bounds",
+    "fixed_sequence",
+]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -153,11 +161,8 @@ def certify(risks: Sequence[Risk], *, delta: float, starts: Sequence[int] = (0,)
 def control_expectation(losses: ArrayLike, alpha: float, *, upper: float = 1.0) -> Certified | CannotCertify:
     """Conformal risk control: the last threshold whose expected loss on a new item is at most ``alpha``.
 
-    Accepts rows while ``n/(n+1) R + upper/(n+1) <= alpha`` (Angelopoulos et al., arXiv 2208.02814). The theorem needs
-    each item's loss to be non-decreasing along the rows, which routing does not give: a cheaper threshold may happen to
-    be right again. Each item's loss is therefore replaced by its running maximum from the safe side, which bounds it; R
-    is the mean of those. (The running maximum of the *mean* would be enough only as n grows.) The promise is an
-    expectation over calibration items and the new one together, weaker than :func:`certify`'s.
+    Accepts rows while :func:`expected_loss_bounds` are at most ``alpha``. The promise is an expectation over
+    calibration items and the new one together, weaker than :func:`certify`'s.
 
     Args:
         losses: ``[T, n]``, safest threshold first, in [0, upper].
@@ -179,7 +184,7 @@ def control_expectation(losses: ArrayLike, alpha: float, *, upper: float = 1.0) 
             "risk control needs a threshold that never exceeds alpha; use method 'exact' or 'ltt'"
         )
     n = array.shape[1]
-    bounds = (np.maximum.accumulate(array, axis=0).sum(axis=1) + upper) / (n + 1)
+    bounds = expected_loss_bounds(array, upper=upper)
     accepted = tuple(range(int(np.count_nonzero(bounds <= alpha))))
     if accepted:
         return Certified(accepted=accepted, statistics=tuple(bounds[: len(accepted)].tolist()), n=n, delta=None)
@@ -187,6 +192,28 @@ def control_expectation(losses: ArrayLike, alpha: float, *, upper: float = 1.0) 
     needed = int(np.ceil((upper - alpha) / (alpha - mean))) if mean < alpha else None
     reason = f"{n} items bound the expected loss by {bounds[0]:.3g} at the safest threshold, not by alpha={alpha:g}"
     return CannotCertify(reason=_with_need(reason, needed), n=n, items_needed=needed)
+
+
+def expected_loss_bounds(losses: Array, *, upper: float = 1.0, redrawn: bool = False) -> Array:
+    """Bound of the expected loss on a new item at each threshold, ``[T]``, never falling: ``n/(n+1) R + upper/(n+1)``.
+
+    Conformal risk control (Angelopoulos et al., arXiv 2208.02814). The theorem needs each item's loss to be
+    non-decreasing along the rows, which routing does not give: a cheaper threshold may happen to be right again. Each
+    item's loss is therefore replaced by its running maximum from the safe side, which bounds it; R is the mean of
+    those.
+
+    Where every row draws an item's loss anew, the largest of its draws says nothing about any threshold, and grows with
+    their number: ``redrawn`` takes the running maximum of the *mean*, which is enough only as n grows.
+
+    Args:
+        losses: ``[T, n]``, safest threshold first, in [0, upper].
+        upper: a bound no loss can exceed.
+        redrawn: the losses of an item in two rows are two random draws.
+    """
+    largest = losses if redrawn else np.maximum.accumulate(losses, axis=0)
+    total = np.maximum.accumulate(largest.sum(axis=1))
+    bounds: Array = (total + upper) / (losses.shape[1] + 1)
+    return bounds
 
 
 def _checked(losses: ArrayLike, upper: float) -> Array:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gym_stepwise_routing.agents.calibration.selection import expected_loss_bounds
+
 
 @dataclass
 class OnlineThreshold:
@@ -70,14 +72,9 @@ def conformal_fit(
 ) -> ConformalFit:
     """Choose the largest kappa whose expected loss on a new item is at most ``alpha``.
 
-    Conformal risk control (Angelopoulos et al. 2022, arXiv 2208.02814) for losses bounded by 1: the bound is
-    n / (n + 1) * mean loss + 1 / (n + 1). It needs a loss that does not fall as kappa rises, which routing does not
-    promise, so the running maximum from the safe side (small kappa) takes the loss's place. The bound holds in
-    expectation over the draw of the held-out items, not with high probability.
-
-    Where every candidate draws an item's loss anew, the largest of an item's m draws says nothing about any candidate,
-    and grows with m: ``redrawn`` takes the running maximum of the mean loss. The bound then holds for many items only
-    (the same paper, on losses that are not monotone).
+    Conformal risk control, for losses bounded by 1; small kappas are safe. The bound
+    (:func:`gym_stepwise_routing.agents.calibration.selection.expected_loss_bounds`) holds in expectation over the draw
+    of the held-out items, not with high probability, and with ``redrawn`` for many items only.
 
     Args:
         losses: Loss of each item at each candidate, float[n, m] in [0, 1].
@@ -97,9 +94,7 @@ def conformal_fit(
     if not 0.0 < alpha < 1.0:
         raise ValueError(f"alpha={alpha!r} must lie in (0, 1)")
     n_items = len(losses)
-    largest = losses if redrawn else np.maximum.accumulate(losses, axis=1)
-    total = np.maximum.accumulate(largest.sum(axis=0))
-    bounds = (total + 1.0) / (n_items + 1.0)
+    bounds = expected_loss_bounds(losses.T, redrawn=redrawn)
     passing = np.flatnonzero(bounds <= alpha)
     if len(passing) == 0:
         return ConformalFit(kappa=None, bound=float(bounds[0]), n_items=n_items, alpha=alpha)

@@ -18,7 +18,7 @@ import typer
 from gym_stepwise_routing.agents.expectation import expected_outcomes
 from gym_stepwise_routing.agents.limits import budget_to_show, tilt_to_limit, tilted
 from gym_stepwise_routing.agents.scores import scored
-from gym_stepwise_routing.agents.studies.sweeps import METRIC, anchors_of, apgr, games_of, stack
+from gym_stepwise_routing.agents.studies.sweeps import DEFAULT, METRIC, anchors_of, apgr, games_of, stack
 from gym_stepwise_routing.agents.studies.tables import Page, Table, command_of, new_figure, save_figure, write_page
 from gym_stepwise_routing.agents.training import train
 from gym_stepwise_routing.banks.bank import Bank
@@ -28,7 +28,6 @@ from gym_stepwise_routing.evaluation.outcomes import SweepOutcomes
 __all__ = ["main"]
 
 COMMAND = "python -m gym_stepwise_routing.agents.studies.all_budgets"
-DEFAULT = "gsm8k-qwen2.5-coder"
 BUDGETS = (0.1, 0.3, 0.5, 0.7, 0.9)
 SPLITS = ("train", "test")
 

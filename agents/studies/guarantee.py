@@ -14,6 +14,7 @@ import typer
 from gym_stepwise_routing.agents.calibration.calibrate import CalibrationMethod
 from gym_stepwise_routing.agents.calibration.guarantee import STUDIED, Repetitions, halves, resampled
 from gym_stepwise_routing.agents.scores import scored
+from gym_stepwise_routing.agents.studies.sweeps import DEFAULT
 from gym_stepwise_routing.agents.studies.tables import Page, Table, command_of, new_figure, save_figure, write_page
 from gym_stepwise_routing.agents.training import train
 from gym_stepwise_routing.evaluation.evaluate import Sweep, sweep, threshold_grid
@@ -23,7 +24,6 @@ from gym_stepwise_routing.routers import Scores
 __all__ = ["main"]
 
 COMMAND = "python -m gym_stepwise_routing.agents.studies.guarantee"
-DEFAULT = "gsm8k-qwen2.5-coder"
 ALPHAS = (0.05, 0.1, 0.2, 0.3)
 SIZES = (100, 200, 500, 1000)
 HARD_WEIGHT = 3.0

@@ -21,6 +21,7 @@ from gym_stepwise_routing.agents.networks import PolicyNetwork
 from gym_stepwise_routing.agents.studies.folds import learning_curve
 from gym_stepwise_routing.agents.studies.learning_page import TEST, UNSEEN, Line, Point, draw, page_of
 from gym_stepwise_routing.agents.studies.sweeps import (
+    DEFAULT,
     METRIC,
     MODES,
     THRESHOLDS,
@@ -54,7 +55,6 @@ from gym_stepwise_routing.routers import ThresholdRouter
 __all__ = ["main"]
 
 COMMAND = "python -m gym_stepwise_routing.agents.studies.learning"
-DEFAULT = "gsm8k-qwen2.5-coder"
 TRAINED = ("lagrangian_ppo", "all_budgets", "maskable_ppo")
 
 

@@ -18,7 +18,7 @@ import typer
 
 from gym_stepwise_routing.accounting import Mode
 from gym_stepwise_routing.agents.scores import scored
-from gym_stepwise_routing.agents.studies.sweeps import MODES, anchors_of, fit, games_of, stack, swept
+from gym_stepwise_routing.agents.studies.sweeps import DEFAULT, MODES, anchors_of, fit, games_of, stack, swept
 from gym_stepwise_routing.agents.studies.tables import Page, Table, command_of, write_page
 from gym_stepwise_routing.agents.training import hyperparameters, train
 from gym_stepwise_routing.banks.bank import Bank
@@ -37,7 +37,6 @@ from gym_stepwise_routing.sources.bank import BankSource
 __all__ = ["main"]
 
 COMMAND = "python -m gym_stepwise_routing.agents.studies.peers"
-DEFAULT = "gsm8k-qwen2.5-coder"
 OWN = ("all_budgets", "lagrangian_ppo")
 SWEPT = "PPO, swept penalty"
 STILL = "PPO, swept penalty, with barrier"

@@ -17,7 +17,7 @@ import typer
 from gym_stepwise_routing.accounting import Mode
 from gym_stepwise_routing.agents.scores import scored
 from gym_stepwise_routing.agents.studies.folds import cross_validation
-from gym_stepwise_routing.agents.studies.sweeps import LIMIT, MODES, anchors_of, apgr, swept, together
+from gym_stepwise_routing.agents.studies.sweeps import DEFAULT, LIMIT, MODES, anchors_of, apgr, swept, together
 from gym_stepwise_routing.agents.studies.tables import Page, Table, command_of, write_page
 from gym_stepwise_routing.agents.training import AGENTS, hyperparameters, train
 from gym_stepwise_routing.banks.bank import Bank
@@ -29,7 +29,6 @@ from gym_stepwise_routing.game import Game
 __all__ = ["CANDIDATES", "main"]
 
 COMMAND = "python -m gym_stepwise_routing.agents.studies.search"
-DEFAULT = "gsm8k-qwen2.5-coder"
 _AT_ONCE = {"limit_anneal": 0.0, "barrier_coef": 0.0, "learning_rate": 0.003, "multiplier_init": 1.0}
 CANDIDATES: dict[str, dict[str, Any]] = {
     "shipped": {},

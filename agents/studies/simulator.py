@@ -112,7 +112,7 @@ def main(
                 seconds = time.perf_counter() - begin
             accuracy, cost = kept_to(model, practice, preset, budget)
             # Sampling may put a cost a hair below the cheapest router's.
-            regret = frontier.regret(accuracy, max(cost, float(frontier.played[:, 1].min())))[1]
+            regret = frontier.regret(accuracy, max(cost, frontier.cheapest))[1]
             runs.append(Run(agent, seed, budget, accuracy, cost, regret, cost - budget, seconds))
     optimum = {budget: float(frontier.upper(budget)) for budget in BUDGETS}
     command = command_of(f"{COMMAND} --agent {agent}", main, preset=preset, seeds=seeds, tolerance=tolerance)

@@ -30,6 +30,7 @@ from gym_stepwise_routing.routers import Predicts
 
 __all__ = [
     "BUDGETS",
+    "DEFAULT",
     "LIMIT",
     "METRIC",
     "MODES",
@@ -44,6 +45,8 @@ __all__ = [
     "together",
 ]
 
+DEFAULT = "gsm8k-qwen2.5-coder"
+"""Bank that studies are made on, if no other is asked for."""
 MODES: tuple[Mode, ...] = ("route", "escalate", "regenerate")
 FIGURES: tuple[ConfidenceFigure, ...] = ("p_mean", "p_min", "entropy_mean", "entropy_first", "margin_first")
 BUDGETS = tuple(round(0.05 * k, 2) for k in range(1, 21))

@@ -65,7 +65,7 @@ def test_other_files_are_refused(bank, tmp_path):
 def test_bundled_scores_are_of_the_bundled_recording_and_of_all_that_the_small_model_wrote():
     bank = Bank.open("gsm8k-qwen2.5-coder")
     files = bundled_scores(bank)
-    scored = {read_scores(file, bank).pool.verifier.name: read_scores(file, bank) for file in files}
+    scored = {each.pool.verifier.name: each for each in (read_scores(file, bank) for file in files)}
     small, large = bank.pool.names
     assert set(scored) == {f"{large} (rating)", f"{small} (max-logit)"}
     written = np.flatnonzero((bank.depth > 0) & (bank.model == 0))
