@@ -6,8 +6,10 @@ Policies draw their actions (but CCPO, which has a threshold) and are played on 
 
 from __future__ import annotations
 
+import multiprocessing
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,15 +24,16 @@ from gym_stepwise_routing.agents.all_budgets import AllBudgetsPPO
 from gym_stepwise_routing.agents.ccpo import CCPO
 from gym_stepwise_routing.agents.ccpo.fit import fit_to_game
 from gym_stepwise_routing.agents.limits import budget_to_show, mean_outcome, tilt_to_limit, tilted
-from gym_stepwise_routing.agents.networks import PolicyNetwork
 from gym_stepwise_routing.agents.scores import scored
 from gym_stepwise_routing.agents.studies.tables import Page, Table, command_of, write_page
-from gym_stepwise_routing.agents.training import hyperparameters, train
+from gym_stepwise_routing.agents.training import Hyperparameters, hyperparameters, train
 from gym_stepwise_routing.costs import CostUnit
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.evaluation.evaluate import play
 from gym_stepwise_routing.game import Game
+from gym_stepwise_routing.planning.frontier import Frontier
 from gym_stepwise_routing.planning.planner import Planner
+from gym_stepwise_routing.sources.base import Split
 
 __all__ = ["main"]
 
@@ -65,24 +68,56 @@ class Run:
     seconds: float
 
 
-def measure(network: PolicyNetwork, preset: str, budget: float | None) -> tuple[float, float]:
-    """Accuracy and mean cost on the test split of a policy that draws its actions."""
-    return mean_outcome(network, Game(preset, split="test", mode=MODE, cost_unit=UNIT), budget=budget, plays=PLAYS)
+@dataclass(frozen=True, slots=True)
+class Study:
+    """All that a process needs to train and measure one seed."""
 
+    agent: str
+    preset: str
+    settings: Hyperparameters
+    frontier: Frontier
+    budgets: tuple[float, ...]
+    plays: int
 
-def kept_to(model: BaseAlgorithm, practice: Game, preset: str, budget: float) -> tuple[float, float]:
-    """Accuracy and cost on test of a model that was made to keep a budget on the train split, in its own way."""
-    if isinstance(model, AllBudgetsPPO):
-        network = scored(model)
-        return measure(network, preset, budget_to_show(network, practice, budget, plays=PLAYS))
-    if isinstance(model, CCPO):
-        fit_to_game(model, practice)
-        router = scored(model, threshold=model.kappa)
-        test = Game(preset, split="test", mode=MODE, cost_unit=UNIT)
-        played = [play(router, test, seed=seed) for seed in range(PLAYS)]
-        return float(np.mean([p.accuracy for p in played])), float(np.mean([p.mean_cost for p in played]))
-    network = scored(model)
-    return measure(tilted(network, tilt_to_limit(network, practice, budget, plays=PLAYS)), preset, None)
+    def runs(self, seed: int) -> list[Run]:
+        """One seed at every budget."""
+        torch.set_num_threads(1)
+        practice = self._game("train")
+        runs: list[Run] = []
+        model: BaseAlgorithm | None = None
+        for budget in self.budgets:
+            seconds = 0.0
+            if model is None or self.agent != "all_budgets":
+                begin = time.perf_counter()
+                model = self._trained(seed, budget)
+                seconds = time.perf_counter() - begin
+            accuracy, cost = self._kept_to(model, practice, budget)
+            # Sampling may put a cost a hair below the cheapest router's.
+            regret = self.frontier.regret(accuracy, max(cost, self.frontier.cheapest))[1]
+            runs.append(Run(self.agent, seed, budget, accuracy, cost, regret, cost - budget, seconds))
+        return runs
+
+    def _trained(self, seed: int, budget: float) -> BaseAlgorithm:
+        game = {"source": self.preset, "mode": MODE, "cost_unit": UNIT}
+        limits: dict[str, Any] = {} if self.agent == "all_budgets" else {"limit": budget, "constraint": "cost_limit"}
+        return train(self.agent, seed=seed, game=game, settings=self.settings, **limits)
+
+    def _kept_to(self, model: BaseAlgorithm, practice: Game, budget: float) -> tuple[float, float]:
+        """Accuracy and cost on test of a model that was made to keep a budget on the train split, in its own way."""
+        if isinstance(model, CCPO):
+            fit_to_game(model, practice)
+            router, test = scored(model, threshold=model.kappa), self._game("test")
+            played = [play(router, test, seed=seed) for seed in range(self.plays)]
+            return float(np.mean([p.accuracy for p in played])), float(np.mean([p.mean_cost for p in played]))
+        network, shown = scored(model), None
+        if isinstance(model, AllBudgetsPPO):
+            shown = budget_to_show(network, practice, budget, plays=self.plays)
+        else:
+            network = tilted(network, tilt_to_limit(network, practice, budget, plays=self.plays))
+        return mean_outcome(network, self._game("test"), budget=shown, plays=self.plays)
+
+    def _game(self, split: Split) -> Game:
+        return Game(self.preset, split=split, mode=MODE, cost_unit=UNIT)
 
 
 def main(
@@ -91,29 +126,19 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("docs/results/agents"),
     seeds: Annotated[int, typer.Option(min=1, help="Training seeds.")] = 5,
     tolerance: Annotated[float, typer.Option(help="Distance of the planner's bounds.")] = 1e-3,
+    jobs: Annotated[int, typer.Option(min=1, help="Seeds at a time, one thread each; the figures do not change.")] = 1,
 ) -> None:
     """Train one policy for all budgets, or one a budget, and compare with the planner's optimum."""
     check_choice("agent", agent, AGENTS)
-    torch.set_num_threads(1)
     out.mkdir(parents=True, exist_ok=True)
     frontier = Planner(preset, mode=MODE, cost_unit=UNIT, information="confidence", resolution=24).frontier(tolerance)
-    game = {"source": preset, "mode": MODE, "cost_unit": UNIT}
-    settings = hyperparameters(agent, "simulator")
-    practice = Game(preset, split="train", mode=MODE, cost_unit=UNIT)
-    runs: list[Run] = []
-    for seed in range(seeds):
-        model: BaseAlgorithm | None = None
-        for budget in BUDGETS:
-            seconds = 0.0
-            if model is None or agent != "all_budgets":
-                limits: dict[str, Any] = {} if agent == "all_budgets" else {"limit": budget, "constraint": "cost_limit"}
-                begin = time.perf_counter()
-                model = train(agent, seed=seed, game=game, settings=settings, **limits)
-                seconds = time.perf_counter() - begin
-            accuracy, cost = kept_to(model, practice, preset, budget)
-            # Sampling may put a cost a hair below the cheapest router's.
-            regret = frontier.regret(accuracy, max(cost, frontier.cheapest))[1]
-            runs.append(Run(agent, seed, budget, accuracy, cost, regret, cost - budget, seconds))
+    study = Study(agent, preset, hyperparameters(agent, "simulator"), frontier, BUDGETS, PLAYS)
+    if jobs == 1:
+        parts = [study.runs(seed) for seed in range(seeds)]
+    else:  # spawned: a fork would inherit PyTorch's threads in whatever state they are
+        with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+            parts = list(pool.map(study.runs, range(seeds)))
+    runs = [run for part in parts for run in part]
     optimum = {budget: float(frontier.upper(budget)) for budget in BUDGETS}
     command = command_of(f"{COMMAND} --agent {agent}", main, preset=preset, seeds=seeds, tolerance=tolerance)
     write_page(_page(runs, optimum, agent, preset, seeds, command), out, f"simulator-{preset}-{agent}")

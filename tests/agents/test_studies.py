@@ -82,6 +82,18 @@ def test_simulator(agent, tmp_path, monkeypatch):
     assert all(run["regret"] > -0.02 for run in numbers["runs"])
 
 
+def test_simulator_in_several_processes(tmp_path, monkeypatch):
+    monkeypatch.setattr(simulator, "PLAYS", 1)
+    monkeypatch.setattr(simulator, "BUDGETS", (0.5,))
+    figures = []
+    for jobs in (1, 2):
+        simulator.main(agent="all_budgets", preset="gsm8k-like", out=tmp_path, seeds=2, tolerance=0.02, jobs=jobs)
+        _, numbers = page(tmp_path, "simulator-gsm8k-like-all_budgets", "--seeds 2")
+        figures.append([{**run, "seconds": None} for run in numbers["runs"]])
+    assert figures[0] == figures[1]
+    assert [run["seed"] for run in figures[0]] == [0, 1]
+
+
 def test_peers(tmp_path):
     peers.main(bank=peers.DEFAULT, out=tmp_path, cost_unit="large_tokens", seeds=3, resamples=1000)
     text, numbers = page(tmp_path, "peers", "--seeds 3")
