@@ -18,8 +18,18 @@ from gym_stepwise_routing.agents.networks import PolicyNetwork
 from gym_stepwise_routing.baselines import AlwaysSmallest
 from gym_stepwise_routing.evaluation.evaluate import play
 from gym_stepwise_routing.game import Game
+from gym_stepwise_routing.routers import Router
 
-__all__ = ["MAX_TILT", "budget_to_show", "cheapest", "mean_outcome", "tilt_to_floor", "tilt_to_limit", "tilted"]
+__all__ = [
+    "MAX_TILT",
+    "budget_to_show",
+    "cheapest",
+    "mean_outcome",
+    "mean_played",
+    "tilt_to_floor",
+    "tilt_to_limit",
+    "tilted",
+]
 
 MAX_TILT = 20.0
 """Bound of the tilt: it changes the odds of two models by a factor of up to exp(20)."""
@@ -48,7 +58,12 @@ def mean_outcome(
         right, cost = expected_outcomes(network, game, budget=budget)
         return float(right.mean()), float(cost.mean())
     shown = game if budget is None else _showing(game, budget)
-    played = [play(Drawn(network, seed), shown, seed=seed) for seed in range(plays)]
+    return mean_played(lambda seed: Drawn(network, seed), shown, plays)
+
+
+def mean_played(router: Callable[[int], Router], game: Game, plays: int) -> tuple[float, float]:
+    """Accuracy and mean cost over plays with the seeds 0, 1, ..., each by the router that a seed gives."""
+    played = [play(router(seed), game, seed=seed) for seed in range(plays)]
     return float(np.mean([p.accuracy for p in played])), float(np.mean([p.mean_cost for p in played]))
 
 

@@ -23,13 +23,12 @@ from gym_stepwise_routing.accounting import Mode
 from gym_stepwise_routing.agents.all_budgets import AllBudgetsPPO
 from gym_stepwise_routing.agents.ccpo import CCPO
 from gym_stepwise_routing.agents.ccpo.fit import fit_to_game
-from gym_stepwise_routing.agents.limits import budget_to_show, mean_outcome, tilt_to_limit, tilted
+from gym_stepwise_routing.agents.limits import budget_to_show, mean_outcome, mean_played, tilt_to_limit, tilted
 from gym_stepwise_routing.agents.scores import scored
 from gym_stepwise_routing.agents.studies.tables import Page, Table, command_of, write_page
 from gym_stepwise_routing.agents.training import Hyperparameters, hyperparameters, train
 from gym_stepwise_routing.costs import CostUnit
 from gym_stepwise_routing.errors import check_choice
-from gym_stepwise_routing.evaluation.evaluate import play
 from gym_stepwise_routing.game import Game
 from gym_stepwise_routing.planning.frontier import Frontier
 from gym_stepwise_routing.planning.planner import Planner
@@ -106,9 +105,8 @@ class Study:
         """Accuracy and cost on test of a model that was made to keep a budget on the train split, in its own way."""
         if isinstance(model, CCPO):
             fit_to_game(model, practice)
-            router, test = scored(model, threshold=model.kappa), self._game("test")
-            played = [play(router, test, seed=seed) for seed in range(self.plays)]
-            return float(np.mean([p.accuracy for p in played])), float(np.mean([p.mean_cost for p in played]))
+            router = scored(model, threshold=model.kappa)
+            return mean_played(lambda _: router, self._game("test"), self.plays)
         network, shown = scored(model), None
         if isinstance(model, AllBudgetsPPO):
             shown = budget_to_show(network, practice, budget, plays=self.plays)
@@ -136,7 +134,7 @@ def main(
     if jobs == 1:
         parts = [study.runs(seed) for seed in range(seeds)]
     else:  # spawned: a fork would inherit PyTorch's threads in whatever state they are
-        with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        with ProcessPoolExecutor(min(jobs, seeds), multiprocessing.get_context("spawn")) as pool:
             parts = list(pool.map(study.runs, range(seeds)))
     runs = [run for part in parts for run in part]
     optimum = {budget: float(frontier.upper(budget)) for budget in BUDGETS}
