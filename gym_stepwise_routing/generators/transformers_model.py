@@ -180,7 +180,9 @@ class TransformersGenerator:
     def _decode(self, batch: list[_Sequence]) -> None:
         """Decode a batch: caches to the left, what must be read next to them, new tokens to the right; all padded left.
 
-        Padding lies between cache and prompt as well; it is masked, and positions are given explicitly.
+        Padding lies between cache and prompt as well; it is masked, and positions are given explicitly. Sequences that
+        have ended leave the batch, a quarter of it at a time, with the padding that only they needed: most runs are far
+        shorter than the longest one.
         """
         torch = self._torch
         cache, mask = self._load(batch)
@@ -204,13 +206,26 @@ class TransformersGenerator:
                 **{self._cache_argument: cache},
             )
             chosen = self._extend(batch, out.logits[:, -1])
-            if all(sequence.finish for sequence in batch):
-                break
-            ids = chosen[:, None]
-            positions = positions[:, -1:] + 1
+            ids, positions = chosen[:, None], positions[:, -1:] + 1
+            going = [row for row, sequence in enumerate(batch) if not sequence.finish]
+            if 4 * len(going) <= 3 * len(batch):
+                self._save(batch, cache, mask)
+                if not going:
+                    break
+                batch = [batch[row] for row in going]
+                rows = torch.tensor(going, device=self._device)
+                ids, positions, mask = ids[rows], positions[rows], mask[rows]
+                columns = mask.any(dim=0).nonzero()[:, 0]
+                mask = mask[:, columns]
+                cache = self._cut(cache, rows, columns)
             alive = torch.tensor([[0 if sequence.finish else 1] for sequence in batch], device=self._device)
             mask = torch.cat([mask, alive], dim=1)
-        self._save(batch, cache, mask)
+
+    def _cut(self, cache: Any, rows: Any, columns: Any) -> Any:
+        """Some rows and columns of a batch's cache."""
+        from transformers.cache_utils import DynamicCache
+
+        return DynamicCache([tuple(part[rows][:, :, columns] for part in (x.keys, x.values)) for x in cache.layers])
 
     def _load(self, batch: list[_Sequence]) -> tuple[Any, Any]:
         """Cached prefixes of the batch, padded left to one length: the cache object and its mask ``[B, T]``."""
@@ -264,8 +279,10 @@ class TransformersGenerator:
             sequence.finish = "length"
 
     def _save(self, batch: list[_Sequence], cache: Any, mask: Any) -> None:
-        """Keep keys and values of every sequence (its last token was never read, so it has none)."""
+        """Keep keys and values of every sequence that has ended (its last token was never read, so it has none)."""
         for row, sequence in enumerate(batch):
+            if not sequence.finish:
+                continue
             ids = np.asarray((sequence.prompt + sequence.ids)[:-1], dtype=np.int64)
             columns = mask[row].nonzero()[:, 0][: len(ids)]
             layers = tuple((layer.keys[row][:, columns], layer.values[row][:, columns]) for layer in cache.layers)

@@ -65,6 +65,27 @@ def test_a_batch_gives_what_single_requests_give(tiny_model: Path) -> None:
         np.testing.assert_allclose(mine.logprob, alone.logprob, atol=TOLERANCE)
 
 
+def test_what_has_ended_is_not_computed_on(tiny_model: Path) -> None:
+    limits = [1, 1, 2, 8, 20, 20]
+    generator = TransformersGenerator(str(tiny_model))
+    sizes = []
+    generator._model.register_forward_pre_hook(
+        lambda _, __, inputs: sizes.append(tuple(inputs["input_ids"].shape)), with_kwargs=True
+    )
+    together = runs(generator, [Request(q, "", limit) for q, limit in zip(QUESTIONS, limits, strict=True)])
+    ended = [mine.tokens for mine in together]
+    for question, limit, mine in zip(QUESTIONS, limits, together, strict=True):
+        (alone,) = runs(TransformersGenerator(str(tiny_model), cache_tokens=0), [Request(question, "", limit)])
+        assert (mine.text, mine.tokens, mine.finish) == (alone.text, alone.tokens, alone.finish)
+        np.testing.assert_allclose(mine.logprob, alone.logprob, atol=TOLERANCE)
+    for step, (rows, _) in enumerate(sizes):
+        going = sum(tokens > step for tokens in ended)
+        assert going <= rows <= max(4 * going / 3, 1) + 1e-9
+    # what left early can be gone on from like the rest
+    onward = [Request(q, mine.text, 4) for q, mine in zip(QUESTIONS, together, strict=True)]
+    assert all(mine.prompt_tokens - (mine.cached_tokens or 0) <= 2 for mine in runs(generator, onward))
+
+
 def test_a_trace_that_goes_on_reads_only_what_is_new(tiny_model: Path) -> None:
     rule = StepRule()
     cached, plain = TransformersGenerator(str(tiny_model)), TransformersGenerator(str(tiny_model), cache_tokens=0)
