@@ -99,7 +99,7 @@ class PrmStyle:
 
 
 class StepJudge:
-    """A causal or token-classifying model that scores steps.
+    """A causal or token-classifying model that scores steps, on a GPU if there is one.
 
     Args:
         model: local folder or hub name.
@@ -122,9 +122,10 @@ class StepJudge:
         self.tokenizer: Any = AutoTokenizer.from_pretrained(
             model, revision=revision, trust_remote_code=trust_remote_code
         )
-        self.model: Any = loader.from_pretrained(
+        loaded: Any = loader.from_pretrained(
             model, revision=revision, dtype=dtype, trust_remote_code=trust_remote_code
-        ).eval()
+        )
+        self.model: Any = loaded.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
     @property
     def parameters(self) -> int:
@@ -144,7 +145,7 @@ class StepJudge:
         found = []
         for packed in pack([self.tokenizer(text)["input_ids"] for text in texts], PACK_TOKENS):
             last = np.array([path[-1] for path in packed.paths])
-            found.append(logits_at(self.model, packed, last)[:, list(outputs)].float())
+            found.append(logits_at(self.model, packed, last)[:, list(outputs)].float().cpu())
         return torch.cat(found)
 
     def _token(self, text: str) -> int:
@@ -184,8 +185,9 @@ class HubPrm(StepJudge):
     def _labels(self, texts: Sequence[str]) -> torch.Tensor:
         """Both labels at the last token of each text, read one by one: a classifier may attend both ways."""
         with torch.no_grad():
-            read = [self.model(**self.tokenizer(text, return_tensors="pt")).logits[0, -1] for text in texts]
-        return torch.stack(read).float()
+            inputs = [self.tokenizer(text, return_tensors="pt").to(self.model.device) for text in texts]
+            read = [self.model(**tokens).logits[0, -1] for tokens in inputs]
+        return torch.stack(read).float().cpu()
 
 
 class LargeModelRater(StepJudge):
@@ -261,7 +263,7 @@ class MaxLogit(StepJudge):
             # a token is written by the logits after the one before it
             spans = [path[start - 1 : -1] for path, start in zip(packed.paths, starts[len(means) :], strict=False)]
             wanted = np.unique(np.concatenate(spans))
-            largest = logits_at(self.model, packed, wanted).amax(dim=1).double().numpy()
+            largest = logits_at(self.model, packed, wanted).amax(dim=1).double().cpu().numpy()
             means += [float(largest[np.searchsorted(wanted, span)].mean()) for span in spans]
         return np.array(means) / LOGIT_SCALE
 
