@@ -18,7 +18,7 @@ import typer
 from gym_stepwise_routing.agents.expectation import expected_outcomes
 from gym_stepwise_routing.agents.limits import budget_to_show, tilt_to_limit, tilted
 from gym_stepwise_routing.agents.scores import scored
-from gym_stepwise_routing.agents.studies.sweeps import DEFAULT, METRIC, anchors_of, apgr, games_of, stack
+from gym_stepwise_routing.agents.studies.sweeps import DEFAULT, METRIC, anchors_of, apgr, games_of, page_name, stack
 from gym_stepwise_routing.agents.studies.tables import Page, Table, command_of, new_figure, save_figure, write_page
 from gym_stepwise_routing.agents.training import train
 from gym_stepwise_routing.banks.bank import Bank
@@ -85,9 +85,10 @@ def main(
         for split in SPLITS
     }
     points = _points(both)
-    _draw(points, out / "all_budgets.png")
+    name = page_name("all_budgets", opened.name)
+    _draw(points, out / f"{name}.png")
     command = command_of(COMMAND, main, bank=bank, seeds=seeds, resamples=resamples)
-    write_page(_page(opened, points, values, gaps, seconds, seeds, command), out, "all_budgets")
+    write_page(_page(opened, points, values, gaps, seconds, seeds, name, command), out, name)
 
 
 def _outcomes(shown: Sequence[tuple[np.ndarray, np.ndarray]]) -> SweepOutcomes:
@@ -110,6 +111,7 @@ def _page(
     gaps: dict[str, Interval | None],
     seconds: dict[str, list[float]],
     seeds: int,
+    name: str,
     command: str,
 ) -> Page:
     worst = {
@@ -139,7 +141,7 @@ def _page(
             "Highest mean cost above a budget, on the train split: "
             f"{worst['all']:+.4f} for all budgets, {worst['each']:+.4f} for one run per budget.",
         ),
-        figure="all_budgets.png",
+        figure=f"{name}.png",
         numbers={
             "points": [asdict(point) for point in points],
             "apgr": values,

@@ -14,7 +14,7 @@ import typer
 from gym_stepwise_routing.agents.calibration.calibrate import CalibrationMethod
 from gym_stepwise_routing.agents.calibration.guarantee import STUDIED, Repetitions, halves, resampled
 from gym_stepwise_routing.agents.scores import scored
-from gym_stepwise_routing.agents.studies.sweeps import DEFAULT
+from gym_stepwise_routing.agents.studies.sweeps import DEFAULT, page_name
 from gym_stepwise_routing.agents.studies.tables import Page, Table, command_of, new_figure, save_figure, write_page
 from gym_stepwise_routing.agents.training import train
 from gym_stepwise_routing.evaluation.evaluate import Sweep, sweep, threshold_grid
@@ -134,7 +134,7 @@ def main(
     accuracy = float(played.right[0].mean())
     alphas = [round(1 - (1 - alpha) * accuracy, 3) for alpha in ALPHAS] if simulated else ALPHAS
     results = study(played, harder(played), alphas=alphas, delta=delta, repetitions=repetitions, relative=not simulated)
-    name = "guarantee" if bank == DEFAULT else f"guarantee-{games['test'].spec.source}"
+    name = page_name("guarantee", games["test"].spec.source)
     _draw(results, out / f"{name}.png", delta, simulated=simulated)
     command = command_of(COMMAND, main, bank=bank, repetitions=repetitions, delta=delta)
     write_page(_page(results, games["calibration"], played, name, repetitions, delta, command), out, name)

@@ -30,6 +30,7 @@ from gym_stepwise_routing.agents.studies.sweeps import (
     fit,
     games_of,
     handcrafted,
+    page_name,
     stack,
     swept,
     together,
@@ -194,7 +195,7 @@ def main(
         ceilings[mode] = ceiling(games["test"])
     total = len(opened.split_problems("train"))
     points = analyse(opened, unit, free, [size for size in (total // 8, total // 4, total // 2) if size])
-    name = "learning" if unit == "large_tokens" else f"learning-{unit}"
+    name = page_name("learning", opened.name, "" if unit == "large_tokens" else unit)
     draw(lines, points, out / f"{name}.png")
     command = command_of(COMMAND, main, bank=bank, cost_unit=cost_unit, seeds=seeds, resamples=resamples)
     write_page(page_of(lines, points, ceilings, opened, unit, seeds, resamples, name, command), out, name)

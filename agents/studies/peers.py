@@ -18,7 +18,16 @@ import typer
 
 from gym_stepwise_routing.accounting import Mode
 from gym_stepwise_routing.agents.scores import scored
-from gym_stepwise_routing.agents.studies.sweeps import DEFAULT, MODES, anchors_of, fit, games_of, stack, swept
+from gym_stepwise_routing.agents.studies.sweeps import (
+    DEFAULT,
+    MODES,
+    anchors_of,
+    fit,
+    games_of,
+    page_name,
+    stack,
+    swept,
+)
 from gym_stepwise_routing.agents.studies.tables import Page, Table, command_of, write_page
 from gym_stepwise_routing.agents.training import hyperparameters, train
 from gym_stepwise_routing.banks.bank import Bank
@@ -164,7 +173,7 @@ def main(
         if mode == "regenerate":
             peers |= verified(opened, unit, game)
         found += compare(mode, own, peers, game, resamples)
-    name = "peers" if unit == "large_tokens" else f"peers-{unit}"
+    name = page_name("peers", opened.name, "" if unit == "large_tokens" else unit)
     command = command_of(COMMAND, main, bank=bank, cost_unit=cost_unit, seeds=seeds, resamples=resamples)
     write_page(_page(found, opened, unit, seeds, resamples, command), out, name)
 

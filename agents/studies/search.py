@@ -17,7 +17,16 @@ import typer
 from gym_stepwise_routing.accounting import Mode
 from gym_stepwise_routing.agents.scores import scored
 from gym_stepwise_routing.agents.studies.folds import cross_validation
-from gym_stepwise_routing.agents.studies.sweeps import DEFAULT, LIMIT, MODES, anchors_of, apgr, swept, together
+from gym_stepwise_routing.agents.studies.sweeps import (
+    DEFAULT,
+    LIMIT,
+    MODES,
+    anchors_of,
+    apgr,
+    page_name,
+    swept,
+    together,
+)
 from gym_stepwise_routing.agents.studies.tables import Page, Table, command_of, write_page
 from gym_stepwise_routing.agents.training import AGENTS, hyperparameters, train
 from gym_stepwise_routing.banks.bank import Bank
@@ -102,7 +111,7 @@ def main(
         figure=None,
         numbers=found,
     )
-    write_page(page, out, f"search-{agent}" + ("" if unit == "flops" else f"-{unit}"))
+    write_page(page, out, page_name(f"search-{agent}", opened.name, "" if unit == "flops" else unit))
 
 
 def _mean(by_mode: Mapping[Mode, tuple[float, float]]) -> float:

@@ -40,6 +40,7 @@ __all__ = [
     "fit",
     "games_of",
     "handcrafted",
+    "page_name",
     "stack",
     "swept",
     "together",
@@ -54,6 +55,11 @@ THRESHOLDS = np.linspace(0, 1, 101)
 LIMIT = 0.5
 """Cost limit that agents with one policy are trained at; their sweep is over thresholds."""
 METRIC = {"apgr": curves.apgr}
+
+
+def page_name(study: str, source: str, *options: str) -> str:
+    """Name of a study's page: with the bank or preset, if it is not the default, and the options that are not ''."""
+    return "-".join([study, *([] if source == DEFAULT else [source]), *filter(None, options)])
 
 
 def games_of(bank: object, mode: Mode, unit: CostUnit) -> dict[str, Game]:
