@@ -35,6 +35,7 @@ __all__ = ["SETTINGS", "Extras", "Setting", "command", "main", "write_page", "wr
 
 COMMAND = "python -m gym_stepwise_routing.compare.pages"
 BANK = "gsm8k-qwen2.5-coder"
+GROWN = "gsm8k-qwen2.5-coder-v2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,10 @@ SETTINGS = (
     Setting("gsm8k-escalate", BANK, "escalate", "flops"),
     Setting("gsm8k-regenerate", BANK, "regenerate", "flops"),
     Setting("gsm8k-regenerate-large-tokens", BANK, "regenerate", "large_tokens"),
+    Setting("gsm8k-v2-route", GROWN, "route", "flops"),
+    Setting("gsm8k-v2-escalate", GROWN, "escalate", "flops"),
+    Setting("gsm8k-v2-regenerate", GROWN, "regenerate", "flops"),
+    Setting("gsm8k-v2-regenerate-large-tokens", GROWN, "regenerate", "large_tokens"),
     Setting("math500-escalate", "math500-qwen2.5-coder", "escalate", "flops"),
     Setting("gsm8k-closed-models", "gsm8k-closed-models", "route", "dollars"),
     Setting("gsm8k-mixtral-gpt4", "gsm8k-mixtral-gpt4", "route", "dollars"),
@@ -225,15 +230,17 @@ def _cheaper(result: Comparison, played: Sequence[Row]) -> list[str]:
         f"{len(level)} of {len(chosen)} routers, at the setting that calibration chose, are cheaper than "
         "always-largest beyond the interval of the paired difference"
     )
-    if result.rule.kind == "accuracy":
-        target = result.rule.level * float(result.reference.anchors.accuracy_large)
-        kept = [row for row in level if row.chosen is not None and row.chosen.accuracy.estimate >= target]
-        text += f"; {len(kept)} of these also keep the accuracy target ({target:.3f}) on the {result.split} split"
     if level:
         text += ": " + ", ".join(
             f"{_point(row.name, row.chosen)} saves {interval_text(saved[row.name])}" for row in level
         )
-    return [f"{text}."]
+    text += "."
+    if result.rule.kind == "accuracy":
+        target = result.rule.level * float(result.reference.anchors.accuracy_large)
+        kept = [row.name for row in level if row.chosen is not None and row.chosen.accuracy.estimate >= target]
+        text += f" {len(kept)} of these also keep the accuracy target ({target:.3f}) on the {result.split} split"
+        text += f": {', '.join(kept)}." if kept else "."
+    return [text]
 
 
 def _saving(result: Comparison, row: Row) -> Interval:

@@ -248,7 +248,9 @@ def test_what_a_page_says_is_paired_and_names_who_is_above_the_estimate(result):
         alone = replace(shape, rows=[row for row in shape.rows if row.name in ("confidence p_min", "zero router")])
         (line,) = [line for line in _says(alone) if "paired difference" in line]
         assert line.startswith("1 of 1 routers")
+        named = " on the test split: confidence p_min." if kept else " on the test split."
         assert f"{kept} of these also keep the accuracy target" in line
+        assert line.endswith(named)
 
 
 def test_the_margin_is_printed(result, tmp_path):
