@@ -122,9 +122,7 @@ class StepJudge:
         self.tokenizer: Any = AutoTokenizer.from_pretrained(
             model, revision=revision, trust_remote_code=trust_remote_code
         )
-        loaded: Any = loader.from_pretrained(
-            model, revision=revision, dtype=dtype, trust_remote_code=trust_remote_code
-        )
+        loaded: Any = loader.from_pretrained(model, revision=revision, dtype=dtype, trust_remote_code=trust_remote_code)
         self.model: Any = loaded.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
     @property
