@@ -217,15 +217,11 @@ class TransformersGenerator:
                 ids, positions, mask = ids[rows], positions[rows], mask[rows]
                 columns = mask.any(dim=0).nonzero()[:, 0]
                 mask = mask[:, columns]
-                cache = self._cut(cache, rows, columns)
+                cache.batch_select_indices(rows)
+                for layer in cache.layers:
+                    layer.keys, layer.values = layer.keys[:, :, columns], layer.values[:, :, columns]
             alive = torch.tensor([[0 if sequence.finish else 1] for sequence in batch], device=self._device)
             mask = torch.cat([mask, alive], dim=1)
-
-    def _cut(self, cache: Any, rows: Any, columns: Any) -> Any:
-        """Some rows and columns of a batch's cache."""
-        from transformers.cache_utils import DynamicCache
-
-        return DynamicCache([tuple(part[rows][:, :, columns] for part in (x.keys, x.values)) for x in cache.layers])
 
     def _load(self, batch: list[_Sequence]) -> tuple[Any, Any]:
         """Cached prefixes of the batch, padded left to one length: the cache object and its mask ``[B, T]``."""
