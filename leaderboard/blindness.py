@@ -4,6 +4,9 @@ A decision must be a function of the observation (and of the router's own state 
 when the problems come in another order, in batches of other sizes, or under other names, and next to never when the
 observation moves by its last bit. A router that counts problems, compares them with each other, looks them up by name
 or in a table of answers fails one of these. The same is asked of its scores along the whole sweep.
+
+A table that is robust to the last bit, and a policy trained on the test problems, pass all of these. What gives them away
+is that they gain on the problems of the track what they gain nowhere else.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from numpy.typing import NDArray
 
 from gym_stepwise_routing.evaluation.evaluate import Evaluation
 from gym_stepwise_routing.leaderboard.errors import Fault
-from gym_stepwise_routing.leaderboard.figures import hull_accuracy, normalised, play_constants
+from gym_stepwise_routing.leaderboard.figures import draw, hull_accuracy, normalised, play_constants
 from gym_stepwise_routing.leaderboard.playing import PlayedRouter, play_on
 from gym_stepwise_routing.leaderboard.rearranged import (
     Jittered,
@@ -27,13 +30,16 @@ from gym_stepwise_routing.leaderboard.rearranged import (
 )
 from gym_stepwise_routing.leaderboard.track import Track, View, game_of, source_of
 from gym_stepwise_routing.routers import Predicts, Scores, ThresholdRouter, decide
+from gym_stepwise_routing.sources.base import Split
 
-__all__ = ["MOST_JITTERED", "MOST_LOST", "changed_problems", "check_blindness", "check_scores"]
+__all__ = ["MOST_APART", "MOST_JITTERED", "MOST_LOST", "changed_problems", "check_blindness", "check_gain", "check_scores"]
 
 MOST_JITTERED = 0.05
 """Share of problems on which decisions may change when observations move by one unit in the last place."""
 MOST_LOST = 0.01
 """Gain that may be lost when they do so: a table of a few known observations loses all that it has won."""
+MOST_APART = 4.0
+"""Standard errors by which the gain on the track may exceed the gain on calibration problems: by chance, one in 30,000."""
 _SEED = 20_260
 _BATCHES = 7
 _SCORE_TOLERANCE = 1e-6
@@ -109,6 +115,34 @@ def check_scores(track: Track, make: Make, played: PlayedRouter, view: View) -> 
     return []
 
 
+def check_gain(track: Track, make: Make, played: Evaluation, view: View) -> list[Fault]:
+    """Compare its gain with that on the calibration split, whose problems it was no more trained on than the track's.
+
+    The two splits are independent samples, so the standard error of the difference is the root of the sum of squares of
+    their own, by bootstrap.
+
+    Args:
+        track: the track.
+        make: makes the router anew.
+        played: its play on the track.
+        view: what it is shown.
+    """
+    if track.spec.split == "calibration":
+        return []
+    elsewhere = play_on(track, make(), game_of(track, view, split="calibration"))
+    (here, error), (there, other) = (
+        _gain_and_error(track, outcome, split) for outcome, split in ((played, None), (elsewhere, "calibration"))
+    )
+    if here - there <= MOST_APART * np.hypot(error, other):
+        return []
+    message = (
+        f"it gains {100 * here:.1f} points here and {100 * there:.1f} on the calibration split, {MOST_APART:g} standard "
+        f"errors ({100 * np.hypot(error, other):.1f} points each) are allowed. A policy trained on the test problems and "
+        "a table of their answers do that"
+    )
+    return [Fault("gain", message)]
+
+
 def changed_problems(decisions: NDArray[np.int8], recorded: NDArray[np.int8]) -> int:
     """Number of problems with other decisions."""
     return int((decisions != recorded).any(axis=1).sum())
@@ -166,6 +200,12 @@ def _lost_faults(track: Track, make: Make, played: Evaluation, view: View) -> li
         f"{100 * MOST_LOST:g}. A table of a few known observations does that"
     )
     return [Fault("precision", message)]
+
+
+def _gain_and_error(track: Track, outcome: Evaluation, split: Split | None) -> tuple[float, float]:
+    plain, draws = draw(track, "", [outcome], play_constants(track, split))
+    unit = track.spec.cost_unit
+    return float(plain.gains[unit][0]), float(draws.gains[unit].std())
 
 
 def _gain(track: Track, outcome: Evaluation) -> float:

@@ -124,7 +124,8 @@ def make_board(track: Track, verdicts: Sequence[Verdict]) -> Board:
         for verdict in verdicts
     ]
     own = track.spec.cost_unit
-    rows.sort(key=lambda row: (-_number(row.entry.figures.units[own].gain.value), row.entry.name))
+    # What was not run again may say anything of its gain: it stands below all that was.
+    rows.sort(key=lambda row: (row.rerun != "done", -_number(row.entry.figures.units[own].gain.value), row.entry.name))
     lines = {
         unit: _lines(track, unit, constants.costs[unit].mean(axis=1), constants.right.mean(axis=1))
         for unit in track.units

@@ -29,6 +29,7 @@ FaultCode = Literal[
     "batch",
     "names",
     "precision",
+    "gain",
     "selection",
 ]
 """What is wrong: see the table in ``SUBMISSION.md``."""

@@ -90,10 +90,12 @@ def reference_of(router: str, kwargs: Mapping[str, Json], artefacts: Path) -> Ro
         artefacts: folder of artefacts.
 
     Raises:
-        ValueError: a file that is not below ``artefacts``, or of an unknown kind.
+        ValueError: no such file, one that is not below ``artefacts``, or of an unknown kind.
     """
     path = Path(router)
     if not path.exists():
+        if ":" not in router:
+            raise ValueError(f"router={router!r}: no such file or folder; allowed: one that is there, or module:factory")
         return RouterRef(factory=router, kwargs=dict(kwargs))
     if (path / "certificate.json").is_file():
         factory = CALIBRATED
@@ -181,6 +183,7 @@ def load_router(ref: RouterRef, artefacts: Path, *, trust: bool) -> Predicts:
     Raises:
         UntrustedError: loading it would run such code, and ``trust`` is False.
         NotApplicableError: the game lacks what the router needs.
+        ImportError: this package's own code needs a package that is not installed.
         EntryRejectedError: a missing or changed file, a factory that cannot be called so, or one that makes no router.
     """
     if not (trust or is_harmless(ref)):
@@ -197,6 +200,8 @@ def load_router(ref: RouterRef, artefacts: Path, *, trust: bool) -> Predicts:
     except (NotApplicableError, KeyboardInterrupt):
         raise
     except BaseException as error:  # whatever foreign code raises is a fault of the entry; SystemExit is, too
+        if isinstance(error, ImportError) and is_harmless(ref):
+            raise
         raise _refusal(f"{ref.factory} with {ref.kwargs} fails: {type(error).__name__}: {error}") from error
     if not isinstance(router, Predicts):
         raise _refusal(f"{ref.factory} makes a {type(router).__name__}; allowed: an object with predict(observation)")

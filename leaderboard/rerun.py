@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gym_stepwise_routing.leaderboard.blindness import changed_problems, check_blindness, check_scores
+from gym_stepwise_routing.leaderboard.blindness import changed_problems, check_blindness, check_gain, check_scores
 from gym_stepwise_routing.leaderboard.entry import Entry, Run
 from gym_stepwise_routing.leaderboard.errors import EntryRejectedError, Fault, UntrustedError
 from gym_stepwise_routing.leaderboard.loading import is_harmless, load_router
@@ -37,6 +37,7 @@ def rerun(track: Track, entry: Entry, run: Run, replayed: PlayedRouter, *, artef
 
     Raises:
         UntrustedError: it would have to, and ``trust`` is False.
+        ImportError: this package's own code needs a package that is not installed.
         EntryRejectedError: the router cannot be loaded.
     """
     if entry.kind == "bound":
@@ -45,13 +46,19 @@ def rerun(track: Track, entry: Entry, run: Run, replayed: PlayedRouter, *, artef
     try:
         make = _maker(run, artefacts, trust)
         faults = _compare(replayed, play_router(track, make(), view=view, selection=entry.selection))
-        if not faults and entry.kind == "router":
-            faults = check_blindness(track, _at_threshold(make, run.threshold), replayed.outcome, view)
-        if not faults and entry.kind == "router":
-            faults = check_scores(track, make, replayed, view)
+        if entry.kind == "router":
+            chosen = _at_threshold(make, run.threshold)
+            faults = (
+                faults
+                or check_blindness(track, chosen, replayed.outcome, view)
+                or check_scores(track, make, replayed, view)
+                or check_gain(track, chosen, replayed.outcome, view)
+            )
     except (UntrustedError, EntryRejectedError, KeyboardInterrupt):
         raise
     except BaseException as error:  # whatever foreign code raises is a fault of the entry; SystemExit is, too
+        if isinstance(error, ImportError) and is_harmless(run.router):
+            raise
         return [Fault("rerun", f"the router fails: {type(error).__name__}: {error}")]
     return faults
 

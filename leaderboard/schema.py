@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -12,12 +13,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, V
 
 from gym_stepwise_routing.banks.strict import canonical_json
 
-__all__ = ["SCHEMA_VERSION", "Address", "FileModel", "Name", "Sha256", "Strict", "Text", "sha256_of", "write_text"]
+__all__ = ["SCHEMA_VERSION", "Address", "FileModel", "Name", "Sha256", "Strict", "Text", "check_name", "explain", "sha256_of", "write_text"]
 
 SCHEMA_VERSION: Literal[1] = 1
 _LONGEST_FILE = 64 * 2**20
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$")]
+_NAME = r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$"
+Name = Annotated[str, StringConstraints(pattern=_NAME)]
 """Lower-case letters, digits and hyphens: names become file names and addresses of pages."""
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -64,6 +66,16 @@ class FileModel(Strict):
     def write(self, path: Path) -> None:
         """Write the file, under a temporary name first."""
         write_text(path, self.model_dump_json(indent=1) + "\n")
+
+
+def check_name(parameter: str, value: str) -> None:
+    """Refuse what is no :data:`Name`.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if re.match(_NAME, value) is None:
+        raise ValueError(f"{parameter}={value!r}; allowed: lower-case letters, digits and hyphens, up to 64")
 
 
 def explain(error: ValidationError) -> str:

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from gym_stepwise_routing.baselines import ConfidenceThreshold
 from gym_stepwise_routing.leaderboard.entry import Entry, Run
 from gym_stepwise_routing.leaderboard.errors import EntryRejectedError, Fault
 from gym_stepwise_routing.leaderboard.loading import CALIBRATED, FITTED, TRAINED
@@ -108,9 +109,17 @@ def _made_elsewhere(
 def _check_calibrated(folder: Path, track: Track, entry: Entry) -> None:
     from gym_stepwise_routing.agents.calibration import load_calibrated
 
-    router = load_calibrated(folder, game=game_of(track, entry.played.view))
+    game = game_of(track, entry.played.view)
+    router = load_calibrated(folder, game=game)
     if router.game.split != "calibration":
         raise ValueError(f"calibrated on the {router.game.split} split; allowed: 'calibration'")
+    if isinstance(router.base, ConfidenceThreshold):
+        return
+    if router.trained_on is None:
+        raise ValueError("its folder does not say what the policy was trained on; allowed: a policy of which it is known")
+    if router.trained_on.split != "train":
+        raise ValueError(f"trained on the {router.trained_on.split} split; allowed: 'train'")
+    router.trained_on.check_game(game, "this policy")
 
 
 def _shared(run: Run, other: Run) -> str | None:

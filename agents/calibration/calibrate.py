@@ -87,12 +87,16 @@ class CalibratedRouter(ThresholdRouter):
         base: the router whose scores are thresholded.
         certificate: what the threshold promises.
         game: the game that it was calibrated on.
+        trained_on: the game that ``base`` was trained on; None for rules, and where nobody knows.
     """
 
-    def __init__(self, base: Scores, certificate: Certificate, game: GameDescription) -> None:
+    def __init__(
+        self, base: Scores, certificate: Certificate, game: GameDescription, trained_on: GameDescription | None = None
+    ) -> None:
         super().__init__(base, certificate.threshold)
         self.certificate = certificate
         self.game = game
+        self.trained_on = trained_on
 
     def bind(self, spec: RoutingSpec) -> None:
         """Check that observations, actions and cost mean what they meant in calibration.
@@ -195,7 +199,7 @@ def calibrate(
         cost_unit=spec.cost_unit,
         simulated=spec.simulated,
     )
-    return CalibratedRouter(router, certificate, GameDescription.of(game))
+    return CalibratedRouter(router, certificate, GameDescription.of(game), trained_on)
 
 
 def _targets(target: object) -> tuple[Target, ...]:

@@ -6,6 +6,7 @@ file                  content
 ``certificate.json``  what the threshold promises
 ``game.json``         the game that it was calibrated on
 ``manifest.json``     how the router was trained, for a :class:`...agents.runs.TrainedRouter`
+``trained_on.json``   the game that any other policy was trained on, where that is known
 ``router.npz``        a policy as arrays, or
 ``rule.json``         a handcrafted rule by name and arguments, or
 ``router.pkl``        any other router, pickled: loads only with ``trust=True``
@@ -46,6 +47,8 @@ def save_calibrated(router: CalibratedRouter, folder: Path) -> None:
     with new_folder(folder) as temporary:
         write_json(temporary / "certificate.json", {"format": FORMAT, **asdict(router.certificate)})
         write_json(temporary / "game.json", asdict(router.game))
+        if router.trained_on is not None and not isinstance(router.base, TrainedRouter):  # its manifest says so
+            write_json(temporary / "trained_on.json", asdict(router.trained_on))
         _save_base(router.base, temporary)
 
 
@@ -66,7 +69,13 @@ def load_calibrated(folder: Path, *, trust: bool = False, game: Game | None = No
         check_choice(f"{folder / 'certificate.json'}: format", content.pop("format", None), [FORMAT])
     certificate = to_record(content, Certificate, folder / "certificate.json")
     description = to_record(read_json(folder / "game.json"), GameDescription, folder / "game.json")
-    router = CalibratedRouter(_load_base(folder, trust), certificate, description)
+    base = _load_base(folder, trust)
+    trained_on = None
+    if isinstance(base, TrainedRouter):
+        trained_on = base.manifest.game
+    elif (told := folder / "trained_on.json").is_file():
+        trained_on = to_record(read_json(told), GameDescription, told)
+    router = CalibratedRouter(base, certificate, description, trained_on)
     if game is not None:
         router.check_game(game)
     return router

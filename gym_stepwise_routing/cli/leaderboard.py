@@ -34,7 +34,7 @@ def submit(
         list[str],
         typer.Argument(
             metavar="ROUTER...",
-            help="module:factory, or a saved router below --artefacts (.npz, .zip of Stable-Baselines3); one a seed.",
+            help="module:factory; or below --artefacts a trained or calibrated router's folder, or a .zip; one a seed.",
         ),
     ],
     track: Annotated[str, typer.Option(help="Track to play on; see leaderboard/tracks.")],
@@ -57,16 +57,18 @@ def submit(
     artefacts: Artefacts = _ARTEFACTS,
 ) -> None:
     """Play your router on a track and write the entry. Runs the router that you name."""
-    with _plain_errors():
+    with _plain_errors(), _no_entry():
         from gym_stepwise_routing.leaderboard.entry import About
         from gym_stepwise_routing.leaderboard.loading import describe_artefact, reference_of
         from gym_stepwise_routing.leaderboard.rows import row_named
+        from gym_stepwise_routing.leaderboard.schema import check_name
         from gym_stepwise_routing.leaderboard.submit import entry_path, make_entry
         from gym_stepwise_routing.leaderboard.track import View, open_track
         from gym_stepwise_routing.observation import DEFAULT_BLOCKS, check_blocks
 
         console = Console(soft_wrap=True)
         frozen = open_track(track)
+        check_name("name", name)
         if row_named(name) is not None:
             raise ValueError(f"name={name!r} is one of the board's own rows; allowed: another name")
         if (there := entries / track / f"{name}.json").exists() and not overwrite:
@@ -176,9 +178,12 @@ def refresh(
 
 @contextmanager
 def _plain_errors() -> Iterator[None]:
-    """Faults of the input as one line instead of a traceback; rejections pass through."""
+    """Faults of the input, and packages that are missing, as one line instead of a traceback; rejections pass through."""
     try:
+        from pydantic import ValidationError
+
         from gym_stepwise_routing.leaderboard.errors import EntryRejectedError
+        from gym_stepwise_routing.leaderboard.schema import explain
     except ImportError as error:
         typer.echo(f"{error}: pip install 'gym-stepwise-routing[leaderboard]'", err=True)
         raise typer.Exit(2) from None
@@ -187,13 +192,23 @@ def _plain_errors() -> Iterator[None]:
     except EntryRejectedError:
         raise
     except ImportError as error:
-        if error.name not in ("pydantic", "jinja2"):
-            raise
-        typer.echo("the leaderboard needs more: pip install 'gym-stepwise-routing[leaderboard]'", err=True)
+        hint = "" if "pip install" in str(error) else ": pip install 'gym-stepwise-routing[agents,leaderboard]'"
+        typer.echo(f"error: {error}{hint}", err=True)
         raise typer.Exit(2) from None
     except ValueError as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {explain(error) if isinstance(error, ValidationError) else error}", err=True)
         raise typer.Exit(2) from None
+
+
+@contextmanager
+def _no_entry() -> Iterator[None]:
+    """A router that cannot be played is no entry yet: its faults are those of the input."""
+    from gym_stepwise_routing.leaderboard.errors import EntryRejectedError
+
+    try:
+        yield
+    except EntryRejectedError as error:
+        raise ValueError("; ".join(fault.message for fault in error.faults)) from None
 
 
 def _line(console: Console) -> Any:

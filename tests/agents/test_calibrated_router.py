@@ -76,6 +76,8 @@ def test_a_saved_router_decides_as_before(router, trained, tmp_path):
     loaded = load_calibrated(tmp_path / "router", game=game("test"))
     assert loaded.certificate == calibrated.certificate
     assert loaded.game == calibrated.game
+    assert loaded.trained_on == calibrated.trained_on
+    assert (loaded.trained_on is None) == (router == "confidence")
     assert loaded.name == calibrated.name
     before, after = (play(r, game("test")) for r in (calibrated, loaded))
     np.testing.assert_array_equal(before.decisions, after.decisions)

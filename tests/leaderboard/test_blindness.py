@@ -11,6 +11,7 @@ from cheating_routers import (
     ByCounting,
     ByName,
     ByPosition,
+    ByRoundedTable,
     ByTable,
     Masked,
     Remembering,
@@ -21,7 +22,7 @@ from cheating_routers import (
 )
 
 from gym_stepwise_routing.baselines import AlwaysLargest, ConfidenceThreshold, EveryOther, RandomMix
-from gym_stepwise_routing.leaderboard.blindness import check_blindness, check_scores
+from gym_stepwise_routing.leaderboard.blindness import check_blindness, check_gain, check_scores
 from gym_stepwise_routing.leaderboard.playing import play_on, play_router
 from gym_stepwise_routing.leaderboard.track import PLAIN, game_of
 
@@ -112,6 +113,41 @@ def test_a_small_table_costs_gain_when_the_last_bit_moves(track):
     """Too few problems for the share that may change, but all that it gains comes from them."""
     router = SmallTable(track)
     assert codes(track, router) == {"precision"}
+
+
+def gain_codes(track, router):
+    played = play_on(track, copy.deepcopy(router), game_of(track))
+    return {fault.code for fault in check_gain(track, lambda: copy.deepcopy(router), played, PLAIN)}
+
+
+def test_a_table_that_the_last_bit_does_not_change_is_found(track):
+    router = ByRoundedTable(track)
+    assert codes(track, router) == set()
+    assert gain_codes(track, router) == {"gain"}
+
+
+def test_a_policy_fitted_to_the_test_problems_is_found(track):
+    """It has learned the oracle's answers by heart; nothing but its weights would tell."""
+    from sklearn.neighbors import KNeighborsClassifier
+
+    from gym_stepwise_routing.routers import Router
+
+    table = ByTable(track)
+    table.bind(game_of(track).spec)
+    seen = np.stack([np.frombuffer(key, dtype=np.float32) for key in table.answers])
+    nearest = KNeighborsClassifier(1).fit(seen, list(table.answers.values()))
+
+    class ByHeart(Router):
+        def predict(self, observation, state=None, episode_start=None, deterministic=True):
+            return nearest.predict(observation).astype(np.int64), state
+
+    assert gain_codes(track, ByHeart()) == {"gain"}
+
+
+@pytest.mark.parametrize("on", ["track", "sample_track"])
+@pytest.mark.parametrize("router", [AlwaysLargest(), EveryOther(1), ConfidenceThreshold("entropy_mean", 0.3)])
+def test_an_honest_gain_is_that_of_other_problems(on, router, request):
+    assert gain_codes(request.getfixturevalue(on), router) == set()
 
 
 def test_a_router_that_refuses_to_be_copied_is_loaded_anew(track):

@@ -90,6 +90,20 @@ def test_the_board_holds_every_entry_and_the_lines(entries, track, tracks):
     assert gains == sorted(gains, reverse=True)
 
 
+def test_what_was_not_run_again_stands_last(entries, track, tracks):
+    """Its decisions may be anything; here the oracle's."""
+    from gym_stepwise_routing.leaderboard.entry import Entry
+
+    read = [Entry.read(path) for path in entries.glob("*/*.json")]
+    verdicts = [
+        verify_entry(entry, artefacts=entries, tracks=tracks, run_again=entry.kind != "bound") for entry in read
+    ]
+    rows = make_board(track, verdicts).rows
+    assert rows[-1].entry.name == "oracle"
+    gains = [row.entry.figures.units["large_tokens"].gain.value for row in rows]
+    assert gains[-1] == max(gains) > gains[0]
+
+
 def test_pages_need_no_network_and_stay_small(site):
     pages = list(site.rglob("*.html"))
     assert len(pages) == 2 + len(SHOWN) + 1 + 1  # index, track, entries, traces

@@ -216,3 +216,53 @@ def test_copied_weights_are_no_second_training(trained, tracks):
     forged = entry.model_copy(update={"runs": (entry.runs[0], copied)})
     with pytest.raises(EntryRejectedError, match="two runs have the same weights"):
         verify_entry(forged, artefacts=folder, tracks=tracks, run_again=False)
+
+
+@pytest.fixture(scope="module")
+def calibrated(track, tmp_path_factory):
+    """A policy of Stable-Baselines3, calibrated, and the entry made of it."""
+    stable_baselines3 = pytest.importorskip("stable_baselines3")
+    from gym_stepwise_routing.agents.calibration import RelativeAccuracy, calibrate, save_calibrated
+    from gym_stepwise_routing.game import Game
+    from gym_stepwise_routing.leaderboard.loading import reference_of
+    from gym_stepwise_routing.sb3 import RoutingVecEnv
+
+    folder, spec = tmp_path_factory.mktemp("artefacts"), track.spec
+    game = {"mode": spec.mode, "cost_unit": spec.cost_unit, "normaliser": track.normalisers[spec.cost_unit]}
+    model = stable_baselines3.PPO("MlpPolicy", RoutingVecEnv(8, source=spec.source, **game), seed=0, device="cpu")
+    bank = Game(spec.source, split="calibration", **game)
+    save_calibrated(calibrate(model, bank, target=RelativeAccuracy(0.5), method="empirical"), folder / "calibrated")
+    ref = reference_of(str(folder / "calibrated"), {}, folder)
+    return folder, make_entry(track, "calibrated", [ref], ABOUT, artefacts=folder)
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ({}, None),
+        ({"split": "test"}, "provenance: .*trained on the test split"),
+        ({"source_hash": "0" * 64}, "provenance: .*made on"),
+        (None, "provenance: .*does not say what the policy was trained on"),
+    ],
+    ids=["train", "test", "another bank", "nothing"],
+)
+def test_a_calibrated_policy_says_what_it_was_trained_on(calibrated, tracks, told, message):
+    from gym_stepwise_routing.leaderboard.loading import reference_of
+
+    folder, entry = calibrated
+    path = folder / "calibrated" / "trained_on.json"
+    before = path.read_text()
+    try:
+        if told is None:
+            path.unlink()
+        else:
+            path.write_text(json.dumps({**json.loads(before), **told}))
+        router = reference_of(str(path.parent), {}, folder)
+        entry = entry.model_copy(update={"runs": (entry.runs[0].model_copy(update={"router": router}),)})
+        if message is None:
+            assert verify_entry(entry, artefacts=folder, tracks=tracks).rerun == "done"
+        else:
+            with pytest.raises(EntryRejectedError, match=message):
+                verify_entry(entry, artefacts=folder, tracks=tracks, run_again=False)
+    finally:
+        path.write_text(before)

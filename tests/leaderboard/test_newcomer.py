@@ -63,7 +63,8 @@ def test_a_tampered_file_ends_with_status_one_and_the_reason(newcomer):
     ("change", "message"),
     [
         ({"--track": "gsm9k"}, "track='gsm9k' is not known; allowed: "),
-        ({"--name": "Bad Name"}, "name"),
+        ({"--name": "Bad_Name"}, "name='Bad_Name'; allowed: lower-case letters"),
+        ({"--title": "x" * 61}, "key 'title': String should have at most 60 characters"),
         ({"--select": "luck=1"}, "select='luck=1'; allowed: budget=NUMBER"),
         ({"--observation": "progress,tarot"}, "'tarot' is not known"),
         ({"--kwargs": "figure"}, "kwargs='figure'; allowed: KEY=VALUE"),
@@ -77,6 +78,41 @@ def test_bad_input_is_one_line(change, message):
     assert result.exit_code == 2
     assert message in result.output
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("router", "message"),
+    [
+        ("nowhere:MyRouter", "No module named 'nowhere'"),
+        ("my_router:MyRoute", "no attribute 'MyRoute'"),
+        ("runs/my-router", "router='runs/my-router': no such file or folder; allowed: "),
+        ("my router:MyRouter", "key 'factory': String should match pattern"),
+    ],
+)
+@pytest.mark.usefixtures("newcomer")
+def test_a_router_that_cannot_be_had_is_one_line(router, message):
+    words = ["--track", "gsm8k-route", "--name", "n", "--authors", "a", "--description", "d"]
+    result = RUN.invoke(app, ["submit", router, *words])
+    assert result.exit_code == 2
+    assert message in result.output
+    assert len(result.output.strip().splitlines()) == 1
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+
+
+def test_a_missing_package_is_no_fault_of_the_entry(monkeypatch, repository):
+    """What the board's own code needs and the machine has not is said as such, and the entry is not rejected."""
+    from gym_stepwise_routing.leaderboard import fitted
+
+    def missing(*args, **kwargs):
+        raise ImportError("fitted baselines need scikit-learn: pip install 'gym-stepwise-routing[agents]'")
+
+    monkeypatch.setattr(fitted, "fitted", missing)
+    entry = repository / "leaderboard" / "entries" / "gsm8k-route" / "fitted-q.json"
+    result = RUN.invoke(app, ["verify", str(entry), "--artefacts", str(repository / "leaderboard" / "artefacts")])
+    assert result.exit_code == 1
+    assert "rejected" not in result.output
+    assert f"not verified {entry.name}" in result.output.replace(f"{entry.parent}/", "")
+    assert "error: fitted baselines need scikit-learn: pip install" in result.output
 
 
 def test_verify_goes_on_to_the_next_file_and_submit_overwrites_nothing(newcomer):

@@ -96,7 +96,10 @@
   const drawTable = () => {
     const column = columns.find((candidate) => candidate.name === state.sort);
     const sign = state.down ? -1 : 1;
+    // By default what was not run again stands below all that was, as in board.json: its gain is its authors' word.
+    const unchecked = (row) => Number(state.sort === "gain" && row.rerun !== "done");
     const rows = shown().map((row) => [column.key(row), row]).sort(([a, p], [b, q]) => {
+      if (unchecked(p) !== unchecked(q)) return unchecked(p) - unchecked(q);
       if (Number.isNaN(a) || Number.isNaN(b)) return Number.isNaN(a) - Number.isNaN(b) || at(q).gain[0] - at(p).gain[0];
       return (a < b ? -sign : a > b ? sign : 0) || at(q).gain[0] - at(p).gain[0] || p.name.localeCompare(q.name);
     });
