@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.baselines.estimators import OutcomeRegression
-from gym_stepwise_routing.baselines.experience import Experience, experience, path_values, reach
+from gym_stepwise_routing.baselines.experience import Experience, experience, path_values, reach, uniform_values
 from gym_stepwise_routing.baselines.fitted_q import FittedQ, advantages
 from gym_stepwise_routing.game import Game
 from gym_stepwise_routing.routers import ScoringRouter
@@ -45,17 +45,31 @@ class Reweighted(ScoringRouter):
         self.name = f"reweighted-{price:.3g}"
 
     def fit(self, game: Game, known: Experience | None = None) -> Self:
-        """Fit the accuracy-trained policy and its cost to come."""
+        """Fit the accuracy-trained policy and its cost to come.
+
+        On a random source only the sampled actions have a cost; for the others the regressions stand in, in turns.
+        """
         self.bind(game.spec)
         known = experience(game, seed=self.seed) if known is None else known
         self._reward = FittedQ(0.0, seed=self.seed).fit(game, known)
         actions = np.argmax(np.where(known.mask, self._reward.gains(known.observation), -np.inf), axis=1)
-        cost = path_values(known, actions, known.cost, known.cost)
-        weight = reach(known)
-        self._costs: Sequence[OutcomeRegression] = [
-            _fitted(known, action, cost, weight) for action in range(self.models)
-        ]
+        own = np.arange(len(known)), actions
+        guess = uniform_values(known, known.cost)
+        self._costs = self._to_come(known, path_values(known, actions, known.cost, guess))
+        if (known.child[own] < 0)[~known.ended].any():
+            for _ in range(self._reward.iterations):
+                guess = known.cost + self._cost_to_come(known.observation)[own]
+                self._costs = self._to_come(known, path_values(known, actions, known.cost, guess))
         return self
+
+    def _to_come(self, known: Experience, cost: NDArray[np.float64]) -> Sequence[OutcomeRegression]:
+        """Regressions of the cost to come after each action, from the cost that an episode ends with."""
+        weight = reach(known)
+        return [_fitted(known, action, cost, weight) for action in range(self.models)]
+
+    def _cost_to_come(self, observation: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Estimated cost to come after each action, ``float64[B, K]``."""
+        return np.stack([model.predict(observation) for model in self._costs], axis=1)
 
     def priced(self, price: float) -> Reweighted:
         """The same fit at another price."""
@@ -65,8 +79,7 @@ class Reweighted(ScoringRouter):
 
     def scores(self, observation: NDArray[np.float32]) -> NDArray[np.float64]:
         """Log-odds of larger models, squashed, ``float64[B, K-1]`` in [0, 1]."""
-        cost = np.stack([model.predict(observation) for model in self._costs], axis=1)
-        return advantages(self._reward.gains(observation) - self.price * cost, self.beta)
+        return advantages(self._reward.gains(observation) - self.price * self._cost_to_come(observation), self.beta)
 
 
 def _fitted(

@@ -156,6 +156,7 @@ class Swept:
         observation: blocks that it sees.
         mode: mode that it is played in; the arena's if None.
         verifier: whose scores it sees; the arena's verifier if ''.
+        own: whether the router's own threshold is a setting as well, under the router's name.
     """
 
     def __init__(
@@ -165,12 +166,17 @@ class Swept:
         observation: Sequence[Block],
         mode: Mode | None = None,
         verifier: str = "",
+        own: bool = False,
     ) -> None:
         self._arena, self._router, self._observation = arena, router, observation
         self._mode, self._verifier = mode, verifier
         needs_figures(self._game("train"), observation, arena.seed)
         self._grid = threshold_grid(router, self._game("train"), GRID, seed=arena.seed)
         self.labels = [f"threshold {threshold:.3g}" for threshold in self._grid]
+        if own:
+            place = int(np.searchsorted(self._grid, router.threshold))
+            self._grid = np.insert(self._grid, place, router.threshold)
+            self.labels.insert(place, name_of(router))
 
     def _game(self, split: Split) -> Game:
         return self._arena.game(split, self._observation, mode=self._mode, verifier=self._verifier)

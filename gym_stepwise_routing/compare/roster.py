@@ -168,7 +168,7 @@ def _verifier_based() -> list[Family]:
             raise NotApplicableError("needs mode 'regenerate', for drafts to rate")
         ratings = rating_name(arena.source.pool.names[-1])
         _known_on_all_splits(arena, ratings)
-        return Swept(arena, SpecReason(), VERIFIED, verifier=ratings)
+        return Swept(arena, SpecReason(), VERIFIED, verifier=ratings, own=True)
 
     def rsd(arena: Arena) -> Contender:
         _judged(arena)

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from gym_stepwise_routing.baselines.experience import Experience
+from gym_stepwise_routing.baselines.experience import Experience, experience
 from gym_stepwise_routing.baselines.fitted_q import FittedQ, advantages
 from gym_stepwise_routing.baselines.sacpo import Reweighted
+from gym_stepwise_routing.evaluation.evaluate import play
 from gym_stepwise_routing.game import Game
 from gym_stepwise_routing.routers import decide
 
@@ -71,6 +72,17 @@ def test_later_decisions_are_planned_for(game):
     assert eager.predict(first)[0] == [1]
     assert eager.predict(second)[0] == [1]
     assert FittedQ(1.4, iterations=1).fit(game, known).predict(first)[0] == [0]
+
+
+def test_the_cost_to_come_on_a_random_source_is_what_is_paid():
+    """Only the sampled actions have a cost there; what the others would have cost is not nothing."""
+    game = Game("gsm8k-like", split="train", cost_unit="large_tokens")
+    router = Reweighted(0.0).fit(game)
+    paid = play(router, game, seed=1).cost.mean()
+    known = experience(game, seed=1)
+    first = known.observation[known.depth == 0]
+    expected = router._cost_to_come(first)[np.arange(len(first)), router.predict(first)[0]].mean()
+    assert expected == pytest.approx(paid, rel=0.1)
 
 
 def test_a_reweighted_router_shares_its_fit(one_step, game):

@@ -42,6 +42,16 @@ def test_a_sweep_is_its_thresholds_played_one_by_one(mode):
         np.testing.assert_allclose(contender.costs("test", index)["dollars"], alone.costs["dollars"])
 
 
+def test_a_sweep_may_hold_the_routers_own_threshold():
+    arena = Arena(TreeSource(0, problems=45), mode="regenerate")
+    router = ConfidenceThreshold("p_min", 0.123)
+    plain, own = Swept(arena, router, STEPS), Swept(arena, router, STEPS, own=True)
+    assert [label for label in own.labels if label not in plain.labels] == [router.name]
+    index = own.labels.index(router.name)
+    np.testing.assert_array_equal(own._grid, np.sort(own._grid))
+    np.testing.assert_array_equal(own.points("test").cost[index], play(router, arena.game("test", STEPS)).cost)
+
+
 def test_a_list_is_its_routers(arena):
     routers = [FirstKLarge(0), FirstKLarge(2)]
     contender = Listed(arena, routers, ("progress",))

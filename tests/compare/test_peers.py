@@ -27,7 +27,7 @@ from gym_stepwise_routing.compare.pages import (
 )
 from gym_stepwise_routing.compare.peers import CLAIMS, Claim, findings
 from gym_stepwise_routing.compare.roster import exchange_rate
-from gym_stepwise_routing.compare.run import select
+from gym_stepwise_routing.compare.run import run_comparison, select
 from gym_stepwise_routing.evaluation.outcomes import SweepOutcomes
 
 
@@ -41,7 +41,7 @@ def result():
 def shaped(result, name, right, cost, **more):
     """The result with other outcomes of one family."""
     outcomes = SweepOutcomes(right=right, cost=cost)
-    more |= {"costs": cost.mean(axis=1), "accuracies": right.mean(axis=1), "settings": ["a", "b"], "outcomes": outcomes}
+    more |= {"costs": cost.mean(axis=1), "accuracies": right.mean(axis=1), "settings": ["a", "b"][: len(right)], "outcomes": outcomes}
     rows = [replace(row, **more) if row.name == name else row for row in result.rows]
     return replace(result, rows=rows)
 
@@ -157,6 +157,24 @@ def test_trim_pomdp_is_held_against_what_its_paper_names():
 def test_points_must_save_something_and_lose_nothing(result, share, gain, expected):
     claim = Claim("x", "0", "as right, cheaper", "confidence p_min", figure="point")
     assert verdict(shaped(result, "confidence p_min", *blend(result, share, gain)), claim) == expected
+
+
+def test_a_point_among_several_settings_is_that_of_the_paper(result):
+    """Which is not the one that comes first: that rewrites every draft."""
+    claim = Claim("x", "0", "as right, cheaper", "confidence p_min", figure="point")
+    dear, cheap = blend(result, 1.0, 0.0), blend(result, 0.5, 0.5)
+    several = shaped(result, "confidence p_min", *(np.concatenate(pair) for pair in zip(dear, cheap, strict=True)))
+    named = [replace(row, settings=["threshold 0", "spec-reason-7"]) for row in several.rows]
+    assert verdict(replace(several, rows=named), claim) == "holds"
+    with pytest.raises(ValueError, match="spec-reason-7"):
+        verdict(several, claim)
+
+
+def test_the_papers_rating_is_among_the_settings_of_spec_reason():
+    bank = "gsm8k-qwen2.5-coder"
+    played = run_comparison(bank, mode="regenerate", cost_unit="large_tokens", only=["SpecReason"], resamples=200)
+    (row,) = [row for row in played.rows if row.name == "SpecReason"]
+    assert "spec-reason-7" in row.settings
 
 
 def test_who_could_not_play_says_why(result):
