@@ -128,12 +128,27 @@ class Rules:
             horizon=self.source.horizon,
             problems=play.problems,
             trace=play.trace,
-            judged=_drafts(play) if drafting else play.trace,
+            judged=self._drafts(play) if drafting else play.trace,
             history=play.history,
             earlier=play.history if drafting else play.earlier,
             decoded=decoded,
             spent=self.cost(play) / normaliser,
             probe=play.probe,
+        )
+
+    def _drafts(self, play: Play) -> SourceState:
+        """The traces with their pending drafts (*regenerate*), without length and figures where there is none.
+
+        A trace that has ended needs no draft and is told as it ended.
+        """
+        assert play.lookahead is not None
+        ended = play.trace.terminal | (play.trace.depth >= self.source.horizon)
+        told, ahead = play.drafted | ended, play.lookahead
+        return replace(
+            ahead,
+            tokens=np.where(told, ahead.tokens, 0),
+            confidence=np.where(told[:, None], ahead.confidence, np.float32(np.nan)),
+            score=np.where(told, ahead.score, np.float32(np.nan)),
         )
 
     def _advance(self, play: Play, actions: NDArray[np.int64], rng: np.random.Generator) -> SourceState:
@@ -149,7 +164,7 @@ class Rules:
     def _enter(self, play: Play, actions: NDArray[np.int64], trace: SourceState, rng: np.random.Generator) -> Play:
         """Charge and remember the step that has entered the traces, and look ahead to the next decision."""
         if self.mode == "regenerate":
-            drafts = _drafts(play).tokens
+            drafts = self._drafts(play).tokens
             account = charge_draft_step(
                 play.account, actions, trace.tokens, drafts, drafted=play.drafted, scored=self.scoring
             )
@@ -209,9 +224,3 @@ class Rules:
             trace=replace(play.trace, available=available, latent=latent),
             lookahead=play.trace.put(rows[delivered], drafts.take(delivered)),
         )
-
-
-def _drafts(play: Play) -> SourceState:
-    """The traces with their pending drafts (*regenerate*, where there is always a look-ahead)."""
-    assert play.lookahead is not None
-    return play.lookahead

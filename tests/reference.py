@@ -81,14 +81,14 @@ class ReferencePlay:
     def features(self) -> dict[str, float]:
         """The observation by name, without cost and budget, for decisions at which there is something to decide."""
         source, path = self.source, self.path
-        shown = self.node
-        if self.mode == "regenerate" and self.mask()[0]:
-            shown = int(source.child[self.node, 0])
+        shown: int | None = self.node
+        if self.mode == "regenerate":  # the pending draft, if there is one
+            shown = int(source.child[self.node, 0]) if self.mask()[0] else None
         writers = [int(source.model[node]) for node in path]
         features = {
             "depth": len(path) / source.horizon,
             "trace_tokens": _log(sum(int(source.tokens[node]) for node in path)),
-            "last_tokens": _log(int(source.tokens[shown])),
+            "last_tokens": _log(0 if shown is None else int(source.tokens[shown])),
         }
         for k in range(self.models):
             features[f"writer_{k}"] = float(writers[-1:] == [k])
@@ -108,7 +108,7 @@ class ReferencePlay:
         if self.scoring:
             before = path if self.mode == "regenerate" else path[:-1]
             scores = [s for s in (float(source.score[node]) for node in before) if not math.isnan(s)]
-            features |= _named(["score"], [float(source.score[shown])], "score_known")
+            features |= _named(["score"], [math.nan if shown is None else float(source.score[shown])], "score_known")
             features |= {"score_min": min([1.0, *scores]), "score_product": math.prod(scores)}
         own = int(source.prompt_tokens[self.problem, 0] - source.shared_prefix[self.problem, 0])
         features["question_tokens"] = _log(own)
@@ -140,7 +140,9 @@ def _feature(figure: str) -> str:
     return {"logprob_mean": "p_mean", "logprob_min": "p_min"}.get(figure, figure)
 
 
-def _figure(source: TreeSource, node: int, name: str) -> float:
+def _figure(source: TreeSource, node: int | None, name: str) -> float:
+    if node is None:
+        return math.nan
     figure = float(source.confidence[node, CONFIDENCE.index(name)])
     return math.exp(figure) if name.startswith("logprob") else figure
 

@@ -160,6 +160,23 @@ def test_a_model_that_fails_to_draft_is_masked_and_the_others_write():
     assert info["action_mask"].tolist() == [True, True, True]
 
 
+def test_without_a_draft_nothing_is_shown_of_one():
+    """Not the figures of the last step either, which are another model's."""
+    source = broken((1, 0))
+    source.inner.confidence[:] = -0.5
+    env = StepwiseRoutingEnv(source, mode="regenerate", observation=["progress", "confidence"], normaliser=1.0)
+    shown = [env.feature_names.index(name) for name in ("last_tokens", "p_mean", "confidence_known")]
+    observation, _ = env.reset(seed=0)
+    assert observation[shown] == pytest.approx([np.log(11) / 10, np.exp(-0.5), 1])
+    observation, *_, info = env.step(1)
+    assert info["action_mask"].tolist() == [False, True, True]
+    assert observation[shown].tolist() == [0, 0, 0]
+    env.step(1)
+    observation, _, terminated, *_ = env.step(1)  # a trace that has ended shows its last step
+    assert terminated
+    assert observation[shown] == pytest.approx([np.log(11) / 10, np.exp(-0.5), 1])
+
+
 def test_a_rewrite_that_fails_keeps_the_draft():
     env = StepwiseRoutingEnv(broken((0, 1)), mode="regenerate", normaliser=1.0, render_mode="ansi")
     env.reset(seed=0)
