@@ -63,7 +63,7 @@ class Rules:
 
     Raises:
         ValueError: unknown mode, block or cost unit.
-        NotApplicableError: the verifier block is asked of a pool without a verifier.
+        NotApplicableError: the verifier block is asked of a source without scores.
     """
 
     def __init__(self, source: StepSource, *, mode: Mode, observation: Sequence[Block], cost_unit: CostUnit) -> None:
@@ -73,10 +73,10 @@ class Rules:
         self.blocks = check_blocks(observation)
         self.probing = "probe" in self.blocks and mode != "regenerate"
         self.scoring = "verifier" in self.blocks
-        if self.scoring and source.pool.verifier is None:
+        if self.scoring and not source.scores:
             others = ", ".join(repr(block) for block in BLOCKS if block != "verifier")
             raise NotApplicableError(
-                f"observation block 'verifier': {source.kind} {source.name!r} has no verifier; allowed: {others}"
+                f"observation block 'verifier': {source.kind} {source.name!r} has no verifier scores; allowed: {others}"
             )
         self.features = describe_features(source.pool, self.blocks)
         self.weights = cost_weights(cost_unit, source.pool)
@@ -164,9 +164,14 @@ class Rules:
     def _enter(self, play: Play, actions: NDArray[np.int64], trace: SourceState, rng: np.random.Generator) -> Play:
         """Charge and remember the step that has entered the traces, and look ahead to the next decision."""
         if self.mode == "regenerate":
-            drafts = self._drafts(play).tokens
+            drafts = self._drafts(play)
             account = charge_draft_step(
-                play.account, actions, trace.tokens, drafts, drafted=play.drafted, scored=self.scoring
+                play.account,
+                actions,
+                trace.tokens,
+                drafts.tokens,
+                drafted=play.drafted,
+                scored=play.drafted & np.isfinite(drafts.score) if self.scoring else None,
             )
         else:
             account = charge_step(
@@ -175,7 +180,7 @@ class Rules:
                 trace.tokens,
                 # a step without figures was probed all the same: its first token ended it
                 probed=play.drafted | np.isfinite(play.probe[:, 0]) if self.probing else None,
-                scored=play.trace.depth > 0 if self.scoring else None,
+                scored=(play.trace.depth > 0) & np.isfinite(play.trace.score) if self.scoring else None,
             )
         return self._look_ahead(play.problems, trace, account, remember(play.history, trace), play.history, rng)
 

@@ -221,6 +221,7 @@ class RenamedSource:
         self.simulated = source.simulated
         self.pool = source.pool
         self.horizon = source.horizon
+        self.scores = source.scores
         self.deterministic = source.deterministic
         self.modes = source.modes
 

@@ -65,6 +65,7 @@ class TreeSource:
         rng = np.random.default_rng(seed)
         self.pool = fake_pool(models, verifier=verifier)
         self.horizon = horizon
+        self.scores = verifier
         self.deterministic = deterministic
         self.told = told
         count = problems

@@ -48,20 +48,21 @@ class ReferencePlay:
         smallest_may = self.mask()[0]
         if self.mode == "regenerate":
             draft = int(self.source.tokens[self.source.child[self.node, 0]]) if smallest_may else 0
+            scored = self.scoring and smallest_may and self._scored(int(self.source.child[self.node, 0]))
             if smallest_may:
                 self._call(0)
-                if self.scoring:
+                if scored:
                     self._verify(draft)
             if model == 0:
                 self._write(0, tokens)
-                if self.scoring:  # it has read the draft already
+                if scored:  # it has read the draft already
                     self.cache[-1] = self.context[-1]
             else:
                 self.ledger[0]["discarded"] += draft
                 self._call(model)
                 self._write(model, tokens)
         else:
-            if self.scoring and self.path:
+            if self.scoring and self.path and self._scored(self.node):
                 self._verify(0)
             if self.probing and smallest_may and model != 0:
                 self._call(0)
@@ -113,6 +114,9 @@ class ReferencePlay:
         own = int(source.prompt_tokens[self.problem, 0] - source.shared_prefix[self.problem, 0])
         features["question_tokens"] = _log(own)
         return features
+
+    def _scored(self, node: int) -> bool:
+        return not math.isnan(self.source.score[node])
 
     def _call(self, row: int) -> None:
         self.ledger[row]["calls"] += 1

@@ -82,5 +82,5 @@ def test_a_probe_is_masked_out_with_the_smallest_model():
 
 
 def test_a_verifier_block_needs_a_verifier():
-    with pytest.raises(NotApplicableError, match=r"observation block 'verifier'.*'fake-tree' has no verifier"):
+    with pytest.raises(NotApplicableError, match=r"observation block 'verifier'.*'fake-tree' has no verifier scores"):
         Rules(TreeSource(), mode="route", observation=["verifier"], cost_unit="flops")

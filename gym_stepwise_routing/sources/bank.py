@@ -35,6 +35,7 @@ class BankSource:
         self.simulated = self.bank.manifest.simulated
         self.pool = self.bank.pool
         self.horizon = self.bank.manifest.horizon
+        self.scores = self.pool.verifier is not None and bool(np.isfinite(self.bank.score).any())
         self.modes = self.bank.manifest.modes
 
     def problems(self, split: Split) -> NDArray[np.int64]:

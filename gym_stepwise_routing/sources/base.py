@@ -97,6 +97,7 @@ class StepSource(Protocol):
         simulated: True if any figure comes from a random process instead of a language model.
         pool: the models, smallest first.
         horizon: most steps a trace can have; a trace that has not ended by then is truncated.
+        scores: whether the pool's verifier scores steps; a step without a score is possible all the same.
         deterministic: the same choices always give the same trace, so that the game can be tabulated.
         modes: the modes that it can be played in, some of ``route``, ``escalate``, ``regenerate``.
     """
@@ -106,6 +107,7 @@ class StepSource(Protocol):
     simulated: bool
     pool: ModelPool
     horizon: int
+    scores: bool
     deterministic: bool
     modes: tuple[str, ...]
 

@@ -38,7 +38,8 @@ class LiveSource:
     Args:
         problems: problems by split.
         generators: the models, smallest first.
-        pool: what the cost units need to know of them, in the same order.
+        pool: what the cost units need to know of them, in the same order. A verifier in it, as in a bank's pool, scores
+            nothing here.
         prompt: prompt template, the same for all models.
         rule: step rule, horizon and token limit.
         grading: how final answers are compared.
@@ -50,6 +51,7 @@ class LiveSource:
 
     kind: ClassVar[Literal["bank", "simulator", "live"]] = "live"
     simulated = False
+    scores = False
     deterministic = False
     modes = ("route", "escalate", "regenerate")
 

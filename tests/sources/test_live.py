@@ -11,6 +11,7 @@ import pytest
 from generator_fakes import FakeGenerator
 
 from gym_stepwise_routing.datasets import Problem
+from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.generators import Failure, StepRule
 from gym_stepwise_routing.pool import Model, ModelPool
 from gym_stepwise_routing.recorder.prompts import PromptTemplate
@@ -152,6 +153,19 @@ def test_a_server_without_log_probabilities_ends_at_the_horizon_with_all_the_res
     state = live.step(live.start(live.problems("test"), RNG), np.array([0, 0, 0]), RNG)
     assert live.texts(state.latent)[0] == "small 0\nsmall 1\nThe answer is 0."
     assert state.terminal.all()
+
+
+def test_nothing_is_scored_live_and_the_verifier_of_a_banks_pool_is_not_charged() -> None:
+    live = source(pool=ModelPool(POOL.models, Model("judge", 7e9)))
+    with pytest.raises(NotApplicableError, match="block 'verifier': live 'live' has no verifier scores; allowed"):
+        gym.make("StepwiseRouting-v0", source=live, split="test", normaliser=1e9, observation=("progress", "verifier"))
+    env = gym.make("StepwiseRouting-v0", source=live, split="test", normaliser=1e9)
+    env.reset(seed=0)
+    over = False
+    while not over:
+        _, reward, over, _, info = env.step(0)
+    assert reward == 1
+    assert not info["ledger"][2].any()
 
 
 def test_probe_reads_one_token_of_the_smallest_model() -> None:

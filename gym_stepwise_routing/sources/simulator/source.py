@@ -72,6 +72,7 @@ class SimulatorSource:
         self.name = self.parameters.name
         self.pool = self.parameters.pool
         self.horizon = self.parameters.horizon
+        self.scores = self.parameters.scores is not None
         self.size = problems
         self.seed = seed
         self.key = key
