@@ -107,13 +107,17 @@ class Account(Batch):
 
 
 def open_account(problems: ProblemBatch, pool: ModelPool) -> Account:
-    """Account before the first step. The verifier, if any, reads the prompt as the largest model counts it."""
-    columns = [*range(len(pool)), *([len(pool) - 1] if pool.verifier is not None else [])]
+    """Account before the first step. A verifier reads the prompt as the largest model that could count it does."""
     batch = len(problems.prompt_tokens)
+    rows = np.arange(batch)[:, None]
+    columns = np.tile(np.arange(len(pool)), (batch, 1))
+    if pool.verifier is not None:
+        smaller = np.argmax(problems.prompt_tokens[:, ::-1] > 0, axis=1)  # than the largest; 0 if nobody could count
+        columns = np.column_stack([columns, len(pool) - 1 - smaller])
     reader = pool.verifier if isinstance(pool.verifier, Verifier) else Verifier("one that reads each step once")
     return Account(
-        context=problems.prompt_tokens[:, columns],
-        cached=problems.shared_prefix[:, columns],
+        context=problems.prompt_tokens[rows, columns],
+        cached=problems.shared_prefix[rows, columns],
         ledger=empty_ledger(pool, batch),
         asked=np.tile(np.array([reader.prompt_tokens, reader.decoded_tokens], dtype=np.int64), (batch, 1)),
         forgets=np.full(batch, not reader.prefix_cache),

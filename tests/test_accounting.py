@@ -48,6 +48,15 @@ def spent(account: Account) -> list[dict[str, int]]:
     return [{kind: count for kind, count in row.items() if count} for row in table]
 
 
+def test_the_verifier_reads_the_prompt_as_the_largest_model_that_counted_it_does():
+    """A live model that cannot count has 0 tokens of prompt, and the verifier's reading would begin below nothing."""
+    none = np.zeros((3, 4), dtype=np.float32)
+    problems = ProblemBatch(np.array([[90, 100], [90, 0], [0, 0]]), np.array([[50, 60], [50, 0], [0, 0]]), none)
+    account = open_account(problems, fake_pool(2, verifier=True))
+    assert account.context.tolist() == [[90, 100, 100], [90, 0, 90], [0, 0, 0]]
+    assert account.cached.tolist() == [[50, 60, 60], [50, 0, 50], [0, 0, 0]]
+
+
 def test_route_charges_what_the_other_model_wrote_and_caches_the_own():
     account = step(opened(), 0, 10)  # 0 reads 40, finds 60
     assert spent(account) == [{"calls": 1, "prefill": 40, "cached": 60, "kept": 10}, {}]

@@ -46,8 +46,10 @@ class ProblemBatch(Batch):
     """What is known of ``B`` problems before the first step.
 
     Attributes:
-        prompt_tokens: ``int64[B, K]`` tokens of the whole prompt, as each model's tokenizer counts them.
-        shared_prefix: ``int64[B, K]`` how many of them are the same for every problem, hence served by a prefix cache.
+        prompt_tokens: ``int64[B, K]`` tokens of the whole prompt, as each model's tokenizer counts them; 0 for a
+            model that could not count them and is therefore not available.
+        shared_prefix: ``int64[B, K]`` how many of them are the same for every problem, hence served by a prefix cache;
+            0 for such a model, too.
         question: ``float32[B, len(QUESTION)]``, NaN where unknown.
     """
 

@@ -104,11 +104,13 @@ class LiveSource:
     def describe(self, problems: NDArray[np.int64]) -> ProblemBatch:
         """Prompt tokens, counted by the generators, and counts over the questions."""
         self._count({int(problem) for problem in problems})
-        tokens = [self._prompt_tokens[int(problem)] for problem in problems]
+        counts = [self._prompt_tokens[int(problem)] for problem in problems]
+        tokens = np.array(counts, dtype=np.int64).reshape(len(problems), len(self.pool))
         question = [question_counts(self._all[problem].question) for problem in problems]
         return ProblemBatch(
-            prompt_tokens=np.array(tokens, dtype=np.int64).reshape(len(problems), len(self.pool)),
-            shared_prefix=np.tile(np.array(self._shared, dtype=np.int64), (len(problems), 1)),
+            prompt_tokens=tokens,
+            # nothing is known to be shared of a prompt that was not counted
+            shared_prefix=np.where(tokens > 0, np.array(self._shared, dtype=np.int64), 0),
             question=np.array(question, dtype=np.float32).reshape(len(problems), len(QUESTION)),
         )
 

@@ -130,6 +130,21 @@ def test_a_server_that_cannot_count_a_prompt_is_masked_with_its_reason_and_asked
     assert info["action_mask"].all()
 
 
+def test_nothing_is_shared_of_a_prompt_that_was_not_counted() -> None:
+    """Else the question would have fewer than no tokens, and its logarithm be NaN."""
+    live = source(prompt=PromptTemplate("few-shot", "Q: What is 1 + 1? A: 2\n\nQ: {question}\nA:\n"))
+
+    def down(prompts: object) -> list[int]:
+        raise ValueError("small: status 503")
+
+    live.generators[0].count = down  # type: ignore[method-assign]
+    assert live.describe(live.problems("test")).shared_prefix.tolist() == [[0, 8]] * 3
+    env = gym.make("StepwiseRouting-v0", source=live, split="test", normaliser=1e9)
+    observation, _ = env.reset(seed=0)
+    assert env.observation_space.contains(observation)
+    assert np.isfinite(observation).all()
+
+
 @pytest.mark.parametrize("mode", ["route", "regenerate"])
 def test_info_names_the_model_that_failed_and_why(mode: str) -> None:
     def write(prompt: str, prefix: str) -> str | Failure:
