@@ -38,6 +38,7 @@ class Play(Batch):
         earlier: aggregates over all steps but the last.
         lookahead: the traces with the smallest model's next step, where the source told it (see ``drafted``).
         drafted: ``bool[B]`` rows of ``lookahead`` that are valid.
+        probed: ``bool[B]`` the smallest model has decoded a token to look at, be its figures known or not.
         probe: ``float32[B, 2]`` probe figures, NaN where there are none.
     """
 
@@ -48,6 +49,7 @@ class Play(Batch):
     earlier: History
     lookahead: SourceState | None
     drafted: NDArray[np.bool_]
+    probed: NDArray[np.bool_]
     probe: NDArray[np.float32]
 
 
@@ -178,8 +180,7 @@ class Rules:
                 play.account,
                 actions,
                 trace.tokens,
-                # a step without figures was probed all the same: its first token ended it
-                probed=play.drafted | np.isfinite(play.probe[:, 0]) if self.probing else None,
+                probed=play.probed if self.probing else None,
                 scored=(play.trace.depth > 0) & np.isfinite(play.trace.score) if self.scoring else None,
             )
         return self._look_ahead(play.problems, trace, account, remember(play.history, trace), play.history, rng)
@@ -195,15 +196,15 @@ class Rules:
     ) -> Play:
         """Draft (*regenerate*) or probe the next step of the traces that the smallest model may go on with."""
         probe = np.full((len(trace), 2), np.nan, dtype=np.float32)
-        drafted = np.zeros(len(trace), dtype=np.bool_)
-        play = Play(problems, trace, account, history, earlier, None, drafted, probe)
+        drafted, probed = np.zeros((2, len(trace)), dtype=np.bool_)
+        play = Play(problems, trace, account, history, earlier, None, drafted, probed, probe)
         rows = np.flatnonzero(self.masks(play)[:, 0])
         if self.mode == "regenerate":
             return self._draft(play, rows, rng)
         if self.probing:
             lookahead: SourceState | None = trace
             if len(rows):
-                probe[rows], told = self.source.probe(trace.take(rows), rng)
+                probe[rows], probed[rows], told = self.source.probe(trace.take(rows), rng)
                 lookahead = None if told is None else trace.put(rows, told)
                 drafted[rows] = False if told is None else ~told.failed
             return replace(play, lookahead=lookahead)

@@ -245,7 +245,9 @@ class RenamedSource:
         """See :class:`StepSource`."""
         return self._source.step(state, models, rng)
 
-    def probe(self, state: SourceState, rng: np.random.Generator) -> tuple[NDArray[np.float32], SourceState | None]:
+    def probe(
+        self, state: SourceState, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], SourceState | None]:
         """See :class:`StepSource`."""
         return self._source.probe(state, rng)
 

@@ -133,11 +133,14 @@ class StepSource(Protocol):
         """State after ``models[b]`` has written the next step of trace ``b`` (never called for ended traces)."""
         ...
 
-    def probe(self, state: SourceState, rng: np.random.Generator) -> tuple[NDArray[np.float32], SourceState | None]:
+    def probe(
+        self, state: SourceState, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], SourceState | None]:
         """Smallest model's first token of the next step: ``float32[B, 2]`` (entropy in nats, top-1 minus top-2 margin).
 
-        The second part is the state after the smallest model's *whole* next step where the source knows it already,
-        else None. The rules charge one token unless the smallest model goes on to write the step.
+        The second part, ``bool[B]``, says where the token was decoded, be its figures known or not. The third is the
+        state after the smallest model's *whole* next step where the source knows it already, else None. The rules
+        charge every decoded token, unless the smallest model goes on to write the step.
         """
         ...
 

@@ -164,17 +164,21 @@ class LiveSource:
                 out.correct[row] = self._grade(self.rule.delimiter.join(texts), problem).correct
         return out
 
-    def probe(self, state: SourceState, rng: np.random.Generator) -> tuple[NDArray[np.float32], SourceState | None]:
+    def probe(
+        self, state: SourceState, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], SourceState | None]:
         """One token of the smallest model; NaN where it fails, stops at once or tells no log-probabilities."""
         figures = np.full((len(state), 2), np.nan, dtype=np.float32)
+        decoded = np.zeros(len(state), dtype=np.bool_)
         for row in range(len(state)):
             prefix = self.rule.prefix(state.latent["steps"][row])
             self.generators[0].submit(row, Request(self._question(state, row), prefix, 1, self.rule.stop))
         for row, result in _drain(self.generators[0]):
+            decoded[row] = isinstance(result, Completion)
             if isinstance(result, Completion) and result.has_logprobs and result.text:
                 token = token_confidence(result.logprob, result.top)
                 figures[row] = token.entropy[0], token.margin[0]
-        return np.round(figures, 4), None
+        return np.round(figures, 4), decoded, None
 
     def texts(self, latent: dict[str, NDArray[Any]]) -> Sequence[str]:
         """Text of the last step of each trace, '' at the start."""

@@ -13,6 +13,7 @@ from generator_fakes import FakeGenerator
 from gym_stepwise_routing.datasets import Problem
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.generators import Failure, StepRule
+from gym_stepwise_routing.ledger import KINDS
 from gym_stepwise_routing.pool import Model, ModelPool
 from gym_stepwise_routing.recorder.prompts import PromptTemplate
 from gym_stepwise_routing.sources.base import StepSource
@@ -185,11 +186,30 @@ def test_nothing_is_scored_live_and_the_verifier_of_a_banks_pool_is_not_charged(
 
 def test_probe_reads_one_token_of_the_smallest_model() -> None:
     live = source()
-    figures, ahead = live.probe(live.start(live.problems("test"), RNG), RNG)
+    figures, decoded, ahead = live.probe(live.start(live.problems("test"), RNG), RNG)
     assert ahead is None
+    assert decoded.all()
     assert figures.shape == (3, 2)
     assert np.isfinite(figures).all()
     assert [request.max_tokens for request in live.generators[0].calls] == [1, 1, 1]  # type: ignore[attr-defined]
+
+
+def test_a_probe_is_charged_where_a_token_came_back_with_or_without_log_probabilities() -> None:
+    """As a bank that was recorded without them charges it; a probe that failed costs nothing."""
+    small = lines("small")
+    small._tell = False
+    write = small._write
+    small._write = lambda prompt, prefix: Failure("down", True) if prefix else write(prompt, prefix)
+    live = source(generators=[small, lines("large")])
+    env = gym.make("StepwiseRouting-v0", source=live, split="test", normaliser=1e9, observation=("probe",))
+    observation, _ = env.reset(seed=0)
+    assert observation.tolist() == [0, 0, 0]
+    *_, info = env.step(1)
+    assert dict(zip(KINDS, info["ledger"][0], strict=True))["probe"] == 1
+    charged = info["ledger"][0].tolist()
+    *_, info = env.step(1)
+    assert len(small.calls) == 3
+    assert info["ledger"][0].tolist() == charged
 
 
 def test_a_model_without_log_probabilities_gives_missing_figures() -> None:
