@@ -394,6 +394,8 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
         self._budgeted = False
         self._problems = np.zeros(num_envs, dtype=np.int64)
         self._everyone = np.arange(num_envs)
+        self._source = np.full(num_envs, self.game.source.kind)
+        self._simulated = np.full(num_envs, self.game.source.simulated)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -523,8 +525,8 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
             "ledger": stands.ledger,
             "action_mask": stands.mask.copy(),
             "problem": self.game.problems[self._problems],
-            "source": self.game.source.kind,
-            "simulated": self.game.source.simulated,
+            "source": self._source.copy(),
+            "simulated": self._simulated.copy(),
         }
         if self._budgeted:
             info["budget"] = self._budgets.copy()

@@ -62,7 +62,7 @@ class Twins:
         for name in SCALAR_INFOS if costs else SCALAR_INFOS[2:]:
             given = info[name][row] if name in info else math.inf
             np.testing.assert_array_equal(given, expected.get(name, math.inf), err_msg=name)
-        assert (info["source"], info["simulated"]) == (expected["source"], expected["simulated"])
+        assert (info["source"][row], info["simulated"][row]) == (expected["source"], expected["simulated"])
 
     def step(self, rng: np.random.Generator, masked: bool) -> None:
         masks = self.vector.action_masks()
