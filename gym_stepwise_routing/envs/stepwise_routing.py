@@ -333,9 +333,9 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
     """``num_envs`` episodes of the same game on arrays; rules, arguments and observations as in the scalar environment.
 
     Infos are arrays with one row an episode under the scalar environment's names; ``failed`` holds truth values beside
-    the texts of ``failed_reason``; ``truncated_by`` is there when an
-    episode is truncated ('' for the others), ``budget`` holds inf for none. ``reset(options=...)`` takes ``problems``
-    and ``budgets``, one an episode.
+    the texts of ``failed_reason`` (both only where models can fail); ``truncated_by`` is there when an episode is
+    truncated ('' for the others), ``budget`` holds inf for none. ``reset(options=...)`` takes ``problems`` and
+    ``budgets``, one an episode.
 
     Args:
         num_envs: number of episodes played side by side.
@@ -456,9 +456,6 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
         info = self._info(stands, stands.cost - before_cost, stands.raw_cost - before_raw_cost)
         if self._budgeted:
             info["bankrupt"] = over_budget & ended
-        if self.game.table is None:
-            info["failed"] = stands.failed
-            info["failed_reason"] = stands.reason
         if truncated.any():
             info["truncated_by"] = self._reasons(truncated, over_budget, stands)
         observation = self._observation(stands)
@@ -528,6 +525,9 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
             "source": self._source.copy(),
             "simulated": self._simulated.copy(),
         }
+        if self.game.table is None:
+            info["failed"] = stands.failed | (stands.reason != "")
+            info["failed_reason"] = stands.reason.copy()  # else it is the source's own
         if self._budgeted:
             info["budget"] = self._budgets.copy()
         return info

@@ -9,6 +9,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from generator_fakes import FakeGenerator
+from gymnasium.vector import AutoresetMode
 
 from gym_stepwise_routing.datasets import Problem
 from gym_stepwise_routing.errors import NotApplicableError
@@ -160,6 +161,34 @@ def test_info_names_the_model_that_failed_and_why(mode: str) -> None:
     assert info["failed"] == "small: no answer in 5 s"
     _, _, _, _, info = env.step(1)
     assert "failed" not in info
+
+
+@pytest.mark.parametrize("autoreset", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
+def test_infos_of_many_episodes_name_who_failed_as_that_of_one_does(autoreset: AutoresetMode) -> None:
+    """Drafts fail before the first step of an episode only; every trace has three steps."""
+    small = lines("small")
+    write = small._write
+    small._write = lambda prompt, prefix: write(prompt, prefix) if prefix else Failure("small: no answer", True)
+    live = source(generators=[small, lines("large")])
+    game = {"source": live, "split": "test", "normaliser": 1e9, "mode": "regenerate"}
+    one = gym.make("StepwiseRouting-v0", **game)
+    many = gym.make_vec("StepwiseRouting-v0", num_envs=2, autoreset_mode=autoreset, **game)
+    same_step = autoreset == AutoresetMode.SAME_STEP
+    _, expected = one.reset(seed=0)
+    _, info = many.reset(seed=0)
+    for _ in range(3):
+        assert info["failed"].tolist() == ["failed" in expected] * 2
+        assert info["failed_reason"].tolist() == [expected.get("failed", "")] * 2
+        expected = one.step(1)[4]
+        *_, info = many.step(np.array([1, 1]))
+    assert "failed" not in expected
+    if same_step:
+        assert not info["final_info"]["failed"].any()
+    else:
+        assert not info["failed"].any()
+        *_, info = many.step(np.array([1, 1]))
+    assert info["failed_reason"].tolist() == ["small: no answer"] * 2  # the next episodes', from their beginning on
+    assert info["failed"].all()
 
 
 def test_a_server_without_log_probabilities_ends_at_the_horizon_with_all_the_rest() -> None:
