@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from generator_fakes import FakeGenerator
 
+from gym_stepwise_routing.accounting import MODES
 from gym_stepwise_routing.banks.manifest import Dataset
 from gym_stepwise_routing.datasets import Problem
 from gym_stepwise_routing.errors import BankError
+from gym_stepwise_routing.game import Game
 from gym_stepwise_routing.generators import GeneratorInfo, StepRule
 from gym_stepwise_routing.generators.specs import GeneratorSpec
 from gym_stepwise_routing.pool import Model, Price
@@ -120,7 +122,7 @@ def recorded(folder: Path, count: int, part: int = 0, **changes: Any) -> None:
     seal_manifest(folder, manifest(**changes))
     store = TreeStore(folder / f"trees-{part}.jsonl")
     problems = [Problem("toy", "train", i, f"What is {i}?", "1") for i in range(count)]
-    record(problems, [generator("small"), generator("large")], store, SETTINGS)
+    record(problems, [generator("small"), generator("large")], store, changes.get("settings", SETTINGS))
     store.close()
 
 
@@ -131,6 +133,16 @@ def test_a_recording_becomes_a_bank_with_its_splits_and_rule(tmp_path: Path) -> 
     assert bank.manifest.horizon == 3
     assert set(bank.manifest.split_rule.shares["train"]) == {"train", "calibration"}
     assert "One line." in bank.manifest.step_rule.note
+
+
+def test_a_recording_for_regenerate_is_that_for_route_and_plays_in_every_mode(tmp_path: Path) -> None:
+    for mode in ("route", "regenerate"):
+        recorded(tmp_path / mode, 30, settings=replace(SETTINGS, mode=mode))
+    route, regenerate = (list(read_trees(tmp_path / mode / "trees-0.jsonl")) for mode in ("route", "regenerate"))
+    assert route == regenerate
+    bank = bank_from_recording(tmp_path / "regenerate", name="toy-bank")
+    for mode in MODES:
+        assert Game(bank, mode=mode).spec.mode == mode
 
 
 def test_a_price_of_another_day_is_the_same_recording(tmp_path: Path) -> None:
