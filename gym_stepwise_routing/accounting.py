@@ -107,13 +107,17 @@ class Account(Batch):
 
 
 def open_account(problems: ProblemBatch, pool: ModelPool) -> Account:
-    """Account before the first step. The verifier, if any, reads the prompt as the largest model counts it."""
-    columns = [*range(len(pool)), *([len(pool) - 1] if pool.verifier is not None else [])]
+    """Account before the first step. A verifier reads the prompt as the largest model that could count it does."""
     batch = len(problems.prompt_tokens)
+    rows = np.arange(batch)[:, None]
+    columns = np.tile(np.arange(len(pool)), (batch, 1))
+    if pool.verifier is not None:
+        smaller = np.argmax(problems.prompt_tokens[:, ::-1] > 0, axis=1)  # than the largest; 0 if nobody could count
+        columns = np.column_stack([columns, len(pool) - 1 - smaller])
     reader = pool.verifier if isinstance(pool.verifier, Verifier) else Verifier("one that reads each step once")
     return Account(
-        context=problems.prompt_tokens[:, columns],
-        cached=problems.shared_prefix[:, columns],
+        context=problems.prompt_tokens[rows, columns],
+        cached=problems.shared_prefix[rows, columns],
         ledger=empty_ledger(pool, batch),
         asked=np.tile(np.array([reader.prompt_tokens, reader.decoded_tokens], dtype=np.int64), (batch, 1)),
         forgets=np.full(batch, not reader.prefix_cache),
@@ -136,7 +140,8 @@ def charge_step(
         tokens: ``int64[B]`` its length.
         probed: ``bool[B]`` traces for which the smallest model's first token was decoded before the decision. It is
             thrown away (and charged as a probe) unless the smallest model went on to write the step.
-        scored: ``bool[B]`` traces whose last step the verifier had scored before the decision.
+        scored: ``bool[B]`` traces whose last step the verifier had scored before the decision; None: nobody scores. A
+            step that was not scored is read with the next one that is.
     """
     after = account._copy()
     everyone = np.arange(len(models))
@@ -153,7 +158,13 @@ def charge_step(
 
 
 def charge_draft_step(
-    account: Account, models: _Ints, tokens: _Ints, drafts: _Ints, *, drafted: NDArray[np.bool_], scored: bool
+    account: Account,
+    models: _Ints,
+    tokens: _Ints,
+    drafts: _Ints,
+    *,
+    drafted: NDArray[np.bool_],
+    scored: NDArray[np.bool_] | None,
 ) -> Account:
     """Account after a draft of the smallest model was kept or rewritten (mode *regenerate*).
 
@@ -163,13 +174,14 @@ def charge_draft_step(
         tokens: ``int64[B]`` length of the step that entered the trace.
         drafts: ``int64[B]`` length of the draft.
         drafted: ``bool[B]`` traces that had a draft (the smallest model was available).
-        scored: whether the verifier scored the drafts.
+        scored: ``bool[B]`` traces whose draft the verifier scored; None: nobody scores.
     """
     after = account._copy()
     had_draft = np.flatnonzero(drafted)
     after._call(had_draft, np.zeros(len(had_draft), dtype=np.int64))
-    if scored:
-        after._verify(account.ledger.shape[1] - 1, had_draft, drafts[had_draft])
+    if scored is not None:
+        judged = np.flatnonzero(scored)
+        after._verify(account.ledger.shape[1] - 1, judged, drafts[judged])
     rewritten = np.flatnonzero(models != 0)
     kept = np.flatnonzero(models == 0)
     thrown = np.flatnonzero(drafted & (models != 0))
@@ -177,6 +189,6 @@ def charge_draft_step(
     after._call(rewritten, models[rewritten])
     after._write(rewritten, models[rewritten], tokens[rewritten])
     after._write(kept, models[kept], tokens[kept])
-    if scored:  # a kept draft has been read already, a rewritten one is dropped from the verifier's cache
-        after._has_read(account.ledger.shape[1] - 1, kept)
+    if scored is not None:  # a kept draft has been read already, a rewritten one is dropped from the verifier's cache
+        after._has_read(account.ledger.shape[1] - 1, np.flatnonzero(scored & (models == 0)))
     return after

@@ -13,7 +13,9 @@ block           what it tells
 ``question``    length and make-up of the question
 =============== ====================================================================================================
 
-A missing value is 0 and its block's ``*_known`` feature says so.
+A missing value is 0 and its block's ``*_known`` feature says so. In *regenerate*, a trace that goes on without a draft
+(the smallest model is down, or its step was not recorded) has none of the draft's figures; one that has ended shows
+those of its last step.
 """
 
 from __future__ import annotations
@@ -185,7 +187,8 @@ def observe(
         problems: what is known of the problems.
         trace: the traces.
         judged: the same traces including the step whose confidence and score are shown: the traces themselves, or
-            (mode *regenerate*) the traces with the pending draft.
+            (mode *regenerate*) the traces with the pending draft, which has no length and no figures where the smallest
+            model could not write one.
         history: aggregates over the traces.
         earlier: aggregates over the steps before the one that is shown.
         decoded: ``int64[B, K]`` tokens decoded by each model.

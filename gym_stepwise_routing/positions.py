@@ -88,7 +88,7 @@ class Cursor(Protocol):
         ...
 
     def move(self, action: int, rng: np.random.Generator) -> None:
-        """Take an allowed action."""
+        """Take an allowed action; an episode without any stays where it is."""
         ...
 
     def standing(self) -> Standing:
@@ -229,7 +229,9 @@ class TableCursor:
 
     def move(self, action: int, rng: np.random.Generator) -> None:
         """See :class:`Cursor`."""
-        self._row = self._children[self._row * self._models + action]
+        child = self._children[self._row * self._models + action]
+        if child >= 0:
+            self._row = child
 
     def standing(self) -> Standing:
         """See :class:`Cursor`."""

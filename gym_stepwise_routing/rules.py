@@ -38,6 +38,7 @@ class Play(Batch):
         earlier: aggregates over all steps but the last.
         lookahead: the traces with the smallest model's next step, where the source told it (see ``drafted``).
         drafted: ``bool[B]`` rows of ``lookahead`` that are valid.
+        probed: ``bool[B]`` the smallest model has decoded a token to look at, be its figures known or not.
         probe: ``float32[B, 2]`` probe figures, NaN where there are none.
     """
 
@@ -48,6 +49,7 @@ class Play(Batch):
     earlier: History
     lookahead: SourceState | None
     drafted: NDArray[np.bool_]
+    probed: NDArray[np.bool_]
     probe: NDArray[np.float32]
 
 
@@ -63,7 +65,7 @@ class Rules:
 
     Raises:
         ValueError: unknown mode, block or cost unit.
-        NotApplicableError: the verifier block is asked of a pool without a verifier.
+        NotApplicableError: the verifier block is asked of a source without scores.
     """
 
     def __init__(self, source: StepSource, *, mode: Mode, observation: Sequence[Block], cost_unit: CostUnit) -> None:
@@ -73,10 +75,10 @@ class Rules:
         self.blocks = check_blocks(observation)
         self.probing = "probe" in self.blocks and mode != "regenerate"
         self.scoring = "verifier" in self.blocks
-        if self.scoring and source.pool.verifier is None:
+        if self.scoring and not source.scores:
             others = ", ".join(repr(block) for block in BLOCKS if block != "verifier")
             raise NotApplicableError(
-                f"observation block 'verifier': {source.kind} {source.name!r} has no verifier; allowed: {others}"
+                f"observation block 'verifier': {source.kind} {source.name!r} has no verifier scores; allowed: {others}"
             )
         self.features = describe_features(source.pool, self.blocks)
         self.weights = cost_weights(cost_unit, source.pool)
@@ -128,12 +130,27 @@ class Rules:
             horizon=self.source.horizon,
             problems=play.problems,
             trace=play.trace,
-            judged=_drafts(play) if drafting else play.trace,
+            judged=self._drafts(play) if drafting else play.trace,
             history=play.history,
             earlier=play.history if drafting else play.earlier,
             decoded=decoded,
             spent=self.cost(play) / normaliser,
             probe=play.probe,
+        )
+
+    def _drafts(self, play: Play) -> SourceState:
+        """The traces with their pending drafts (*regenerate*), without length and figures where there is none.
+
+        A trace that has ended needs no draft and is told as it ended.
+        """
+        assert play.lookahead is not None
+        ended = play.trace.terminal | (play.trace.depth >= self.source.horizon)
+        told, ahead = play.drafted | ended, play.lookahead
+        return replace(
+            ahead,
+            tokens=np.where(told, ahead.tokens, 0),
+            confidence=np.where(told[:, None], ahead.confidence, np.float32(np.nan)),
+            score=np.where(told, ahead.score, np.float32(np.nan)),
         )
 
     def _advance(self, play: Play, actions: NDArray[np.int64], rng: np.random.Generator) -> SourceState:
@@ -149,18 +166,22 @@ class Rules:
     def _enter(self, play: Play, actions: NDArray[np.int64], trace: SourceState, rng: np.random.Generator) -> Play:
         """Charge and remember the step that has entered the traces, and look ahead to the next decision."""
         if self.mode == "regenerate":
-            drafts = _drafts(play).tokens
+            drafts = self._drafts(play)
             account = charge_draft_step(
-                play.account, actions, trace.tokens, drafts, drafted=play.drafted, scored=self.scoring
+                play.account,
+                actions,
+                trace.tokens,
+                drafts.tokens,
+                drafted=play.drafted,
+                scored=play.drafted & np.isfinite(drafts.score) if self.scoring else None,
             )
         else:
             account = charge_step(
                 play.account,
                 actions,
                 trace.tokens,
-                # a step without figures was probed all the same: its first token ended it
-                probed=play.drafted | np.isfinite(play.probe[:, 0]) if self.probing else None,
-                scored=play.trace.depth > 0 if self.scoring else None,
+                probed=play.probed if self.probing else None,
+                scored=(play.trace.depth > 0) & np.isfinite(play.trace.score) if self.scoring else None,
             )
         return self._look_ahead(play.problems, trace, account, remember(play.history, trace), play.history, rng)
 
@@ -175,15 +196,15 @@ class Rules:
     ) -> Play:
         """Draft (*regenerate*) or probe the next step of the traces that the smallest model may go on with."""
         probe = np.full((len(trace), 2), np.nan, dtype=np.float32)
-        drafted = np.zeros(len(trace), dtype=np.bool_)
-        play = Play(problems, trace, account, history, earlier, None, drafted, probe)
+        drafted, probed = np.zeros((2, len(trace)), dtype=np.bool_)
+        play = Play(problems, trace, account, history, earlier, None, drafted, probed, probe)
         rows = np.flatnonzero(self.masks(play)[:, 0])
         if self.mode == "regenerate":
             return self._draft(play, rows, rng)
         if self.probing:
             lookahead: SourceState | None = trace
             if len(rows):
-                probe[rows], told = self.source.probe(trace.take(rows), rng)
+                probe[rows], probed[rows], told = self.source.probe(trace.take(rows), rng)
                 lookahead = None if told is None else trace.put(rows, told)
                 drafted[rows] = False if told is None else ~told.failed
             return replace(play, lookahead=lookahead)
@@ -209,9 +230,3 @@ class Rules:
             trace=replace(play.trace, available=available, latent=latent),
             lookahead=play.trace.put(rows[delivered], drafts.take(delivered)),
         )
-
-
-def _drafts(play: Play) -> SourceState:
-    """The traces with their pending drafts (*regenerate*, where there is always a look-ahead)."""
-    assert play.lookahead is not None
-    return play.lookahead

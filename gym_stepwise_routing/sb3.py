@@ -193,7 +193,7 @@ def _columns(options: list[dict[str, Any]]) -> dict[str, Any] | None:
 def _began(info: dict[str, Any], row: int) -> dict[str, Any]:
     """What an episode began with, from the infos of all."""
     began = {"problem": int(info["problem"][row]), "action_mask": info["action_mask"][row]}
-    began |= {name: info[name] for name in ("source", "simulated")}
+    began |= {"source": str(info["source"][row]), "simulated": bool(info["simulated"][row])}
     if "budget" in info and math.isfinite(info["budget"][row]):
         began["budget"] = float(info["budget"][row])
     return began

@@ -221,6 +221,7 @@ class RenamedSource:
         self.simulated = source.simulated
         self.pool = source.pool
         self.horizon = source.horizon
+        self.scores = source.scores
         self.deterministic = source.deterministic
         self.modes = source.modes
 
@@ -244,7 +245,9 @@ class RenamedSource:
         """See :class:`StepSource`."""
         return self._source.step(state, models, rng)
 
-    def probe(self, state: SourceState, rng: np.random.Generator) -> tuple[NDArray[np.float32], SourceState | None]:
+    def probe(
+        self, state: SourceState, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], SourceState | None]:
         """See :class:`StepSource`."""
         return self._source.probe(state, rng)
 

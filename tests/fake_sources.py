@@ -65,6 +65,7 @@ class TreeSource:
         rng = np.random.default_rng(seed)
         self.pool = fake_pool(models, verifier=verifier)
         self.horizon = horizon
+        self.scores = verifier
         self.deterministic = deterministic
         self.told = told
         count = problems
@@ -124,11 +125,13 @@ class TreeSource:
         still[~failed] = False
         return self.at(np.where(failed, nodes, ahead), still, failed)
 
-    def probe(self, state: SourceState, rng: np.random.Generator) -> tuple[NDArray[np.float32], SourceState | None]:
+    def probe(
+        self, state: SourceState, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], SourceState | None]:
         ahead = self.step(state, np.zeros(len(state), dtype=np.int64), rng)
         columns = [CONFIDENCE.index("entropy_first"), CONFIDENCE.index("margin_first")]
         figures = np.where(ahead.failed[:, None], np.float32(np.nan), ahead.confidence[:, columns])
-        return figures, ahead if self.told else None
+        return figures, ~ahead.failed, ahead if self.told else None
 
     def texts(self, latent: dict[str, NDArray[Any]]) -> Sequence[str]:
         return [f"step {node}" if self.depth[node] else "" for node in latent["node"]]

@@ -48,20 +48,21 @@ class ReferencePlay:
         smallest_may = self.mask()[0]
         if self.mode == "regenerate":
             draft = int(self.source.tokens[self.source.child[self.node, 0]]) if smallest_may else 0
+            scored = self.scoring and smallest_may and self._scored(int(self.source.child[self.node, 0]))
             if smallest_may:
                 self._call(0)
-                if self.scoring:
+                if scored:
                     self._verify(draft)
             if model == 0:
                 self._write(0, tokens)
-                if self.scoring:  # it has read the draft already
+                if scored:  # it has read the draft already
                     self.cache[-1] = self.context[-1]
             else:
                 self.ledger[0]["discarded"] += draft
                 self._call(model)
                 self._write(model, tokens)
         else:
-            if self.scoring and self.path:
+            if self.scoring and self.path and self._scored(self.node):
                 self._verify(0)
             if self.probing and smallest_may and model != 0:
                 self._call(0)
@@ -81,14 +82,14 @@ class ReferencePlay:
     def features(self) -> dict[str, float]:
         """The observation by name, without cost and budget, for decisions at which there is something to decide."""
         source, path = self.source, self.path
-        shown = self.node
-        if self.mode == "regenerate" and self.mask()[0]:
-            shown = int(source.child[self.node, 0])
+        shown: int | None = self.node
+        if self.mode == "regenerate":  # the pending draft, if there is one
+            shown = int(source.child[self.node, 0]) if self.mask()[0] else None
         writers = [int(source.model[node]) for node in path]
         features = {
             "depth": len(path) / source.horizon,
             "trace_tokens": _log(sum(int(source.tokens[node]) for node in path)),
-            "last_tokens": _log(int(source.tokens[shown])),
+            "last_tokens": _log(0 if shown is None else int(source.tokens[shown])),
         }
         for k in range(self.models):
             features[f"writer_{k}"] = float(writers[-1:] == [k])
@@ -108,11 +109,14 @@ class ReferencePlay:
         if self.scoring:
             before = path if self.mode == "regenerate" else path[:-1]
             scores = [s for s in (float(source.score[node]) for node in before) if not math.isnan(s)]
-            features |= _named(["score"], [float(source.score[shown])], "score_known")
+            features |= _named(["score"], [math.nan if shown is None else float(source.score[shown])], "score_known")
             features |= {"score_min": min([1.0, *scores]), "score_product": math.prod(scores)}
         own = int(source.prompt_tokens[self.problem, 0] - source.shared_prefix[self.problem, 0])
         features["question_tokens"] = _log(own)
         return features
+
+    def _scored(self, node: int) -> bool:
+        return not math.isnan(self.source.score[node])
 
     def _call(self, row: int) -> None:
         self.ledger[row]["calls"] += 1
@@ -140,7 +144,9 @@ def _feature(figure: str) -> str:
     return {"logprob_mean": "p_mean", "logprob_min": "p_min"}.get(figure, figure)
 
 
-def _figure(source: TreeSource, node: int, name: str) -> float:
+def _figure(source: TreeSource, node: int | None, name: str) -> float:
+    if node is None:
+        return math.nan
     figure = float(source.confidence[node, CONFIDENCE.index(name)])
     return math.exp(figure) if name.startswith("logprob") else figure
 

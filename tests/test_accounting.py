@@ -30,10 +30,15 @@ def step(account: Account, model: int, tokens: int, *, probed: bool = False, sco
 
 
 def redraft(
-    account: Account, model: int, tokens: int, draft: int, *, drafted: bool = True, scored: bool = False
+    account: Account, model: int, tokens: int, draft: int, *, drafted: bool = True, scored: bool | None = None
 ) -> Account:
     return charge_draft_step(
-        account, np.array([model]), np.array([tokens]), np.array([draft]), drafted=np.array([drafted]), scored=scored
+        account,
+        np.array([model]),
+        np.array([tokens]),
+        np.array([draft]),
+        drafted=np.array([drafted]),
+        scored=None if scored is None else np.array([scored]),
     )
 
 
@@ -41,6 +46,15 @@ def spent(account: Account) -> list[dict[str, int]]:
     """What each row spent, zeros left out."""
     table = [dict(zip(KINDS, row, strict=True)) for row in account.ledger[0].tolist()]
     return [{kind: count for kind, count in row.items() if count} for row in table]
+
+
+def test_the_verifier_reads_the_prompt_as_the_largest_model_that_counted_it_does():
+    """A live model that cannot count has 0 tokens of prompt, and the verifier's reading would begin below nothing."""
+    none = np.zeros((3, 4), dtype=np.float32)
+    problems = ProblemBatch(np.array([[90, 100], [90, 0], [0, 0]]), np.array([[50, 60], [50, 0], [0, 0]]), none)
+    account = open_account(problems, fake_pool(2, verifier=True))
+    assert account.context.tolist() == [[90, 100, 100], [90, 0, 90], [0, 0, 0]]
+    assert account.cached.tolist() == [[50, 60, 60], [50, 0, 50], [0, 0, 0]]
 
 
 def test_route_charges_what_the_other_model_wrote_and_caches_the_own():
@@ -94,7 +108,7 @@ def test_regenerate_charges_drafts_kept_and_discarded():
 
 
 def test_regenerate_without_a_draft_charges_the_writer_alone():
-    account = redraft(opened(), 1, 8, 0, drafted=False, scored=False)
+    account = redraft(opened(), 1, 8, 0, drafted=False)
     assert spent(account) == [{}, {"calls": 1, "prefill": 40, "cached": 60, "kept": 8}]
 
 
@@ -114,6 +128,17 @@ def test_a_verifier_reads_every_draft_and_forgets_the_discarded():
     assert spent(account)[2] == {"calls": 2, "cached": 170, "verifier": 62}
     account = redraft(account, 0, 6, 6, scored=True)  # the 8 and the draft of 6
     assert spent(account)[2] == {"calls": 3, "cached": 280, "verifier": 76}
+
+
+def test_what_a_verifier_does_not_score_it_reads_with_the_next_step_that_it_scores():
+    account = step(step(opened(verifier=True), 1, 10, scored=False), 1, 5, scored=False)
+    assert spent(account)[2] == {}
+    account = step(account, 0, 5, scored=True)  # 40 of the prompt, the 10 and the 5
+    assert spent(account)[2] == {"calls": 1, "cached": 60, "verifier": 55}
+    account = redraft(opened(verifier=True), 0, 10, 10, scored=False)  # kept, and not read
+    assert spent(account)[2] == {}
+    account = redraft(account, 0, 6, 6, scored=True)
+    assert spent(account)[2] == {"calls": 1, "cached": 60, "verifier": 40 + 10 + 6}
 
 
 def test_a_rater_reads_its_question_and_decodes_a_digit_for_every_draft():

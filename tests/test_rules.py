@@ -28,8 +28,6 @@ from gym_stepwise_routing.rules import Rules
     gaps=st.sampled_from([0.0, 0.2]),
 )
 def test_batched_rules_equal_the_plain_reference(seed, models, mode, unit, probing, scoring, told, gaps):
-    if probing and not told:
-        gaps = 0.0  # a source that tells figures only cannot tell a probe without figures from none at all
     source = TreeSource(seed, models=models, horizon=4, verifier=scoring, told=told, gaps=gaps)
     blocks = ["progress", "confidence", "aggregates", "ledger", "question"]
     blocks += ["probe"] * probing + ["verifier"] * scoring
@@ -82,5 +80,5 @@ def test_a_probe_is_masked_out_with_the_smallest_model():
 
 
 def test_a_verifier_block_needs_a_verifier():
-    with pytest.raises(NotApplicableError, match=r"observation block 'verifier'.*'fake-tree' has no verifier"):
+    with pytest.raises(NotApplicableError, match=r"observation block 'verifier'.*'fake-tree' has no verifier scores"):
         Rules(TreeSource(), mode="route", observation=["verifier"], cost_unit="flops")

@@ -112,6 +112,8 @@ def test_reset_infos_follow_the_episodes():
             assert info["problem"] == env.env.game.problems[env.env._problems[row]]
             assert info["budget"] == env.env._budgets[row]
             assert info["action_mask"].tolist() == [True, True]
+            assert info["source"] == "bank"
+            assert info["simulated"] is False
 
 
 @pytest.mark.parametrize(

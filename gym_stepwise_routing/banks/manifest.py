@@ -143,7 +143,8 @@ class Recipe:
         decoding: how steps were decoded.
         step_rule: where a step ends.
         horizon: most steps of a trace.
-        recorded_mode: the action semantics whose traces are all in the bank (``route`` covers the other two).
+        recorded_mode: the action semantics whose traces are all in the bank (``route`` and ``regenerate`` cover
+            all three: they need every model's next step at every prefix).
         grader: what graded the answers.
         datasets: where the problems come from, by the name in ``gym_stepwise_routing.datasets`` or a name of one's own.
         split_rule: which problem belongs to which split.
@@ -185,7 +186,7 @@ class Recipe:
     @property
     def modes(self) -> tuple[str, ...]:
         """The modes that the bank can be played in: those whose every trace was recorded."""
-        return ("route", "escalate", "regenerate") if self.recorded_mode == "route" else (self.recorded_mode,)
+        return ("escalate",) if self.recorded_mode == "escalate" else ("route", "escalate", "regenerate")
 
     @classmethod
     def load(cls, path: Path) -> Recipe:

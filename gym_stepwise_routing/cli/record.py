@@ -125,7 +125,7 @@ def _run(
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console) as progress:
-        task = progress.add_task("recording", total=session.missing(), speed=0.0)
+        task = progress.add_task("recording", total=len(session.missing()), speed=0.0)
 
         def on_tree(stats: RecordingStats, tree: dict[str, Any]) -> None:
             progress.update(task, completed=stats.trees, speed=stats.tokens_per_second)

@@ -106,7 +106,8 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
     Termination: the trace has ended, with or without an answer.
 
     Truncation: the horizon is reached without an end, a hard budget is exceeded (reward 0, even if the step finished
-    the answer), or no model is left that can go on.
+    the answer), or no model is left that can go on. An episode that begins without a model (all servers are down) ends
+    so with its first action, whatever that is.
 
     Nothing comes after a truncation, and what brought it about is observed. Learners that take a truncation for an
     interruption add the value of the state that follows: Stable-Baselines3 does so in its own vector environments
@@ -232,7 +233,8 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
         """Let a model write the next step (*regenerate*: keep or rewrite the draft).
 
         Args:
-            action: index of a model; must be allowed, unless ``masked_action="project"``.
+            action: index of a model; must be allowed, unless ``masked_action="project"``. Where none is, any ends the
+                episode.
 
         Raises:
             ValueError: the action is out of range or masked.
@@ -241,7 +243,7 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
         if self._over:
             raise ResetNeeded("step() on a finished episode; allowed: reset() first")
         before = self._stands()
-        model = self._allowed(action, before.mask)
+        model = self._allowed(action, before)
         self._cursor.move(model, self.np_random)
         stands = self._standing = self._cursor.standing()
         info = self._info(stands, stands.cost - before.cost, stands.raw_cost - before.raw_cost)
@@ -256,7 +258,7 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
             if truncated:
                 info["truncated_by"] = self._reason(bankrupt, stands.depth)
         if self._renderer is not None:
-            if not stands.failed:
+            if stands.depth > before.depth:
                 last, draft = self._cursor.texts()
                 self._frames.append(Frame(model, last, draft, stands.cost, answered=terminated, right=reward > 0))
             self._show()
@@ -283,18 +285,18 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
             raise ResetNeeded("no episode was started; allowed: reset() first")
         return self._standing
 
-    def _allowed(self, action: np.int64 | int, mask: NDArray[np.bool_]) -> int:
+    def _allowed(self, action: np.int64 | int, stands: Standing) -> int:
         try:
             model = operator.index(action)
         except TypeError:
             model = -1
         if not 0 <= model < self._models:
             raise ValueError(f"action={action!r}; allowed: an integer from 0 to {self._models - 1}")
-        if mask[model]:
+        if stands.mask[model] or stands.stuck:
             return model
         if self.game.masked_action == "project":
-            return int(project_actions(np.array([model]), mask[None])[0])
-        raise ValueError(f"action={model} is masked here; allowed: {np.flatnonzero(mask).tolist()}{_OR_PROJECT}")
+            return int(project_actions(np.array([model]), stands.mask[None])[0])
+        raise ValueError(f"action={model} is masked here; allowed: {np.flatnonzero(stands.mask).tolist()}{_OR_PROJECT}")
 
     def _observation(self, stands: Standing) -> NDArray[np.float32]:
         observation: NDArray[np.float32] = stands.observation
@@ -331,9 +333,9 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
     """``num_envs`` episodes of the same game on arrays; rules, arguments and observations as in the scalar environment.
 
     Infos are arrays with one row an episode under the scalar environment's names; ``failed`` holds truth values beside
-    the texts of ``failed_reason``; ``truncated_by`` is there when an
-    episode is truncated ('' for the others), ``budget`` holds inf for none. ``reset(options=...)`` takes ``problems``
-    and ``budgets``, one an episode.
+    the texts of ``failed_reason`` (both only where models can fail); ``truncated_by`` is there when an episode is
+    truncated ('' for the others), ``budget`` holds inf for none. ``reset(options=...)`` takes ``problems`` and
+    ``budgets``, one an episode.
 
     Args:
         num_envs: number of episodes played side by side.
@@ -392,6 +394,8 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
         self._budgeted = False
         self._problems = np.zeros(num_envs, dtype=np.int64)
         self._everyone = np.arange(num_envs)
+        self._source = np.full(num_envs, self.game.source.kind)
+        self._simulated = np.full(num_envs, self.game.source.simulated)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -434,7 +438,7 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
         """One decision in every episode; see :meth:`StepwiseRoutingEnv.step`."""
         before = self._stands()
         resets = np.flatnonzero(self._ended)
-        models = self._allowed(np.asarray(actions), before.mask)
+        models = self._allowed(np.asarray(actions), before)
         self._positions.move(models, self.np_random, self._ended)
         before_cost, before_raw_cost = before.cost, before.raw_cost
         if len(resets):
@@ -452,9 +456,6 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
         info = self._info(stands, stands.cost - before_cost, stands.raw_cost - before_raw_cost)
         if self._budgeted:
             info["bankrupt"] = over_budget & ended
-        if self.game.table is None:
-            info["failed"] = stands.failed
-            info["failed_reason"] = stands.reason
         if truncated.any():
             info["truncated_by"] = self._reasons(truncated, over_budget, stands)
         observation = self._observation(stands)
@@ -491,15 +492,15 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
             raise ResetNeeded("no episode was started; allowed: reset() first")
         return self._standing
 
-    def _allowed(self, actions: NDArray[np.int64], masks: NDArray[np.bool_]) -> NDArray[np.int64]:
-        models = masks.shape[1]
+    def _allowed(self, actions: NDArray[np.int64], stands: Standing) -> NDArray[np.int64]:
+        masks, models = stands.mask, stands.mask.shape[1]
         if actions.shape != (self.num_envs,) or not np.issubdtype(actions.dtype, np.integer):
             given = f"actions of shape {actions.shape} and type {actions.dtype}"
             raise ValueError(f"{given}; allowed: integers of shape ({self.num_envs},)")
         if actions.min() < 0 or actions.max() >= models:
             row = int(np.flatnonzero((actions < 0) | (actions >= models))[0])
             raise ValueError(f"action={actions[row]} of episode {row}; allowed: an integer from 0 to {models - 1}")
-        allowed = masks.ravel().take(self._everyone * models + actions) | self._ended
+        allowed = masks.ravel().take(self._everyone * models + actions) | stands.stuck | self._ended
         if allowed.all():
             return actions
         if self.game.masked_action == "project":
@@ -521,9 +522,12 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
             "ledger": stands.ledger,
             "action_mask": stands.mask.copy(),
             "problem": self.game.problems[self._problems],
-            "source": self.game.source.kind,
-            "simulated": self.game.source.simulated,
+            "source": self._source.copy(),
+            "simulated": self._simulated.copy(),
         }
+        if self.game.table is None:
+            info["failed"] = stands.failed | (stands.reason != "")
+            info["failed_reason"] = stands.reason.copy()  # else it is the source's own
         if self._budgeted:
             info["budget"] = self._budgets.copy()
         return info

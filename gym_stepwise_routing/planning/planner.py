@@ -53,7 +53,8 @@ class Planner:
 
     Raises:
         ValueError: an argument is out of range.
-        NotApplicableError: the simulator lacks what the router is to see, or cached tokens have a price.
+        NotApplicableError: the simulator lacks what the router is to see, cached tokens have a price, or the verifier,
+            which has one, scores only some of the steps that it is asked about: what it reads late is not planned.
     """
 
     def __init__(
@@ -79,6 +80,13 @@ class Planner:
         self.costs = StepCosts.of(self.source, cost_unit)
         reading = bool(self.costs.prefill.any())
         scoring = information in ("score", "both")
+        judged = process.scored[:1] if mode == "regenerate" else process.scored
+        if scoring and not judged.all() and (self.costs.verify or self.costs.verify_call):
+            names = [model for model, scored in zip(self.source.pool.names, process.scored, strict=True) if scored]
+            raise NotApplicableError(
+                f"information={information!r}: the verifier of {self.source.name!r} is paid, and scores only steps of "
+                f"{names}; allowed: of all models (regenerate: of the smallest), or a unit in which scores are free"
+            )
         if information == "full":
             kernel = full_state_kernel(process, mode)
             self._knowledge: Knowledge = FullKnowledge(process)

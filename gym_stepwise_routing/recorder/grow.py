@@ -6,7 +6,6 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any
 
 from gym_stepwise_routing.datasets.problem import Problem
@@ -88,11 +87,11 @@ def grow_trees(
     grade = make_grader(settings.grading)
     pool = _Pool(generators, settings.rule)
     again: deque[Problem] = deque()
-    waiting = chain(problems, _emptied(again))
+    waiting = iter(problems)
     growing: dict[str, _Growing] = {}
     failures = 0
     while True:
-        for problem in _take(waiting, settings.in_flight - len(growing)):
+        for problem in _take(waiting, again, settings.in_flight - len(growing)):
             tree = RoutingTree(problem, len(generators), settings.mode, settings.rule, grade)
             key = (problem.id, int(problem.id in stats.failed))
             growing[problem.id] = _Growing(tree, settings.prompt.fill(problem.question), key)
@@ -129,17 +128,14 @@ def grow_trees(
                 yield done.record()
 
 
-def _emptied(queue: deque[Problem]) -> Iterator[Problem]:
-    """What is in a queue when its turn comes, and what is added meanwhile."""
-    while queue:
-        yield queue.popleft()
-
-
-def _take(problems: Iterator[Problem], count: int) -> Iterator[Problem]:
+def _take(problems: Iterator[Problem], again: deque[Problem], count: int) -> Iterator[Problem]:
+    """At most ``count`` problems that have not been started, and once there are none, of those to be tried again."""
     for _ in range(count):
         problem = next(problems, None)
         if problem is None:
-            return
+            if not again:
+                return
+            problem = again.popleft()
         yield problem
 
 

@@ -14,7 +14,6 @@ from gym_stepwise_routing.datasets.problem import Problem
 from gym_stepwise_routing.generators.specs import GeneratorSpec
 from gym_stepwise_routing.recorder.errors import RecordingError
 from gym_stepwise_routing.recorder.grow import RecordingStats, grow_trees
-from gym_stepwise_routing.recorder.selection import interleaved
 from gym_stepwise_routing.recorder.session import DescribedModel, RecordingSession, describe_models
 from gym_stepwise_routing.recorder.settings import RecordingSettings
 from gym_stepwise_routing.recorder.store import TreeStore
@@ -147,7 +146,7 @@ def _collect(
 ) -> RecordingStats:
     """Hand out problems and write down trees until none is left."""
     stats = RecordingStats([0] * len(session.specs))
-    waiting = deque(problem for problem in interleaved(session.selections) if problem.id not in store.ids)
+    waiting = deque(session.missing())
     deaths = 0
     while True:
         for desk in desks:

@@ -10,6 +10,7 @@ from typing import Any
 
 from gym_stepwise_routing.banks import Bank
 from gym_stepwise_routing.banks.questions import question_counts
+from gym_stepwise_routing.datasets.problem import Problem
 from gym_stepwise_routing.errors import BankError
 from gym_stepwise_routing.generators.base import Generator, GeneratorInfo, shared_prefix_tokens
 from gym_stepwise_routing.generators.specs import GeneratorSpec, pool_model
@@ -90,10 +91,13 @@ class RecordingSession:
             first = unreadable[0]
             raise ValueError(f"problem {first.id}: answer={first.answer!r}; allowed: a number, or --grading math")
 
-    def missing(self) -> int:
-        """How many of the problems have no tree yet."""
-        done = self._recorded()
-        return sum(problem.id not in done for problem in interleaved(self.selections))
+    def missing(self) -> list[Problem]:
+        """The problems that have no tree in the folder yet, in the order in which they are recorded.
+
+        All files of trees count, as they do for the bank; a line that a kill cut short does not.
+        """
+        done = {f"{p['dataset']}/{p['split']}/{p['index']}" for p in self._problems_on_disk()}
+        return [problem for problem in interleaved(self.selections) if problem.id not in done]
 
     def check_selected(self) -> None:
         """Check that no problem was recorded in the folder that the bank could not be built with.
@@ -130,9 +134,7 @@ class RecordingSession:
             self.seal(describe_models(generators, self.settings))
             store = TreeStore(self.out / "trees-0.jsonl")
             try:
-                done = self._recorded()
-                problems = [problem for problem in interleaved(self.selections) if problem.id not in done]
-                return record(problems, generators, store, self.settings, on_tree=on_tree)
+                return record(self.missing(), generators, store, self.settings, on_tree=on_tree)
             finally:
                 store.close()
         finally:
@@ -152,10 +154,6 @@ class RecordingSession:
             return question_counts(known[sha256].question)
 
         return bank_from_recording(self.out, name=name, counts=counts)
-
-    def _recorded(self) -> set[str]:
-        """Ids of all complete trees in the folder; a line that a kill cut short does not count."""
-        return {f"{p['dataset']}/{p['split']}/{p['index']}" for p in self._problems_on_disk()}
 
     def _problems_on_disk(self) -> Iterator[dict[str, Any]]:
         for part in sorted(self.out.glob("trees-*.jsonl")):

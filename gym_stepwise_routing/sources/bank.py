@@ -35,6 +35,7 @@ class BankSource:
         self.simulated = self.bank.manifest.simulated
         self.pool = self.bank.pool
         self.horizon = self.bank.manifest.horizon
+        self.scores = self.pool.verifier is not None and bool(np.isfinite(self.bank.score).any())
         self.modes = self.bank.manifest.modes
 
     def problems(self, split: Split) -> NDArray[np.int64]:
@@ -76,17 +77,19 @@ class BankSource:
             )
         return self._at(nodes)
 
-    def probe(self, state: SourceState, rng: np.random.Generator) -> tuple[NDArray[np.float32], SourceState]:
+    def probe(
+        self, state: SourceState, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], SourceState]:
         """First-token figures of the smallest model's recorded step, NaN where missing, and the state after it.
 
-        Where the step was not recorded, the second part is the trace as it was, marked as failed.
+        Where the step was not recorded, that state is the trace as it was, marked as failed.
         """
         nodes = state.latent["node"]
         ahead = self.bank.child[nodes, 0].astype(np.int64)
         recorded = ahead >= 0
         target = np.where(recorded, ahead, nodes)
         figures = np.where(recorded[:, None], self.bank.confidence[target][:, _PROBE], np.float32(np.nan))
-        return figures, self._at(target, failed=~recorded)
+        return figures, recorded, self._at(target, failed=~recorded)
 
     def texts(self, latent: dict[str, NDArray[Any]]) -> Sequence[str]:
         """Text of the last steps; '' at a root and where texts were not recorded."""

@@ -46,8 +46,10 @@ class ProblemBatch(Batch):
     """What is known of ``B`` problems before the first step.
 
     Attributes:
-        prompt_tokens: ``int64[B, K]`` tokens of the whole prompt, as each model's tokenizer counts them.
-        shared_prefix: ``int64[B, K]`` how many of them are the same for every problem, hence served by a prefix cache.
+        prompt_tokens: ``int64[B, K]`` tokens of the whole prompt, as each model's tokenizer counts them; 0 for a
+            model that could not count them and is therefore not available.
+        shared_prefix: ``int64[B, K]`` how many of them are the same for every problem, hence served by a prefix cache;
+            0 for such a model, too.
         question: ``float32[B, len(QUESTION)]``, NaN where unknown.
     """
 
@@ -97,6 +99,7 @@ class StepSource(Protocol):
         simulated: True if any figure comes from a random process instead of a language model.
         pool: the models, smallest first.
         horizon: most steps a trace can have; a trace that has not ended by then is truncated.
+        scores: whether the pool's verifier scores steps; a step without a score is possible all the same.
         deterministic: the same choices always give the same trace, so that the game can be tabulated.
         modes: the modes that it can be played in, some of ``route``, ``escalate``, ``regenerate``.
     """
@@ -106,6 +109,7 @@ class StepSource(Protocol):
     simulated: bool
     pool: ModelPool
     horizon: int
+    scores: bool
     deterministic: bool
     modes: tuple[str, ...]
 
@@ -129,11 +133,14 @@ class StepSource(Protocol):
         """State after ``models[b]`` has written the next step of trace ``b`` (never called for ended traces)."""
         ...
 
-    def probe(self, state: SourceState, rng: np.random.Generator) -> tuple[NDArray[np.float32], SourceState | None]:
+    def probe(
+        self, state: SourceState, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], SourceState | None]:
         """Smallest model's first token of the next step: ``float32[B, 2]`` (entropy in nats, top-1 minus top-2 margin).
 
-        The second part is the state after the smallest model's *whole* next step where the source knows it already,
-        else None. The rules charge one token unless the smallest model goes on to write the step.
+        The second part, ``bool[B]``, says where the token was decoded, be its figures known or not. The third is the
+        state after the smallest model's *whole* next step where the source knows it already, else None. The rules
+        charge every decoded token, unless the smallest model goes on to write the step.
         """
         ...
 

@@ -38,7 +38,8 @@ class LiveSource:
     Args:
         problems: problems by split.
         generators: the models, smallest first.
-        pool: what the cost units need to know of them, in the same order.
+        pool: what the cost units need to know of them, in the same order. A verifier in it, as in a bank's pool, scores
+            nothing here.
         prompt: prompt template, the same for all models.
         rule: step rule, horizon and token limit.
         grading: how final answers are compared.
@@ -50,6 +51,7 @@ class LiveSource:
 
     kind: ClassVar[Literal["bank", "simulator", "live"]] = "live"
     simulated = False
+    scores = False
     deterministic = False
     modes = ("route", "escalate", "regenerate")
 
@@ -102,11 +104,13 @@ class LiveSource:
     def describe(self, problems: NDArray[np.int64]) -> ProblemBatch:
         """Prompt tokens, counted by the generators, and counts over the questions."""
         self._count({int(problem) for problem in problems})
-        tokens = [self._prompt_tokens[int(problem)] for problem in problems]
+        counts = [self._prompt_tokens[int(problem)] for problem in problems]
+        tokens = np.array(counts, dtype=np.int64).reshape(len(problems), len(self.pool))
         question = [question_counts(self._all[problem].question) for problem in problems]
         return ProblemBatch(
-            prompt_tokens=np.array(tokens, dtype=np.int64).reshape(len(problems), len(self.pool)),
-            shared_prefix=np.tile(np.array(self._shared, dtype=np.int64), (len(problems), 1)),
+            prompt_tokens=tokens,
+            # nothing is known to be shared of a prompt that was not counted
+            shared_prefix=np.where(tokens > 0, np.array(self._shared, dtype=np.int64), 0),
             question=np.array(question, dtype=np.float32).reshape(len(problems), len(QUESTION)),
         )
 
@@ -160,17 +164,21 @@ class LiveSource:
                 out.correct[row] = self._grade(self.rule.delimiter.join(texts), problem).correct
         return out
 
-    def probe(self, state: SourceState, rng: np.random.Generator) -> tuple[NDArray[np.float32], SourceState | None]:
+    def probe(
+        self, state: SourceState, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], SourceState | None]:
         """One token of the smallest model; NaN where it fails, stops at once or tells no log-probabilities."""
         figures = np.full((len(state), 2), np.nan, dtype=np.float32)
+        decoded = np.zeros(len(state), dtype=np.bool_)
         for row in range(len(state)):
             prefix = self.rule.prefix(state.latent["steps"][row])
             self.generators[0].submit(row, Request(self._question(state, row), prefix, 1, self.rule.stop))
         for row, result in _drain(self.generators[0]):
+            decoded[row] = isinstance(result, Completion)
             if isinstance(result, Completion) and result.has_logprobs and result.text:
                 token = token_confidence(result.logprob, result.top)
                 figures[row] = token.entropy[0], token.margin[0]
-        return np.round(figures, 4), None
+        return np.round(figures, 4), decoded, None
 
     def texts(self, latent: dict[str, NDArray[Any]]) -> Sequence[str]:
         """Text of the last step of each trace, '' at the start."""

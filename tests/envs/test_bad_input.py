@@ -92,7 +92,7 @@ def test_what_the_source_does_not_have():
         StepwiseRoutingEnv(source)
     with pytest.raises(
         NotApplicableError,
-        match="observation block 'verifier': simulator 'fake-tree' has no verifier; allowed: 'progress', 'confiden",
+        match="observation block 'verifier': simulator 'fake-tree' has no verifier scores; allowed: 'progress', 'con",
     ):
         StepwiseRoutingEnv(source, mode="escalate", observation=["verifier"])
     with pytest.raises(ValueError, match="split='test': simulator 'fake-tree' has no problem in it"):

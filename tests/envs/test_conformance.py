@@ -14,12 +14,14 @@ import pytest
 from fake_sources import TreeSource, Untabulated
 from gymnasium.utils.env_checker import check_env, data_equivalence
 from gymnasium.vector import AutoresetMode
+from gymnasium.wrappers.vector import DictInfoToList
 
 import gym_stepwise_routing
 from gym_stepwise_routing import wrappers
 from gym_stepwise_routing.accounting import MODES
 from gym_stepwise_routing.envs import stepwise_routing
 from gym_stepwise_routing.observation import BLOCKS
+from gym_stepwise_routing.positions import project_actions
 
 HEADINGS = [
     "Description",
@@ -144,6 +146,22 @@ def test_a_copy_of_a_vector_environment_goes_on_alike(game, clone):
     for step in range(20):
         actions = np.arange(5) * step % 2
         assert data_equivalence(env.step(actions), twin.step(actions), exact=True)
+
+
+@pytest.mark.parametrize("autoreset", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
+@pytest.mark.parametrize("game", ["bundled-budget", "three-models-all-blocks", "by-the-rules"])
+def test_gymnasium_makes_infos_of_each_episode_of_those_of_all(game, autoreset):
+    env = gym.make_vec("StepwiseRouting-v0", num_envs=3, autoreset_mode=autoreset, **GAMES[game])
+    env = DictInfoToList(env)
+    _, infos = env.reset(seed=0)
+    kind = env.unwrapped.game.source.kind
+    ended = 0
+    for _ in range(8):
+        assert [(info["source"], info["simulated"]) for info in infos] == [(kind, kind == "simulator")] * 3
+        actions = project_actions(np.ones(3, dtype=np.int64), env.unwrapped.action_masks())
+        *_, terminated, truncated, infos = env.step(actions)
+        ended += int((terminated | truncated).sum())
+    assert ended
 
 
 def test_a_copy_shares_the_tables_of_the_bank():

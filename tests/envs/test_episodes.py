@@ -9,12 +9,12 @@ from fake_sources import TreeSource, Untabulated
 from gym_stepwise_routing.envs.stepwise_routing import StepwiseRoutingEnv, StepwiseRoutingVectorEnv
 
 
-def chain(steps: int = 3, *, models: int = 2, ends: bool = True) -> TreeSource:
-    """One problem whose trace has exactly so many steps, of 10 tokens each, and is right if it ends."""
-    source = TreeSource(0, models=models, problems=1, horizon=steps)
+def chain(steps: int = 3, *, models: int = 2, ends: bool = True, problems: int = 1) -> TreeSource:
+    """Problems whose traces have exactly so many steps, of 10 tokens each, and are right if they end."""
+    source = TreeSource(0, models=models, problems=problems, horizon=steps)
     source.terminal[:] = source.correct[:] = ends & (source.depth == steps)
     inner = np.flatnonzero(source.depth < steps)
-    source.child[inner] = 1 + np.arange(len(inner) * models).reshape(-1, models)
+    source.child[inner] = problems + np.arange(len(inner) * models).reshape(-1, models)
     source.tokens[:] = np.where(source.depth > 0, 10, 0)
     return source
 
@@ -142,6 +142,38 @@ def test_when_every_model_fails_the_episode_is_truncated():
     assert results[-1][4]["failed"] is True
 
 
+def without_models(*, problems: int = 1) -> TreeSource:
+    """Nobody can begin on the first problem."""
+    source = chain(problems=problems)
+    source.child[0] = -1
+    return source
+
+
+@pytest.mark.parametrize("masked_action", ["error", "project"])
+@pytest.mark.parametrize("source", [without_models(), Untabulated(without_models())], ids=["table", "rules"])
+def test_an_episode_that_begins_without_a_model_ends_with_any_action(source, masked_action):
+    env = StepwiseRoutingEnv(source, masked_action=masked_action, normaliser=1.0, render_mode="ansi")
+    first, info = env.reset(seed=0)
+    assert not info["action_mask"].any()
+    shown = env.render()
+    with pytest.raises(ValueError, match="action=2; allowed: an integer from 0 to 1"):
+        env.step(2)
+    observation, *result, info = env.step(0)
+    assert (result, info["truncated_by"], info["cost"]) == ([0.0, False, True], "no_model", 0.0)
+    np.testing.assert_array_equal(observation, first)
+    assert env.render() == shown
+
+
+def test_one_episode_without_a_model_does_not_stop_the_others():
+    env = StepwiseRoutingVectorEnv(2, without_models(problems=4), normaliser=1.0)
+    env.reset(seed=0, options={"problems": [0, 3]})
+    _, _, terminated, truncated, info = env.step(np.array([1, 1]))
+    assert (terminated.tolist(), truncated.tolist()) == ([False, False], [True, False])
+    assert info["truncated_by"].tolist() == ["no_model", ""]
+    with pytest.raises(ValueError, match="action=7 of episode 0; allowed: an integer from 0 to 1"):
+        env.step(np.array([7, 1]))
+
+
 def test_a_probe_that_fails_costs_nothing_and_is_unknown():
     env = StepwiseRoutingEnv(broken((0, 0)), observation=["probe"], normaliser=1.0)
     observation, _ = env.reset(seed=0)
@@ -158,6 +190,23 @@ def test_a_model_that_fails_to_draft_is_masked_and_the_others_write():
     assert info["ledger"][0].tolist() == [0] * 7
     assert info["ledger"][1, 3] == 10
     assert info["action_mask"].tolist() == [True, True, True]
+
+
+def test_without_a_draft_nothing_is_shown_of_one():
+    """Not the figures of the last step either, which are another model's."""
+    source = broken((1, 0))
+    source.inner.confidence[:] = -0.5
+    env = StepwiseRoutingEnv(source, mode="regenerate", observation=["progress", "confidence"], normaliser=1.0)
+    shown = [env.feature_names.index(name) for name in ("last_tokens", "p_mean", "confidence_known")]
+    observation, _ = env.reset(seed=0)
+    assert observation[shown] == pytest.approx([np.log(11) / 10, np.exp(-0.5), 1])
+    observation, *_, info = env.step(1)
+    assert info["action_mask"].tolist() == [False, True, True]
+    assert observation[shown].tolist() == [0, 0, 0]
+    env.step(1)
+    observation, _, terminated, *_ = env.step(1)  # a trace that has ended shows its last step
+    assert terminated
+    assert observation[shown] == pytest.approx([np.log(11) / 10, np.exp(-0.5), 1])
 
 
 def test_a_rewrite_that_fails_keeps_the_draft():

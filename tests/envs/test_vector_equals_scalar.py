@@ -62,7 +62,8 @@ class Twins:
         for name in SCALAR_INFOS if costs else SCALAR_INFOS[2:]:
             given = info[name][row] if name in info else math.inf
             np.testing.assert_array_equal(given, expected.get(name, math.inf), err_msg=name)
-        assert (info["source"], info["simulated"]) == (expected["source"], expected["simulated"])
+        assert (info["source"][row], info["simulated"][row]) == (expected["source"], expected["simulated"])
+        assert bool(info.get("failed", [False] * NUM_ENVS)[row]) == bool(expected.get("failed", False))
 
     def step(self, rng: np.random.Generator, masked: bool) -> None:
         masks = self.vector.action_masks()
@@ -88,7 +89,6 @@ class Twins:
                 final, final_observation = info["final_info"], info["final_obs"]
             np.testing.assert_array_equal(final_observation[row], expected[0])
             self.compare_infos(row, final, expected[4])
-            assert bool(final.get("failed", [False] * NUM_ENVS)[row]) == expected[4].get("failed", False)
             assert bool(final.get("bankrupt", [False] * NUM_ENVS)[row]) == expected[4].get("bankrupt", False)
             assert str(final.get("truncated_by", [""] * NUM_ENVS)[row]) == expected[4].get("truncated_by", "")
             if ended and self.same_step:

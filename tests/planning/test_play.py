@@ -65,6 +65,22 @@ def test_a_price_of_cached_tokens_is_refused():
         Planner(replace(toy(), models=models), cost_unit="dollars")
 
 
+def test_scores_of_some_models_are_planned_with_where_no_reading_is_put_off():
+    """What the verifier passes over it reads later, and no plan knows of that; it may be free, or read drafts alone."""
+    source = toy(scores=True)
+    source = replace(source, scores=replace(source.scores, scored=("m0",)))
+    with pytest.raises(
+        ValueError, match=r"of 'toy' is paid, and scores only steps of \['m0'\]; allowed: of all models"
+    ):
+        Planner(source, cost_unit="flops", information="score", resolution=2)
+    Planner(source, cost_unit="large_tokens", information="score", resolution=2)
+    planner = Planner(source, mode="regenerate", cost_unit="flops", information="score", resolution=6, spacing=2)
+    played = planner.play(0.4, episodes=EPISODES, seed=2)
+    error = played.value_error(0.4)
+    promised = planner.solve(0.4).value
+    assert promised - 0.006 - 4 * error <= played.accuracy - 0.4 * played.mean_cost <= promised + 4 * error
+
+
 def test_play_is_a_function_of_the_seed():
     planner = Planner("gsm8k-like")
     first, again, other = (planner.play(0.3, episodes=500, seed=seed) for seed in (3, 3, 4))

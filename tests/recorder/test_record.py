@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,23 @@ def test_a_failure_that_may_pass_is_tried_once_more_at_the_end(tmp_path: Path) -
     assert stats.failed == {"toy/test/2": "large: status 503"}
     assert store.ids == {"toy/test/0", "toy/test/1", "toy/test/3"}
     assert left["What is 2?"] == 7
+
+
+@pytest.mark.parametrize(("in_flight", "count", "bad"), [(24, 5, 1), (3, 10, 9), (8, 20, 18)])
+def test_a_failure_among_the_last_trees_is_tried_once_more(
+    tmp_path: Path, in_flight: int, count: int, bad: int
+) -> None:
+    """Nothing was left to be tried again when the last problems were taken; that says nothing of what is left later."""
+    left = [Failure("large: status 503", retryable=True)]
+
+    def write(prompt: str, prefix: str) -> str | Failure:
+        return left.pop() if left and f"What is {bad}?" in prompt else "The answer is 0."
+
+    store = TreeStore(tmp_path / "trees.jsonl")
+    settings = replace(SETTINGS, in_flight=in_flight)
+    stats = record(problems(count), [pool()[0], FakeGenerator("large", write)], store, settings)
+    assert stats.failed == {}
+    assert len(store.ids) == count
 
 
 def test_requests_of_a_tree_that_was_given_up_are_withdrawn_and_its_tokens_count(tmp_path: Path) -> None:

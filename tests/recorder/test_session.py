@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from generator_fakes import FakeGenerator
 
+from gym_stepwise_routing.accounting import MODES
 from gym_stepwise_routing.banks.manifest import Dataset
 from gym_stepwise_routing.datasets import Problem
 from gym_stepwise_routing.errors import BankError
+from gym_stepwise_routing.game import Game
 from gym_stepwise_routing.generators import GeneratorInfo, StepRule
 from gym_stepwise_routing.generators.specs import GeneratorSpec
 from gym_stepwise_routing.pool import Model, Price
@@ -20,6 +23,7 @@ from gym_stepwise_routing.recorder.agreement import agreement
 from gym_stepwise_routing.recorder.errors import RecordingError
 from gym_stepwise_routing.recorder.manifest import MANIFEST, recording_manifest, seal_manifest
 from gym_stepwise_routing.recorder.prompts import PromptTemplate
+from gym_stepwise_routing.recorder.ray_workers import _collect
 from gym_stepwise_routing.recorder.record import record
 from gym_stepwise_routing.recorder.selection import Selection, interleaved
 from gym_stepwise_routing.recorder.session import RecordingSession
@@ -120,7 +124,7 @@ def recorded(folder: Path, count: int, part: int = 0, **changes: Any) -> None:
     seal_manifest(folder, manifest(**changes))
     store = TreeStore(folder / f"trees-{part}.jsonl")
     problems = [Problem("toy", "train", i, f"What is {i}?", "1") for i in range(count)]
-    record(problems, [generator("small"), generator("large")], store, SETTINGS)
+    record(problems, [generator("small"), generator("large")], store, changes.get("settings", SETTINGS))
     store.close()
 
 
@@ -131,6 +135,16 @@ def test_a_recording_becomes_a_bank_with_its_splits_and_rule(tmp_path: Path) -> 
     assert bank.manifest.horizon == 3
     assert set(bank.manifest.split_rule.shares["train"]) == {"train", "calibration"}
     assert "One line." in bank.manifest.step_rule.note
+
+
+def test_a_recording_for_regenerate_is_that_for_route_and_plays_in_every_mode(tmp_path: Path) -> None:
+    for mode in ("route", "regenerate"):
+        recorded(tmp_path / mode, 30, settings=replace(SETTINGS, mode=mode))
+    route, regenerate = (list(read_trees(tmp_path / mode / "trees-0.jsonl")) for mode in ("route", "regenerate"))
+    assert route == regenerate
+    bank = bank_from_recording(tmp_path / "regenerate", name="toy-bank")
+    for mode in MODES:
+        assert Game(bank, mode=mode).spec.mode == mode
 
 
 def test_a_price_of_another_day_is_the_same_recording(tmp_path: Path) -> None:
@@ -218,6 +232,34 @@ def test_recorded_problems_that_are_not_selected_are_told_before_models_are_load
     session = RecordingSession(specs, (selection,), SETTINGS, tmp_path / "out", "record", "MIT")
     with pytest.raises(BankError, match="not selected here"):
         session.run()
+
+
+class FakeDesk:
+    """A worker that notes what it is handed and grows nothing."""
+
+    def __init__(self) -> None:
+        self.handed: list[str] = []
+        self.stream: Any = None
+
+    def hand(self, chosen: list[Problem]) -> None:
+        self.handed += [problem.id for problem in chosen]
+        self.stream = iter(())
+
+
+def test_workers_record_what_is_in_none_of_the_files_as_one_process_does(tmp_path: Path) -> None:
+    """Another file than the one that is written to may be there; the bank is made of all."""
+    recorded(tmp_path / "out", 2, part=1)
+    selection = Selection.parse(f"{rows(tmp_path / 'toy.jsonl', 5)}@train", data=None, grading="numeric")
+    specs = (GeneratorSpec(backend="openai", model="a"), GeneratorSpec(backend="openai", model="b"))
+    session = RecordingSession(specs, (selection,), SETTINGS, tmp_path / "out", "record", "MIT")
+    missing = ["toy/train/2", "toy/train/3", "toy/train/4"]
+    assert [problem.id for problem in session.missing()] == missing
+    died = SimpleNamespace(ActorDiedError=RuntimeError)
+    ray = SimpleNamespace(wait=lambda streams, **_: (streams[:1], []), get=lambda tree: tree, exceptions=died)
+    desk, store = FakeDesk(), TreeStore(tmp_path / "out" / "trees-0.jsonl")
+    _collect(ray, session, [desk], store, 0, None)  # type: ignore[list-item]
+    store.close()
+    assert desk.handed == missing
 
 
 def test_a_file_of_ones_own_may_be_for_training(tmp_path: Path) -> None:

@@ -97,7 +97,8 @@ def test_the_same_choices_give_the_same_trace_whatever_the_generator(source):
 
 def test_probe(source, rng):
     state = source.start(everything(source), rng)
-    figures, ahead = source.probe(state, rng)
+    figures, decoded, ahead = source.probe(state, rng)
+    assert decoded.all()
     drafted = source.step(state, np.zeros(252, dtype=np.int64), rng)
     wanted = drafted.confidence[:, [CONFIDENCE.index("entropy_first"), CONFIDENCE.index("margin_first")]]
     assert figures.dtype == np.float32
@@ -145,7 +146,8 @@ def test_an_ended_trace_cannot_be_continued(partial, rng):
 
 def test_a_probe_without_a_recorded_step(partial, rng):
     state = partial.start(np.arange(2), rng)
-    figures, ahead = partial.probe(state, rng)
+    figures, decoded, ahead = partial.probe(state, rng)
+    assert decoded.tolist() == [True, False]
     np.testing.assert_array_equal(figures, np.array([[0.5, np.nan], [np.nan, np.nan]], dtype=np.float32))
     assert ahead.failed.tolist() == [False, True]
     assert ahead.depth.tolist() == [1, 0]

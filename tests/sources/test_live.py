@@ -9,9 +9,12 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from generator_fakes import FakeGenerator
+from gymnasium.vector import AutoresetMode
 
 from gym_stepwise_routing.datasets import Problem
+from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.generators import Failure, StepRule
+from gym_stepwise_routing.ledger import KINDS
 from gym_stepwise_routing.pool import Model, ModelPool
 from gym_stepwise_routing.recorder.prompts import PromptTemplate
 from gym_stepwise_routing.sources.base import StepSource
@@ -129,6 +132,21 @@ def test_a_server_that_cannot_count_a_prompt_is_masked_with_its_reason_and_asked
     assert info["action_mask"].all()
 
 
+def test_nothing_is_shared_of_a_prompt_that_was_not_counted() -> None:
+    """Else the question would have fewer than no tokens, and its logarithm be NaN."""
+    live = source(prompt=PromptTemplate("few-shot", "Q: What is 1 + 1? A: 2\n\nQ: {question}\nA:\n"))
+
+    def down(prompts: object) -> list[int]:
+        raise ValueError("small: status 503")
+
+    live.generators[0].count = down  # type: ignore[method-assign]
+    assert live.describe(live.problems("test")).shared_prefix.tolist() == [[0, 8]] * 3
+    env = gym.make("StepwiseRouting-v0", source=live, split="test", normaliser=1e9)
+    observation, _ = env.reset(seed=0)
+    assert env.observation_space.contains(observation)
+    assert np.isfinite(observation).all()
+
+
 @pytest.mark.parametrize("mode", ["route", "regenerate"])
 def test_info_names_the_model_that_failed_and_why(mode: str) -> None:
     def write(prompt: str, prefix: str) -> str | Failure:
@@ -145,6 +163,34 @@ def test_info_names_the_model_that_failed_and_why(mode: str) -> None:
     assert "failed" not in info
 
 
+@pytest.mark.parametrize("autoreset", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
+def test_infos_of_many_episodes_name_who_failed_as_that_of_one_does(autoreset: AutoresetMode) -> None:
+    """Drafts fail before the first step of an episode only; every trace has three steps."""
+    small = lines("small")
+    write = small._write
+    small._write = lambda prompt, prefix: write(prompt, prefix) if prefix else Failure("small: no answer", True)
+    live = source(generators=[small, lines("large")])
+    game = {"source": live, "split": "test", "normaliser": 1e9, "mode": "regenerate"}
+    one = gym.make("StepwiseRouting-v0", **game)
+    many = gym.make_vec("StepwiseRouting-v0", num_envs=2, autoreset_mode=autoreset, **game)
+    same_step = autoreset == AutoresetMode.SAME_STEP
+    _, expected = one.reset(seed=0)
+    _, info = many.reset(seed=0)
+    for _ in range(3):
+        assert info["failed"].tolist() == ["failed" in expected] * 2
+        assert info["failed_reason"].tolist() == [expected.get("failed", "")] * 2
+        expected = one.step(1)[4]
+        *_, info = many.step(np.array([1, 1]))
+    assert "failed" not in expected
+    if same_step:
+        assert not info["final_info"]["failed"].any()
+    else:
+        assert not info["failed"].any()
+        *_, info = many.step(np.array([1, 1]))
+    assert info["failed_reason"].tolist() == ["small: no answer"] * 2  # the next episodes', from their beginning on
+    assert info["failed"].all()
+
+
 def test_a_server_without_log_probabilities_ends_at_the_horizon_with_all_the_rest() -> None:
     blind = lines("small")
     blind._tell = False
@@ -154,13 +200,45 @@ def test_a_server_without_log_probabilities_ends_at_the_horizon_with_all_the_res
     assert state.terminal.all()
 
 
+def test_nothing_is_scored_live_and_the_verifier_of_a_banks_pool_is_not_charged() -> None:
+    live = source(pool=ModelPool(POOL.models, Model("judge", 7e9)))
+    with pytest.raises(NotApplicableError, match="block 'verifier': live 'live' has no verifier scores; allowed"):
+        gym.make("StepwiseRouting-v0", source=live, split="test", normaliser=1e9, observation=("progress", "verifier"))
+    env = gym.make("StepwiseRouting-v0", source=live, split="test", normaliser=1e9)
+    env.reset(seed=0)
+    over = False
+    while not over:
+        _, reward, over, _, info = env.step(0)
+    assert reward == 1
+    assert not info["ledger"][2].any()
+
+
 def test_probe_reads_one_token_of_the_smallest_model() -> None:
     live = source()
-    figures, ahead = live.probe(live.start(live.problems("test"), RNG), RNG)
+    figures, decoded, ahead = live.probe(live.start(live.problems("test"), RNG), RNG)
     assert ahead is None
+    assert decoded.all()
     assert figures.shape == (3, 2)
     assert np.isfinite(figures).all()
     assert [request.max_tokens for request in live.generators[0].calls] == [1, 1, 1]  # type: ignore[attr-defined]
+
+
+def test_a_probe_is_charged_where_a_token_came_back_with_or_without_log_probabilities() -> None:
+    """As a bank that was recorded without them charges it; a probe that failed costs nothing."""
+    small = lines("small")
+    small._tell = False
+    write = small._write
+    small._write = lambda prompt, prefix: Failure("down", True) if prefix else write(prompt, prefix)
+    live = source(generators=[small, lines("large")])
+    env = gym.make("StepwiseRouting-v0", source=live, split="test", normaliser=1e9, observation=("probe",))
+    observation, _ = env.reset(seed=0)
+    assert observation.tolist() == [0, 0, 0]
+    *_, info = env.step(1)
+    assert dict(zip(KINDS, info["ledger"][0], strict=True))["probe"] == 1
+    charged = info["ledger"][0].tolist()
+    *_, info = env.step(1)
+    assert len(small.calls) == 3
+    assert info["ledger"][0].tolist() == charged
 
 
 def test_a_model_without_log_probabilities_gives_missing_figures() -> None:

@@ -179,7 +179,8 @@ def test_confidence_figures_are_recorded_ones_and_errors_look_less_confident():
 
 def test_a_probe_shows_the_first_token_of_the_step_that_it_looks_ahead_to():
     source, rng = SimulatorSource("gsm8k-like"), np.random.default_rng(4)
-    figures, ahead = source.probe(source.start(np.arange(50), rng), rng)
+    figures, decoded, ahead = source.probe(source.start(np.arange(50), rng), rng)
+    assert decoded.all()
     names = [CONFIDENCE.index("entropy_first"), CONFIDENCE.index("margin_first")]
     np.testing.assert_array_equal(figures, ahead.confidence[:, names])
     assert (ahead.model == 0).all()

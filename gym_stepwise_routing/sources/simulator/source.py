@@ -72,6 +72,7 @@ class SimulatorSource:
         self.name = self.parameters.name
         self.pool = self.parameters.pool
         self.horizon = self.parameters.horizon
+        self.scores = self.parameters.scores is not None
         self.size = problems
         self.seed = seed
         self.key = key
@@ -220,10 +221,12 @@ class SimulatorSource:
         row = self._confidence_bin.take(column).astype(np.int64) * CONFIDENCE_ROWS + (more & CONFIDENCE_ROWS - 1)
         return self._rows.take(row, axis=0)
 
-    def probe(self, state: SourceState, rng: np.random.Generator) -> tuple[NDArray[np.float32], SourceState]:
+    def probe(
+        self, state: SourceState, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], SourceState]:
         """First-token figures of the smallest model's next step, and the state after that step."""
         ahead = self.step(state, np.zeros(len(state), dtype=np.int64), rng)
-        return ahead.confidence[:, _PROBE], ahead
+        return ahead.confidence[:, _PROBE], ~ahead.failed, ahead
 
     def texts(self, latent: dict[str, NDArray[Any]]) -> Sequence[str]:
         """Simulated steps have no text."""

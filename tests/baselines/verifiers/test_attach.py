@@ -54,6 +54,9 @@ def test_scores_are_observed_and_reading_is_charged(bank):
     assert table.ledger[kept, -1, VERIFIER] == prompt + draft
     with pytest.raises(NotApplicableError, match="has no verifier"):
         Game(bank, mode="regenerate", observation=["verifier"])
+    nothing = with_verifier(bank, Model("judge", parameters=1e6), np.full(len(bank.nodes), np.nan))
+    with pytest.raises(NotApplicableError, match="has no verifier scores"):
+        Game(nothing, mode="regenerate", observation=["verifier"])
 
 
 def test_scores_that_cannot_be(bank):
