@@ -48,6 +48,14 @@ def test_a_router_of_ones_own_becomes_an_entry_in_two_minutes(newcomer, rules):
     assert Entry.read(path).about.title
 
 
+def test_what_the_rules_say_of_the_board_is_on_it(repository, rules):
+    for name, text in (("confidence-p-mean", "{:.1f} points below"), ("all-budgets-ppo", "is {:.1f} [")):
+        entry = Entry.read(repository / "leaderboard" / "entries" / "gsm8k-v2-route" / f"{name}.json")
+        said = text.format(abs(100 * entry.figures.units["flops"].gain.value))
+        assert f"`{name}`" in rules
+        assert said in rules
+
+
 def test_a_tampered_file_ends_with_status_one_and_the_reason(newcomer):
     words = ["submit", "my_router:MyRouter", "--track", "gsm8k-route", "--name", "mine", "--authors", "me"]
     assert RUN.invoke(app, [*words, "--description", "d"]).exit_code == 0
