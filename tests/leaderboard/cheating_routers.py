@@ -66,8 +66,11 @@ class ByRoundedTable(ByTable):
     """A table whose keys the last bit does not change."""
 
     def bind(self, spec):
+        first = self.answers is None
         super().bind(spec)
-        self.answers = {self.key(np.frombuffer(key, dtype=np.float32)): model for key, model in self.answers.items()}
+        if first:
+            keys = [self.key(np.frombuffer(key, dtype=np.float32)) for key in self.answers]
+            self.answers = dict(zip(keys, self.answers.values(), strict=True))
 
     def predict(self, observation, state=None, episode_start=None, deterministic=True):
         return np.array([self.answers.get(self.key(row), 1) for row in observation], dtype=np.int64), state
