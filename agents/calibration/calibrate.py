@@ -151,7 +151,8 @@ def calibrate(
 
     Raises:
         ValueError: a parameter out of range, a split that shares problems with *test* or with the router's training,
-            no item that counts, or a bank that differs from the one trained on (or is unknown).
+            no item that counts, a bank that differs from the one trained on (or is unknown), or relative accuracy with
+            a hard budget.
     """
     check_choice("method", method, get_args(CalibrationMethod))
     if isinstance(delta, bool) or not isinstance(delta, int | float):
@@ -164,6 +165,7 @@ def calibrate(
         raise ValueError(f"router={name_of(router)!r} has no scores(observation); allowed: a router that has")
     check_level("delta", delta)
     _refuse_test(game)
+    _refuse_cut_off(targets, game)
     if trained_on is not None and not transfer:
         trained_on.check_game(game, f"router {name_of(router)!r}")
     _refuse_training(trained_on, game)
@@ -280,6 +282,16 @@ def _refuse_test(game: Game) -> None:
         raise ValueError(
             f"split={game.split!r} shares {len(shared)} problems with 'test'; allowed: a split without test problems"
         )
+
+
+def _refuse_cut_off(targets: Sequence[Target], game: Game) -> None:
+    """A hard budget cuts always-largest off as well: it is then neither what to compare with nor the safest."""
+    for target in targets:
+        if game.hard_budget and isinstance(target, RelativeAccuracy):
+            raise ValueError(
+                f"target={target!r} with hard_budget=True, which cuts off the always-largest that it compares with; "
+                "allowed: Accuracy(floor), or hard_budget=False"
+            )
 
 
 def _losses(target: Target, outcome: Sweep, game: Game) -> NDArray[np.float64]:

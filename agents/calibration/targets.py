@@ -21,7 +21,8 @@ class RelativeAccuracy:
 
     The loss of a problem that always-largest solves is 1 if the routed answer is wrong; problems that it does not solve
     do not count. Keeping that risk at or below 1 - share keeps the accuracy at or above share times always-largest's,
-    since problems that only the router solves come on top (relative coverage of CCPO, arXiv 2511.11828).
+    since problems that only the router solves come on top (relative coverage of CCPO, arXiv 2511.11828). Not for a game
+    with a hard budget, in which always-largest is cut off as well: there ask for :class:`Accuracy`.
 
     Args:
         share: in (0, 1).

@@ -127,6 +127,17 @@ def test_three_models_share_one_threshold():
     assert again.accuracy >= floor - 0.02  # other steps and answers: two samples of 10,000
 
 
+@pytest.mark.parametrize("target", [RelativeAccuracy(0.9), (CostLimit(0.5, upper=4.0), RelativeAccuracy(0.9))])
+def test_relative_accuracy_is_refused_where_a_hard_budget_cuts_always_largest_off(target):
+    """Always-largest within the budget solves less, so that a share of *that* would be promised."""
+    cut_off = game(budget=0.7, hard_budget=True)
+    assert play(AlwaysLargest(), cut_off).accuracy < play(AlwaysLargest(), game()).accuracy - 0.1
+    with pytest.raises(ValueError, match=r"RelativeAccuracy\(share=0\.9\) with hard_budget=True"):
+        calibrate(ConfidenceThreshold("p_min"), cut_off, target=target, method="ltt")
+    calibrate(ConfidenceThreshold("p_min"), cut_off, target=Accuracy(0.2))
+    calibrate(ConfidenceThreshold("p_min"), game(budget=0.7), target=RelativeAccuracy(0.9))
+
+
 def test_the_test_split_is_refused():
     with pytest.raises(ValueError, match="shares 112 problems with 'test'"):
         calibrate(ConfidenceThreshold("p_min"), game("test"), target=RelativeAccuracy(0.9))
