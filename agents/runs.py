@@ -112,6 +112,11 @@ class TrainedRouter(ThresholdRouter):
         self.network = network
         self.manifest = manifest
 
+    @property
+    def trained_on(self) -> GameDescription:
+        """The game of the training."""
+        return self.manifest.game
+
     def bind(self, spec: RoutingSpec) -> None:
         """Check that observations and actions mean what they meant in training.
 

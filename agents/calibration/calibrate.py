@@ -20,10 +20,13 @@ from gym_stepwise_routing.agents.calibration.selection import (
 )
 from gym_stepwise_routing.agents.calibration.targets import CostLimit, RelativeAccuracy, Target
 from gym_stepwise_routing.agents.provenance import GameDescription
+from gym_stepwise_routing.banks import Bank, bundled_banks
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.evaluation.evaluate import Sweep, sweep
 from gym_stepwise_routing.game import Game, RoutingSpec, always_largest_cost
 from gym_stepwise_routing.routers import ALWAYS_LARGEST, Scores, ThresholdRouter, name_of
+from gym_stepwise_routing.sources.bank import BankSource
+from gym_stepwise_routing.sources.base import StepSource
 
 __all__ = ["CalibratedRouter", "CalibrationMethod", "Certificate", "calibrate"]
 
@@ -87,7 +90,7 @@ class CalibratedRouter(ThresholdRouter):
         base: the router whose scores are thresholded.
         certificate: what the threshold promises.
         game: the game that it was calibrated on.
-        trained_on: the game that ``base`` was trained on; None for rules, and where nobody knows.
+        trained_on: the game that ``base`` was trained or fitted on; None for rules, and where nobody knows.
     """
 
     def __init__(
@@ -133,6 +136,7 @@ def calibrate(
 
     Args:
         router: anything with ``scores``, or a Stable-Baselines3 model, whose policy is taken out (``scores.scored``).
+            Of a calibrated router the ``base`` is calibrated anew.
         game: the game on the split to calibrate on, normally ``calibration``; or a bank (its name, folder or source),
             whose calibration split is played unless ``split`` is given. Never ``test``, nor what it was trained on.
         target: what to keep; several are kept together.
@@ -142,7 +146,9 @@ def calibrate(
         thresholds: candidates, chosen without looking at the calibration split; None takes a fine fixed grid.
         seed: seed of random sources.
         transfer: calibrate a trained router on another bank than that of its training. The promise is then about
-            problems like those calibrated on; without it a bank that differs is taken for a mistake.
+            problems like those calibrated on; without it a bank that differs is taken for a mistake. Problems that both
+            banks hold are found by their ids if the bank of the training comes with this package; of any other, as of
+            a policy that brings no record of its training, it is your word that none of them is calibrated on.
         **arguments: of the :class:`...game.Game` on that bank: ``split``, ``mode``, ``cost_unit``, ...
 
     Returns:
@@ -231,7 +237,9 @@ def _sb3_model(router: object) -> Any:
 
 
 def _taken_out(router: Scores) -> Scores:
-    """The policy of a Stable-Baselines3 model: what is calibrated is what will be saved, to the last bit."""
+    """The policy of a Stable-Baselines3 model, or what was calibrated before: what will be saved, to the last bit."""
+    if isinstance(router, CalibratedRouter):
+        return _taken_out(router.base)
     model = _sb3_model(router)
     if model is None:
         return router
@@ -241,14 +249,16 @@ def _taken_out(router: Scores) -> Scores:
 
 
 def _training(router: object, transfer: bool) -> GameDescription | None:
-    """The game that a router was trained on; None for rules, and for policies that bring no record of it.
+    """The game that a router, or what it thresholds, was trained on; None for rules, and where no record says so.
 
     Raises:
         ValueError: a Stable-Baselines3 model whose environment plays no game, unless ``transfer``.
     """
     model = _sb3_model(router)
     if model is None:
-        return getattr(getattr(router, "manifest", None), "game", None)
+        told = getattr(router, "trained_on", None)
+        base = getattr(router, "base", None)
+        return told if isinstance(told, GameDescription) or base is None else _training(base, transfer)
     env = model.get_env()
     try:
         return GameDescription.of(env.get_attr("game")[0])
@@ -263,14 +273,26 @@ def _training(router: object, transfer: bool) -> GameDescription | None:
 
 def _refuse_training(trained_on: GameDescription | None, game: Game) -> None:
     """What a policy was trained on makes it look better than it is: no promise can rest on it."""
-    if trained_on is None or trained_on.kind == "simulator" or trained_on.source_hash != game.source_hash:
+    if trained_on is None or trained_on.kind == "simulator" or (source := _source_of(trained_on, game)) is None:
         return
-    shared = np.intersect1d(game.problems, game.source.problems(trained_on.split))  # type: ignore[arg-type]
-    if len(shared):
+    learned = source.problem_ids(source.problems(trained_on.split))  # type: ignore[arg-type]
+    if shared := set(learned) & set(game.source.problem_ids(game.problems)):
         raise ValueError(
-            f"split={game.split!r} shares {len(shared)} problems with {trained_on.split!r}, which the router was "
-            "trained on; allowed: a split without them, normally 'calibration'"
+            f"split={game.split!r} shares {len(shared)} problems with {trained_on.split!r} of {trained_on.source!r}, "
+            "which the router was trained on; allowed: a split without them, normally 'calibration'"
         )
+
+
+def _source_of(trained_on: GameDescription, game: Game) -> StepSource | None:
+    """Where the problems that a policy was trained on can be looked up: in the game's source, or in a bundled bank."""
+    if trained_on.source_hash == game.source_hash:
+        bank = getattr(game.source, "bank", None)
+        return game.source if bank is None else BankSource(bank)  # all of the bank, where only a part of it is played
+    if trained_on.source in bundled_banks():
+        bank = Bank.open(trained_on.source)
+        if bank.hash == trained_on.source_hash:
+            return BankSource(bank)
+    return None
 
 
 def _refuse_test(game: Game) -> None:
