@@ -69,9 +69,10 @@ class CostLimit:
     """Mean cost of at most ``limit``, where always-largest costs 1 on average; the loss is the cost of an episode.
 
     Args:
-        limit: > 0.
-        upper: a bound that no episode's cost can exceed, for ``method="ltt"``: a hard budget, or what the dearest
-            conceivable episode costs; the largest cost that was seen is none. Not needed for ``"empirical"``.
+        limit: > 0, in units of always-largest on the train split, like the losses.
+        upper: a bound that no episode's cost can exceed, in the same units, for ``method="ltt"``: what the dearest
+            conceivable episode costs, or a hard budget plus the dearest conceivable step, which may overshoot it; the
+            largest cost that was seen is none (see :mod:`.bounds`). Not needed for ``"empirical"``.
     """
 
     limit: float

@@ -10,7 +10,7 @@ from gym_stepwise_routing.agents.calibration import Accuracy, CostLimit, Relativ
 from gym_stepwise_routing.baselines import AlwaysLargest, AlwaysSmallest, ConfidenceThreshold, FirstKLarge
 from gym_stepwise_routing.evaluation.evaluate import play, sweep
 from gym_stepwise_routing.game import Game
-from gym_stepwise_routing.routers import ScoringRouter, columns_of
+from gym_stepwise_routing.routers import ScoringRouter, ThresholdRouter, columns_of
 
 
 def game(split="calibration", **arguments):
@@ -136,6 +136,20 @@ def test_relative_accuracy_is_refused_where_a_hard_budget_cuts_always_largest_of
         calibrate(ConfidenceThreshold("p_min"), cut_off, target=target, method="ltt")
     calibrate(ConfidenceThreshold("p_min"), cut_off, target=Accuracy(0.2))
     calibrate(ConfidenceThreshold("p_min"), game(budget=0.7), target=RelativeAccuracy(0.9))
+
+
+def test_the_last_step_overshoots_a_hard_budget_which_alone_bounds_no_cost():
+    cut_off = game(budget=0.7, hard_budget=True)
+    table = cut_off.table
+    steps = np.where(table.child >= 0, table.cost[table.child] - table.cost[:, None], 0.0)
+    unit = cut_off.normaliser / game("train").normaliser  # budgets are in the game's units, losses in those of train
+    bound = (0.7 + float(steps.max())) * unit
+    arguments = {"method": "ltt", "delta": 0.5}
+    with pytest.raises(ValueError, match=r"losses must lie in \[0, upper=0\.7\]; they reach from .* to 2\.3"):
+        calibrate(ConfidenceThreshold("p_min"), cut_off, target=CostLimit(0.6, upper=0.7), **arguments)
+    for threshold in (0, 0.3, 2):
+        assert play(ThresholdRouter(ConfidenceThreshold("p_min"), threshold), cut_off).cost.max() * unit <= bound
+    calibrate(ConfidenceThreshold("p_min"), cut_off, target=CostLimit(0.6, upper=bound), **arguments)
 
 
 def test_the_test_split_is_refused():
