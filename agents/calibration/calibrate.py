@@ -24,7 +24,7 @@ from gym_stepwise_routing.banks import Bank, bundled_banks
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.evaluation.evaluate import Sweep, sweep
 from gym_stepwise_routing.game import Game, RoutingSpec, always_largest_cost
-from gym_stepwise_routing.routers import ALWAYS_LARGEST, Scores, ThresholdRouter, name_of
+from gym_stepwise_routing.routers import ALWAYS_LARGEST, ALWAYS_SMALLEST, Scores, ThresholdRouter, name_of
 from gym_stepwise_routing.sources.bank import BankSource
 from gym_stepwise_routing.sources.base import StepSource
 
@@ -33,6 +33,8 @@ __all__ = ["CalibratedRouter", "CalibrationMethod", "Certificate", "calibrate"]
 CalibrationMethod = Literal["exact", "ltt", "crc", "empirical"]
 JOINT_STARTS = 5
 """Where accuracy and cost are promised together, testing starts at so many thresholds spread over the grid."""
+
+_GRID = np.append(np.linspace(0, 1, 201), ALWAYS_SMALLEST)  # a score may be 1, which the threshold 1 lets pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,8 @@ def calibrate(
         delta: highest tolerated probability that the promise is wrong, over the draw of the calibration problems.
         method: ``exact`` (binomial) or ``ltt`` (Hoeffding-Bentkus), both by fixed-sequence testing from the safe side;
             ``crc`` (conformal risk control: in expectation only); ``empirical`` (no promise).
-        thresholds: candidates, chosen without looking at the calibration split; None takes a fine fixed grid.
+        thresholds: candidates, chosen without looking at the calibration split; None takes a fine fixed grid. The
+            safest one is among them: 0 for relative accuracy, one above 1 (always-smallest) for a cost limit alone.
         seed: seed of random sources.
         transfer: calibrate a trained router on another bank than that of its training. The promise is then about
             problems like those calibrated on; without it a bank that differs is taken for a mistake. Problems that both
@@ -175,8 +178,13 @@ def calibrate(
     if trained_on is not None and not transfer:
         trained_on.check_game(game, f"router {name_of(router)!r}")
     _refuse_training(trained_on, game)
-    outcome = sweep(router, game, np.linspace(0, 1, 201) if thresholds is None else thresholds, seed=seed)
+    outcome = sweep(router, game, _GRID if thresholds is None else thresholds, seed=seed)
     only_cost = all(isinstance(t, CostLimit) for t in targets)
+    if only_cost and not outcome.thresholds[-1] > 1:
+        raise ValueError(
+            f"thresholds end at {outcome.thresholds[-1]:g}; allowed with a cost limit alone: include one above 1, "
+            "which is always-smallest (routers.ALWAYS_SMALLEST)"
+        )
     order = np.arange(len(outcome.thresholds))[:: -1 if only_cost else 1]  # safest first
     losses = [_losses(t, outcome, game)[order] for t in targets]
     answer = _select(losses, targets, method, delta)

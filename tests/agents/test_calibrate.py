@@ -10,7 +10,7 @@ from gym_stepwise_routing.agents.calibration import Accuracy, CostLimit, Relativ
 from gym_stepwise_routing.baselines import AlwaysLargest, AlwaysSmallest, ConfidenceThreshold, FirstKLarge
 from gym_stepwise_routing.evaluation.evaluate import play, sweep
 from gym_stepwise_routing.game import Game
-from gym_stepwise_routing.routers import ScoringRouter, ThresholdRouter, columns_of
+from gym_stepwise_routing.routers import ALWAYS_SMALLEST, ScoringRouter, ThresholdRouter, columns_of
 
 
 def game(split="calibration", **arguments):
@@ -59,6 +59,20 @@ def test_cost_limit_alone_takes_the_most_accurate_threshold_within_it():
     best = outcome.right.mean(axis=1)[affordable].max()
     assert play(router, game()).accuracy == pytest.approx(best)
     assert play(router, game()).mean_cost <= 0.5
+
+
+def test_the_safest_threshold_for_a_cost_limit_alone_is_always_smallest():
+    """Scores of exactly 1 exist, such as that of a margin of 0: the threshold 1 lets them pass."""
+    rule, target = ConfidenceThreshold("margin_min"), CostLimit(0.1)
+    at_one = play(ThresholdRouter(rule, 1.0), game())
+    assert at_one.mean_cost > 0.1
+    certificate = calibrate(rule, game(), target=target, method="empirical").certificate
+    assert certificate.threshold == ALWAYS_SMALLEST
+    assert certificate.risk == (play(AlwaysSmallest(), game()).mean_cost,) == (0.0,)
+    with pytest.raises(ValueError, match=r"thresholds end at 1; allowed.* include one above 1"):
+        calibrate(rule, game(), target=target, method="empirical", thresholds=np.linspace(0, 1, 11))
+    own = np.append(np.linspace(0, 1, 11), 2.0)
+    assert calibrate(rule, game(), target=target, method="empirical", thresholds=own).certificate.threshold == 2
 
 
 def test_accuracy_and_cost_are_promised_together():
