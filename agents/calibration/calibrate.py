@@ -104,22 +104,27 @@ class CalibratedRouter(ThresholdRouter):
         self.trained_on = trained_on
 
     def bind(self, spec: RoutingSpec) -> None:
-        """Check that observations, actions and cost mean what they meant in calibration.
+        """Check that observations, actions, cost and budget mean what they meant in calibration.
 
         Raises:
-            ValueError: another mode, cost unit, pool or observation.
+            ValueError: another mode, cost unit, pool, observation or budget.
         """
-        self.game.check_spec(spec, f"calibrated router {self.name!r}")
+        self.game.check_spec(spec, self._called)
+        self.game.check_budget(spec, self._called)
         super().bind(spec)
 
     def check_game(self, game: Game) -> None:
         """Refuse another bank than that of the calibration, of whose problems the certificate speaks.
 
         Raises:
-            ValueError: the bank's content or the budget differs, or as :meth:`bind`.
+            ValueError: the bank's content differs, or as :meth:`bind`.
         """
-        self.game.check_game(game, f"calibrated router {self.name!r}")
-        self.game.check_budget(game, f"calibrated router {self.name!r}")
+        self.game.check_game(game, self._called)
+        self.game.check_budget(game.spec, self._called)
+
+    @property
+    def _called(self) -> str:
+        return f"calibrated router {self.name!r}"
 
 
 def calibrate(

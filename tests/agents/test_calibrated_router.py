@@ -22,7 +22,7 @@ from gym_stepwise_routing.agents.runs import TrainedRouter, train_run
 from gym_stepwise_routing.agents.training import Hyperparameters
 from gym_stepwise_routing.banks.bank import Bank
 from gym_stepwise_routing.baselines import ConfidenceThreshold
-from gym_stepwise_routing.evaluation.evaluate import play, sweep, threshold_grid
+from gym_stepwise_routing.evaluation.evaluate import evaluate, play, sweep, threshold_grid
 from gym_stepwise_routing.game import Game
 from gym_stepwise_routing.routers import ScoringRouter, ThresholdRouter
 from gym_stepwise_routing.sb3 import RoutingVecEnv
@@ -172,6 +172,31 @@ def test_another_kind_of_game_is_refused():
         play(calibrated, game("test", mode="regenerate"))
     with pytest.raises(ValueError, match="cost_unit='flops'"):
         play(calibrated, Game(split="test"))
+
+
+@pytest.mark.parametrize(
+    ("calibrated_with", "other", "message"),
+    [
+        ({}, {"budget": 0.3, "hard_budget": True}, r"budget=0\.3; allowed .*: None"),
+        ({"budget": 0.3}, {"budget": 0.3, "hard_budget": True}, "hard_budget=True; allowed .*: False"),
+        ({"budget": (0.2, 0.5)}, {"budget": (0.2, 0.6)}, r"budget=\(0\.2, 0\.6\); allowed .*: \(0\.2, 0\.5\)"),
+    ],
+)
+def test_another_budget_is_refused_wherever_it_is_played(calibrated_with, other, message, tmp_path):
+    """A hard one ends episodes: the accuracy that was promised is not to be had within it."""
+    calibrated = calibrate(ConfidenceThreshold(), game(**calibrated_with), target=TARGET, method="empirical")
+    save_calibrated(calibrated, tmp_path / "router")
+    for router in (calibrated, load_calibrated(tmp_path / "router")):
+        play(router, game("test", **calibrated_with))
+        evaluate(router, split="test", cost_unit="large_tokens", **calibrated_with)
+        for played in (
+            lambda router=router: play(router, game("test", **other)),
+            lambda router=router: evaluate(router, split="test", cost_unit="large_tokens", **other),
+            lambda router=router: sweep(router, game("test", **other), [0.5]),
+            lambda router=router: router.check_game(game("test", **other)),
+        ):
+            with pytest.raises(ValueError, match=message):
+                played()
 
 
 @pytest.mark.parametrize("name", ["certificate.json", "game.json", "rule.json"])
