@@ -62,7 +62,8 @@ class RunManifest:
             at CCPO's threshold (on random sources a play's estimate). None where no limit is to be kept.
         cost: its mean cost there, or None.
         limit_kept: whether these keep the limit; None as above.
-        kappa_fit: CCPO's batch conformal fit: what it found on how many held-out problems; None for other agents.
+        kappa_fit: CCPO's batch conformal fit: what it found on how many held-out problems, which is no guarantee with
+            an accuracy floor (:mod:`...ccpo.fit`); None for other agents.
         game: the game it was trained on.
         versions: versions of Python and of the packages that matter.
     """
