@@ -195,6 +195,7 @@ class PolicyNetwork(ScoringRouter):
             "quantiles": self.quantiles,
             "name": self.name,
             "score_kind": self.score_kind,
+            "threshold": self.threshold,
             "activations": np.array([layer.activation for layer in self.dense]),
         }
         for i, layer in enumerate(self.dense):
@@ -210,7 +211,7 @@ class PolicyNetwork(ScoringRouter):
 
     @classmethod
     def load(cls, path: Path) -> PolicyNetwork:
-        """Read what :meth:`save` wrote; no code is run.
+        """Read what :meth:`save` wrote; no code is run. Older files hold no threshold: 0.5.
 
         Raises:
             ValueError: the file is missing, or holds something else.
@@ -235,6 +236,7 @@ class PolicyNetwork(ScoringRouter):
                 quantiles=int(stored["quantiles"]),
                 name=str(stored["name"]),
                 score_kind=str(stored.get("score_kind", "tail")),  # type: ignore[arg-type]
+                threshold=float(stored.get("threshold", 0.5)),
             )
         except (OSError, EOFError, KeyError, IndexError, zipfile.BadZipFile, ValueError) as error:
             raise ValueError(f"{path} is no policy network: {error}") from error

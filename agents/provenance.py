@@ -96,7 +96,7 @@ class GameDescription:
             if own != other:
                 raise ValueError(f"{name}={other!r}; allowed with {what}: {own!r}, which it was made for")
 
-    def check_budget(self, game: Game, what: str) -> None:
+    def check_budget(self, spec: RoutingSpec, what: str) -> None:
         """Refuse another budget: it is shown in the observation, and a hard one ends episodes.
 
         Raises:
@@ -105,8 +105,8 @@ class GameDescription:
         # JSON has no tuples: a description that was read back may hold a list.
         own_budget = tuple(self.budget) if isinstance(self.budget, list) else self.budget
         for name, own, other in (
-            ("budget", own_budget, game.budget),
-            ("hard_budget", self.hard_budget, game.hard_budget),
+            ("budget", own_budget, spec.budget),
+            ("hard_budget", self.hard_budget, spec.hard_budget),
         ):
             if own != other:
                 raise ValueError(f"{name}={other!r}; allowed with {what}: {own!r}, which its promise is about")

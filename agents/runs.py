@@ -23,7 +23,7 @@ from gym_stepwise_routing.agents.files import new_folder, read_json, to_record, 
 from gym_stepwise_routing.agents.networks import PolicyNetwork
 from gym_stepwise_routing.agents.provenance import GameDescription, versions
 from gym_stepwise_routing.errors import check_choice
-from gym_stepwise_routing.game import Game, RoutingSpec
+from gym_stepwise_routing.game import Game, RoutingSpec, check_budget
 from gym_stepwise_routing.routers import ThresholdRouter
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from gym_stepwise_routing.agents.training import Checkpoints, Hyperparameters, Progress
 
-__all__ = ["RunManifest", "TrainedRouter", "load_model", "load_run", "save_run", "train_run"]
+__all__ = ["RunManifest", "TrainedRouter", "load_model", "load_run", "save_run", "settings_of", "train_run"]
 
 FORMAT = 3
 READABLE = (2, FORMAT)
@@ -62,7 +62,8 @@ class RunManifest:
             at CCPO's threshold (on random sources a play's estimate). None where no limit is to be kept.
         cost: its mean cost there, or None.
         limit_kept: whether these keep the limit; None as above.
-        kappa_fit: CCPO's batch conformal fit: what it found on how many held-out problems; None for other agents.
+        kappa_fit: CCPO's batch conformal fit: what it found on how many held-out problems, which is no guarantee with
+            an accuracy floor (:mod:`...ccpo.fit`); None for other agents.
         game: the game it was trained on.
         versions: versions of Python and of the packages that matter.
     """
@@ -112,6 +113,11 @@ class TrainedRouter(ThresholdRouter):
         self.network = network
         self.manifest = manifest
 
+    @property
+    def trained_on(self) -> GameDescription:
+        """The game of the training."""
+        return self.manifest.game
+
     def bind(self, spec: RoutingSpec) -> None:
         """Check that observations and actions mean what they meant in training.
 
@@ -158,11 +164,12 @@ def train_run(
         folder: where the run is saved; a new folder, or an empty one.
         seed: seed of networks, actions and problems.
         game: keyword arguments of the game.
-        settings: hyperparameters; None: those that come with the agent.
+        settings: hyperparameters; None: those that come with the agent, or those of the run that goes on.
         progress: told the number of steps so far.
         tensorboard_log: folder of TensorBoard logs; None: no logs.
         checkpoints: when and where models are saved on the way; None: never.
-        resume: folder of a run of the same agent on the same game that goes on; its constraint and settings stay.
+        resume: folder of a run that goes on: the same agent, constraint, seed (CCPO's held-out problems are drawn with
+            it), game and budget. Its settings stay; ``settings`` may differ from them in ``total_timesteps`` only.
         trust: needed to resume; see :func:`load_model`.
         **algorithm: constraint and further arguments of the algorithm.
 
@@ -174,9 +181,10 @@ def train_run(
     algorithm = absolute(algorithm, game)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):  # before the training, not after it
         raise ValueError(f"folder={str(folder)!r} exists and is not empty; allowed: a new folder, or an empty one")
-    settings = hyperparameters(agent, _variant(agent, algorithm)) if settings is None else settings
+    if settings is None:
+        settings = hyperparameters(agent, _variant(agent, algorithm)) if resume is None else settings_of(resume)
     played, held_out = _held_out(game, seed) if agent == "ccpo" else (game, None)
-    resumed = None if resume is None else _resumed(resume, trust, agent, played, algorithm)
+    resumed = None if resume is None else _resumed(resume, trust, agent, seed, played, settings, algorithm)
     _warn_unreachable(played, algorithm)
     begin = time.perf_counter()
     model = train(
@@ -199,7 +207,7 @@ def train_run(
         format=FORMAT,
         agent=agent,
         seed=seed,
-        hyperparameters=json.loads(json.dumps(asdict(settings))),  # as it will be read back
+        hyperparameters=_as_read_back(settings),
         arguments={name: value if value != math.inf else "inf" for name, value in algorithm.items()},
         steps=model.num_timesteps,
         seconds=round(seconds, 2),
@@ -302,9 +310,34 @@ def _warn_unreachable(game: dict[str, Any], arguments: dict[str, Any]) -> None:
         )
 
 
-def _resumed(folder: Path, trust: bool, agent: str, game: dict[str, Any], arguments: dict[str, Any]) -> BaseAlgorithm:
-    """The model of a run that goes on, if it is the same agent with the same constraint on the same game."""
-    from gym_stepwise_routing.agents.training import game_arguments
+def settings_of(folder: Path) -> Hyperparameters:
+    """The hyperparameters of a run.
+
+    Raises:
+        ValueError: its manifest is missing or damaged.
+    """
+    from gym_stepwise_routing.agents.training import Hyperparameters
+
+    path = folder / "manifest.json"
+    return to_record(RunManifest.load(path).hyperparameters, Hyperparameters, path)
+
+
+def _as_read_back(settings: Hyperparameters) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
+    return content
+
+
+def _resumed(
+    folder: Path,
+    trust: bool,
+    agent: str,
+    seed: int,
+    game: dict[str, Any],
+    settings: Hyperparameters,
+    arguments: dict[str, Any],
+) -> BaseAlgorithm:
+    """The model of a run that goes on, if nothing is asked of it but more steps."""
+    from gym_stepwise_routing.agents.training import environment_arguments, game_arguments
 
     manifest = RunManifest.load(folder / "manifest.json")
     check_choice("agent", agent, [manifest.agent])
@@ -312,6 +345,18 @@ def _resumed(folder: Path, trust: bool, agent: str, game: dict[str, Any], argume
     if given != manifest.arguments:
         raise ValueError(f"arguments {given} with resume={str(folder)!r}; allowed: {manifest.arguments}, as it began")
     manifest.game.check_game(Game(**game_arguments(game), split="train"), f"the run {folder.name!r}")
+    environment = environment_arguments(agent, game, settings)
+    began = {**_as_read_back(settings_of(folder)), "seed": manifest.seed}
+    asked = {**_as_read_back(settings), "seed": seed, "total_timesteps": began["total_timesteps"]}
+    # The range that budgets are drawn from: the settings' own is clipped to what can be met, and a game's goes first.
+    began |= {"budget": manifest.game.budget, "hard_budget": manifest.game.hard_budget}
+    asked |= {
+        "budget": check_budget(environment.get("budget")),
+        "hard_budget": environment.get("hard_budget", False),
+    }
+    for name, own in began.items():
+        if asked[name] != own:
+            raise ValueError(f"{name}={asked[name]!r} with resume={str(folder)!r}; allowed: {own!r}, as it began")
     return load_model(folder, trust=trust)
 
 

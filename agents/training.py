@@ -29,6 +29,7 @@ __all__ = [
     "Hyperparameters",
     "Progress",
     "absolute",
+    "environment_arguments",
     "game_arguments",
     "hyperparameters",
     "train",
@@ -201,8 +202,9 @@ def train(
         progress: told about steps taken.
         callbacks: further callbacks of Stable-Baselines3.
         checkpoints: where and how often to save the model on the way, or None.
-        resumed: a model of the same agent that goes on training; its own settings stay, and schedules go on where all
-            steps, those taken and those to come, put them. None starts afresh.
+        resumed: a model of the same agent that goes on training; the algorithm's settings stay the model's own, the
+            environments are those of ``seed``, ``game`` and ``settings``, and schedules go on where all steps, those
+            taken and those to come, put them. None starts afresh.
         **algorithm: further arguments of the constructor, such as the ``limit`` of the constraint;
             ``constraint="relative_floor"`` stands for a share of always-largest's accuracy, see :func:`absolute`.
 
@@ -220,11 +222,7 @@ def train(
         raise ValueError(f"split={game['split']!r}; allowed: 'train', the others are for calibration and test")
     algorithm = absolute(algorithm, game)
     settings = hyperparameters(agent) if settings is None else settings
-    arguments = dict(game)
-    if not kind.masks:
-        arguments.setdefault("masked_action", "project")
-    if settings.budget is not None and "budget" not in arguments:
-        arguments["budget"] = _feasible(settings.budget, arguments)
+    arguments = environment_arguments(agent, game, settings)
     env = RoutingVecEnv(settings.n_envs, penalty=settings.penalty, seed=seed, **arguments)
     log = None if tensorboard_log is None else str(tensorboard_log)
     if resumed is None:
@@ -250,6 +248,16 @@ def train(
         tb_log_name=f"{agent}-seed{seed}",
         reset_num_timesteps=resumed is None,
     )
+
+
+def environment_arguments(agent: str, game: dict[str, Any], settings: Hyperparameters) -> dict[str, Any]:
+    """The game that an agent is trained on: masked actions projected where it knows no masks, budgets as it is set."""
+    arguments = dict(game)
+    if not AGENTS[agent].masks:
+        arguments.setdefault("masked_action", "project")
+    if settings.budget is not None and "budget" not in arguments:
+        arguments["budget"] = _feasible(settings.budget, arguments)
+    return arguments
 
 
 def game_arguments(game: dict[str, Any]) -> dict[str, Any]:

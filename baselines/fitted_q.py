@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 
 from gym_stepwise_routing.baselines.estimators import OutcomeRegression
 from gym_stepwise_routing.baselines.experience import Experience, experience, path_values, reach, uniform_values
+from gym_stepwise_routing.baselines.fitted_router import FittedRouter
 from gym_stepwise_routing.game import Game
-from gym_stepwise_routing.routers import ScoringRouter
 
 __all__ = ["FittedQ", "advantages"]
 
 _SCALE = 0.05
 
 
-class FittedQ(ScoringRouter):
+class FittedQ(FittedRouter):
     """Takes the action with the largest estimated ``P(right) - price * cost to come``.
 
     Scores are ``sigmoid(advantage / 0.05)`` of the models above k over those up to k; at the default threshold of 1/2
@@ -56,7 +56,7 @@ class FittedQ(ScoringRouter):
             game: the game.
             known: its experience, where it is at hand already.
         """
-        self.bind(game.spec)
+        self.bind_to(game)
         known = experience(game, seed=self.seed) if known is None else known
         leaf = known.right - self.price * known.cost
         weight = reach(known)

@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 
 from gym_stepwise_routing.baselines.experience import experience
 from gym_stepwise_routing.baselines.figures import needs_figure
+from gym_stepwise_routing.baselines.fitted_router import FittedRouter
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.game import Game, RoutingSpec
-from gym_stepwise_routing.routers import ScoringRouter, columns_of
+from gym_stepwise_routing.routers import columns_of
 
 __all__ = ["LengthRule", "LoopRule"]
 
 
-class LengthRule(ScoringRouter):
+class LengthRule(FittedRouter):
     """Score = share of train steps (*regenerate*: drafts) that are shorter than the last one; 0 at the start.
 
     Args:
@@ -46,7 +47,7 @@ class LengthRule(ScoringRouter):
         Raises:
             NotApplicableError: no step precedes any decision.
         """
-        self.bind(game.spec)
+        self.bind_to(game)
         known = experience(game, seed=self.seed)
         lengths = known.observation[~known.ended, self._length]
         if not (lengths > 0).any():

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from gym_stepwise_routing.baselines.estimators import SoftClassifier
 from gym_stepwise_routing.baselines.experience import experience, path_values
+from gym_stepwise_routing.baselines.fitted_router import FittedRouter
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.game import Game, RoutingSpec
-from gym_stepwise_routing.routers import ScoringRouter, columns_of
+from gym_stepwise_routing.routers import columns_of
 
 __all__ = ["QueryClassifier"]
 
@@ -30,7 +31,7 @@ _FEATURES = (
 )
 
 
-class QueryClassifier(ScoringRouter):
+class QueryClassifier(FittedRouter):
     """Score = estimated probability that the largest model is needed: it is right where the smallest is not.
 
     Args:
@@ -62,7 +63,7 @@ class QueryClassifier(ScoringRouter):
         Raises:
             NotApplicableError: the source does not tell anything about its questions, or the outcomes are all alike.
         """
-        self.bind(game.spec)
+        self.bind_to(game)
         known = experience(game, seed=self.seed)
         roots = np.flatnonzero(known.depth == 0)
         if not (known.observation[roots, self._known] > 0).any():

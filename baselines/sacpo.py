@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from gym_stepwise_routing.baselines.estimators import OutcomeRegression
 from gym_stepwise_routing.baselines.experience import Experience, experience, path_values, reach, uniform_values
 from gym_stepwise_routing.baselines.fitted_q import FittedQ, advantages
+from gym_stepwise_routing.baselines.fitted_router import FittedRouter
 from gym_stepwise_routing.game import Game
-from gym_stepwise_routing.routers import ScoringRouter
 
 __all__ = ["Reweighted"]
 
 
-class Reweighted(ScoringRouter):
+class Reweighted(FittedRouter):
     """Most likely action of ``pi_r exp(-price c / beta)``; scores are the log-odds of larger models, squashed.
 
     Args:
@@ -49,7 +49,7 @@ class Reweighted(ScoringRouter):
 
         On a random source only the sampled actions have a cost; for the others the regressions stand in, in turns.
         """
-        self.bind(game.spec)
+        self.bind_to(game)
         known = experience(game, seed=self.seed) if known is None else known
         self._reward = FittedQ(0.0, seed=self.seed).fit(game, known)
         actions = np.argmax(np.where(known.mask, self._reward.gains(known.observation), -np.inf), axis=1)
@@ -75,6 +75,7 @@ class Reweighted(ScoringRouter):
         """The same fit at another price."""
         other = Reweighted(price, self.beta, self.seed)
         other._models, other._reward, other._costs = self._models, self._reward, self._costs
+        other.trained_on = self.trained_on
         return other
 
     def scores(self, observation: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 
 from gym_stepwise_routing.baselines.experience import experience
 from gym_stepwise_routing.baselines.figures import given, needs_figure
+from gym_stepwise_routing.baselines.fitted_router import FittedRouter
 from gym_stepwise_routing.errors import NotApplicableError, check_choice
 from gym_stepwise_routing.game import Game, RoutingSpec
-from gym_stepwise_routing.routers import ScoringRouter, columns_of
+from gym_stepwise_routing.routers import columns_of
 
 try:
     from sklearn.mixture import GaussianMixture
@@ -41,7 +42,7 @@ _SMALLEST_PROBABILITY = 1e-6
 _FEWEST_STEPS = 20
 
 
-class Steer(ScoringRouter):
+class Steer(FittedRouter):
     """Score = log-odds of "not confident" squashed to [0, 1] by x / (1 + |x|); 0 where the figure is not known.
 
     A threshold on the posterior is one on its log-odds. These do not saturate: where the components are narrow, most
@@ -71,7 +72,7 @@ class Steer(ScoringRouter):
         Raises:
             NotApplicableError: no step, or hardly any, has the figure.
         """
-        self.bind(game.spec)
+        self.bind_to(game)
         figure, flag = _FIGURES[self.reading]
         needs_figure(game, figure, flag, seed=self.seed)
         known = experience(game, seed=self.seed)

@@ -16,10 +16,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from gym_stepwise_routing.baselines.fitted_router import FittedRouter
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.evaluation.evaluate import play
 from gym_stepwise_routing.game import Game, RoutingSpec
-from gym_stepwise_routing.routers import ScoringRouter, columns_of
+from gym_stepwise_routing.routers import columns_of
 
 try:
     import torch
@@ -117,7 +118,7 @@ class _FallingEntropy(BaseCallback):
         self.model.ent_coef = LAST_ENTROPY + (first - LAST_ENTROPY) * self.model._current_progress_remaining
 
 
-class TrimAgg(ScoringRouter):
+class TrimAgg(FittedRouter):
     """Scores are the policy's probabilities of models larger than k.
 
     Args:
@@ -149,7 +150,7 @@ class TrimAgg(ScoringRouter):
 
     def fit(self, game: Game) -> Self:
         """Train on a game of the train split."""
-        self.bind(game.spec)
+        self.bind_to(game)
         inner = RoutingVecEnv(
             ENVIRONMENTS,
             penalty=self.price,

@@ -18,16 +18,17 @@ from numpy.typing import NDArray
 from gym_stepwise_routing.baselines.estimators import SoftClassifier
 from gym_stepwise_routing.baselines.experience import experience, path_values, reach
 from gym_stepwise_routing.baselines.figures import given, needs_figure
+from gym_stepwise_routing.baselines.fitted_router import FittedRouter
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.game import Game, RoutingSpec
-from gym_stepwise_routing.routers import ScoringRouter, columns_of
+from gym_stepwise_routing.routers import columns_of
 
 __all__ = ["TwoPartRisk"]
 
 FIGURES = ("entropy_mean", "entropy_max")
 
 
-class TwoPartRisk(ScoringRouter):
+class TwoPartRisk(FittedRouter):
     """Score = 1 - (1 - risk of the words)(1 - risk of the peak); 0 where the entropies are not known.
 
     Args:
@@ -48,7 +49,7 @@ class TwoPartRisk(ScoringRouter):
             NotApplicableError: a random source, whose small steps cannot be labelled; no entropies of one kind; or no
                 step with both outcomes.
         """
-        self.bind(game.spec)
+        self.bind_to(game)
         if game.table is None:
             raise NotApplicableError(f"source {game.spec.source!r} is random: which small step fails is not recorded")
         known = experience(game)

@@ -31,7 +31,7 @@ REFERENCE_EPISODES = 20_000
 
 @dataclass(frozen=True, slots=True)
 class RoutingSpec:
-    """What a router may know of a game before it plays: names and sizes, no numbers of any problem.
+    """What a router may know of a game before it plays: names, sizes and the budget, no numbers of any problem.
 
     Attributes:
         models: names of the models, smallest first; the action is an index into them.
@@ -41,6 +41,8 @@ class RoutingSpec:
         features: the components of the observation, in order.
         source: name of the bank, preset or live pool.
         simulated: True if the figures come from a random process instead of language models.
+        budget: budget of an episode, or the range that it is drawn from.
+        hard_budget: whether exceeding it ends an episode.
     """
 
     models: tuple[str, ...]
@@ -50,6 +52,8 @@ class RoutingSpec:
     features: tuple[Feature, ...]
     source: str
     simulated: bool
+    budget: Budget
+    hard_budget: bool
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -180,6 +184,8 @@ class Game:
             features=self.rules.features,
             source=self.source.name,
             simulated=self.source.simulated,
+            budget=self.budget,
+            hard_budget=self.hard_budget,
         )
 
     @cached_property

@@ -16,7 +16,7 @@ from gym_stepwise_routing.agents.calibration.bounds import (
     required_n,
 )
 from gym_stepwise_routing.agents.calibration.calibrate import CalibratedRouter, Certificate, calibrate
-from gym_stepwise_routing.agents.calibration.online import CHEAPEST, AdaptiveThreshold
+from gym_stepwise_routing.agents.calibration.online import AdaptiveThreshold
 from gym_stepwise_routing.agents.calibration.selection import (
     CannotCertify,
     Certified,
@@ -29,7 +29,6 @@ from gym_stepwise_routing.agents.calibration.storage import load_calibrated, sav
 from gym_stepwise_routing.agents.calibration.targets import Accuracy, CostLimit, RelativeAccuracy, Target
 
 __all__ = [
-    "CHEAPEST",
     "METHODS",
     "Accuracy",
     "AdaptiveRouter",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from gym_stepwise_routing.agents.calibration.calibrate import CalibratedRouter
-from gym_stepwise_routing.agents.calibration.online import CHEAPEST, AdaptiveThreshold
+from gym_stepwise_routing.agents.calibration.online import AdaptiveThreshold
 from gym_stepwise_routing.agents.calibration.targets import Accuracy, RelativeAccuracy
-from gym_stepwise_routing.routers import Scores, ThresholdRouter
+from gym_stepwise_routing.routers import ALWAYS_SMALLEST, Scores, ThresholdRouter
 
 __all__ = ["AdaptiveRouter"]
 
@@ -39,7 +39,7 @@ class AdaptiveRouter(ThresholdRouter):
         if not isinstance(target, RelativeAccuracy | Accuracy):
             raise ValueError(f"target={target!r}; allowed: RelativeAccuracy or Accuracy (feedback: right or wrong)")
         if initial is None:
-            initial = min(router.threshold, CHEAPEST) if isinstance(router, CalibratedRouter) else 0.0
+            initial = min(router.threshold, ALWAYS_SMALLEST) if isinstance(router, CalibratedRouter) else 0.0
         base = router.base if isinstance(router, CalibratedRouter) else router
         self._adaptive = AdaptiveThreshold(alpha=target.alpha, initial=initial, step=step, decay=decay)
         super().__init__(base, self._adaptive.threshold)

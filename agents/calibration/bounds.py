@@ -17,9 +17,11 @@ method      losses              p-value
 Hoeffding-Bentkus is from Bates et al. (arXiv 2101.02703), as used by Learn then Test (Angelopoulos et al., arXiv
 2110.01052). For 0-1 losses the exact p-value is never larger than either of its parts.
 
-**Cost as a loss.** ``upper`` must bound the cost of *every* episode the router could meet, not of those observed: a
-hard budget, or the step cap times the dearest step. The largest cost seen in the calibration set is not such a bound.
-Losses and alpha are divided by it, so a loose bound needs more items.
+**Cost as a loss.** ``upper`` must bound the cost of *every* episode the router could meet, not of those observed: the
+step cap times the dearest step that is conceivable; or a hard budget plus that step, since an episode ends only once it
+has exceeded its budget. Both are in the units of the losses, where always-largest costs 1 on average on the *train*
+split; a game's budget is in units of the split that is played, unless its normaliser is given. The largest cost seen in
+the calibration set is not such a bound. Losses and alpha are divided by it, so a loose bound needs more items.
 """
 
 from __future__ import annotations

@@ -20,16 +20,21 @@ from gym_stepwise_routing.agents.calibration.selection import (
 )
 from gym_stepwise_routing.agents.calibration.targets import CostLimit, RelativeAccuracy, Target
 from gym_stepwise_routing.agents.provenance import GameDescription
+from gym_stepwise_routing.banks import Bank, bundled_banks
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.evaluation.evaluate import Sweep, sweep
 from gym_stepwise_routing.game import Game, RoutingSpec, always_largest_cost
-from gym_stepwise_routing.routers import ALWAYS_LARGEST, Scores, ThresholdRouter, name_of
+from gym_stepwise_routing.routers import ALWAYS_LARGEST, ALWAYS_SMALLEST, Scores, ThresholdRouter, name_of
+from gym_stepwise_routing.sources.bank import BankSource
+from gym_stepwise_routing.sources.base import StepSource
 
 __all__ = ["CalibratedRouter", "CalibrationMethod", "Certificate", "calibrate"]
 
 CalibrationMethod = Literal["exact", "ltt", "crc", "empirical"]
 JOINT_STARTS = 5
 """Where accuracy and cost are promised together, testing starts at so many thresholds spread over the grid."""
+
+_GRID = np.append(np.linspace(0, 1, 201), ALWAYS_SMALLEST)  # a score may be 1, which the threshold 1 lets pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,7 @@ class CalibratedRouter(ThresholdRouter):
         base: the router whose scores are thresholded.
         certificate: what the threshold promises.
         game: the game that it was calibrated on.
-        trained_on: the game that ``base`` was trained on; None for rules, and where nobody knows.
+        trained_on: the game that ``base`` was trained or fitted on; None for rules, and where nobody knows.
     """
 
     def __init__(
@@ -99,22 +104,27 @@ class CalibratedRouter(ThresholdRouter):
         self.trained_on = trained_on
 
     def bind(self, spec: RoutingSpec) -> None:
-        """Check that observations, actions and cost mean what they meant in calibration.
+        """Check that observations, actions, cost and budget mean what they meant in calibration.
 
         Raises:
-            ValueError: another mode, cost unit, pool or observation.
+            ValueError: another mode, cost unit, pool, observation or budget.
         """
-        self.game.check_spec(spec, f"calibrated router {self.name!r}")
+        self.game.check_spec(spec, self._called)
+        self.game.check_budget(spec, self._called)
         super().bind(spec)
 
     def check_game(self, game: Game) -> None:
         """Refuse another bank than that of the calibration, of whose problems the certificate speaks.
 
         Raises:
-            ValueError: the bank's content or the budget differs, or as :meth:`bind`.
+            ValueError: the bank's content differs, or as :meth:`bind`.
         """
-        self.game.check_game(game, f"calibrated router {self.name!r}")
-        self.game.check_budget(game, f"calibrated router {self.name!r}")
+        self.game.check_game(game, self._called)
+        self.game.check_budget(game.spec, self._called)
+
+    @property
+    def _called(self) -> str:
+        return f"calibrated router {self.name!r}"
 
 
 def calibrate(
@@ -133,16 +143,20 @@ def calibrate(
 
     Args:
         router: anything with ``scores``, or a Stable-Baselines3 model, whose policy is taken out (``scores.scored``).
+            Of a calibrated router the ``base`` is calibrated anew.
         game: the game on the split to calibrate on, normally ``calibration``; or a bank (its name, folder or source),
             whose calibration split is played unless ``split`` is given. Never ``test``, nor what it was trained on.
         target: what to keep; several are kept together.
         delta: highest tolerated probability that the promise is wrong, over the draw of the calibration problems.
         method: ``exact`` (binomial) or ``ltt`` (Hoeffding-Bentkus), both by fixed-sequence testing from the safe side;
             ``crc`` (conformal risk control: in expectation only); ``empirical`` (no promise).
-        thresholds: candidates, chosen without looking at the calibration split; None takes a fine fixed grid.
+        thresholds: candidates, chosen without looking at the calibration split; None takes a fine fixed grid. The
+            safest one is among them: 0 for relative accuracy, one above 1 (always-smallest) for a cost limit alone.
         seed: seed of random sources.
         transfer: calibrate a trained router on another bank than that of its training. The promise is then about
-            problems like those calibrated on; without it a bank that differs is taken for a mistake.
+            problems like those calibrated on; without it a bank that differs is taken for a mistake. Problems that both
+            banks hold are found by their ids if the bank of the training comes with this package; of any other, as of
+            a policy that brings no record of its training, it is your word that none of them is calibrated on.
         **arguments: of the :class:`...game.Game` on that bank: ``split``, ``mode``, ``cost_unit``, ...
 
     Returns:
@@ -151,7 +165,8 @@ def calibrate(
 
     Raises:
         ValueError: a parameter out of range, a split that shares problems with *test* or with the router's training,
-            no item that counts, or a bank that differs from the one trained on (or is unknown).
+            no item that counts, a bank that differs from the one trained on (or is unknown), or relative accuracy with
+            a hard budget.
     """
     check_choice("method", method, get_args(CalibrationMethod))
     if isinstance(delta, bool) or not isinstance(delta, int | float):
@@ -164,11 +179,17 @@ def calibrate(
         raise ValueError(f"router={name_of(router)!r} has no scores(observation); allowed: a router that has")
     check_level("delta", delta)
     _refuse_test(game)
+    _refuse_cut_off(targets, game)
     if trained_on is not None and not transfer:
         trained_on.check_game(game, f"router {name_of(router)!r}")
     _refuse_training(trained_on, game)
-    outcome = sweep(router, game, np.linspace(0, 1, 201) if thresholds is None else thresholds, seed=seed)
+    outcome = sweep(router, game, _GRID if thresholds is None else thresholds, seed=seed)
     only_cost = all(isinstance(t, CostLimit) for t in targets)
+    if only_cost and not outcome.thresholds[-1] > 1:
+        raise ValueError(
+            f"thresholds end at {outcome.thresholds[-1]:g}; allowed with a cost limit alone: include one above 1, "
+            "which is always-smallest (routers.ALWAYS_SMALLEST)"
+        )
     order = np.arange(len(outcome.thresholds))[:: -1 if only_cost else 1]  # safest first
     losses = [_losses(t, outcome, game)[order] for t in targets]
     answer = _select(losses, targets, method, delta)
@@ -229,7 +250,9 @@ def _sb3_model(router: object) -> Any:
 
 
 def _taken_out(router: Scores) -> Scores:
-    """The policy of a Stable-Baselines3 model: what is calibrated is what will be saved, to the last bit."""
+    """The policy of a Stable-Baselines3 model, or what was calibrated before: what will be saved, to the last bit."""
+    if isinstance(router, CalibratedRouter):
+        return _taken_out(router.base)
     model = _sb3_model(router)
     if model is None:
         return router
@@ -239,14 +262,16 @@ def _taken_out(router: Scores) -> Scores:
 
 
 def _training(router: object, transfer: bool) -> GameDescription | None:
-    """The game that a router was trained on; None for rules, and for policies that bring no record of it.
+    """The game that a router, or what it thresholds, was trained on; None for rules, and where no record says so.
 
     Raises:
         ValueError: a Stable-Baselines3 model whose environment plays no game, unless ``transfer``.
     """
     model = _sb3_model(router)
     if model is None:
-        return getattr(getattr(router, "manifest", None), "game", None)
+        told = getattr(router, "trained_on", None)
+        base = getattr(router, "base", None)
+        return told if isinstance(told, GameDescription) or base is None else _training(base, transfer)
     env = model.get_env()
     try:
         return GameDescription.of(env.get_attr("game")[0])
@@ -261,14 +286,26 @@ def _training(router: object, transfer: bool) -> GameDescription | None:
 
 def _refuse_training(trained_on: GameDescription | None, game: Game) -> None:
     """What a policy was trained on makes it look better than it is: no promise can rest on it."""
-    if trained_on is None or trained_on.kind == "simulator" or trained_on.source_hash != game.source_hash:
+    if trained_on is None or trained_on.kind == "simulator" or (source := _source_of(trained_on, game)) is None:
         return
-    shared = np.intersect1d(game.problems, game.source.problems(trained_on.split))  # type: ignore[arg-type]
-    if len(shared):
+    learned = source.problem_ids(source.problems(trained_on.split))  # type: ignore[arg-type]
+    if shared := set(learned) & set(game.source.problem_ids(game.problems)):
         raise ValueError(
-            f"split={game.split!r} shares {len(shared)} problems with {trained_on.split!r}, which the router was "
-            "trained on; allowed: a split without them, normally 'calibration'"
+            f"split={game.split!r} shares {len(shared)} problems with {trained_on.split!r} of {trained_on.source!r}, "
+            "which the router was trained on; allowed: a split without them, normally 'calibration'"
         )
+
+
+def _source_of(trained_on: GameDescription, game: Game) -> StepSource | None:
+    """Where the problems that a policy was trained on can be looked up: in the game's source, or in a bundled bank."""
+    if trained_on.source_hash == game.source_hash:
+        bank = getattr(game.source, "bank", None)
+        return game.source if bank is None else BankSource(bank)  # all of the bank, where only a part of it is played
+    if trained_on.source in bundled_banks():
+        bank = Bank.open(trained_on.source)
+        if bank.hash == trained_on.source_hash:
+            return BankSource(bank)
+    return None
 
 
 def _refuse_test(game: Game) -> None:
@@ -280,6 +317,16 @@ def _refuse_test(game: Game) -> None:
         raise ValueError(
             f"split={game.split!r} shares {len(shared)} problems with 'test'; allowed: a split without test problems"
         )
+
+
+def _refuse_cut_off(targets: Sequence[Target], game: Game) -> None:
+    """A hard budget cuts always-largest off as well: it is then neither what to compare with nor the safest."""
+    for target in targets:
+        if game.hard_budget and isinstance(target, RelativeAccuracy):
+            raise ValueError(
+                f"target={target!r} with hard_budget=True, which cuts off the always-largest that it compares with; "
+                "allowed: Accuracy(floor), or hard_budget=False"
+            )
 
 
 def _losses(target: Target, outcome: Sweep, game: Game) -> NDArray[np.float64]:

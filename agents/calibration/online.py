@@ -10,11 +10,9 @@ import math
 from dataclasses import dataclass, field
 
 from gym_stepwise_routing.agents.calibration.bounds import check_level
+from gym_stepwise_routing.routers import ALWAYS_SMALLEST
 
-__all__ = ["CHEAPEST", "AdaptiveThreshold"]
-
-CHEAPEST = 1.0 + 2.0**-10
-"""A threshold that no score in [0, 1] reaches, in float32 either: always-smallest."""
+__all__ = ["AdaptiveThreshold"]
 
 
 @dataclass(kw_only=True)
@@ -30,12 +28,12 @@ class AdaptiveThreshold:
     settles on a fixed threshold when problems are exchangeable (Angelopoulos, Barber and Bates, arXiv 2402.01139) and
     stops following drift.
 
-    The internal value may leave [0, CHEAPEST] by at most one step: below, the router plays always-largest until the
-    debt of errors is paid off; above, always-smallest. ``threshold`` is that value clipped.
+    The internal value may leave [0, ALWAYS_SMALLEST] by at most one step: below, the router plays always-largest until
+    the debt of errors is paid off; above, always-smallest. ``threshold`` is that value clipped.
 
     Attributes:
         alpha: error rate to hold, in (0, 1).
-        initial: first threshold, in [0, CHEAPEST]; for example a calibrated one.
+        initial: first threshold, in [0, ALWAYS_SMALLEST]; for example a calibrated one.
         step: eta, the step of the first update, > 0.
         decay: exponent of ``eta_t = step * t ** -decay``, in [0, 1); 0 for a constant step.
         updates: updates so far.
@@ -49,8 +47,8 @@ class AdaptiveThreshold:
 
     def __post_init__(self) -> None:
         check_level("alpha", self.alpha)
-        if not 0.0 <= self.initial <= CHEAPEST:
-            raise ValueError(f"initial={self.initial!r} must lie in [0, {CHEAPEST}]")
+        if not 0.0 <= self.initial <= ALWAYS_SMALLEST:
+            raise ValueError(f"initial={self.initial!r} must lie in [0, {ALWAYS_SMALLEST}]")
         if not (self.step > 0.0 and math.isfinite(self.step)):
             raise ValueError(f"step={self.step!r} must be a finite number above 0")
         if not 0.0 <= self.decay < 1.0:
@@ -59,8 +57,8 @@ class AdaptiveThreshold:
 
     @property
     def threshold(self) -> float:
-        """Threshold for the next problem, in [0, CHEAPEST]."""
-        return min(max(self._kappa, 0.0), CHEAPEST)
+        """Threshold for the next problem, in [0, ALWAYS_SMALLEST]."""
+        return min(max(self._kappa, 0.0), ALWAYS_SMALLEST)
 
     def update(self, error: float) -> float:
         """Take in the feedback on one problem that was routed at ``threshold``.
@@ -78,5 +76,5 @@ class AdaptiveThreshold:
         moved = self._kappa - self.step * self.updates**-self.decay * (error - self.alpha)
         # The bounds are out of reach if always-largest never errs and always-smallest always does. Where they are not
         # like that, no threshold gives alpha, and without bounds the value would run away and be slow to return.
-        self._kappa = min(max(moved, -self.step), CHEAPEST + self.step)
+        self._kappa = min(max(moved, -self.step), ALWAYS_SMALLEST + self.step)
         return self.threshold

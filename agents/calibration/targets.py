@@ -21,7 +21,8 @@ class RelativeAccuracy:
 
     The loss of a problem that always-largest solves is 1 if the routed answer is wrong; problems that it does not solve
     do not count. Keeping that risk at or below 1 - share keeps the accuracy at or above share times always-largest's,
-    since problems that only the router solves come on top (relative coverage of CCPO, arXiv 2511.11828).
+    since problems that only the router solves come on top (relative coverage of CCPO, arXiv 2511.11828). Not for a game
+    with a hard budget, in which always-largest is cut off as well: there ask for :class:`Accuracy`.
 
     Args:
         share: in (0, 1).
@@ -68,9 +69,10 @@ class CostLimit:
     """Mean cost of at most ``limit``, where always-largest costs 1 on average; the loss is the cost of an episode.
 
     Args:
-        limit: > 0.
-        upper: a bound that no episode's cost can exceed, for ``method="ltt"``: a hard budget, or what the dearest
-            conceivable episode costs; the largest cost that was seen is none. Not needed for ``"empirical"``.
+        limit: > 0, in units of always-largest on the train split, like the losses.
+        upper: a bound that no episode's cost can exceed, in the same units, for ``method="ltt"``: what the dearest
+            conceivable episode costs, or a hard budget plus the dearest conceivable step, which may overshoot it; the
+            largest cost that was seen is none (see :mod:`.bounds`). Not needed for ``"empirical"``.
     """
 
     limit: float

@@ -215,7 +215,7 @@ class CCPO(ConstrainedOnPolicyAlgorithm, TRPO):  # type: ignore[misc]
             alpha: Largest expected loss, in (0, 1).
 
         Returns:
-            The fit. Where its ``kappa`` is None nothing could be certified, and the threshold is what it was before.
+            The fit. Where its ``kappa`` is None no candidate passed, and the threshold is what it was before.
 
         Raises:
             ValueError: If an argument is out of its range.

@@ -55,8 +55,9 @@ class ConformalFit:
     """What a batch conformal fit found.
 
     Attributes:
-        kappa: The threshold, or None where no candidate can be certified.
-        bound: Upper bound of the expected loss at ``kappa`` (at the safest candidate where ``kappa`` is None).
+        kappa: The threshold, or None where no candidate passes.
+        bound: Upper bound of the expected loss at ``kappa`` (at the safest candidate where ``kappa`` is None), given
+            what :func:`conformal_fit` needs.
         n_items: Held-out items, n.
         alpha: The loss that was asked for.
     """
@@ -74,7 +75,9 @@ def conformal_fit(
 
     Conformal risk control, for losses bounded by 1; small kappas are safe. The bound
     (:func:`gym_stepwise_routing.agents.calibration.selection.expected_loss_bounds`) holds in expectation over the draw
-    of the held-out items, not with high probability, and with ``redrawn`` for many items only.
+    of the held-out items, not with high probability, and with ``redrawn`` for many items only. It needs a safest
+    candidate whose loss never exceeds ``alpha``, on any item, as always-largest's relative loss is 0; this is not
+    checked, and without it nothing is guaranteed.
 
     Args:
         losses: Loss of each item at each candidate, float[n, m] in [0, 1].

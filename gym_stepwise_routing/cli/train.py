@@ -25,7 +25,10 @@ def train(
     mode: Annotated[str, typer.Option(help="route, escalate or regenerate.")] = "route",
     cost_unit: Annotated[str, typer.Option(help="flops, large_tokens, dollars or latency.")] = "flops",
     seeds: Annotated[int, typer.Option(min=1, help="Number of runs.")] = 5,
-    first_seed: Annotated[int, typer.Option(min=0, help="Seed of the first run; the others follow.")] = 0,
+    first_seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="Seed of the first run; the others follow. Default: 0, or that of --resume."),
+    ] = None,
     limit: Annotated[float | None, typer.Option(help="Constrained agents: highest cost, or lowest accuracy.")] = None,
     constraint: Annotated[
         str,
@@ -49,7 +52,7 @@ def train(
     try:
         import torch
 
-        from gym_stepwise_routing.agents.runs import train_run
+        from gym_stepwise_routing.agents.runs import RunManifest, settings_of, train_run
         from gym_stepwise_routing.agents.training import AGENTS, Checkpoints, hyperparameters
     except ImportError as error:
         raise typer.BadParameter(f"{error}; training needs: pip install 'gym-stepwise-routing[agents]'") from error
@@ -58,9 +61,14 @@ def train(
     try:
         if resume is not None and seeds != 1:
             raise ValueError(f"--seeds={seeds} with --resume={resume}, which is one run; allowed: --seeds 1")
-        if variant is None and agent == "lagrangian_ppo" and constraint in ("accuracy_floor", "relative_floor"):
-            variant = "floor"
-        settings = hyperparameters(agent, variant)
+        if first_seed is None:
+            first_seed = 0 if resume is None else RunManifest.load(resume / "manifest.json").seed
+        if resume is not None and variant is None:
+            settings = settings_of(resume)
+        else:
+            if variant is None and agent == "lagrangian_ppo" and constraint in ("accuracy_floor", "relative_floor"):
+                variant = "floor"
+            settings = hyperparameters(agent, variant)
         settings = replace(
             settings,
             penalty=settings.penalty if penalty is None else penalty,

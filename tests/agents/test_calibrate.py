@@ -10,7 +10,7 @@ from gym_stepwise_routing.agents.calibration import Accuracy, CostLimit, Relativ
 from gym_stepwise_routing.baselines import AlwaysLargest, AlwaysSmallest, ConfidenceThreshold, FirstKLarge
 from gym_stepwise_routing.evaluation.evaluate import play, sweep
 from gym_stepwise_routing.game import Game
-from gym_stepwise_routing.routers import ScoringRouter, columns_of
+from gym_stepwise_routing.routers import ALWAYS_SMALLEST, ScoringRouter, ThresholdRouter, columns_of
 
 
 def game(split="calibration", **arguments):
@@ -59,6 +59,20 @@ def test_cost_limit_alone_takes_the_most_accurate_threshold_within_it():
     best = outcome.right.mean(axis=1)[affordable].max()
     assert play(router, game()).accuracy == pytest.approx(best)
     assert play(router, game()).mean_cost <= 0.5
+
+
+def test_the_safest_threshold_for_a_cost_limit_alone_is_always_smallest():
+    """Scores of exactly 1 exist, such as that of a margin of 0: the threshold 1 lets them pass."""
+    rule, target = ConfidenceThreshold("margin_min"), CostLimit(0.1)
+    at_one = play(ThresholdRouter(rule, 1.0), game())
+    assert at_one.mean_cost > 0.1
+    certificate = calibrate(rule, game(), target=target, method="empirical").certificate
+    assert certificate.threshold == ALWAYS_SMALLEST
+    assert certificate.risk == (play(AlwaysSmallest(), game()).mean_cost,) == (0.0,)
+    with pytest.raises(ValueError, match=r"thresholds end at 1; allowed.* include one above 1"):
+        calibrate(rule, game(), target=target, method="empirical", thresholds=np.linspace(0, 1, 11))
+    own = np.append(np.linspace(0, 1, 11), 2.0)
+    assert calibrate(rule, game(), target=target, method="empirical", thresholds=own).certificate.threshold == 2
 
 
 def test_accuracy_and_cost_are_promised_together():
@@ -125,6 +139,31 @@ def test_three_models_share_one_threshold():
     again = play(router, three, seed=1)
     assert set(np.unique(again.decisions[again.decisions >= 0])) == {0, 1, 2}
     assert again.accuracy >= floor - 0.02  # other steps and answers: two samples of 10,000
+
+
+@pytest.mark.parametrize("target", [RelativeAccuracy(0.9), (CostLimit(0.5, upper=4.0), RelativeAccuracy(0.9))])
+def test_relative_accuracy_is_refused_where_a_hard_budget_cuts_always_largest_off(target):
+    """Always-largest within the budget solves less, so that a share of *that* would be promised."""
+    cut_off = game(budget=0.7, hard_budget=True)
+    assert play(AlwaysLargest(), cut_off).accuracy < play(AlwaysLargest(), game()).accuracy - 0.1
+    with pytest.raises(ValueError, match=r"RelativeAccuracy\(share=0\.9\) with hard_budget=True"):
+        calibrate(ConfidenceThreshold("p_min"), cut_off, target=target, method="ltt")
+    calibrate(ConfidenceThreshold("p_min"), cut_off, target=Accuracy(0.2))
+    calibrate(ConfidenceThreshold("p_min"), game(budget=0.7), target=RelativeAccuracy(0.9))
+
+
+def test_the_last_step_overshoots_a_hard_budget_which_alone_bounds_no_cost():
+    cut_off = game(budget=0.7, hard_budget=True)
+    table = cut_off.table
+    steps = np.where(table.child >= 0, table.cost[table.child] - table.cost[:, None], 0.0)
+    unit = cut_off.normaliser / game("train").normaliser  # budgets are in the game's units, losses in those of train
+    bound = (0.7 + float(steps.max())) * unit
+    arguments = {"method": "ltt", "delta": 0.5}
+    with pytest.raises(ValueError, match=r"losses must lie in \[0, upper=0\.7\]; they reach from .* to 2\.3"):
+        calibrate(ConfidenceThreshold("p_min"), cut_off, target=CostLimit(0.6, upper=0.7), **arguments)
+    for threshold in (0, 0.3, 2):
+        assert play(ThresholdRouter(ConfidenceThreshold("p_min"), threshold), cut_off).cost.max() * unit <= bound
+    calibrate(ConfidenceThreshold("p_min"), cut_off, target=CostLimit(0.6, upper=bound), **arguments)
 
 
 def test_the_test_split_is_refused():

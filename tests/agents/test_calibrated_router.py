@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from stable_baselines3 import PPO
@@ -15,13 +17,16 @@ from gym_stepwise_routing.agents.calibration import (
     load_calibrated,
     save_calibrated,
 )
-from gym_stepwise_routing.agents.runs import train_run
+from gym_stepwise_routing.agents.parts import Part
+from gym_stepwise_routing.agents.runs import TrainedRouter, train_run
 from gym_stepwise_routing.agents.training import Hyperparameters
+from gym_stepwise_routing.banks.bank import Bank
 from gym_stepwise_routing.baselines import ConfidenceThreshold
-from gym_stepwise_routing.evaluation.evaluate import play, sweep, threshold_grid
+from gym_stepwise_routing.evaluation.evaluate import evaluate, play, sweep, threshold_grid
 from gym_stepwise_routing.game import Game
-from gym_stepwise_routing.routers import ScoringRouter
+from gym_stepwise_routing.routers import ScoringRouter, ThresholdRouter
 from gym_stepwise_routing.sb3 import RoutingVecEnv
+from gym_stepwise_routing.sources.bank import BankSource
 
 TARGET = RelativeAccuracy(0.6)
 
@@ -119,12 +124,79 @@ def test_another_bank_is_refused(trained, other_bank, tmp_path):
         load_calibrated(tmp_path / "router", game=other)
 
 
+@pytest.fixture(scope="module")
+def larger_bank():
+    """It has 28 of the bundled bank's train problems in its calibration split."""
+    return BankSource(Bank.open("gsm8k-qwen2.5-coder-v2"))
+
+
+def test_training_problems_are_found_in_another_bank_by_their_ids(trained, larger_bank):
+    common = {"cost_unit": "large_tokens", "target": TARGET, "transfer": True}
+    with pytest.raises(ValueError, match=r"shares 28 problems with 'train' of 'gsm8k-qwen2\.5-coder'"):
+        calibrate(trained, larger_bank, **common)
+    learned = set(game("train").source.problem_ids(game("train").problems))
+    problems = larger_bank.problems("calibration")
+    new = [p for p, name in zip(problems, larger_bank.problem_ids(problems), strict=True) if name not in learned]
+    part = Part(larger_bank.bank, {"calibration": np.array(new)})
+    assert calibrate(trained, part, **common).game.problems == len(problems) - 28
+    # Of a bank that is not at hand nobody can look up the problems.
+    elsewhere = replace(trained.manifest, game=replace(trained.manifest.game, source_hash="0" * 64))
+    calibrate(TrainedRouter(trained.network, elsewhere), larger_bank, **common)
+
+
+@pytest.mark.parametrize("wrap", [ThresholdRouter, lambda router: calibrate(router, game(), target=TARGET)])
+def test_training_problems_are_refused_behind_a_wrapper(wrap, trained):
+    with pytest.raises(ValueError, match="shares 70 problems with 'train'"):
+        calibrate(wrap(trained), game("train"), target=TARGET)
+
+
+def test_a_part_of_a_bank_does_not_hide_training_problems(trained):
+    part = Part(game().source.bank, {"calibration": game("train").problems})
+    with pytest.raises(ValueError, match="shares 70 problems with 'train'"):
+        calibrate(trained, part, target=TARGET, cost_unit="large_tokens")
+
+
+def test_a_model_that_was_calibrated_still_knows_its_training_problems():
+    model = PPO("MlpPolicy", RoutingVecEnv(8, cost_unit="large_tokens"), seed=0, device="cpu")
+    calibrated = calibrate(model, game(), target=TARGET)
+    with pytest.raises(ValueError, match="shares 70 problems with 'train'"):
+        calibrate(calibrated, game("train"), target=TARGET)
+    again = calibrate(calibrated, game(), target=TARGET)
+    assert again.base is calibrated.base
+    assert again.trained_on == calibrated.trained_on
+
+
 def test_another_kind_of_game_is_refused():
     calibrated = calibrate(ConfidenceThreshold(), game(), target=TARGET, method="empirical")
     with pytest.raises(ValueError, match="mode='regenerate'"):
         play(calibrated, game("test", mode="regenerate"))
     with pytest.raises(ValueError, match="cost_unit='flops'"):
         play(calibrated, Game(split="test"))
+
+
+@pytest.mark.parametrize(
+    ("calibrated_with", "other", "message"),
+    [
+        ({}, {"budget": 0.3, "hard_budget": True}, r"budget=0\.3; allowed .*: None"),
+        ({"budget": 0.3}, {"budget": 0.3, "hard_budget": True}, "hard_budget=True; allowed .*: False"),
+        ({"budget": (0.2, 0.5)}, {"budget": (0.2, 0.6)}, r"budget=\(0\.2, 0\.6\); allowed .*: \(0\.2, 0\.5\)"),
+    ],
+)
+def test_another_budget_is_refused_wherever_it_is_played(calibrated_with, other, message, tmp_path):
+    """A hard one ends episodes: the accuracy that was promised is not to be had within it."""
+    calibrated = calibrate(ConfidenceThreshold(), game(**calibrated_with), target=TARGET, method="empirical")
+    save_calibrated(calibrated, tmp_path / "router")
+    for router in (calibrated, load_calibrated(tmp_path / "router")):
+        play(router, game("test", **calibrated_with))
+        evaluate(router, split="test", cost_unit="large_tokens", **calibrated_with)
+        for played in (
+            lambda router=router: play(router, game("test", **other)),
+            lambda router=router: evaluate(router, split="test", cost_unit="large_tokens", **other),
+            lambda router=router: sweep(router, game("test", **other), [0.5]),
+            lambda router=router: router.check_game(game("test", **other)),
+        ):
+            with pytest.raises(ValueError, match=message):
+                played()
 
 
 @pytest.mark.parametrize("name", ["certificate.json", "game.json", "rule.json"])

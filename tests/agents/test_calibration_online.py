@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gym_stepwise_routing.agents.calibration import CHEAPEST, AdaptiveThreshold
+from gym_stepwise_routing.agents.calibration import AdaptiveThreshold
+from gym_stepwise_routing.routers import ALWAYS_SMALLEST, decide
 
 
 def play(adaptive: AdaptiveThreshold, difficulty: np.ndarray, seed: int = 0) -> np.ndarray:
@@ -39,14 +40,20 @@ def test_decaying_steps():
 
 
 def test_the_highest_threshold_is_above_every_score():
-    assert np.float32(CHEAPEST) > np.float32(1.0)
+    """Of float32 scores, too: calibration and adaptation end in the same constant."""
+    adaptive = AdaptiveThreshold(alpha=0.9, initial=1.0)
+    adaptive.update(0.0)
+    assert adaptive.threshold == ALWAYS_SMALLEST
+    for kind in (np.float32, np.float64):
+        assert decide(np.ones(1, dtype=kind), adaptive.threshold, 2) == 0
+        assert decide(np.ones(1, dtype=kind), np.array([adaptive.threshold]), 2) == 0
 
 
 @given(st.lists(st.floats(0.0, 1.0), max_size=200), st.floats(0.001, 2.0))
 def test_the_threshold_stays_in_its_range_whatever_happens(errors: list[float], step: float):
     adaptive = AdaptiveThreshold(alpha=0.1, initial=0.5, step=step)
     for error in errors:
-        assert 0.0 <= adaptive.update(error) <= CHEAPEST
+        assert 0.0 <= adaptive.update(error) <= ALWAYS_SMALLEST
 
 
 @given(
@@ -56,7 +63,7 @@ def test_the_threshold_stays_in_its_range_whatever_happens(errors: list[float], 
     st.floats(0.0, 1.0),
 )
 def test_the_error_bound_holds_for_any_sequence(limits: list[float], alpha: float, step: float, initial: float):
-    # Problem t fails above its own limit; at threshold 0 none does. Limits above CHEAPEST never fail.
+    # Problem t fails above its own limit; at threshold 0 none does. Limits above ALWAYS_SMALLEST never fail.
     adaptive = AdaptiveThreshold(alpha=alpha, initial=initial, step=step)
     total = 0.0
     for t, limit in enumerate(limits, start=1):
@@ -73,7 +80,7 @@ def test_the_error_rate_is_met_from_both_sides_if_always_smallest_fails(limits: 
     for limit in limits:
         errors.append(float(adaptive.threshold > limit))
         adaptive.update(errors[-1])
-    assert abs(np.mean(errors) - alpha) <= (CHEAPEST + step) / (step * len(limits)) + 1e-9
+    assert abs(np.mean(errors) - alpha) <= (ALWAYS_SMALLEST + step) / (step * len(limits)) + 1e-9
 
 
 @pytest.mark.parametrize("step", [0.02, 0.1])
@@ -81,7 +88,7 @@ def test_long_run_error_rate_goes_to_alpha_under_drift(step: float):
     # Problems get four times as hard and easy again, twice.
     difficulty = 0.5 + 0.3 * np.sin(np.linspace(0.0, 4 * math.pi, 20_000))
     errors = play(AdaptiveThreshold(alpha=0.1, initial=0.5, step=step), difficulty)
-    assert abs(errors.mean() - 0.1) <= (CHEAPEST + step) / (step * len(errors)) + 1e-9
+    assert abs(errors.mean() - 0.1) <= (ALWAYS_SMALLEST + step) / (step * len(errors)) + 1e-9
     blocks = errors.reshape(10, -1).mean(axis=1)
     assert np.abs(blocks - 0.1).max() < 0.03
     # The fixed threshold that is right on average is far off in the hardest and the easiest block.

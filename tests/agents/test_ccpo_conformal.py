@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
+from gym_stepwise_routing.agents.calibration import control_expectation
 from gym_stepwise_routing.agents.ccpo.conformal import OnlineThreshold, conformal_fit
 
 KAPPAS = np.array([0.0, 0.25, 0.5, 0.75])
@@ -48,6 +50,16 @@ def test_fit_by_hand() -> None:
     assert conformal_fit(losses, KAPPAS, alpha=0.19).kappa == 0.25
     best = conformal_fit(losses, KAPPAS, alpha=0.4)
     assert (best.kappa, best.bound, best.n_items, best.alpha) == (0.75, pytest.approx(0.4), 9, 0.4)
+
+
+def test_without_a_candidate_that_is_safe_on_every_item_nothing_is_guaranteed() -> None:
+    """An accuracy floor has none: one candidate at risk 0.55 passes for 0.5 in a fifth of the draws of 50 items."""
+    rng = np.random.default_rng(0)
+    draws = (rng.random((2000, 50, 1)) < 0.55).astype(np.float64)
+    passed = np.mean([conformal_fit(losses, KAPPAS[:1], alpha=0.5).kappa is not None for losses in draws])
+    assert passed == pytest.approx(stats.binom.cdf(24, 50, 0.55), abs=0.03)
+    with pytest.raises(ValueError, match=r"needs a threshold that never exceeds alpha"):
+        control_expectation(draws[0].T, 0.5)
 
 
 def test_too_few_items_cannot_be_certified() -> None:

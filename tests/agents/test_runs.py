@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import typer
 from stable_baselines3.common.callbacks import EvalCallback
 
 from gym_stepwise_routing.agents.calibration import RelativeAccuracy, calibrate, load_calibrated, save_calibrated
@@ -13,6 +14,7 @@ from gym_stepwise_routing.agents.parts import hold_out
 from gym_stepwise_routing.agents.runs import load_run, train_run
 from gym_stepwise_routing.agents.scores import scored
 from gym_stepwise_routing.agents.training import Checkpoints, hyperparameters, train
+from gym_stepwise_routing.cli.train import train as train_command
 from gym_stepwise_routing.game import Game
 from gym_stepwise_routing.sb3 import RoutingVecEnv
 from gym_stepwise_routing.sources.bank import BankSource
@@ -107,6 +109,49 @@ def test_checkpoints_are_written_and_a_run_goes_on(tmp_path):
     assert second.manifest.steps == 2 * first.manifest.steps
     with pytest.raises(ValueError, match="every=0"):
         Checkpoints(tmp_path, 0)
+
+
+@pytest.mark.parametrize(
+    ("agent", "changes", "message"),
+    [
+        ("ppo", {"seed": 0}, r"seed=0 .*allowed: 3, as it began"),
+        ("ppo", {"penalty": 0.3}, r"penalty=0\.3 .*allowed: 0\.5"),
+        ("ppo", {"n_envs": 16}, r"n_envs=16 .*allowed: 32"),
+        ("ppo", {"algorithm": {}}, r"algorithm=\{\} .*'n_steps': 4"),
+        ("ppo", {"game": {"budget": 0.5}}, r"budget=0\.5 .*allowed: None"),
+        ("all_budgets", {"budget": (0.5, 0.9)}, r"budget=\(0\.5, 0\.9\) .*allowed: \(0\.\d+, 1\.0\)"),
+        ("ccpo", {"seed": 0}, r"seed=0 .*allowed: 3"),
+    ],
+)
+def test_a_run_goes_on_as_it_began(agent, changes, message, tmp_path):
+    """CCPO's held-out problems are drawn with the seed: with another one it would have been trained on them."""
+    settings = replace(quick(agent, 128), penalty=0.5 if agent == "ppo" else 0.0)
+    limit = {"limit": 0.8} if agent == "ccpo" else {}
+    first = train_run(agent, tmp_path / "first", seed=3, game={}, settings=settings, **limit)
+    common = {"resume": tmp_path / "first", "trust": True, "game": {}, **limit}
+    own = {name: value for name, value in changes.items() if name in ("seed", "game")}
+    changed = replace(settings, **{name: value for name, value in changes.items() if name not in own})
+    with pytest.raises(ValueError, match=message):
+        train_run(agent, tmp_path / "second", **{**common, "seed": 3, "settings": changed, **own})
+    assert not (tmp_path / "second").exists()
+    second = train_run(agent, tmp_path / "second", seed=3, **common)
+    assert second.manifest.hyperparameters == first.manifest.hyperparameters
+    more = replace(settings, total_timesteps=256)
+    third = train_run(agent, tmp_path / "third", seed=3, settings=more, **common | {"resume": tmp_path / "second"})
+    assert third.manifest.steps == first.manifest.steps * 4
+
+
+def test_the_command_goes_on_with_seed_and_settings_of_the_run(tmp_path, capsys):
+    settings = replace(quick("ppo", 128), penalty=0.5)
+    train_run("ppo", tmp_path / "first", seed=3, game={}, settings=settings)
+    common = {"agent": "ppo", "seeds": 1, "resume": tmp_path / "first", "trust": True}
+    train_command(tmp_path / "out", **common)
+    manifest = load_run(tmp_path / "out" / "ppo-seed3").manifest
+    assert (manifest.seed, manifest.steps, manifest.hyperparameters["penalty"]) == (3, 256, 0.5)
+    for options, message in (({"penalty": 0.3}, "penalty=0.3"), ({"first_seed": 0}, "seed=0")):
+        with pytest.raises(typer.Exit):
+            train_command(tmp_path / "other", **common, **options)
+        assert message in capsys.readouterr().out
 
 
 def test_callbacks_of_stable_baselines_play_escalate(tmp_path):

@@ -126,6 +126,16 @@ def test_saved_networks_give_the_same_scores_to_the_last_bit(env, game, tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["router.npz"]
 
 
+@pytest.mark.parametrize("threshold", [0.0, 0.2, 0.5, ALWAYS_SMALLEST])
+def test_the_threshold_is_saved_and_older_files_have_the_policys_own(threshold, tmp_path):
+    PolicyNetwork([Dense(np.eye(2), np.zeros(2), "none")], threshold=threshold).save(tmp_path / "router.npz")
+    assert PolicyNetwork.load(tmp_path / "router.npz").threshold == threshold
+    with np.load(tmp_path / "router.npz") as file:
+        older = {name: value for name, value in file.items() if name != "threshold"}
+    np.savez(tmp_path / "router.npz", **older)
+    assert PolicyNetwork.load(tmp_path / "router.npz").threshold == 0.5
+
+
 def test_tail_probabilities_of_three_models():
     tails = tail_probabilities(np.array([[0.2, 0.3, 0.5], [1.0, 0.0, 0.0]]))
     np.testing.assert_allclose(tails, [[0.8, 0.5], [0.0, 0.0]])
