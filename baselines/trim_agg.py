@@ -10,12 +10,19 @@ tokens of the large model, is one.
 
 from __future__ import annotations
 
+import json
+import zipfile
 from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gym_stepwise_routing.agents.files import replaced, to_record
+from gym_stepwise_routing.agents.networks import DECIMALS, tail_probabilities
+from gym_stepwise_routing.agents.provenance import GameDescription
 from gym_stepwise_routing.baselines.fitted_router import FittedRouter
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.evaluation.evaluate import play
@@ -51,6 +58,8 @@ LAST_ENTROPY = 0.001
 ENVIRONMENTS = 128
 ROLLOUT = 8
 """Decisions of each environment in a rollout; an episode has a handful."""
+_WEIGHTS = tuple(f"{layer}_{part}" for layer in ("hidden", "norm", "action") for part in ("weight", "bias"))
+_NORM_EPSILON = 1e-5  # torch's
 _LOG_SCALE = 10.0  # the observation holds log(1 + count) / 10
 
 
@@ -171,21 +180,57 @@ class TrimAgg(FittedRouter):
             seed=self.seed,
             **HYPERPARAMETERS,
         ).learn(self.steps, callback=_FallingEntropy())
-        self._policy = trained.policy  # without the environment, which cannot be copied
         inner.close()
-        # The policy keeps its last distribution, with training's graph, which cannot be copied either.
-        self.scores(np.zeros((1, len(game.spec.feature_names)), dtype=np.float32))
+        extractor = trained.policy.features_extractor
+        assert isinstance(extractor, _Normed)
+        layers = {"hidden": extractor.net[0], "norm": extractor.net[1], "action": trained.policy.action_net}
+        self._weights = {
+            f"{name}_{part}": getattr(layer, part).detach().double().numpy()
+            for name, layer in layers.items()
+            for part in ("weight", "bias")
+        }
+        return self
+
+    def save(self, path: Path) -> None:
+        """Write the policy, and what it was trained on, as plain arrays.
+
+        Training it again on another kind of processor gives other weights.
+
+        Raises:
+            ValueError: it has not been trained.
+        """
+        if self.trained_on is None:
+            raise ValueError(f"{self.name} has not been trained; allowed: fit() first")
+        with replaced(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, trained_on=json.dumps(asdict(self.trained_on)), **self._weights)
+
+    def restore(self, path: Path) -> Self:
+        """Take over what :meth:`save` wrote, instead of training; no code of the file is run.
+
+        Raises:
+            ValueError: the file is missing, or holds something else.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                stored = dict(file)
+            told = json.loads(str(stored.pop("trained_on")))
+        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{path} is no policy of TRIM-Agg: {error}") from error
+        if sorted(stored) != sorted(_WEIGHTS):
+            raise ValueError(f"{path} holds {sorted(stored)}; allowed: {sorted(_WEIGHTS)}")
+        self._weights = stored
+        self.trained_on = to_record(told, GameDescription, path)
         return self
 
     def scores(self, observation: NDArray[np.float32]) -> NDArray[np.float64]:
         """Probability of larger models, ``float64[B, K-1]`` in [0, 1]."""
-        with torch.no_grad():
-            features = torch.as_tensor(self._aggregates(observation))
-            distribution = self._policy.get_distribution(features).distribution
-        assert isinstance(distribution, torch.distributions.Categorical)
-        probability = distribution.probs.double().numpy()
-        larger = np.cumsum(probability[:, ::-1], axis=1)[:, ::-1][:, 1:]
-        return np.asarray(np.clip(larger, 0, 1))
+        weights = self._weights
+        x = self._aggregates(observation).astype(np.float64) @ weights["hidden_weight"].T + weights["hidden_bias"]
+        x = (x - x.mean(axis=1, keepdims=True)) / np.sqrt(x.var(axis=1, keepdims=True) + _NORM_EPSILON)
+        x = np.tanh(x * weights["norm_weight"] + weights["norm_bias"])
+        x = x @ weights["action_weight"].T + weights["action_bias"]
+        x = np.exp(x - x.max(axis=1, keepdims=True))
+        return np.round(tail_probabilities(x / x.sum(axis=1, keepdims=True)), DECIMALS)
 
 
 def best_of_seeds(price: float, game: Game, seeds: Sequence[int], steps: int = 40_000) -> TrimAgg:

@@ -5,8 +5,8 @@ when the problems come in another order, in batches of other sizes, or under oth
 observation moves by its last bit. A router that counts problems, compares them with each other, looks them up by name
 or in a table of answers fails one of these. The same is asked of its scores along the whole sweep.
 
-A table that is robust to the last bit, and a policy trained on the test problems, pass all of these. What gives them away
-is that they gain on the problems of the track what they gain nowhere else.
+A table that is robust to the last bit, and a policy trained on the test problems, pass all of these. What gives them
+away is that they gain on the problems of the track what they gain nowhere else.
 """
 
 from __future__ import annotations
@@ -32,14 +32,22 @@ from gym_stepwise_routing.leaderboard.track import Track, View, game_of, source_
 from gym_stepwise_routing.routers import Predicts, Scores, ThresholdRouter, decide
 from gym_stepwise_routing.sources.base import Split
 
-__all__ = ["MOST_APART", "MOST_JITTERED", "MOST_LOST", "changed_problems", "check_blindness", "check_gain", "check_scores"]
+__all__ = [
+    "MOST_APART",
+    "MOST_JITTERED",
+    "MOST_LOST",
+    "changed_problems",
+    "check_blindness",
+    "check_gain",
+    "check_scores",
+]
 
 MOST_JITTERED = 0.05
 """Share of problems on which decisions may change when observations move by one unit in the last place."""
 MOST_LOST = 0.01
 """Gain that may be lost when they do so: a table of a few known observations loses all that it has won."""
 MOST_APART = 4.0
-"""Standard errors by which the gain on the track may exceed the gain on calibration problems: by chance, one in 30,000."""
+"""Standard errors by which the gain on the track may exceed that on calibration problems: by chance, one in 30,000."""
 _SEED = 20_260
 _BATCHES = 7
 _SCORE_TOLERANCE = 1e-6
@@ -130,15 +138,14 @@ def check_gain(track: Track, make: Make, played: Evaluation, view: View) -> list
     if track.spec.split == "calibration":
         return []
     elsewhere = play_on(track, make(), game_of(track, view, split="calibration"))
-    (here, error), (there, other) = (
-        _gain_and_error(track, outcome, split) for outcome, split in ((played, None), (elsewhere, "calibration"))
-    )
+    here, error = _gain_and_error(track, played, None)
+    there, other = _gain_and_error(track, elsewhere, "calibration")
     if here - there <= MOST_APART * np.hypot(error, other):
         return []
     message = (
-        f"it gains {100 * here:.1f} points here and {100 * there:.1f} on the calibration split, {MOST_APART:g} standard "
-        f"errors ({100 * np.hypot(error, other):.1f} points each) are allowed. A policy trained on the test problems and "
-        "a table of their answers do that"
+        f"it gains {100 * here:.1f} points here, {100 * there:.1f} on the calibration split; allowed: {MOST_APART:g} "
+        f"standard errors more, of {100 * np.hypot(error, other):.1f} points each. A policy trained on the test "
+        "problems does that, and a table of their answers"
     )
     return [Fault("gain", message)]
 

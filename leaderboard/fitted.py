@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from gym_stepwise_routing.leaderboard.track import Track, View, game_of, open_tr
 from gym_stepwise_routing.observation import Block, check_blocks
 from gym_stepwise_routing.routers import Predicts
 
-__all__ = ["BASELINES", "fitted"]
+__all__ = ["BASELINES", "KEPT", "fitted"]
 
 _PACKAGE = "gym_stepwise_routing.baselines"
 BASELINES = (
@@ -31,7 +32,18 @@ BASELINES = (
 """What can be fitted: ``module:class`` below ``gym_stepwise_routing.baselines``."""
 
 
-def fitted(baseline: str, track: str, observation: list[Block], price: float | None = None, **kwargs: Json) -> Predicts:
+KEPT = ("trim_agg:TrimAgg",)
+"""Those whose fit is kept in a file, since it is not the same to the last bit on another kind of processor."""
+
+
+def fitted(
+    baseline: str,
+    track: str,
+    observation: list[Block],
+    price: float | None = None,
+    path: Path | None = None,
+    **kwargs: Json,
+) -> Predicts:
     """A baseline, fitted on the train split of a track.
 
     Args:
@@ -40,6 +52,7 @@ def fitted(baseline: str, track: str, observation: list[Block], price: float | N
         observation: blocks that it sees.
         price: price of cost for those that weigh accuracy against cost, as a multiple of the rate at which
             always-largest buys accuracy over always-smallest on the train split.
+        path: file with a fit that is taken over instead, for those of :data:`KEPT`.
         **kwargs: further arguments of the class.
 
     Raises:
@@ -52,6 +65,10 @@ def fitted(baseline: str, track: str, observation: list[Block], price: float | N
     if price is not None:
         kwargs = {**kwargs, "price": price * exchange_rate(frozen, frozen.spec.cost_unit)}
     router = getattr(importlib.import_module(f"{_PACKAGE}.{module}"), name)(**kwargs)
+    if path is not None:
+        check_choice("baseline with a file", baseline, KEPT)
+        kept: Predicts = router.restore(path)
+        return kept
     made: Predicts = router.fit(game_of(frozen, View(observation=check_blocks(observation)), split="train"))
     return made
 

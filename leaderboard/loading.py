@@ -3,7 +3,8 @@
 Importing a module runs its code, and so does unpickling. Stable-Baselines3's zip files contain pickles, and a
 calibrated router may have been saved as one. So nothing is loaded without the user's explicit ``trust`` but these:
 
-- the router classes of :mod:`gym_stepwise_routing.baselines`, as they are or fitted here on the train split;
+- the router classes of :mod:`gym_stepwise_routing.baselines`, as they are, fitted here on the train split, or with a
+  fit that was kept as arrays;
 - folders with a policy as arrays (:mod:`gym_stepwise_routing.agents.runs`), calibrated or not.
 """
 
@@ -95,7 +96,9 @@ def reference_of(router: str, kwargs: Mapping[str, Json], artefacts: Path) -> Ro
     path = Path(router)
     if not path.exists():
         if ":" not in router:
-            raise ValueError(f"router={router!r}: no such file or folder; allowed: one that is there, or module:factory")
+            raise ValueError(
+                f"router={router!r}: no such file or folder; allowed: one that is there, or module:factory"
+            )
         return RouterRef(factory=router, kwargs=dict(kwargs))
     if (path / "certificate.json").is_file():
         factory = CALIBRATED
@@ -157,11 +160,9 @@ def check_files(ref: RouterRef, artefacts: Path) -> None:
 
 def is_harmless(ref: RouterRef) -> bool:
     """Whether loading the router runs no code but this package's, which reads no pickles."""
-    if ref.factory in (TRAINED, CALIBRATED):
+    if ref.factory in (TRAINED, CALIBRATED, FITTED):
         return True
-    if ref.artefact is not None:
-        return False
-    return ref.factory == FITTED or _is_baseline(ref.factory)
+    return ref.artefact is None and _is_baseline(ref.factory)
 
 
 def _is_baseline(factory: str) -> bool:

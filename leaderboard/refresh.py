@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from gym_stepwise_routing.errors import NotApplicableError, check_choice
 from gym_stepwise_routing.leaderboard.entry import RouterRef
-from gym_stepwise_routing.leaderboard.loading import TRAINED, describe_artefact
-from gym_stepwise_routing.leaderboard.rows import Row, Training, read_rows, routers_on
+from gym_stepwise_routing.leaderboard.fitted import KEPT
+from gym_stepwise_routing.leaderboard.loading import FITTED, TRAINED, describe_artefact, load_router
+from gym_stepwise_routing.leaderboard.rows import Row, Training, fit_path, read_rows, routers_on
 from gym_stepwise_routing.leaderboard.submit import entry_path, make_entry
 from gym_stepwise_routing.leaderboard.track import TRACKS, Track, game_of, measure, source_of, track_names
 
@@ -77,7 +78,9 @@ def refresh_rows(
 
 def _refresh_row(track: Track, row: Row, entries: Path, artefacts: Path) -> Path:
     routers, seeds = routers_on(row, track), None
-    if row.training is not None:
+    if row.training is None:
+        routers = tuple(_fit(track, row, ref, number, artefacts) for number, ref in enumerate(routers))
+    else:
         routers, seeds = _train(track, row, row.training, artefacts), row.training.seeds
     entry = make_entry(
         track,
@@ -93,6 +96,16 @@ def _refresh_row(track: Track, row: Row, entries: Path, artefacts: Path) -> Path
     path = entry_path(entries, entry)
     entry.write(path)
     return path
+
+
+def _fit(track: Track, row: Row, ref: RouterRef, number: int, artefacts: Path) -> RouterRef:
+    """Fit what is kept in a file, and refer to the file."""
+    if ref.factory != FITTED or ref.kwargs["baseline"] not in KEPT:
+        return ref
+    path = artefacts / fit_path(row, track, number)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    load_router(ref, artefacts, trust=False).save(path)  # type: ignore[attr-defined]
+    return ref.model_copy(update={"artefact": describe_artefact(path, artefacts, FITTED)})
 
 
 def _train(track: Track, row: Row, training: Training, artefacts: Path) -> tuple[RouterRef, ...]:

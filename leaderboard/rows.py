@@ -97,12 +97,17 @@ def is_row(entry: Entry, row: Row, track: Track) -> bool:
         return False
     routers = tuple(run.router for run in entry.runs)
     if row.training is None:
-        return routers == routers_on(row, track)
+        return tuple(map(_without_fit, routers)) == routers_on(row, track)
     found = tuple(
         (ref.factory, ref.artefact and ref.artefact.path, run.seed)
         for ref, run in zip(routers, entry.runs, strict=True)
     )
     return found == tuple((TRAINED, f"{track.name}/{row.name}-{seed}", seed) for seed in row.training.seeds)
+
+
+def fit_path(row: Row, track: Track, number: int) -> str:
+    """Where a fit that is kept lies below the artefacts."""
+    return f"{track.name}/{row.name}-{number}.npz"
 
 
 def routers_on(row: Row, track: Track) -> tuple[RouterRef, ...]:
@@ -120,3 +125,7 @@ def _placed(ref: RouterRef, track: str, view: View) -> RouterRef:
     if ref.factory != FITTED:
         return ref
     return ref.model_copy(update={"kwargs": {**ref.kwargs, "track": track, "observation": [*view.observation]}})
+
+
+def _without_fit(ref: RouterRef) -> RouterRef:
+    return ref.model_copy(update={"artefact": None}) if ref.factory == FITTED else ref

@@ -13,7 +13,19 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, V
 
 from gym_stepwise_routing.banks.strict import canonical_json
 
-__all__ = ["SCHEMA_VERSION", "Address", "FileModel", "Name", "Sha256", "Strict", "Text", "check_name", "explain", "sha256_of", "write_text"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "Address",
+    "FileModel",
+    "Name",
+    "Sha256",
+    "Strict",
+    "Text",
+    "check_name",
+    "explain",
+    "sha256_of",
+    "write_text",
+]
 
 SCHEMA_VERSION: Literal[1] = 1
 _LONGEST_FILE = 64 * 2**20

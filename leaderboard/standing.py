@@ -8,10 +8,12 @@ from typing import Literal
 
 import numpy as np
 
+from gym_stepwise_routing.agents.provenance import GameDescription
 from gym_stepwise_routing.baselines import ConfidenceThreshold
+from gym_stepwise_routing.game import Game
 from gym_stepwise_routing.leaderboard.entry import Entry, Run
 from gym_stepwise_routing.leaderboard.errors import EntryRejectedError, Fault
-from gym_stepwise_routing.leaderboard.loading import CALIBRATED, FITTED, TRAINED
+from gym_stepwise_routing.leaderboard.loading import CALIBRATED, FITTED, TRAINED, load_router
 from gym_stepwise_routing.leaderboard.playing import ORACLE, PlayedRouter
 from gym_stepwise_routing.leaderboard.rows import is_row, row_named
 from gym_stepwise_routing.leaderboard.track import Track, game_of
@@ -86,13 +88,15 @@ def _made_elsewhere(
             yield "provenance", f"fitted on track {ref.kwargs.get('track')!r}; allowed: {track.name!r}"
         if ref.kwargs.get("observation") != [*view.observation]:
             yield "provenance", f"fitted on {ref.kwargs.get('observation')}; allowed: {[*view.observation]}"
-        return
-    if ref.artefact is None or ref.factory not in (TRAINED, CALIBRATED):
+    if ref.artefact is None or ref.factory not in (TRAINED, CALIBRATED, FITTED):
         return
     folder = artefacts / ref.artefact.path
     try:
         if ref.factory == CALIBRATED:
             _check_calibrated(folder, track, entry)
+            return
+        if ref.factory == FITTED:  # the fit was kept
+            _check_trained_on(load_router(ref, artefacts, trust=False), game_of(track, view))
             return
         from gym_stepwise_routing.agents.runs import RunManifest
 
@@ -115,11 +119,16 @@ def _check_calibrated(folder: Path, track: Track, entry: Entry) -> None:
         raise ValueError(f"calibrated on the {router.game.split} split; allowed: 'calibration'")
     if isinstance(router.base, ConfidenceThreshold):
         return
-    if router.trained_on is None:
-        raise ValueError("its folder does not say what the policy was trained on; allowed: a policy of which it is known")
-    if router.trained_on.split != "train":
-        raise ValueError(f"trained on the {router.trained_on.split} split; allowed: 'train'")
-    router.trained_on.check_game(game, "this policy")
+    _check_trained_on(router, game)
+
+
+def _check_trained_on(router: object, game: Game) -> None:
+    trained_on = getattr(router, "trained_on", None)
+    if not isinstance(trained_on, GameDescription):
+        raise ValueError("its files do not say what the policy was trained on; allowed: a policy that says it")
+    if trained_on.split != "train":
+        raise ValueError(f"trained on the {trained_on.split} split; allowed: 'train'")
+    trained_on.check_game(game, "this policy")
 
 
 def _shared(run: Run, other: Run) -> str | None:

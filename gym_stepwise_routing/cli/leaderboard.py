@@ -178,7 +178,7 @@ def refresh(
 
 @contextmanager
 def _plain_errors() -> Iterator[None]:
-    """Faults of the input, and packages that are missing, as one line instead of a traceback; rejections pass through."""
+    """Faults of the input and missing packages as one line instead of a traceback; rejections pass through."""
     try:
         from pydantic import ValidationError
 

@@ -6,6 +6,7 @@ import copy
 
 import numpy as np
 import pytest
+import torch
 from fake_sources import TreeSource
 from test_trim_pomdp import perfect_game
 
@@ -55,6 +56,34 @@ def test_training_is_reproducible():
     )
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+def test_a_saved_policy_scores_as_the_trained_one(tmp_path):
+    """As Stable-Baselines3's own network does, to float32's precision."""
+    game = Game(TreeSource(0, verifier=True), mode="regenerate", observation=BLOCKS)
+    trained = TrimAgg(0.1, steps=2_000).fit(game)
+    trained.save(tmp_path / "policy.npz")
+    restored = TrimAgg(0.1).restore(tmp_path / "policy.npz")
+    restored.bind(game.spec)
+    scores = trained.scores(game.table.observation)
+    np.testing.assert_array_equal(restored.scores(game.table.observation), scores)
+    assert restored.trained_on == trained.trained_on
+    weights = {name: torch.as_tensor(array).float() for name, array in trained._weights.items()}
+    x = torch.as_tensor(trained._aggregates(game.table.observation))
+    x = torch.nn.functional.linear(x, weights["hidden_weight"], weights["hidden_bias"])
+    x = torch.tanh(torch.nn.functional.layer_norm(x, (64,), weights["norm_weight"], weights["norm_bias"]))
+    x = torch.softmax(torch.nn.functional.linear(x, weights["action_weight"], weights["action_bias"]), 1)
+    np.testing.assert_allclose(scores[:, 0], x[:, 1], atol=1e-5)
+
+
+def test_what_is_no_saved_policy(tmp_path):
+    with pytest.raises(ValueError, match=r"trim-agg-0.1 has not been trained; allowed: fit\(\) first"):
+        TrimAgg(0.1).save(tmp_path / "policy.npz")
+    with pytest.raises(ValueError, match=r"none.npz is no policy of TRIM-Agg"):
+        TrimAgg(0.1).restore(tmp_path / "none.npz")
+    np.savez(tmp_path / "other.npz", trained_on="{}", weights=np.zeros(3))
+    with pytest.raises(ValueError, match=r"other.npz holds \['weights'\]; allowed: "):
+        TrimAgg(0.1).restore(tmp_path / "other.npz")
 
 
 def test_the_seed_that_does_best_on_train_is_kept():

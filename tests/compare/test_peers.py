@@ -41,7 +41,12 @@ def result():
 def shaped(result, name, right, cost, **more):
     """The result with other outcomes of one family."""
     outcomes = SweepOutcomes(right=right, cost=cost)
-    more |= {"costs": cost.mean(axis=1), "accuracies": right.mean(axis=1), "settings": ["a", "b"][: len(right)], "outcomes": outcomes}
+    more |= {
+        "costs": cost.mean(axis=1),
+        "accuracies": right.mean(axis=1),
+        "settings": ["a", "b"][: len(right)],
+        "outcomes": outcomes,
+    }
     rows = [replace(row, **more) if row.name == name else row for row in result.rows]
     return replace(result, rows=rows)
 

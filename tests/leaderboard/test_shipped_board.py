@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gym_stepwise_routing.leaderboard.entry import Entry
+from gym_stepwise_routing.leaderboard.errors import EntryRejectedError
 from gym_stepwise_routing.leaderboard.loading import FITTED, describe_artefact, is_harmless
 from gym_stepwise_routing.leaderboard.rows import read_rows
 from gym_stepwise_routing.leaderboard.track import open_track, track_names
-from gym_stepwise_routing.leaderboard.verify import verify
+from gym_stepwise_routing.leaderboard.verify import verify, verify_entry
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ENTRIES = sorted((REPOSITORY / "leaderboard" / "entries").glob("*/*.json"))
@@ -38,12 +42,27 @@ def test_no_entry_is_stale(path):
 
 @pytest.mark.parametrize(
     "path",
-    [path for path in ENTRIES if path.stem in PERMANENT | {"oracle", "lagrangian-ppo"}],
+    [path for path in ENTRIES if path.stem in PERMANENT | {"oracle", "lagrangian-ppo", "trim-agg"}],
     ids=lambda path: f"{path.parent.name}/{path.stem}",
 )
 def test_entries_are_verified(path):
     """A few of each track, their routers run again; `stepwise-routing leaderboard build` does so with all of them."""
     assert verify(path, artefacts=ARTEFACTS).rerun == "done"
+
+
+def test_a_kept_fit_says_what_it_was_fitted_on(tmp_path):
+    """Taking over weights is as harmless as fitting only if they come from the train split."""
+    entry = Entry.read(REPOSITORY / "leaderboard" / "entries" / "simulated-math-regenerate" / "trim-agg.json")
+    shutil.copytree(ARTEFACTS / "simulated-math-regenerate", tmp_path / "simulated-math-regenerate")
+    path = tmp_path / entry.runs[0].router.artefact.path
+    with np.load(path) as file:
+        content = dict(file)
+    told = json.loads(str(content["trained_on"]))
+    np.savez(path, **{**content, "trained_on": json.dumps({**told, "split": "test"})})
+    router = entry.runs[0].router.model_copy(update={"artefact": describe_artefact(path, tmp_path)})
+    runs = (entry.runs[0].model_copy(update={"router": router}), *entry.runs[1:])
+    with pytest.raises(EntryRejectedError, match=r"provenance: runs\.0: trained on the test split; allowed: 'train'"):
+        verify_entry(entry.model_copy(update={"runs": runs}), artefacts=tmp_path, run_again=False)
 
 
 def test_rows_can_be_run_again_without_trust():
