@@ -242,7 +242,7 @@ def calibrated(track, tmp_path_factory):
         ({}, None),
         ({"split": "test"}, "provenance: .*trained on the test split"),
         ({"source_hash": "0" * 64}, "provenance: .*made on"),
-        (None, "provenance: .*does not say what the policy was trained on"),
+        (None, "provenance: .*do not say what the policy was trained on"),
     ],
     ids=["train", "test", "another bank", "nothing"],
 )
