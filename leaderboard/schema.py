@@ -86,7 +86,7 @@ def check_name(parameter: str, value: str) -> None:
     Raises:
         ValueError: it is none.
     """
-    if re.match(_NAME, value) is None:
+    if re.fullmatch(_NAME, value) is None:
         raise ValueError(f"{parameter}={value!r}; allowed: lower-case letters, digits and hyphens, up to 64")
 
 
