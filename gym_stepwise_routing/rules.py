@@ -36,7 +36,8 @@ class Play(Batch):
         account: what was spent on them.
         history: aggregates over their steps.
         earlier: aggregates over all steps but the last.
-        lookahead: the traces with the smallest model's next step, where the source told it (see ``drafted``).
+        lookahead: the traces with the smallest model's next step, where the source told it (see ``drafted``); in
+            *regenerate* without length and figures where a trace goes on without a draft.
         drafted: ``bool[B]`` rows of ``lookahead`` that are valid.
         probed: ``bool[B]`` the smallest model has decoded a token to look at, be its figures known or not.
         probe: ``float32[B, 2]`` probe figures, NaN where there are none.
@@ -124,33 +125,20 @@ class Rules:
     def observe(self, play: Play, normaliser: float) -> NDArray[np.float32]:
         """Observations ``float32[B, features]``; the budget columns are 0."""
         drafting = self.mode == "regenerate"
+        judged = play.lookahead if drafting else play.trace
+        assert judged is not None
         decoded = play.account.ledger[:, : len(self._models), [KEPT, DISCARDED, PROBE]].sum(axis=2)
         return observe(
             self.blocks,
             horizon=self.source.horizon,
             problems=play.problems,
             trace=play.trace,
-            judged=self._drafts(play) if drafting else play.trace,
+            judged=judged,
             history=play.history,
             earlier=play.history if drafting else play.earlier,
             decoded=decoded,
             spent=self.cost(play) / normaliser,
             probe=play.probe,
-        )
-
-    def _drafts(self, play: Play) -> SourceState:
-        """The traces with their pending drafts (*regenerate*), without length and figures where there is none.
-
-        A trace that has ended needs no draft and is told as it ended.
-        """
-        assert play.lookahead is not None
-        ended = play.trace.terminal | (play.trace.depth >= self.source.horizon)
-        told, ahead = play.drafted | ended, play.lookahead
-        return replace(
-            ahead,
-            tokens=np.where(told, ahead.tokens, 0),
-            confidence=np.where(told[:, None], ahead.confidence, np.float32(np.nan)),
-            score=np.where(told, ahead.score, np.float32(np.nan)),
         )
 
     def _advance(self, play: Play, actions: NDArray[np.int64], rng: np.random.Generator) -> SourceState:
@@ -166,7 +154,8 @@ class Rules:
     def _enter(self, play: Play, actions: NDArray[np.int64], trace: SourceState, rng: np.random.Generator) -> Play:
         """Charge and remember the step that has entered the traces, and look ahead to the next decision."""
         if self.mode == "regenerate":
-            drafts = self._drafts(play)
+            drafts = play.lookahead
+            assert drafts is not None
             account = charge_draft_step(
                 play.account,
                 actions,
@@ -212,8 +201,9 @@ class Rules:
 
     def _draft(self, play: Play, rows: NDArray[np.int64], rng: np.random.Generator) -> Play:
         """Play with drafts in ``rows``; where the smallest model fails to draft, it is masked."""
+        undrafted = self._undrafted(play.trace)
         if len(rows) == 0:
-            return replace(play, lookahead=play.trace)
+            return replace(play, lookahead=undrafted)
         drafts = self.source.step(play.trace.take(rows), np.zeros(len(rows), dtype=np.int64), rng)
         play.drafted[rows] = ~drafts.failed
         if "probe" in self.blocks:
@@ -228,5 +218,15 @@ class Rules:
         return replace(
             play,
             trace=replace(play.trace, available=available, latent=latent),
-            lookahead=play.trace.put(rows[delivered], drafts.take(delivered)),
+            lookahead=undrafted.put(rows[delivered], drafts.take(delivered)),
+        )
+
+    def _undrafted(self, trace: SourceState) -> SourceState:
+        """The traces as they are told without a draft: no length and no figures, but where they have ended."""
+        ended = trace.terminal | (trace.depth >= self.source.horizon)
+        return replace(
+            trace,
+            tokens=np.where(ended, trace.tokens, 0),
+            confidence=np.where(ended[:, None], trace.confidence, np.float32(np.nan)),
+            score=np.where(ended, trace.score, np.float32(np.nan)),
         )
