@@ -6,13 +6,17 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-__all__ = ["new_folder", "read_json", "replaced", "to_record", "write_json"]
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["new_folder", "read_arrays", "read_json", "replaced", "to_record", "write_arrays", "write_json"]
 
 Record = TypeVar("Record")
 
@@ -51,6 +55,31 @@ def write_json(path: Path, content: object) -> None:
     """Write ``content`` as indented JSON."""
     with replaced(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Write arrays, and what becomes one, to an ``.npz`` file."""
+    with replaced(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+@contextmanager
+def read_arrays(path: Path, what: str) -> Iterator[dict[str, NDArray[Any]]]:
+    """The arrays of an ``.npz`` file; no code of it is run.
+
+    Args:
+        path: the file.
+        what: what the block takes it for, such as ``policy network``.
+
+    Raises:
+        ValueError: the file is missing or damaged, or the block finds that it is something else.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            stored = dict(file)
+        yield stored
+    except (OSError, EOFError, KeyError, IndexError, zipfile.BadZipFile, ValueError) as error:
+        raise ValueError(f"{path} is no {what}: {error}") from error
 
 
 def read_json(path: Path) -> Any:

@@ -7,7 +7,6 @@ buffer and environment behind, and the result loads without PyTorch and without 
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.agents.files import replaced
+from gym_stepwise_routing.agents.files import read_arrays, write_arrays
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.game import RoutingSpec
 from gym_stepwise_routing.routers import ScoringRouter, columns_of
@@ -206,8 +205,7 @@ class PolicyNetwork(ScoringRouter):
                 f"lstm{i}_hidden": cell.weight_hidden,
                 f"lstm{i}_bias": cell.bias,
             }
-        with replaced(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, **arrays)
+        write_arrays(path, arrays)
 
     @classmethod
     def load(cls, path: Path) -> PolicyNetwork:
@@ -216,9 +214,7 @@ class PolicyNetwork(ScoringRouter):
         Raises:
             ValueError: the file is missing, or holds something else.
         """
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                stored = dict(file)
+        with read_arrays(path, "policy network") as stored:
             activations = [str(name) for name in stored["activations"]]
             for name in activations:
                 check_choice("activation", name, ACTIVATIONS)
@@ -238,8 +234,6 @@ class PolicyNetwork(ScoringRouter):
                 score_kind=str(stored.get("score_kind", "tail")),  # type: ignore[arg-type]
                 threshold=float(stored.get("threshold", 0.5)),
             )
-        except (OSError, EOFError, KeyError, IndexError, zipfile.BadZipFile, ValueError) as error:
-            raise ValueError(f"{path} is no policy network: {error}") from error
 
 
 def tail_probabilities(probabilities: Array) -> Array:

@@ -11,7 +11,6 @@ tokens of the large model, is one.
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -20,8 +19,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.agents.files import replaced, to_record
-from gym_stepwise_routing.agents.networks import DECIMALS, tail_probabilities
+from gym_stepwise_routing.agents.files import read_arrays, to_record, write_arrays
+from gym_stepwise_routing.agents.networks import DECIMALS, Dense, PolicyNetwork, tail_probabilities
 from gym_stepwise_routing.agents.provenance import GameDescription
 from gym_stepwise_routing.baselines.fitted_router import FittedRouter
 from gym_stepwise_routing.errors import NotApplicableError
@@ -201,8 +200,7 @@ class TrimAgg(FittedRouter):
         """
         if self.trained_on is None:
             raise ValueError(f"{self.name} has not been trained; allowed: fit() first")
-        with replaced(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, trained_on=json.dumps(asdict(self.trained_on)), **self._weights)
+        write_arrays(path, {**self._weights, "trained_on": json.dumps(asdict(self.trained_on))})
 
     def restore(self, path: Path) -> Self:
         """Take over what :meth:`save` wrote, instead of training; no code of the file is run.
@@ -210,12 +208,8 @@ class TrimAgg(FittedRouter):
         Raises:
             ValueError: the file is missing, or holds something else.
         """
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                stored = dict(file)
+        with read_arrays(path, "policy of TRIM-Agg") as stored:
             told = json.loads(str(stored.pop("trained_on")))
-        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
-            raise ValueError(f"{path} is no policy of TRIM-Agg: {error}") from error
         if sorted(stored) != sorted(_WEIGHTS):
             raise ValueError(f"{path} holds {sorted(stored)}; allowed: {sorted(_WEIGHTS)}")
         self._weights = stored
@@ -225,12 +219,12 @@ class TrimAgg(FittedRouter):
     def scores(self, observation: NDArray[np.float32]) -> NDArray[np.float64]:
         """Probability of larger models, ``float64[B, K-1]`` in [0, 1]."""
         weights = self._weights
-        x = self._aggregates(observation).astype(np.float64) @ weights["hidden_weight"].T + weights["hidden_bias"]
+        hidden = Dense(weights["hidden_weight"], weights["hidden_bias"], "none")
+        action = PolicyNetwork([Dense(weights["action_weight"], weights["action_bias"], "none")])
+        x = hidden(self._aggregates(observation).astype(np.float64))
         x = (x - x.mean(axis=1, keepdims=True)) / np.sqrt(x.var(axis=1, keepdims=True) + _NORM_EPSILON)
-        x = np.tanh(x * weights["norm_weight"] + weights["norm_bias"])
-        x = x @ weights["action_weight"].T + weights["action_bias"]
-        x = np.exp(x - x.max(axis=1, keepdims=True))
-        return np.round(tail_probabilities(x / x.sum(axis=1, keepdims=True)), DECIMALS)
+        chances = action.probabilities(np.tanh(x * weights["norm_weight"] + weights["norm_bias"]))
+        return np.round(tail_probabilities(chances), DECIMALS)
 
 
 def best_of_seeds(price: float, game: Game, seeds: Sequence[int], steps: int = 40_000) -> TrimAgg:

@@ -72,7 +72,7 @@ def load_calibrated(folder: Path, *, trust: bool = False, game: Game | None = No
     base = _load_base(folder, trust)
     trained_on = None
     if isinstance(base, TrainedRouter):
-        trained_on = base.manifest.game
+        trained_on = base.trained_on
     elif (told := folder / "trained_on.json").is_file():
         trained_on = to_record(read_json(told), GameDescription, told)
     router = CalibratedRouter(base, certificate, description, trained_on)
