@@ -98,6 +98,11 @@ class OutcomeRegression:
         return np.asarray(self._columns(features) @ self._coefficients)
 
 
+def predict_all(models: Sequence[OutcomeRegression], features: Features) -> Floats:
+    """Expected target by each of K regressions, ``float64[B, K]``."""
+    return np.stack([model.predict(features) for model in models], axis=1)
+
+
 def _ridge(gram: Floats, moment: Floats, penalty: float) -> Floats:
     punished = gram + penalty * np.diag([_SMALLEST] + [1.0] * (len(gram) - 1))
     return np.asarray(np.linalg.solve(punished, moment))

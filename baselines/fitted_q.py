@@ -15,7 +15,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.baselines.estimators import OutcomeRegression
+from gym_stepwise_routing.baselines.estimators import OutcomeRegression, predict_all
 from gym_stepwise_routing.baselines.experience import Experience, experience, path_values, reach, uniform_values
 from gym_stepwise_routing.baselines.fitted_router import FittedRouter
 from gym_stepwise_routing.game import Game
@@ -78,7 +78,7 @@ class FittedQ(FittedRouter):
 
     def gains(self, observation: NDArray[np.float32]) -> NDArray[np.float64]:
         """Estimated ``P(right) - price * cost to come`` of each action, ``float64[B, K]``."""
-        return np.stack([model.predict(observation) for model in self._regressions], axis=1)
+        return predict_all(self._regressions, observation)
 
     def scores(self, observation: NDArray[np.float32]) -> NDArray[np.float64]:
         """Advantage of larger models, squashed, ``float64[B, K-1]`` in [0, 1]."""

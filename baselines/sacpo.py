@@ -15,7 +15,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.baselines.estimators import OutcomeRegression
+from gym_stepwise_routing.baselines.estimators import OutcomeRegression, predict_all
 from gym_stepwise_routing.baselines.experience import Experience, experience, path_values, reach, uniform_values
 from gym_stepwise_routing.baselines.fitted_q import FittedQ, advantages
 from gym_stepwise_routing.baselines.fitted_router import FittedRouter
@@ -53,23 +53,24 @@ class Reweighted(FittedRouter):
         known = experience(game, seed=self.seed) if known is None else known
         self._reward = FittedQ(0.0, seed=self.seed).fit(game, known)
         actions = np.argmax(np.where(known.mask, self._reward.gains(known.observation), -np.inf), axis=1)
-        own = np.arange(len(known)), actions
+        own, weight = (np.arange(len(known)), actions), reach(known)
         guess = uniform_values(known, known.cost)
-        self._costs = self._to_come(known, path_values(known, actions, known.cost, guess))
+        self._costs = self._to_come(known, path_values(known, actions, known.cost, guess), weight)
         if (known.child[own] < 0)[~known.ended].any():
             for _ in range(self._reward.iterations):
                 guess = known.cost + self._cost_to_come(known.observation)[own]
-                self._costs = self._to_come(known, path_values(known, actions, known.cost, guess))
+                self._costs = self._to_come(known, path_values(known, actions, known.cost, guess), weight)
         return self
 
-    def _to_come(self, known: Experience, cost: NDArray[np.float64]) -> Sequence[OutcomeRegression]:
+    def _to_come(
+        self, known: Experience, cost: NDArray[np.float64], weight: NDArray[np.float64]
+    ) -> Sequence[OutcomeRegression]:
         """Regressions of the cost to come after each action, from the cost that an episode ends with."""
-        weight = reach(known)
         return [_fitted(known, action, cost, weight) for action in range(self.models)]
 
     def _cost_to_come(self, observation: NDArray[np.float32]) -> NDArray[np.float64]:
         """Estimated cost to come after each action, ``float64[B, K]``."""
-        return np.stack([model.predict(observation) for model in self._costs], axis=1)
+        return predict_all(self._costs, observation)
 
     def priced(self, price: float) -> Reweighted:
         """The same fit at another price."""
