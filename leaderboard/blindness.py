@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from gym_stepwise_routing.evaluation.evaluate import Evaluation
 from gym_stepwise_routing.leaderboard.errors import Fault
-from gym_stepwise_routing.leaderboard.figures import draw, hull_accuracy, normalised, play_constants
+from gym_stepwise_routing.leaderboard.figures import draw, plain_figures, play_constants
 from gym_stepwise_routing.leaderboard.playing import PlayedRouter, play_on
 from gym_stepwise_routing.leaderboard.rearranged import (
     Jittered,
@@ -216,7 +216,4 @@ def _gain_and_error(track: Track, outcome: Evaluation, split: Split | None) -> t
 
 
 def _gain(track: Track, outcome: Evaluation) -> float:
-    unit, constants = track.spec.cost_unit, play_constants(track)
-    cost = np.array([normalised(track, outcome, unit).mean()])
-    means = constants.costs[unit].mean(axis=1)[:, None], constants.right.mean(axis=1)[:, None]
-    return outcome.accuracy - float(hull_accuracy(*means, cost)[0])
+    return float(plain_figures(track, [outcome], play_constants(track)).gains[track.spec.cost_unit][0])

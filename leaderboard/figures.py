@@ -49,6 +49,7 @@ __all__ = [
     "draw",
     "hull_accuracy",
     "normalised",
+    "plain_figures",
     "play_constants",
 ]
 
@@ -152,15 +153,16 @@ def draw(track: Track, name: str, outcomes: Sequence[Evaluation], constants: Con
         outcomes: one a run.
         constants: see :func:`play_constants`.
     """
-    rows = _rows(track, outcomes, constants)
-    means = resampled_means(rows, RESAMPLES, np.random.default_rng(_SEED))
+    means = resampled_means(_rows(track, outcomes, constants), RESAMPLES, np.random.default_rng(_SEED))
     own = np.random.default_rng([_SEED, *hashlib.sha256(name.encode()).digest()[:8]])
     picks = seed_draws(len(outcomes), RESAMPLES, own)
-    whole = np.arange(len(outcomes))[:, None]
-    return (
-        _figures_of(track, rows.mean(axis=1, keepdims=True), len(outcomes), whole),
-        _figures_of(track, means, len(outcomes), picks),
-    )
+    return plain_figures(track, outcomes, constants), _figures_of(track, means, len(outcomes), picks)
+
+
+def plain_figures(track: Track, outcomes: Sequence[Evaluation], constants: Constants) -> Draws:
+    """Figures of an entry on the problems themselves (``R`` = 1); see :func:`draw`."""
+    means = _rows(track, outcomes, constants).mean(axis=1, keepdims=True)
+    return _figures_of(track, means, len(outcomes), np.arange(len(outcomes))[:, None])
 
 
 def compute_figures(track: Track, name: str, runs: Sequence[PlayedRouter], constants: Constants) -> Figures:

@@ -14,7 +14,7 @@ from gym_stepwise_routing.errors import NotApplicableError, check_choice
 from gym_stepwise_routing.leaderboard.entry import RouterRef
 from gym_stepwise_routing.leaderboard.fitted import KEPT
 from gym_stepwise_routing.leaderboard.loading import FITTED, TRAINED, describe_artefact, load_router
-from gym_stepwise_routing.leaderboard.rows import Row, Training, fit_path, read_rows, routers_on
+from gym_stepwise_routing.leaderboard.rows import Row, Training, read_rows, routers_on
 from gym_stepwise_routing.leaderboard.submit import entry_path, make_entry
 from gym_stepwise_routing.leaderboard.track import TRACKS, Track, game_of, measure, source_of, track_names
 
@@ -102,7 +102,7 @@ def _fit(track: Track, row: Row, ref: RouterRef, number: int, artefacts: Path) -
     """Fit what is kept in a file, and refer to the file."""
     if ref.factory != FITTED or ref.kwargs["baseline"] not in KEPT:
         return ref
-    path = artefacts / fit_path(row, track, number)
+    path = artefacts / track.name / f"{row.name}-{number}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
     load_router(ref, artefacts, trust=False).save(path)  # type: ignore[attr-defined]
     return ref.model_copy(update={"artefact": describe_artefact(path, artefacts, FITTED)})

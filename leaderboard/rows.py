@@ -105,11 +105,6 @@ def is_row(entry: Entry, row: Row, track: Track) -> bool:
     return found == tuple((TRAINED, f"{track.name}/{row.name}-{seed}", seed) for seed in row.training.seeds)
 
 
-def fit_path(row: Row, track: Track, number: int) -> str:
-    """Where a fit that is kept lies below the artefacts."""
-    return f"{track.name}/{row.name}-{number}.npz"
-
-
 def routers_on(row: Row, track: Track) -> tuple[RouterRef, ...]:
     """The routers of a row on a track.
 

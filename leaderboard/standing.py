@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from gym_stepwise_routing.leaderboard.loading import CALIBRATED, FITTED, TRAINED
 from gym_stepwise_routing.leaderboard.playing import ORACLE, PlayedRouter
 from gym_stepwise_routing.leaderboard.rows import is_row, row_named
 from gym_stepwise_routing.leaderboard.track import Track, game_of
+
+if TYPE_CHECKING:
+    from gym_stepwise_routing.agents.calibration import CalibratedRouter
 
 __all__ = ["kind_faults", "provenance_faults", "refuse", "run_faults", "sweep_faults"]
 
@@ -90,45 +93,38 @@ def _made_elsewhere(
             yield "provenance", f"fitted on {ref.kwargs.get('observation')}; allowed: {[*view.observation]}"
     if ref.artefact is None or ref.factory not in (TRAINED, CALIBRATED, FITTED):
         return
-    folder = artefacts / ref.artefact.path
     try:
-        if ref.factory == CALIBRATED:
-            _check_calibrated(folder, track, entry)
-            return
-        if ref.factory == FITTED:  # the fit was kept
-            _check_trained_on(load_router(ref, artefacts, trust=False), game_of(track, view))
-            return
-        from gym_stepwise_routing.agents.runs import RunManifest
+        game = game_of(track, view)
+        if ref.factory == TRAINED:
+            from gym_stepwise_routing.agents.runs import RunManifest
 
-        manifest = RunManifest.load(folder / "manifest.json")
-        if manifest.seed != run.seed:
-            yield "runs", f"seed={run.seed}; its manifest says {manifest.seed}"
-        if manifest.game.split != "train":
-            yield "provenance", f"trained on the {manifest.game.split} split; allowed: 'train'"
-        manifest.game.check_game(game_of(track, view), "this router")
+            manifest = RunManifest.load(artefacts / ref.artefact.path / "manifest.json")
+            if manifest.seed != run.seed:
+                yield "runs", f"seed={run.seed}; its manifest says {manifest.seed}"
+            trained_on: GameDescription | None = manifest.game
+        elif ref.factory == CALIBRATED:
+            router = _calibrated(artefacts / ref.artefact.path, game)
+            if isinstance(router.base, ConfidenceThreshold):
+                return
+            trained_on = router.trained_on
+        else:  # the fit was kept
+            trained_on = getattr(load_router(ref, artefacts, trust=False), "trained_on", None)
+        if trained_on is None:
+            raise ValueError("its files do not say what the policy was trained on; allowed: a policy that says it")
+        if trained_on.split != "train":
+            yield "provenance", f"trained on the {trained_on.split} split; allowed: 'train'"
+        trained_on.check_game(game, "this router")
     except ValueError as error:
         yield "provenance", str(error)
 
 
-def _check_calibrated(folder: Path, track: Track, entry: Entry) -> None:
+def _calibrated(folder: Path, game: Game) -> CalibratedRouter:
     from gym_stepwise_routing.agents.calibration import load_calibrated
 
-    game = game_of(track, entry.played.view)
     router = load_calibrated(folder, game=game)
     if router.game.split != "calibration":
         raise ValueError(f"calibrated on the {router.game.split} split; allowed: 'calibration'")
-    if isinstance(router.base, ConfidenceThreshold):
-        return
-    _check_trained_on(router, game)
-
-
-def _check_trained_on(router: object, game: Game) -> None:
-    trained_on = getattr(router, "trained_on", None)
-    if not isinstance(trained_on, GameDescription):
-        raise ValueError("its files do not say what the policy was trained on; allowed: a policy that says it")
-    if trained_on.split != "train":
-        raise ValueError(f"trained on the {trained_on.split} split; allowed: 'train'")
-    trained_on.check_game(game, "this policy")
+    return router
 
 
 def _shared(run: Run, other: Run) -> str | None:
