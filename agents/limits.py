@@ -13,12 +13,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from gym_stepwise_routing.agents.expectation import Drawn, expected_outcomes
-from gym_stepwise_routing.agents.networks import PolicyNetwork
 from gym_stepwise_routing.baselines import AlwaysSmallest
 from gym_stepwise_routing.evaluation.evaluate import play
-from gym_stepwise_routing.game import Game
-from gym_stepwise_routing.routers import Router
+from gym_stepwise_routing.evaluation.expectation import Drawn, expected_outcomes
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.routers.base import Router
+from gym_stepwise_routing.routers.policy_network import PolicyNetwork
 
 __all__ = [
     "MAX_TILT",

@@ -4,7 +4,7 @@
 file               content
 =================  =====================================================================================
 ``manifest.json``  agent, seed, hyperparameters, game with the bank's hash, versions (:class:`RunManifest`)
-``router.npz``     the policy as arrays (:class:`gym_stepwise_routing.agents.networks.PolicyNetwork`)
+``router.npz``     the policy as arrays (:class:`gym_stepwise_routing.routers.policy_network.PolicyNetwork`)
 ``model.zip``      Stable-Baselines3's own file, to go on training; it holds pickles and is not needed to play
 =================  =====================================================================================
 """
@@ -19,12 +19,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gym_stepwise_routing.agents.files import new_folder, read_json, to_record, write_json
-from gym_stepwise_routing.agents.networks import PolicyNetwork
-from gym_stepwise_routing.agents.provenance import GameDescription, versions
 from gym_stepwise_routing.errors import check_choice
-from gym_stepwise_routing.game import Game, RoutingSpec, check_budget
-from gym_stepwise_routing.routers import ThresholdRouter
+from gym_stepwise_routing.game.config import RoutingSpec, check_budget
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.routers.base import ThresholdRouter
+from gym_stepwise_routing.routers.policy_network import PolicyNetwork
+from gym_stepwise_routing.routers.provenance import GameDescription, versions
+from gym_stepwise_routing.storage.atomic import new_folder, read_json, to_record, write_json
 
 if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
@@ -248,9 +249,9 @@ def _held_out(game: dict[str, Any], seed: int) -> tuple[dict[str, Any], Game]:
 
     The problems of a random source are drawn anew at every play: nothing has to be held out there.
     """
-    from gym_stepwise_routing.agents.parts import hold_out
     from gym_stepwise_routing.agents.training import game_arguments
-    from gym_stepwise_routing.sources.bank import BankSource
+    from gym_stepwise_routing.sources.recorded import BankSource
+    from gym_stepwise_routing.sources.subset import hold_out
 
     whole = Game(**game_arguments(game), split="train")
     common = game_arguments(game) | {"normaliser": whole.normaliser, "masked_action": "project"}

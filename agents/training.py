@@ -17,10 +17,10 @@ from stable_baselines3.common.callbacks import BaseCallback, CallbackList, Check
 from stable_baselines3.common.utils import LinearSchedule
 
 from gym_stepwise_routing.baselines import AlwaysLargest
+from gym_stepwise_routing.envs.sb3 import RoutingVecEnv
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.evaluation.evaluate import play
-from gym_stepwise_routing.game import Game
-from gym_stepwise_routing.sb3 import RoutingVecEnv
+from gym_stepwise_routing.game.game import Game
 
 __all__ = [
     "AGENTS",

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.evaluation.evaluate import Evaluation
-from gym_stepwise_routing.leaderboard.errors import Fault
-from gym_stepwise_routing.leaderboard.figures import draw, plain_figures, play_constants
+from gym_stepwise_routing.leaderboard.entry_figures import draw, plain_figures, play_constants
+from gym_stepwise_routing.leaderboard.faults import Fault
 from gym_stepwise_routing.leaderboard.playing import PlayedRouter, play_on
 from gym_stepwise_routing.leaderboard.rearranged import (
     Jittered,
@@ -29,8 +29,8 @@ from gym_stepwise_routing.leaderboard.rearranged import (
     ShadowedScores,
 )
 from gym_stepwise_routing.leaderboard.track import Track, View, game_of, source_of
-from gym_stepwise_routing.routers import Predicts, Scores, ThresholdRouter, decide
-from gym_stepwise_routing.sources.base import Split
+from gym_stepwise_routing.routers.base import Predicts, Scores, ThresholdRouter, decide
+from gym_stepwise_routing.types import Split
 
 __all__ = [
     "MOST_APART",

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gym_stepwise_routing.errors import NotApplicableError, check_choice
+from gym_stepwise_routing.leaderboard.board_rows import Row, Training, read_rows, routers_on
 from gym_stepwise_routing.leaderboard.entry import RouterRef
 from gym_stepwise_routing.leaderboard.fitted import KEPT
 from gym_stepwise_routing.leaderboard.loading import FITTED, TRAINED, describe_artefact, load_router
-from gym_stepwise_routing.leaderboard.rows import Row, Training, read_rows, routers_on
 from gym_stepwise_routing.leaderboard.submit import entry_path, make_entry
 from gym_stepwise_routing.leaderboard.track import TRACKS, Track, game_of, measure, source_of, track_names
 
@@ -152,8 +152,8 @@ def _train_one(
 def _is_trained(
     folder: Path, track: Track, row: Row, agent: str, seed: int, settings: Hyperparameters, arguments: dict[str, Any]
 ) -> bool:
-    from gym_stepwise_routing.agents.provenance import GameDescription
     from gym_stepwise_routing.agents.runs import RunManifest
+    from gym_stepwise_routing.routers.provenance import GameDescription
 
     if not (folder / "manifest.json").is_file():
         return False

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
 
-from gym_stepwise_routing.banks.strict import canonical_json
+from gym_stepwise_routing.storage.strict_json import canonical_json
 
 __all__ = [
     "SCHEMA_VERSION",

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gym_stepwise_routing.leaderboard.entry import Entry
-from gym_stepwise_routing.leaderboard.errors import EntryRejectedError, Fault, UntrustedError
-from gym_stepwise_routing.leaderboard.figures import Constants, compute_figures, play_constants
+from gym_stepwise_routing.leaderboard.entry_figures import Constants, compute_figures, play_constants
+from gym_stepwise_routing.leaderboard.faults import EntryRejectedError, Fault, UntrustedError
 from gym_stepwise_routing.leaderboard.isolated import rerun_apart
 from gym_stepwise_routing.leaderboard.loading import check_files, is_harmless
 from gym_stepwise_routing.leaderboard.playing import PlayedRouter

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from fake_sources import fake_pool
 
-from gym_stepwise_routing.accounting import Account, Verifier, charge_draft_step, charge_step, open_account
-from gym_stepwise_routing.costs import COST_UNITS, cost_of
-from gym_stepwise_routing.ledger import KINDS, as_table
-from gym_stepwise_routing.pool import ModelPool
-from gym_stepwise_routing.sources.base import ProblemBatch
+from gym_stepwise_routing.costs.charging import Account, Verifier, charge_draft_step, charge_step, open_account
+from gym_stepwise_routing.costs.ledger import KINDS, as_table
+from gym_stepwise_routing.costs.models import ModelPool
+from gym_stepwise_routing.costs.units import COST_UNITS, cost_of
+from gym_stepwise_routing.sources.contract import ProblemBatch
 
 
 def opened(*, verifier: bool = False, reader: Verifier | None = None) -> Account:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from fake_sources import fake_pool
 
-from gym_stepwise_routing.costs import COST_UNITS, available_units, cost_of, cost_weights
+from gym_stepwise_routing.costs.ledger import KINDS
+from gym_stepwise_routing.costs.models import Latency, Model, ModelPool, Price
+from gym_stepwise_routing.costs.units import COST_UNITS, available_units, cost_of, cost_weights
 from gym_stepwise_routing.errors import PriceError
-from gym_stepwise_routing.ledger import KINDS
-from gym_stepwise_routing.pool import Latency, Model, ModelPool, Price
 
 
 def test_weights_of_every_unit():

@@ -9,10 +9,12 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from gym_stepwise_routing.agents.calibration.bounds import exact_p_value, required_n
 from gym_stepwise_routing.baselines import AlwaysLargest, AlwaysSmallest, FirstKLarge
-from gym_stepwise_routing.demo import run_demo
-from gym_stepwise_routing.demo_findings import (
+from gym_stepwise_routing.evaluation import play
+from gym_stepwise_routing.evaluation.p_values import exact_p_value, required_n
+from gym_stepwise_routing.game.game import Game
+from studies.demo.demo import run_demo
+from studies.demo.findings import (
     COST_LIMIT,
     DELTA,
     DRAWS,
@@ -23,8 +25,6 @@ from gym_stepwise_routing.demo_findings import (
     second_target,
     settled,
 )
-from gym_stepwise_routing.evaluation import play
-from gym_stepwise_routing.game import Game
 
 
 @pytest.fixture(scope="module")

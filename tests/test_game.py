@@ -7,11 +7,12 @@ import pytest
 from fake_sources import TreeSource, Untabulated
 from reference import ReferencePlay
 
-from gym_stepwise_routing.accounting import MODES
 from gym_stepwise_routing.baselines import AlwaysLargest
-from gym_stepwise_routing.costs import COST_UNITS, cost_weights
+from gym_stepwise_routing.costs.units import COST_UNITS, cost_weights
 from gym_stepwise_routing.evaluation.evaluate import evaluate, play
-from gym_stepwise_routing.game import Game, always_largest_cost
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.game.normaliser import always_largest_cost
+from gym_stepwise_routing.types import MODES
 
 BLOCKS = ("progress", "probe", "verifier")
 

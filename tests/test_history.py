@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 from fake_sources import TreeSource
 
-from gym_stepwise_routing.history import TRACKED, confidence_features, empty_history, remember
-from gym_stepwise_routing.sources.base import CONFIDENCE
+from gym_stepwise_routing.game.trace_statistics import TRACKED, confidence_features, empty_history, remember
+from gym_stepwise_routing.types import CONFIDENCE
 
 
 def steps(confidence: dict[str, float], score: float, model: int, tokens: int):

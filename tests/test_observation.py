@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from fake_sources import TreeSource, fake_pool
 
-from gym_stepwise_routing.accounting import MODES
 from gym_stepwise_routing.envs.stepwise_routing import StepwiseRoutingEnv
-from gym_stepwise_routing.observation import BLOCKS, DEFAULT_BLOCKS, check_blocks, describe_features
-from gym_stepwise_routing.rules import Rules
+from gym_stepwise_routing.game.observation import check_blocks, describe_features
+from gym_stepwise_routing.game.transitions import Rules
+from gym_stepwise_routing.types import BLOCKS, DEFAULT_BLOCKS, MODES
 
 
 def test_the_documented_table_is_the_observation():

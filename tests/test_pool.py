@@ -7,7 +7,7 @@ import pickle
 import pytest
 from fake_sources import fake_pool
 
-from gym_stepwise_routing.pool import Model, ModelPool
+from gym_stepwise_routing.costs.models import Model, ModelPool
 
 
 def test_a_pool_is_a_sequence_of_its_models_and_not_of_the_verifier():

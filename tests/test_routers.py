@@ -11,8 +11,8 @@ from hypothesis.extra.numpy import arrays
 
 from gym_stepwise_routing.baselines import AlwaysLargest
 from gym_stepwise_routing.errors import NotApplicableError
-from gym_stepwise_routing.game import Game
-from gym_stepwise_routing.routers import (
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.routers.base import (
     ALWAYS_LARGEST,
     ALWAYS_SMALLEST,
     Predicts,

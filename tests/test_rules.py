@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import ReferencePlay
 
-from gym_stepwise_routing.accounting import MODES
-from gym_stepwise_routing.costs import COST_UNITS
+from gym_stepwise_routing.costs.ledger import KINDS
+from gym_stepwise_routing.costs.units import COST_UNITS
 from gym_stepwise_routing.errors import NotApplicableError
-from gym_stepwise_routing.ledger import KINDS
-from gym_stepwise_routing.rules import Rules
+from gym_stepwise_routing.game.transitions import Rules
+from gym_stepwise_routing.types import MODES
 
 
 @settings(max_examples=60, deadline=None)

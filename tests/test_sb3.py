@@ -18,12 +18,12 @@ from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-from gym_stepwise_routing.agents.calibration import RelativeAccuracy, calibrate
 from gym_stepwise_routing.agents.scores import scored
+from gym_stepwise_routing.calibration import RelativeAccuracy, calibrate
+from gym_stepwise_routing.envs.sb3 import RoutingVecEnv
 from gym_stepwise_routing.envs.stepwise_routing import StepwiseRoutingEnv, StepwiseRoutingVectorEnv
 from gym_stepwise_routing.evaluation.evaluate import evaluate, play, sweep
-from gym_stepwise_routing.game import Game
-from gym_stepwise_routing.sb3 import RoutingVecEnv
+from gym_stepwise_routing.game.game import Game
 
 SOURCES = {"bank": "gsm8k-qwen2.5-coder", "rules": Untabulated(TreeSource(1, gaps=0.1))}
 HARD = {"budget": (0.3, 1.0), "hard_budget": True, "cost_unit": "large_tokens", "masked_action": "project"}

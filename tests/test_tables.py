@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from fake_sources import TreeSource, Untabulated
 
-from gym_stepwise_routing import tables
-from gym_stepwise_routing.game import Game
-from gym_stepwise_routing.rules import Rules
+from gym_stepwise_routing.game import tabulation as tables
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.game.transitions import Rules
 
 
 @pytest.mark.parametrize(

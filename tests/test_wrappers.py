@@ -11,7 +11,7 @@ import pytest
 from fake_sources import TreeSource
 from gymnasium.utils.env_checker import check_env
 
-from gym_stepwise_routing.wrappers import (
+from gym_stepwise_routing.envs.wrappers import (
     FinalTruncation,
     FromSafetyGymnasium,
     ScalarisedReward,

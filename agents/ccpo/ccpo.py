@@ -17,14 +17,14 @@ from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from stable_baselines3.common.utils import explained_variance
 from torch.nn import functional
 
+from gym_stepwise_routing.agents.ccpo.action_sets import Selection
 from gym_stepwise_routing.agents.ccpo.conformal import ConformalFit, OnlineThreshold, conformal_fit
 from gym_stepwise_routing.agents.ccpo.policies import MlpPolicy, ThresholdPolicy
-from gym_stepwise_routing.agents.ccpo.selection import Selection
 from gym_stepwise_routing.agents.ccpo.surrogate import Surrogate, line_search
 from gym_stepwise_routing.agents.ccpo.trust_region import solve_step
 from gym_stepwise_routing.agents.ccpo.vtrace import vtrace
 from gym_stepwise_routing.agents.common.buffers import CostRolloutBuffer, CostRolloutBufferSamples
-from gym_stepwise_routing.agents.common.costs import EpisodeTotals
+from gym_stepwise_routing.agents.common.cost_signal import EpisodeTotals
 from gym_stepwise_routing.agents.common.on_policy import ConstrainedOnPolicyAlgorithm, ConstraintKind
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.agents.calibration.selection import expected_loss_bounds
+from gym_stepwise_routing.evaluation.risk_control import expected_loss_bounds
 
 
 @dataclass
@@ -74,7 +74,7 @@ def conformal_fit(
     """Choose the largest kappa whose expected loss on a new item is at most ``alpha``.
 
     Conformal risk control, for losses bounded by 1; small kappas are safe. The bound
-    (:func:`gym_stepwise_routing.agents.calibration.selection.expected_loss_bounds`) holds in expectation over the draw
+    (:func:`gym_stepwise_routing.evaluation.risk_control.expected_loss_bounds`) holds in expectation over the draw
     of the held-out items, not with high probability, and with ``redrawn`` for many items only. It needs a safest
     candidate whose loss never exceeds ``alpha``, on any item, as always-largest's relative loss is 0; this is not
     checked, and without it nothing is guaranteed.

@@ -32,17 +32,17 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.accounting import Verifier
 from gym_stepwise_routing.banks import Bank
-from gym_stepwise_routing.baselines.figures import LOGIT_SCALE, logit_name
+from gym_stepwise_routing.baselines.observed_figures import LOGIT_SCALE, logit_name
 from gym_stepwise_routing.baselines.spec_reason import rating_name
 from gym_stepwise_routing.baselines.verifiers.packed import logits_at, pack
 from gym_stepwise_routing.baselines.verifiers.text import Trace, bank_traces
+from gym_stepwise_routing.costs.charging import Verifier
+from gym_stepwise_routing.costs.models import Latency, Model, Price
 from gym_stepwise_routing.errors import NotApplicableError
+from gym_stepwise_routing.generators.prompts import PromptTemplate
 from gym_stepwise_routing.generators.steps import StepRule
 from gym_stepwise_routing.generators.tokenizers import weights_sha256
-from gym_stepwise_routing.pool import Latency, Model, Price
-from gym_stepwise_routing.recorder.prompts import PromptTemplate
 
 try:
     import torch

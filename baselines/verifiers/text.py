@@ -5,8 +5,8 @@ right, exact on a recorded tree (:func:`soft_labels`). The encoder reads the que
 segment and the judged step as the other; the mean of its last hidden states feeds a linear head.
 
 What is charged for it: an encoder attends both ways and has no prefix cache, so that it reads question and steps again
-for every score, and the ledger charges all of it (:class:`gym_stepwise_routing.accounting.Verifier`). The charge does
-not know of ``max_tokens``: of traces that are cut off it is too high.
+for every score, and the ledger charges all of it (:class:`gym_stepwise_routing.costs.charging.Verifier`). The charge
+does not know of ``max_tokens``: of traces that are cut off it is too high.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.accounting import Verifier
 from gym_stepwise_routing.banks import Bank
 from gym_stepwise_routing.baselines.experience import folds
 from gym_stepwise_routing.baselines.verifiers.attach import node_reach, soft_labels
+from gym_stepwise_routing.costs.charging import Verifier
 from gym_stepwise_routing.errors import NotApplicableError
 
 try:

@@ -15,6 +15,8 @@ import pyarrow as pa
 
 from gym_stepwise_routing.banks.arrays import Nodes, Problems, RowError
 from gym_stepwise_routing.banks.bank import Bank
+from gym_stepwise_routing.banks.bank_tables import bank_schemas
+from gym_stepwise_routing.banks.bank_writer import write_bank
 from gym_stepwise_routing.banks.checks import check_nodes, check_problems
 from gym_stepwise_routing.banks.columns import to_numpy
 from gym_stepwise_routing.banks.manifest import Recipe
@@ -27,10 +29,8 @@ from gym_stepwise_routing.banks.records import (
     open_lines,
     read_trees,
 )
-from gym_stepwise_routing.banks.tables import bank_schemas
-from gym_stepwise_routing.banks.write import write_bank
 from gym_stepwise_routing.errors import BankError
-from gym_stepwise_routing.sources.base import QUESTION
+from gym_stepwise_routing.types import QUESTION
 
 __all__ = ["QuestionCounts", "export_jsonl", "import_jsonl"]
 

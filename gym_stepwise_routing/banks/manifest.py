@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gym_stepwise_routing.banks.splits import SplitRule
-from gym_stepwise_routing.banks.strict import canonical_json, decode, read_json, to_json
+from gym_stepwise_routing.costs.models import Model, ModelPool
 from gym_stepwise_routing.errors import BankError
-from gym_stepwise_routing.pool import Model, ModelPool
+from gym_stepwise_routing.storage.strict_json import canonical_json, decode, read_json, to_json
 
 __all__ = [
     "BANK_FILES",

@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from gym_stepwise_routing.banks.strict import decode
 from gym_stepwise_routing.errors import BankError
+from gym_stepwise_routing.storage.strict_json import decode
 
 __all__ = ["NODE_KEYS", "PROBLEM_KEYS", "NodeRecord", "ProblemRecord", "TreeRecord", "open_lines", "read_trees"]
 

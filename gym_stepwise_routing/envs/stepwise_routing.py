@@ -15,14 +15,13 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.accounting import Mode
-from gym_stepwise_routing.costs import CostUnit
+from gym_stepwise_routing.costs.units import CostUnit
 from gym_stepwise_routing.envs.rendering import Frame, Renderer
 from gym_stepwise_routing.errors import check_choice
-from gym_stepwise_routing.game import Budget, Game, MaskedAction, RoutingSpec, check_budget, draw_budget
-from gym_stepwise_routing.observation import DEFAULT_BLOCKS, Block
-from gym_stepwise_routing.positions import Standing, cursor, positions, project_actions
-from gym_stepwise_routing.sources.base import Split
+from gym_stepwise_routing.game.config import Budget, MaskedAction, RoutingSpec, check_budget, draw_budget
+from gym_stepwise_routing.game.episodes import Standing, cursor, positions, project_actions
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.types import DEFAULT_BLOCKS, Block, Mode, Split
 
 __all__ = ["StepwiseRoutingEnv", "StepwiseRoutingVectorEnv"]
 
@@ -89,7 +88,7 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
     that letting the largest model write everything costs 1 an episode on average over the split. What an observation
     itself costs (draft, probe, verifier) is charged in the step that follows it. Besides: `info["raw_cost"]` (this
     step, in the cost unit), `info["spent"]` (the episode so far, normalised), `info["ledger"]` (the episode so far,
-    int array `[models, kinds]`, see `gym_stepwise_routing.ledger`), `info["action_mask"]`, `info["problem"]`,
+    int array `[models, kinds]`, see `gym_stepwise_routing.costs.ledger`), `info["action_mask"]`, `info["problem"]`,
     `info["source"]`, `info["simulated"]` (a random process, or a bank drawn from one, instead of language models),
     with a budget `info["budget"]` and, at the end, `info["bankrupt"]`; `info["failed"]` is there where a live model
     did not deliver, and names it with the reason (True where the source tells none); the trace is as it was, or has
@@ -112,7 +111,7 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
     Nothing comes after a truncation, and what brought it about is observed. Learners that take a truncation for an
     interruption add the value of the state that follows: Stable-Baselines3 does so in its own vector environments
     (`DummyVecEnv`, `SubprocVecEnv`), and would then teach an agent that exceeding a hard budget pays. Wrap the
-    environment in `gym_stepwise_routing.wrappers.FinalTruncation` there; `sb3.RoutingVecEnv` needs no wrapper.
+    environment in `gym_stepwise_routing.envs.wrappers.FinalTruncation` there; `sb3.RoutingVecEnv` needs no wrapper.
 
     ## Arguments
 
@@ -141,8 +140,8 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
     ## Vectorized environment
 
     `gym.make_vec("StepwiseRouting-v0", num_envs=1024, vectorization_mode="vector_entry_point")` plays by the same rules
-    on arrays (:class:`StepwiseRoutingVectorEnv`); `gym_stepwise_routing.sb3.RoutingVecEnv` makes it a Stable-Baselines3
-    `VecEnv`.
+    on arrays (:class:`StepwiseRoutingVectorEnv`); `gym_stepwise_routing.envs.sb3.RoutingVecEnv` makes it a
+    Stable-Baselines3 `VecEnv`.
 
     ## Version History
 

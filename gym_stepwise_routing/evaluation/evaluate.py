@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.accounting import Mode
-from gym_stepwise_routing.costs import CostUnit, available_units, cost_of
-from gym_stepwise_routing.game import Budget, Game, MaskedAction
-from gym_stepwise_routing.observation import DEFAULT_BLOCKS, Block
-from gym_stepwise_routing.positions import positions, project_actions
-from gym_stepwise_routing.routers import ALWAYS_LARGEST, ALWAYS_SMALLEST, Predicts, Scores, bind, decide, name_of
-from gym_stepwise_routing.sources.base import Split
+from gym_stepwise_routing.costs.units import CostUnit, available_units, cost_of
+from gym_stepwise_routing.game.config import Budget, MaskedAction
+from gym_stepwise_routing.game.episodes import positions, project_actions
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.routers.base import ALWAYS_LARGEST, ALWAYS_SMALLEST, Predicts, Scores, bind, decide, name_of
+from gym_stepwise_routing.types import DEFAULT_BLOCKS, Block, Mode, Split
 
 __all__ = ["Evaluation", "Sweep", "evaluate", "play", "sweep", "threshold_grid"]
 
@@ -108,7 +107,7 @@ def evaluate(
 
     Args:
         router: anything with SB3's ``predict``.
-        source: and the further arguments: the game, see :class:`gym_stepwise_routing.game.Game`.
+        source: and the further arguments: the game, see :class:`gym_stepwise_routing.game.game.Game`.
         split: split to play.
         mode: what an action means.
         cost_unit: unit of the cost.

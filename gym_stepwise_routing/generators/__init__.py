@@ -1,6 +1,6 @@
 """Language models behind one small interface: transformers, vLLM, and any OpenAI-compatible server."""
 
-from gym_stepwise_routing.generators.base import Completion, Failure, Generator, GeneratorInfo, Request, generate
+from gym_stepwise_routing.generators.generator import Completion, Failure, Generator, GeneratorInfo, Request, generate
 from gym_stepwise_routing.generators.steps import BLANK_LINE, NEWLINE, PartialStep, Step, StepRule, read_steps
 
 __all__ = [

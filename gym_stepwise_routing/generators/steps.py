@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 
 from gym_stepwise_routing.errors import check_choice
-from gym_stepwise_routing.generators.base import Completion, Request
-from gym_stepwise_routing.generators.confidence import StepConfidence, token_confidence
+from gym_stepwise_routing.generators.generator import Completion, Request
+from gym_stepwise_routing.generators.token_confidence import StepConfidence, token_confidence
 
 __all__ = [
     "BLANK_LINE",

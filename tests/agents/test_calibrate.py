@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gym_stepwise_routing.agents.calibration import Accuracy, CostLimit, RelativeAccuracy, calibrate
 from gym_stepwise_routing.baselines import AlwaysLargest, AlwaysSmallest, ConfidenceThreshold, FirstKLarge
+from gym_stepwise_routing.calibration import Accuracy, CostLimit, RelativeAccuracy, calibrate
 from gym_stepwise_routing.evaluation.evaluate import play, sweep
-from gym_stepwise_routing.game import Game
-from gym_stepwise_routing.routers import ALWAYS_SMALLEST, ScoringRouter, ThresholdRouter, columns_of
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.routers.base import ALWAYS_SMALLEST, ScoringRouter, ThresholdRouter, columns_of
 
 
 def game(split="calibration", **arguments):

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from stable_baselines3 import PPO
 
-from gym_stepwise_routing.agents.calibration import CostLimit, RelativeAccuracy, calibrate
-from gym_stepwise_routing.agents.parts import Part
 from gym_stepwise_routing.agents.training import Hyperparameters, train
 from gym_stepwise_routing.banks.bank import Bank
 from gym_stepwise_routing.baselines import AlwaysLargest, ConfidenceThreshold
+from gym_stepwise_routing.calibration import CostLimit, RelativeAccuracy, calibrate
 from gym_stepwise_routing.evaluation.evaluate import play
-from gym_stepwise_routing.game import Game, always_largest_cost
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.game.normaliser import always_largest_cost
+from gym_stepwise_routing.sources.subset import Part
 
 BANK = "gsm8k-qwen2.5-coder"
 RULE = ConfidenceThreshold("p_min")

@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 from stable_baselines3 import PPO
 
-from gym_stepwise_routing.agents.calibration import (
+from gym_stepwise_routing.agents.runs import TrainedRouter, train_run
+from gym_stepwise_routing.agents.training import Hyperparameters
+from gym_stepwise_routing.banks.bank import Bank
+from gym_stepwise_routing.baselines import ConfidenceThreshold
+from gym_stepwise_routing.calibration import (
     Accuracy,
     AdaptiveRouter,
     CostLimit,
@@ -17,16 +21,12 @@ from gym_stepwise_routing.agents.calibration import (
     load_calibrated,
     save_calibrated,
 )
-from gym_stepwise_routing.agents.parts import Part
-from gym_stepwise_routing.agents.runs import TrainedRouter, train_run
-from gym_stepwise_routing.agents.training import Hyperparameters
-from gym_stepwise_routing.banks.bank import Bank
-from gym_stepwise_routing.baselines import ConfidenceThreshold
+from gym_stepwise_routing.envs.sb3 import RoutingVecEnv
 from gym_stepwise_routing.evaluation.evaluate import evaluate, play, sweep, threshold_grid
-from gym_stepwise_routing.game import Game
-from gym_stepwise_routing.routers import ScoringRouter, ThresholdRouter
-from gym_stepwise_routing.sb3 import RoutingVecEnv
-from gym_stepwise_routing.sources.bank import BankSource
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.routers.base import ScoringRouter, ThresholdRouter
+from gym_stepwise_routing.sources.recorded import BankSource
+from gym_stepwise_routing.sources.subset import Part
 
 TARGET = RelativeAccuracy(0.6)
 

@@ -10,14 +10,14 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from gym_stepwise_routing.agents.calibration import (
+from gym_stepwise_routing.calibration import (
     certifiable_errors,
     exact_p_value,
     hoeffding_bentkus_p_value,
     p_value,
     required_n,
 )
-from gym_stepwise_routing.agents.calibration.bounds import MOST_ITEMS
+from gym_stepwise_routing.evaluation.p_values import MOST_ITEMS
 
 
 def binomial_cdf(k: int, n: int, alpha: Fraction) -> Fraction:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gym_stepwise_routing.agents.calibration import AdaptiveThreshold
-from gym_stepwise_routing.routers import ALWAYS_SMALLEST, decide
+from gym_stepwise_routing.calibration import AdaptiveThreshold
+from gym_stepwise_routing.routers.base import ALWAYS_SMALLEST, decide
 
 
 def play(adaptive: AdaptiveThreshold, difficulty: np.ndarray, seed: int = 0) -> np.ndarray:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from gym_stepwise_routing.agents.calibration import (
+from gym_stepwise_routing.calibration import (
     CannotCertify,
     Certified,
     Risk,

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from gym_stepwise_routing.agents.calibration import control_expectation
 from gym_stepwise_routing.agents.ccpo.conformal import OnlineThreshold, conformal_fit
+from gym_stepwise_routing.calibration import control_expectation
 
 KAPPAS = np.array([0.0, 0.25, 0.5, 0.75])
 

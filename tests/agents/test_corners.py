@@ -17,8 +17,8 @@ from gym_stepwise_routing.agents.limits import budget_to_show, cheapest, mean_ou
 from gym_stepwise_routing.agents.runs import train_run
 from gym_stepwise_routing.agents.scores import scored
 from gym_stepwise_routing.agents.training import Hyperparameters, absolute, hyperparameters, train
-from gym_stepwise_routing.game import Game
-from gym_stepwise_routing.sb3 import RoutingVecEnv
+from gym_stepwise_routing.envs.sb3 import RoutingVecEnv
+from gym_stepwise_routing.game.game import Game
 
 GAME = {"cost_unit": "flops", "mode": "route"}
 

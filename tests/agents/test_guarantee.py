@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gym_stepwise_routing.agents.calibration import CannotCertify, Risk, certify, control_expectation
-from gym_stepwise_routing.agents.calibration.guarantee import Violations, choose, halves, resampled
 from gym_stepwise_routing.baselines import ConfidenceThreshold
+from gym_stepwise_routing.calibration import CannotCertify, Risk, certify, control_expectation
 from gym_stepwise_routing.evaluation.evaluate import Sweep, sweep, threshold_grid
-from gym_stepwise_routing.game import Game
-from gym_stepwise_routing.routers import ScoringRouter, columns_of
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.routers.base import ScoringRouter, columns_of
+from studies.guarantee import Violations, choose, halves, resampled
 
 DELTA = 0.1
 REPETITIONS = 2000

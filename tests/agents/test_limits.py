@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gym_stepwise_routing.agents.expectation import expected_outcomes
 from gym_stepwise_routing.agents.limits import MAX_TILT, budget_to_show, mean_outcome, tilt_to_limit, tilted
-from gym_stepwise_routing.agents.networks import Dense, PolicyNetwork
 from gym_stepwise_routing.agents.runs import load_run, train_run
 from gym_stepwise_routing.agents.training import Hyperparameters
-from gym_stepwise_routing.game import Game
-from gym_stepwise_routing.routers import columns_of
+from gym_stepwise_routing.evaluation.expectation import expected_outcomes
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.routers.base import columns_of
+from gym_stepwise_routing.routers.policy_network import Dense, PolicyNetwork
 
 UNIT = "large_tokens"
 

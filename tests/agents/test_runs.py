@@ -9,15 +9,15 @@ import pytest
 import typer
 from stable_baselines3.common.callbacks import EvalCallback
 
-from gym_stepwise_routing.agents.calibration import RelativeAccuracy, calibrate, load_calibrated, save_calibrated
-from gym_stepwise_routing.agents.parts import hold_out
 from gym_stepwise_routing.agents.runs import load_run, train_run
 from gym_stepwise_routing.agents.scores import scored
 from gym_stepwise_routing.agents.training import Checkpoints, hyperparameters, train
-from gym_stepwise_routing.cli.train import train as train_command
-from gym_stepwise_routing.game import Game
-from gym_stepwise_routing.sb3 import RoutingVecEnv
-from gym_stepwise_routing.sources.bank import BankSource
+from gym_stepwise_routing.calibration import RelativeAccuracy, calibrate, load_calibrated, save_calibrated
+from gym_stepwise_routing.cli.train_command import train as train_command
+from gym_stepwise_routing.envs.sb3 import RoutingVecEnv
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.sources.recorded import BankSource
+from gym_stepwise_routing.sources.subset import hold_out
 
 BANK = "gsm8k-qwen2.5-coder"
 

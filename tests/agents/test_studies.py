@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from gym_stepwise_routing.agents import training
-from gym_stepwise_routing.agents.studies import all_budgets, guarantee, learning, peers, search, simulator
+from studies.agents import all_budgets, guarantee, learning, peers, search, simulator
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +28,7 @@ def page(folder, name, *options):
     text = (folder / f"{name}.md").read_text()
     command = text.split("`")[1]
     assert all(f" {option}" in command for option in options), command
-    assert f"Written by `python -m gym_stepwise_routing.agents.studies.{name.split('-')[0]}" in text
+    assert f"Written by `python -m studies.agents.{name.split('-')[0]}" in text
     assert "nan" not in text
     return text, json.loads((folder / f"{name}.json").read_text())["results"]
 

@@ -12,10 +12,10 @@ from typing import Any
 import pyarrow as pa
 
 from gym_stepwise_routing.banks import Bank, Recipe
+from gym_stepwise_routing.banks.bank_writer import write_bank
 from gym_stepwise_routing.banks.manifest import Dataset, Decoding, Grader, Prompt, StepRule
 from gym_stepwise_routing.banks.splits import SplitRule
-from gym_stepwise_routing.banks.write import write_bank
-from gym_stepwise_routing.pool import Model
+from gym_stepwise_routing.costs.models import Model
 
 BUNDLED = "gsm8k-qwen2.5-coder"
 RULE = SplitRule(salt="t", shares={"test": {"test": 1.0}, "train": {"train": 0.5, "calibration": 0.5}})

@@ -10,12 +10,12 @@ from typer.testing import CliRunner
 
 pytest.importorskip("transformers", reason="verifiers need the llm extra")
 
-from gym_stepwise_routing.accounting import Verifier
 from gym_stepwise_routing.banks import Bank, questions
 from gym_stepwise_routing.baselines.verifiers import hub
-from gym_stepwise_routing.baselines.verifiers.scores import read_scores, write_scores
+from gym_stepwise_routing.baselines.verifiers.score_files import read_scores, write_scores
 from gym_stepwise_routing.cli.app import app
-from gym_stepwise_routing.compare import run
+from gym_stepwise_routing.comparison import run
+from gym_stepwise_routing.costs.charging import Verifier
 
 BANK = "gsm8k-qwen2.5-coder"
 

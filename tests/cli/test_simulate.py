@@ -8,7 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from gym_stepwise_routing.cli.simulate import simulate
+from gym_stepwise_routing.cli.simulate_command import simulate
 
 APP = typer.Typer()
 APP.command()(simulate)

@@ -11,11 +11,11 @@ from gym_stepwise_routing.baselines.constant import AlwaysLargest, AlwaysSmalles
 from gym_stepwise_routing.baselines.glimp import GlimpRouter
 from gym_stepwise_routing.baselines.spec_reason import SpecReason
 from gym_stepwise_routing.baselines.verifier_threshold import RSD, TrimThreshold, VerifierThreshold
-from gym_stepwise_routing.compare.arena import Arena
-from gym_stepwise_routing.compare.cascades import Cascade
+from gym_stepwise_routing.comparison.arena import Arena
+from gym_stepwise_routing.comparison.cascades import Cascade
+from gym_stepwise_routing.costs.ledger import DISCARDED, PROBE, VERIFIER
 from gym_stepwise_routing.evaluation.evaluate import play
-from gym_stepwise_routing.ledger import DISCARDED, PROBE, VERIFIER
-from gym_stepwise_routing.routers import ALWAYS_LARGEST, ALWAYS_SMALLEST, ThresholdRouter
+from gym_stepwise_routing.routers.base import ALWAYS_LARGEST, ALWAYS_SMALLEST, ThresholdRouter
 
 
 def arena(mode):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gym_stepwise_routing.compare.choose import Rule
-from gym_stepwise_routing.compare.contenders import Points
+from gym_stepwise_routing.comparison.choose import Rule
+from gym_stepwise_routing.comparison.contenders import Points
 from gym_stepwise_routing.evaluation.curves import Anchors
 
 ANCHORS = Anchors(cost_small=0.1, accuracy_small=0.2, cost_large=2.0, accuracy_large=0.8)

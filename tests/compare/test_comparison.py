@@ -11,14 +11,14 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from gym_stepwise_routing.baselines.oracle import oracle_paths
-from gym_stepwise_routing.cli.compare import compare as compare_command
-from gym_stepwise_routing.cli.compare import question_files
-from gym_stepwise_routing.compare import Arena, Rule, compare, roster
-from gym_stepwise_routing.compare.bounds import Oracle
-from gym_stepwise_routing.compare.comparison import SWEEP_METRICS
-from gym_stepwise_routing.compare.run import run_comparison, select
-from gym_stepwise_routing.compare.tables import tables, to_markdown
-from gym_stepwise_routing.compare.write import strict, write
+from gym_stepwise_routing.cli.compare_command import compare as compare_command
+from gym_stepwise_routing.cli.compare_command import question_files
+from gym_stepwise_routing.comparison import Arena, Rule, compare, roster
+from gym_stepwise_routing.comparison.comparison import SWEEP_METRICS
+from gym_stepwise_routing.comparison.comparison_tables import tables, to_markdown
+from gym_stepwise_routing.comparison.output import strict, write
+from gym_stepwise_routing.comparison.run import run_comparison, select
+from gym_stepwise_routing.comparison.state_bounds import Oracle
 from gym_stepwise_routing.evaluation import metrics
 
 FEW = ("single", "first k", "p_min", "Glimp", "fitted Q", "FrugalGPT")

@@ -8,17 +8,17 @@ from fake_sources import TreeSource, Untabulated
 
 from gym_stepwise_routing.baselines import ConfidenceThreshold, FirstKLarge, RandomMix
 from gym_stepwise_routing.baselines.cascade import SelfJudge, answers
-from gym_stepwise_routing.compare import Rule, compare
-from gym_stepwise_routing.compare.arena import Arena
-from gym_stepwise_routing.compare.bounds import StateOnly
-from gym_stepwise_routing.compare.cascades import Cascade, LearnedCascade
-from gym_stepwise_routing.compare.contenders import Averaged, Listed, Mixed, Swept, needs_figures
-from gym_stepwise_routing.compare.limited import limited
-from gym_stepwise_routing.compare.run import select
+from gym_stepwise_routing.comparison import Rule, compare
+from gym_stepwise_routing.comparison.arena import Arena
+from gym_stepwise_routing.comparison.cascades import Cascade, LearnedCascade
+from gym_stepwise_routing.comparison.contenders import Averaged, Listed, Mixed, Swept, needs_figures
+from gym_stepwise_routing.comparison.run import select
+from gym_stepwise_routing.comparison.state_bounds import StateOnly
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.evaluation.evaluate import play
-from gym_stepwise_routing.observation import DEFAULT_BLOCKS
-from gym_stepwise_routing.routers import ThresholdRouter
+from gym_stepwise_routing.routers.base import ThresholdRouter
+from gym_stepwise_routing.sources.subset import limited
+from gym_stepwise_routing.types import DEFAULT_BLOCKS
 
 STEPS = ("progress", "confidence")
 

@@ -8,8 +8,8 @@ import pytest
 from typer.main import get_command
 
 from gym_stepwise_routing.cli.app import app
-from gym_stepwise_routing.compare import roster
-from gym_stepwise_routing.compare.pages import SETTINGS
+from gym_stepwise_routing.comparison import roster
+from studies.baselines.pages import SETTINGS
 
 
 @pytest.fixture(scope="module")

@@ -13,22 +13,14 @@ from typer.testing import CliRunner
 
 from gym_stepwise_routing.baselines.constant import AlwaysLargest, AlwaysSmallest
 from gym_stepwise_routing.baselines.schedules import EveryOther
-from gym_stepwise_routing.compare import Arena, Rule, compare, pages, roster
-from gym_stepwise_routing.compare.contenders import Listed
-from gym_stepwise_routing.compare.pages import (
-    SETTINGS,
-    Extras,
-    Setting,
-    _says,
-    command,
-    main,
-    write_page,
-    write_peers,
-)
-from gym_stepwise_routing.compare.peers import CLAIMS, Claim, findings
-from gym_stepwise_routing.compare.roster import exchange_rate
-from gym_stepwise_routing.compare.run import run_comparison, select
+from gym_stepwise_routing.comparison import Arena, Rule, compare, roster
+from gym_stepwise_routing.comparison.contenders import Listed
+from gym_stepwise_routing.comparison.roster import exchange_rate
+from gym_stepwise_routing.comparison.run import run_comparison, select
 from gym_stepwise_routing.evaluation.outcomes import SweepOutcomes
+from studies.baselines import pages
+from studies.baselines.pages import SETTINGS, Extras, Setting, _says, command, main, write_page, write_peers
+from studies.baselines.peers import CLAIMS, Claim, findings
 
 
 @pytest.fixture(scope="module")
@@ -216,7 +208,7 @@ def test_pages_hold_every_row_and_survive_a_second_run(result, tmp_path):
 
 def test_pages_print_the_command_that_writes_them(result, tmp_path, monkeypatch):
     extras = Extras(("a/test=t.jsonl",), "encoder", (tmp_path / "scores.parquet", tmp_path / "rating.parquet"))
-    start = "python -m gym_stepwise_routing.compare.pages "
+    start = "python -m studies.baselines.pages "
     assert command(SETTINGS[0], Extras()) == f"{start}--only {SETTINGS[0].name}"
     other = Setting("mine", "banks/mine", "escalate", "large_tokens")
     expected = f"{start}--bank banks/mine --mode escalate --cost-unit large_tokens --name mine"

@@ -8,8 +8,8 @@ from fake_sources import TreeSource, Untabulated
 
 from gym_stepwise_routing.baselines import ConfidenceThreshold
 from gym_stepwise_routing.baselines.experience import experience, uniform_values
-from gym_stepwise_routing.compare.signals import Signal, auroc, query_signal, step_signal
-from gym_stepwise_routing.game import Game
+from gym_stepwise_routing.comparison.signals import Signal, auroc, query_signal, step_signal
+from gym_stepwise_routing.game.game import Game
 
 STEPS = ("progress", "confidence")
 

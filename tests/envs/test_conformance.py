@@ -17,11 +17,9 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.wrappers.vector import DictInfoToList
 
 import gym_stepwise_routing
-from gym_stepwise_routing import wrappers
-from gym_stepwise_routing.accounting import MODES
-from gym_stepwise_routing.envs import stepwise_routing
-from gym_stepwise_routing.observation import BLOCKS
-from gym_stepwise_routing.positions import project_actions
+from gym_stepwise_routing.envs import stepwise_routing, wrappers
+from gym_stepwise_routing.game.episodes import project_actions
+from gym_stepwise_routing.types import BLOCKS, MODES
 
 HEADINGS = [
     "Description",

@@ -7,7 +7,7 @@ import numpy as np
 from gym_stepwise_routing.baselines import AlwaysSmallest, ConfidenceThreshold, oracle_paths
 from gym_stepwise_routing.leaderboard.playing import play_on
 from gym_stepwise_routing.leaderboard.track import game_of
-from gym_stepwise_routing.routers import Replay, Router, ScoringRouter, columns_of
+from gym_stepwise_routing.routers.base import Replay, Router, ScoringRouter, columns_of
 
 
 class ByPosition(Router):

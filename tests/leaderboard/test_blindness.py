@@ -79,7 +79,7 @@ def test_a_router_that_counts_its_calls_is_found(track):
 
 def test_a_threshold_right_at_a_common_figure_is_no_table(track):
     """Half of all steps have the very length that the threshold asks for; moving the last bit crosses it one way."""
-    from gym_stepwise_routing.routers import ScoringRouter, columns_of
+    from gym_stepwise_routing.routers.base import ScoringRouter, columns_of
 
     class Length(ScoringRouter):
         def bind(self, spec):
@@ -130,7 +130,7 @@ def test_a_policy_fitted_to_the_test_problems_is_found(track):
     """It has learned the oracle's answers by heart; nothing but its weights would tell."""
     from sklearn.neighbors import KNeighborsClassifier
 
-    from gym_stepwise_routing.routers import Router
+    from gym_stepwise_routing.routers.base import Router
 
     table = ByTable(track)
     table.bind(game_of(track).spec)

@@ -13,13 +13,13 @@ from forgeries import REJECTED_WITHOUT_THE_ROUTER, flipped
 from gym_stepwise_routing.baselines import oracle_paths
 from gym_stepwise_routing.leaderboard.encoding import decisions_from_text, decisions_to_text
 from gym_stepwise_routing.leaderboard.entry import Entry, RouterRef, SweepRecord
-from gym_stepwise_routing.leaderboard.errors import EntryRejectedError
-from gym_stepwise_routing.leaderboard.figures import compute_figures, play_constants
+from gym_stepwise_routing.leaderboard.entry_figures import compute_figures, play_constants
+from gym_stepwise_routing.leaderboard.faults import EntryRejectedError
 from gym_stepwise_routing.leaderboard.playing import PlayedRouter, play_on
 from gym_stepwise_routing.leaderboard.submit import ledger_totals, make_entry
 from gym_stepwise_routing.leaderboard.track import game_of
 from gym_stepwise_routing.leaderboard.verify import verify, verify_entry
-from gym_stepwise_routing.routers import Replay
+from gym_stepwise_routing.routers.base import Replay
 
 
 def write(folder, content, name="honest", track="bank-regenerate"):
@@ -222,10 +222,10 @@ def test_copied_weights_are_no_second_training(trained, tracks):
 def calibrated(track, tmp_path_factory):
     """A policy of Stable-Baselines3, calibrated, and the entry made of it."""
     stable_baselines3 = pytest.importorskip("stable_baselines3")
-    from gym_stepwise_routing.agents.calibration import RelativeAccuracy, calibrate, save_calibrated
-    from gym_stepwise_routing.game import Game
+    from gym_stepwise_routing.calibration import RelativeAccuracy, calibrate, save_calibrated
+    from gym_stepwise_routing.envs.sb3 import RoutingVecEnv
+    from gym_stepwise_routing.game.game import Game
     from gym_stepwise_routing.leaderboard.loading import reference_of
-    from gym_stepwise_routing.sb3 import RoutingVecEnv
 
     folder, spec = tmp_path_factory.mktemp("artefacts"), track.spec
     game = {"mode": spec.mode, "cost_unit": spec.cost_unit, "normaliser": track.normalisers[spec.cost_unit]}

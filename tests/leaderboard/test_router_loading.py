@@ -7,7 +7,7 @@ from board_kit import ABOUT
 
 from gym_stepwise_routing.baselines import FirstKLarge
 from gym_stepwise_routing.leaderboard.entry import RouterRef
-from gym_stepwise_routing.leaderboard.errors import EntryRejectedError, UntrustedError
+from gym_stepwise_routing.leaderboard.faults import EntryRejectedError, UntrustedError
 from gym_stepwise_routing.leaderboard.loading import (
     TRAINED,
     describe_artefact,
@@ -134,7 +134,7 @@ def test_artefacts_lie_in_their_folder(tmp_path, artefacts):
 def test_a_model_of_stable_baselines3(track, tracks, artefacts):
     """Its zip file holds pickles: loaded with trust, and only then."""
     sb3 = pytest.importorskip("stable_baselines3")
-    from gym_stepwise_routing.sb3 import RoutingVecEnv
+    from gym_stepwise_routing.envs.sb3 import RoutingVecEnv
 
     spec = track.spec
     env = RoutingVecEnv(2, source=spec.source, mode=spec.mode, cost_unit=spec.cost_unit, masked_action="project")

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gym_stepwise_routing.leaderboard.board_rows import read_rows
 from gym_stepwise_routing.leaderboard.entry import Entry
-from gym_stepwise_routing.leaderboard.errors import EntryRejectedError
+from gym_stepwise_routing.leaderboard.faults import EntryRejectedError
 from gym_stepwise_routing.leaderboard.loading import FITTED, describe_artefact, is_harmless
-from gym_stepwise_routing.leaderboard.rows import read_rows
 from gym_stepwise_routing.leaderboard.track import open_track, track_names
 from gym_stepwise_routing.leaderboard.verify import verify, verify_entry
 

@@ -10,7 +10,7 @@ import pytest
 @pytest.mark.parametrize("simulated", [True, False])
 def test_title_data_and_figure_say_simulated(simulated, tmp_path):
     pytest.importorskip("torch")
-    tables = pytest.importorskip("gym_stepwise_routing.agents.studies.tables")
+    tables = pytest.importorskip("studies.agents.study_tables")
     page = tables.Page(
         title="Is it kept?",
         command="python -m x",
@@ -34,7 +34,7 @@ def test_title_data_and_figure_say_simulated(simulated, tmp_path):
 
 def test_the_guarantee_study_labels_its_figure(tmp_path, monkeypatch):
     pytest.importorskip("torch")
-    guarantee = pytest.importorskip("gym_stepwise_routing.agents.studies.guarantee")
+    guarantee = pytest.importorskip("studies.agents.guarantee")
     drawn = []
     monkeypatch.setattr(guarantee, "save_figure", lambda figure, path: drawn.append(figure.get_suptitle()))
     for simulated in (True, False):

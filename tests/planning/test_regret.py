@@ -6,20 +6,13 @@ import numpy as np
 import pytest
 from simulator_toys import toy
 
-from gym_stepwise_routing.compare.roster import roster
+from gym_stepwise_routing.comparison.roster import roster
 from gym_stepwise_routing.planning import Planner, Solution
-from gym_stepwise_routing.planning.contestants import (
-    AGENTS,
-    NotPlayed,
-    Outcome,
-    _sees,
-    agent_outcomes,
-    baseline_outcomes,
-)
-from gym_stepwise_routing.planning.frontier import Frontier
-from gym_stepwise_routing.planning.regret import regrets
-from gym_stepwise_routing.planning.report import regret_table
+from gym_stepwise_routing.planning.optimal_frontier import Frontier
 from gym_stepwise_routing.sources.simulator import SimulatorSource
+from studies.regret.contestants import AGENTS, NotPlayed, Outcome, _sees, agent_outcomes, baseline_outcomes
+from studies.regret.regret import regrets
+from studies.regret.report import regret_table
 
 
 def line(price: float, start: float) -> Frontier:
@@ -130,7 +123,7 @@ def test_a_missing_package_is_a_reason_and_not_silence(monkeypatch):
         def build(self, arena):
             raise ImportError("needs torch")
 
-    monkeypatch.setattr("gym_stepwise_routing.planning.contestants.roster", lambda: [Broken()])
+    monkeypatch.setattr("studies.regret.contestants.roster", lambda: [Broken()])
     game = {"budget": 0.5, "mode": "route", "cost_unit": "large_tokens", "normaliser": 1.0}
     (found,) = baseline_outcomes(SimulatorSource("gsm8k-like", problems=20), **game)
     assert found == NotPlayed("broken", "handcrafted", "a package is missing: needs torch")

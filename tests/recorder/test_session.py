@@ -11,25 +11,24 @@ from typing import Any
 import pytest
 from generator_fakes import FakeGenerator
 
-from gym_stepwise_routing.accounting import MODES
 from gym_stepwise_routing.banks.manifest import Dataset
+from gym_stepwise_routing.costs.models import Model, Price
 from gym_stepwise_routing.datasets import Problem
-from gym_stepwise_routing.errors import BankError
-from gym_stepwise_routing.game import Game
+from gym_stepwise_routing.errors import BankError, RecordingError
+from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.generators import GeneratorInfo, StepRule
+from gym_stepwise_routing.generators.prompts import PromptTemplate
 from gym_stepwise_routing.generators.specs import GeneratorSpec
-from gym_stepwise_routing.pool import Model, Price
 from gym_stepwise_routing.recorder.agreement import agreement
-from gym_stepwise_routing.recorder.errors import RecordingError
-from gym_stepwise_routing.recorder.manifest import MANIFEST, recording_manifest, seal_manifest
-from gym_stepwise_routing.recorder.prompts import PromptTemplate
+from gym_stepwise_routing.recorder.finished_bank import bank_from_recording, merge_trees
+from gym_stepwise_routing.recorder.problem_selection import Selection, interleaved
 from gym_stepwise_routing.recorder.ray_workers import _collect
-from gym_stepwise_routing.recorder.record import record
-from gym_stepwise_routing.recorder.selection import Selection, interleaved
+from gym_stepwise_routing.recorder.recording import record
+from gym_stepwise_routing.recorder.recording_manifest import MANIFEST, recording_manifest, seal_manifest
 from gym_stepwise_routing.recorder.session import RecordingSession
 from gym_stepwise_routing.recorder.settings import RecordingSettings
 from gym_stepwise_routing.recorder.store import TreeStore, read_trees
-from gym_stepwise_routing.recorder.to_bank import bank_from_recording, merge_trees
+from gym_stepwise_routing.types import MODES
 
 SETTINGS = RecordingSettings(PromptTemplate("plain", "Q: {question}\nA:\n"), rule=StepRule(horizon=3))
 TOY = Dataset(question_field="question", source="made up", licence="CC0-1.0")

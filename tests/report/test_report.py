@@ -14,8 +14,8 @@ from rich.console import Console
 from gym_stepwise_routing.baselines import AlwaysLargest, AlwaysSmallest, RandomMix, oracle, oracle_paths
 from gym_stepwise_routing.evaluation import play
 from gym_stepwise_routing.evaluation.frontier import oracle_frontier
-from gym_stepwise_routing.game import Game
-from gym_stepwise_routing.report import (
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.reporting import (
     Curve,
     Panel,
     as_json,
@@ -25,7 +25,7 @@ from gym_stepwise_routing.report import (
     row_of,
     table_cells,
 )
-from gym_stepwise_routing.report.labels import place_labels
+from gym_stepwise_routing.reporting.labels import place_labels
 
 
 @pytest.fixture(scope="module")

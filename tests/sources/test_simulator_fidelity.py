@@ -8,16 +8,16 @@ from simulator_toys import toy
 
 from gym_stepwise_routing.banks import Bank
 from gym_stepwise_routing.baselines import AlwaysLargest, AlwaysSmallest
-from gym_stepwise_routing.routers import name_of
+from gym_stepwise_routing.routers.base import name_of
 from gym_stepwise_routing.sources import resolve
-from gym_stepwise_routing.sources.bank import BankSource
+from gym_stepwise_routing.sources.recorded import BankSource
 from gym_stepwise_routing.sources.simulator import SimulatorSource, load_preset, preset_names
-from gym_stepwise_routing.sources.simulator.against_bank import compare_with_bank
-from gym_stepwise_routing.sources.simulator.curves import solo
-from gym_stepwise_routing.sources.simulator.fidelity import measure_fidelity, smoothed, total_variation
-from gym_stepwise_routing.sources.simulator.fitting.build import build_gsm8k, first_recorded
-from gym_stepwise_routing.sources.simulator.fitting.math_curve import accuracy_by_level
-from gym_stepwise_routing.sources.simulator.published import MODELS, histograms, stop_hazards, threshold_curve
+from gym_stepwise_routing.sources.simulator.threshold_curves import solo
+from studies.simulator.against_bank import compare_with_bank
+from studies.simulator.fidelity import measure_fidelity, smoothed, total_variation
+from studies.simulator.fitting.build import build_gsm8k, first_recorded
+from studies.simulator.fitting.math_curve import accuracy_by_level
+from studies.simulator.published import MODELS, histograms, stop_hazards, threshold_curve
 
 
 @pytest.fixture(scope="module")

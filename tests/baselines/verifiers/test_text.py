@@ -7,16 +7,16 @@ import pytest
 
 pytest.importorskip("transformers", reason="text verifiers need the llm extra")
 
-from gym_stepwise_routing.accounting import Verifier
 from gym_stepwise_routing.banks import Bank
 from gym_stepwise_routing.baselines.constant import AlwaysSmallest
 from gym_stepwise_routing.baselines.verifiers.attach import with_verifier
 from gym_stepwise_routing.baselines.verifiers.text import Judged, TextVerifier, bank_steps, text_scores
+from gym_stepwise_routing.costs.charging import Verifier
+from gym_stepwise_routing.costs.ledger import VERIFIER
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.evaluation.evaluate import play
-from gym_stepwise_routing.game import Game
-from gym_stepwise_routing.ledger import VERIFIER
-from gym_stepwise_routing.sources.bank import BankSource
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.sources.recorded import BankSource
 
 
 @pytest.fixture(scope="module")
