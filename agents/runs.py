@@ -15,12 +15,12 @@ import json
 import math
 import time
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gym_stepwise_routing.errors import check_choice
-from gym_stepwise_routing.game.config import RoutingSpec, check_budget
+from gym_stepwise_routing.game.config import GameConfig, RoutingSpec
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.routers.base import ThresholdRouter
 from gym_stepwise_routing.routers.policy_network import PolicyNetwork
@@ -146,7 +146,7 @@ def train_run(
     folder: Path,
     *,
     seed: int,
-    game: dict[str, Any],
+    game: GameConfig,
     settings: Hyperparameters | None = None,
     progress: Progress | None = None,
     tensorboard_log: Path | None = None,
@@ -164,7 +164,7 @@ def train_run(
         agent: as in ``train``, like the rest that is not described here.
         folder: where the run is saved; a new folder, or an empty one.
         seed: seed of networks, actions and problems.
-        game: keyword arguments of the game.
+        game: the game.
         settings: hyperparameters; None: those that come with the agent, or those of the run that goes on.
         progress: told the number of steps so far.
         tensorboard_log: folder of TensorBoard logs; None: no logs.
@@ -244,23 +244,21 @@ def _variant(agent: str, arguments: dict[str, Any]) -> str | None:
     return "floor" if floor else None
 
 
-def _held_out(game: dict[str, Any], seed: int) -> tuple[dict[str, Any], Game]:
+def _held_out(game: GameConfig, seed: int) -> tuple[GameConfig, Game]:
     """What CCPO is trained on, and the game that its threshold is fitted on: never calibration or test problems.
 
     The problems of a random source are drawn anew at every play: nothing has to be held out there.
     """
-    from gym_stepwise_routing.agents.training import game_arguments
+    from gym_stepwise_routing.agents.training import train_game
     from gym_stepwise_routing.sources.recorded import BankSource
     from gym_stepwise_routing.sources.subset import hold_out
 
-    whole = Game(**game_arguments(game), split="train")
-    common = game_arguments(game) | {"normaliser": whole.normaliser, "masked_action": "project"}
+    whole = train_game(replace(game, masked_action="project"))
     if not isinstance(whole.source, BankSource):
-        return game, Game(**common, split="train")
+        return game, whole
     part = hold_out(whole.source, HELD_OUT, seed=seed)
-    return game | {"source": part, "normaliser": whole.normaliser}, Game(
-        **common | {"source": part}, split="calibration"
-    )
+    played = replace(game, source=part, normaliser=whole.normaliser)
+    return played, Game(replace(whole.config, source=part, split="calibration"))
 
 
 def _fit_kappa(model: Any, held_out: Game, seed: int) -> dict[str, Any] | None:
@@ -294,15 +292,15 @@ def _achieved(
     return accuracy, cost, bool(kept)
 
 
-def _warn_unreachable(game: dict[str, Any], arguments: dict[str, Any]) -> None:
+def _warn_unreachable(game: GameConfig, arguments: dict[str, Any]) -> None:
     """Warn of a cost limit below always-smallest's cost, before minutes are spent on it."""
     from gym_stepwise_routing.agents.limits import cheapest
-    from gym_stepwise_routing.agents.training import game_arguments
+    from gym_stepwise_routing.agents.training import train_game
 
     limit = arguments.get("limit")
     if limit is None or arguments.get("constraint", "cost_limit") != "cost_limit":
         return
-    least = cheapest(Game(**game_arguments(game), split="train"))
+    least = cheapest(train_game(game))
     if limit < least:
         warnings.warn(
             f"limit={limit:g} is below {least:.3f}, what always-smallest costs on the training problems: hardly any "
@@ -333,27 +331,27 @@ def _resumed(
     trust: bool,
     agent: str,
     seed: int,
-    game: dict[str, Any],
+    game: GameConfig,
     settings: Hyperparameters,
     arguments: dict[str, Any],
 ) -> BaseAlgorithm:
     """The model of a run that goes on, if nothing is asked of it but more steps."""
-    from gym_stepwise_routing.agents.training import environment_arguments, game_arguments
+    from gym_stepwise_routing.agents.training import environment_config, train_game
 
     manifest = RunManifest.load(folder / "manifest.json")
     check_choice("agent", agent, [manifest.agent])
     given = {name: value if value != math.inf else "inf" for name, value in arguments.items()}
     if given != manifest.arguments:
         raise ValueError(f"arguments {given} with resume={str(folder)!r}; allowed: {manifest.arguments}, as it began")
-    manifest.game.check_game(Game(**game_arguments(game), split="train"), f"the run {folder.name!r}")
-    environment = environment_arguments(agent, game, settings)
+    manifest.game.check_game(train_game(game), f"the run {folder.name!r}")
+    environment = environment_config(game, settings)
     began = {**_as_read_back(settings_of(folder)), "seed": manifest.seed}
     asked = {**_as_read_back(settings), "seed": seed, "total_timesteps": began["total_timesteps"]}
     # The range that budgets are drawn from: the settings' own is clipped to what can be met, and a game's goes first.
     began |= {"budget": manifest.game.budget, "hard_budget": manifest.game.hard_budget}
     asked |= {
-        "budget": check_budget(environment.get("budget")),
-        "hard_budget": environment.get("hard_budget", False),
+        "budget": environment.budget,
+        "hard_budget": environment.hard_budget,
     }
     for name, own in began.items():
         if asked[name] != own:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gym_stepwise_routing.errors import NotApplicableError, check_choice
+from gym_stepwise_routing.game.config import GameConfig
 from gym_stepwise_routing.leaderboard.board_rows import Row, Training, read_rows, routers_on
 from gym_stepwise_routing.leaderboard.entry import RouterRef
 from gym_stepwise_routing.leaderboard.fitted import KEPT
@@ -132,14 +133,13 @@ def _train_one(
     from gym_stepwise_routing.agents.runs import train_run
 
     spec = track.spec
-    game = {
-        "source": source_of(track, "train"),
-        "split": "train",
-        "mode": spec.mode,
-        "cost_unit": spec.cost_unit,
-        "observation": row.view.observation,
-        "normaliser": track.normalisers[spec.cost_unit],
-    }
+    game = GameConfig(
+        source_of(track, "train"),
+        mode=spec.mode,
+        cost_unit=spec.cost_unit,
+        observation=row.view.observation,
+        normaliser=track.normalisers[spec.cost_unit],
+    )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".training-") as temporary:
         run = Path(temporary) / "run"

@@ -10,6 +10,7 @@ from reference import ReferencePlay
 from gym_stepwise_routing.baselines import AlwaysLargest
 from gym_stepwise_routing.costs.units import COST_UNITS, cost_weights
 from gym_stepwise_routing.evaluation.evaluate import evaluate, play
+from gym_stepwise_routing.game.config import draw_budgets
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.game.normaliser import always_largest_cost
 from gym_stepwise_routing.types import MODES
@@ -80,7 +81,7 @@ def test_a_live_source_needs_a_normaliser():
 
 def test_budgets_of_a_range_are_drawn_for_each_problem_and_repeat_under_a_seed():
     game = Game(TreeSource(0, problems=300), budget=(0.2, 0.4), hard_budget=True)
-    budgets = game.draw_budgets(1000, np.random.default_rng(0))
+    budgets = draw_budgets(game.budget, 1000, np.random.default_rng(0))
     assert 0.2 <= budgets.min() < 0.21
     assert 0.39 < budgets.max() <= 0.4
     first, second = play(AlwaysLargest(), game, seed=1), play(AlwaysLargest(), game, seed=1)

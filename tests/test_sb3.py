@@ -20,8 +20,8 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from gym_stepwise_routing.agents.scores import scored
 from gym_stepwise_routing.calibration import RelativeAccuracy, calibrate
+from gym_stepwise_routing.envs import StepwiseRoutingEnv, StepwiseRoutingVectorEnv
 from gym_stepwise_routing.envs.sb3 import RoutingVecEnv
-from gym_stepwise_routing.envs.stepwise_routing import StepwiseRoutingEnv, StepwiseRoutingVectorEnv
 from gym_stepwise_routing.evaluation.evaluate import evaluate, play, sweep
 from gym_stepwise_routing.game.game import Game
 

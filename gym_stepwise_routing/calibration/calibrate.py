@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Unpack, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.evaluation.evaluate import Sweep, sweep
 from gym_stepwise_routing.evaluation.p_values import check_level
 from gym_stepwise_routing.evaluation.risk_control import CannotCertify, Certified, Risk, certify, control_expectation
-from gym_stepwise_routing.game.config import RoutingSpec
+from gym_stepwise_routing.game.config import GameArguments, GameConfig, RoutingSpec
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.game.normaliser import always_largest_cost
 from gym_stepwise_routing.routers.base import ALWAYS_LARGEST, ALWAYS_SMALLEST, Scores, ThresholdRouter, name_of
@@ -133,15 +133,16 @@ def calibrate(
     thresholds: Sequence[float] | NDArray[np.float64] | None = None,
     seed: int = 0,
     transfer: bool = False,
-    **arguments: Any,
+    **arguments: Unpack[GameArguments],
 ) -> CalibratedRouter:
     """Choose the cheapest threshold that keeps the target (for a cost limit alone: the most accurate one).
 
     Args:
         router: anything with ``scores``, or a Stable-Baselines3 model, whose policy is taken out (``scores.scored``).
             Of a calibrated router the ``base`` is calibrated anew.
-        game: the game on the split to calibrate on, normally ``calibration``; or a bank (its name, folder or source),
-            whose calibration split is played unless ``split`` is given. Never ``test``, nor what it was trained on.
+        game: the game (or its config) on the split to calibrate on, normally ``calibration``; or a bank (its name,
+            folder or source), whose calibration split is played unless ``split`` is given. Never ``test``, nor what it
+            was trained on.
         target: what to keep; several are kept together.
         delta: highest tolerated probability that the promise is wrong, over the draw of the calibration problems.
         method: ``exact`` (binomial) or ``ltt`` (Hoeffding-Bentkus), both by fixed-sequence testing from the safe side;
@@ -153,7 +154,7 @@ def calibrate(
             problems like those calibrated on; without it a bank that differs is taken for a mistake. Problems that both
             banks hold are found by their ids if the bank of the training comes with this package; of any other, as of
             a policy that brings no record of its training, it is your word that none of them is calibrated on.
-        **arguments: of the :class:`...game.Game` on that bank: ``split``, ``mode``, ``cost_unit``, ...
+        **arguments: of the :class:`...game.config.GameConfig` on that bank: ``split``, ``mode``, ``cost_unit``, ...
 
     Returns:
         The router at its threshold. If the target cannot be certified, the threshold is the safest one and
@@ -231,11 +232,13 @@ def _targets(target: object) -> tuple[Target, ...]:
     return targets
 
 
-def _game(given: object, arguments: dict[str, Any]) -> Game:
+def _game(given: object, arguments: GameArguments) -> Game:
+    if isinstance(given, GameConfig):
+        return Game(given, **arguments)
     if not isinstance(given, Game):
-        return Game(given, **{"split": "calibration", **arguments})
-    if arguments:
-        raise ValueError(f"{min(arguments)}={arguments[min(arguments)]!r} with a game, which has one; allowed: a bank")
+        return Game(GameConfig.of(given, **{"split": "calibration", **arguments}))
+    for name, value in arguments.items():
+        raise ValueError(f"{name}={value!r} with a game, which has one; allowed: a bank")
     return given
 
 

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 
+from gym_stepwise_routing.game.config import GameConfig
+
 __all__ = ["train"]
 
 
@@ -75,7 +77,7 @@ def train(
             total_timesteps=settings.total_timesteps if steps is None else steps,
         )
         arguments = _constraint(agent, AGENTS[agent].constrained, limit, constraint, penalty)
-        game = {"source": bank, "split": "train", "mode": mode, "cost_unit": cost_unit}
+        game = GameConfig(bank, mode=mode, cost_unit=cost_unit)  # type: ignore[arg-type]
         for seed in range(first_seed, first_seed + seeds):
             folder = out / f"{agent}-seed{seed}"
             with Progress(console=console, transient=True) as bar:

@@ -145,12 +145,7 @@ class Arena:
         if key not in self._games:
             source = self._judged(judge) if "verifier" in blocks else self.source
             self._games[key] = Game(
-                source,
-                split=split,
-                mode=mode or self.mode,
-                cost_unit=self.cost_unit,
-                observation=blocks,
-                masked_action="project",
+                source, split=split, mode=mode or self.mode, cost_unit=self.cost_unit, observation=blocks
             )
         return self._games[key]
 

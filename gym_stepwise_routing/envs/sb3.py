@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, Unpack
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.envs.stepwise_routing import StepwiseRoutingVectorEnv
+from gym_stepwise_routing.envs.stepwise_routing_vector import StepwiseRoutingVectorEnv
 from gym_stepwise_routing.errors import check_choice
-from gym_stepwise_routing.game.config import MaskedAction
+from gym_stepwise_routing.game.config import DEFAULT_BANK, GameArguments, GameConfig
 
 try:
     from stable_baselines3.common.vec_env import VecEnv
@@ -42,9 +43,9 @@ class RoutingVecEnv(VecEnv):
         num_envs: number of episodes played side by side.
         penalty: the reward is ``reward - penalty * cost``, for algorithms without a constraint; 0 leaves it alone.
         seed: seed of the first reset; None draws one.
-        masked_action: ``project`` or ``error``. SB3's own algorithms know no masks, so masked actions are projected by
-            default; ``error`` is for algorithms that do, such as ``MaskablePPO``, and shows that they keep to them.
-        **game: further arguments of ``StepwiseRouting-v0``.
+        source: and further arguments of the game, see :class:`...game.config.GameConfig`. SB3's own algorithms know no
+            masks, so masked actions are projected by default; ``masked_action="error"`` is for algorithms that do, such
+            as ``MaskablePPO``, and shows that they keep to them.
 
     Attributes:
         last_costs: ``float32[num_envs]`` costs of the last step, as in ``infos[i]["cost"]``.
@@ -55,16 +56,19 @@ class RoutingVecEnv(VecEnv):
     def __init__(
         self,
         num_envs: int = 256,
+        source: object = DEFAULT_BANK,
         *,
         penalty: float = 0.0,
         seed: int | None = None,
-        masked_action: MaskedAction = "project",
-        **game: Any,
+        **game: Unpack[GameArguments],
     ) -> None:
         if not (math.isfinite(penalty) and penalty >= 0):
             raise ValueError(f"penalty={penalty!r}; allowed: a finite number >= 0")
+        config = GameConfig.of(source, **game)
         self.env = StepwiseRoutingVectorEnv(
-            num_envs, autoreset_mode=AutoresetMode.SAME_STEP, masked_action=masked_action, **game
+            num_envs,
+            replace(config, masked_action=config.masked_action or "project"),
+            autoreset_mode=AutoresetMode.SAME_STEP,
         )
         self.penalty = penalty
         super().__init__(num_envs, self.env.single_observation_space, self.env.single_action_space)

@@ -79,7 +79,7 @@ def expected_outcomes(network: PolicyNetwork, game: Game, *, budget: float | Non
         raise ValueError(f"budget={budget!r} without the observation block 'ledger', which shows it; allowed: None")
     network.bind(game.spec)
     budgets = np.full(len(table), np.inf if check_budget(budget) is None else budget)
-    seen = game.with_budget(table.observation.copy(), table.cost, budgets)
+    seen = game.show_budget(table.observation.copy(), table.cost, budgets)
     chances = _allowed(network.probabilities(seen), table.mask)
     reach = np.zeros(len(table))
     reach[table.roots] = 1.0

@@ -16,6 +16,7 @@ from gym_stepwise_routing.game.transitions import Play
 
 __all__ = [
     "Cursor",
+    "Ending",
     "Positions",
     "RuleCursor",
     "RulePositions",
@@ -23,8 +24,10 @@ __all__ = [
     "TableCursor",
     "TablePositions",
     "cursor",
+    "ending",
     "positions",
     "project_actions",
+    "truncation_reason",
 ]
 
 _Rows = NDArray[np.int64]
@@ -62,6 +65,47 @@ class Standing(NamedTuple):
     stuck: Any
     failed: Any
     reason: Any
+
+
+class Ending(NamedTuple):
+    """Whether and how episodes end; arrays ``bool[n]``, or truth values of one episode.
+
+    Attributes:
+        terminated: the trace has ended, with or without an answer, and no hard budget was exceeded.
+        truncated: a hard budget was exceeded, or no action is left before the trace has ended.
+        right: terminated with the right answer.
+        over: the cost exceeds the budget, hard or not.
+    """
+
+    terminated: Any
+    truncated: Any
+    right: Any
+    over: Any
+
+    @property
+    def ended(self) -> Any:
+        """Terminated or truncated."""
+        return self.terminated | self.truncated
+
+
+def ending(stands: Standing, budget: Any, hard: bool) -> Ending:
+    """How episodes end. The one place where this is decided, for one episode and for many.
+
+    Args:
+        stands: where the episodes stand.
+        budget: their budgets, inf for none, ``float64[n]`` or a number.
+        hard: whether exceeding the budget ends an episode.
+    """
+    over = stands.cost > budget
+    cut = over & hard
+    terminated = stands.terminal & (cut ^ True)  # ^ negates truth values and arrays of them alike
+    return Ending(terminated, cut | (stands.stuck & (terminated ^ True)), terminated & stands.correct, over)
+
+
+def truncation_reason(stands: Standing, end: Ending, horizon: int, hard: bool) -> Any:
+    """Why episodes were truncated: ``budget``, ``horizon`` or ``no_model``; '' where they were not."""
+    reasons = np.where(stands.depth >= horizon, "horizon", "no_model")
+    return np.where(end.truncated, np.where(end.over & hard, "budget", reasons), "")
 
 
 class Positions(Protocol):

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.costs.units import CostUnit
-from gym_stepwise_routing.errors import NotApplicableError, check_choice, is_number
-from gym_stepwise_routing.game.config import MASKED_ACTIONS, Budget, MaskedAction, RoutingSpec, check_budget
+from gym_stepwise_routing.errors import NotApplicableError
+from gym_stepwise_routing.game.config import DEFAULT_BANK, GameArguments, GameConfig, MaskedAction, RoutingSpec
 from gym_stepwise_routing.game.normaliser import always_largest_cost
 from gym_stepwise_routing.game.tabulation import GameTable, tabulate
 from gym_stepwise_routing.game.transitions import Rules
 from gym_stepwise_routing.sources import resolve
-from gym_stepwise_routing.types import DEFAULT_BLOCKS, MODES, SPLITS, Block, Mode, Split
 
 __all__ = ["Game"]
 
@@ -25,72 +24,52 @@ class Game:
     """One game, ready to be played by environments and by the evaluation.
 
     Args:
-        source: a :class:`StepSource`, a bank, the name of a bundled bank or simulator preset, or the path of a bank.
-        split: ``train``, ``calibration`` or ``test``.
-        mode: ``route``, ``escalate`` or ``regenerate``; see :class:`gym_stepwise_routing.game.transitions.Rules`.
-        cost_unit: ``flops``, ``large_tokens``, ``dollars`` or ``latency``; see :mod:`gym_stepwise_routing.costs.units`.
-        observation: blocks of the observation; see :mod:`gym_stepwise_routing.game.observation`.
-        budget: cost allowed an episode, where always-largest costs 1 on average; a pair (low, high) is drawn from
-            uniformly at each reset; None for no budget.
-        hard_budget: an episode whose cost exceeds the budget is truncated without reward. If False the budget is only
-            observed.
-        masked_action: what a masked action does: ``project`` to the next larger available model (the largest available
-            one if there is none), or ``error``. A router without masks may choose one in good faith, so games project
-            unless told otherwise; the environments, whose caller has the masks, raise an error instead.
-        normaliser: cost of always-largest in the cost unit. None: measured on the split (:func:`always_largest_cost`).
+        config: a :class:`GameConfig`, or the source of one.
+        **changes: further fields of the config, or other values of them.
+
+    Attributes:
+        config: the same, with the source found, masked actions settled and the normaliser measured.
+        source: where steps come from.
+        rules: what steps cost, show and allow.
+        problems: ``int64[n]`` the problems of the split.
+        normaliser: cost of always-largest in the cost unit.
 
     Raises:
-        ValueError: any argument out of range; the message names it, its value and what is allowed.
+        ValueError: a field out of range; the message names it, its value and what is allowed.
         NotApplicableError: the source has not recorded this mode, or the verifier block is asked of a pool without one.
     """
 
-    def __init__(
-        self,
-        source: object = "gsm8k-qwen2.5-coder",
-        *,
-        split: Split = "train",
-        mode: Mode = "route",
-        cost_unit: CostUnit = "flops",
-        observation: Sequence[Block] = DEFAULT_BLOCKS,
-        budget: Budget = None,
-        hard_budget: bool = False,
-        masked_action: MaskedAction = "project",
-        normaliser: float | None = None,
-    ) -> None:
-        check_choice("split", split, SPLITS)
-        check_choice("mode", mode, MODES)
-        check_choice("masked_action", masked_action, MASKED_ACTIONS)
-        self.source = resolve(source)
-        if mode not in self.source.modes:
+    def __init__(self, config: object = DEFAULT_BANK, **changes: Unpack[GameArguments]) -> None:
+        asked = GameConfig.of(config, **changes)
+        self.source = resolve(asked.source)
+        if asked.mode not in self.source.modes:
             raise NotApplicableError(
-                f"mode={mode!r} is not recorded in {self.source.kind} {self.source.name!r}; "
+                f"mode={asked.mode!r} is not recorded in {self.source.kind} {self.source.name!r}; "
                 f"allowed: {', '.join(map(repr, self.source.modes))}"
             )
-        self.split: Split = split
-        self.rules = Rules(self.source, mode=mode, observation=observation, cost_unit=cost_unit)
-        self.cost_unit: CostUnit = cost_unit
-        self.budget = check_budget(budget)
-        if not isinstance(hard_budget, bool | np.bool_):
-            raise ValueError(f"hard_budget={hard_budget!r}; allowed: True or False")
-        if hard_budget and budget is None:
-            raise ValueError("hard_budget=True with budget=None; allowed: a budget, or hard_budget=False")
-        self.hard_budget = bool(hard_budget)
-        self.masked_action: MaskedAction = masked_action
-        self.problems = self.source.problems(split)
+        self.rules = Rules(self.source, mode=asked.mode, observation=asked.observation, cost_unit=asked.cost_unit)
+        self.problems = self.source.problems(asked.split)
         if len(self.problems) == 0:
-            raise ValueError(f"split={split!r}: {self.source.kind} {self.source.name!r} has no problem in it")
-        self.normaliser = self._normaliser(normaliser)
+            raise ValueError(f"split={asked.split!r}: {self.source.kind} {self.source.name!r} has no problem in it")
+        self.normaliser = self._measured(asked.cost_unit) if asked.normaliser is None else float(asked.normaliser)
+        self.config = replace(
+            asked,
+            source=self.source,
+            masked_action=asked.masked_action or "project",
+            normaliser=self.normaliser,
+        )
+        self.split = asked.split
+        self.cost_unit = asked.cost_unit
+        self.budget = asked.budget
+        self.hard_budget = bool(asked.hard_budget)
+        self.masked_action: MaskedAction = asked.masked_action or "project"
 
-    def _normaliser(self, given: float | None) -> float:
-        if given is None:
-            if self.source.kind == "live":
-                raise ValueError(
-                    "normaliser=None with a live source; allowed: the cost of always-largest, e.g. that of a bank"
-                )
-            return always_largest_cost(self.source, self.problems, self.cost_unit)
-        if not (is_number(given) and math.isfinite(given) and given > 0):
-            raise ValueError(f"normaliser={given!r}; allowed: a finite number > 0, or None")
-        return float(given)
+    def _measured(self, cost_unit: CostUnit) -> float:
+        if self.source.kind == "live":
+            raise ValueError(
+                "normaliser=None with a live source; allowed: the cost of always-largest, e.g. that of a bank"
+            )
+        return always_largest_cost(self.source, self.problems, cost_unit)
 
     @property
     def source_hash(self) -> str:
@@ -154,19 +133,17 @@ class Game:
     def _ids(self) -> dict[str, int]:
         return {name: position for position, name in enumerate(self.source.problem_ids(self.problems))}
 
-    def with_budget(
-        self, observation: NDArray[np.float32], cost: NDArray[np.float64], budgets: NDArray[np.float64]
-    ) -> NDArray[np.float32]:
-        """The observations ``float32[B, features]`` with the budget columns filled in (in place)."""
-        given = np.isfinite(budgets)
-        if self.budget_columns is not None and given.any():
-            left, known = self.budget_columns
-            observation[:, left] = np.where(given, budgets - cost, 0.0)
-            observation[:, known] = given
-        return observation
+    def show_budget(self, observation: NDArray[np.float32], cost: Any, budget: Any) -> NDArray[np.float32]:
+        """The observations with the budget columns filled in (in place).
 
-    def draw_budgets(self, size: int, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Budgets of ``size`` episodes, inf where there is none."""
-        if isinstance(self.budget, tuple):
-            return rng.uniform(*self.budget, size=size)
-        return np.full(size, np.inf if self.budget is None else self.budget)
+        Args:
+            observation: ``float32[B, features]``, or ``float32[features]`` of one episode; budget columns 0.
+            cost: normalised cost so far, ``float64[B]`` or a number.
+            budget: budget, inf for none, ``float64[B]`` or a number.
+        """
+        if self.budget_columns is not None:
+            left, known = self.budget_columns
+            given = budget < np.inf
+            observation[..., left] = np.where(given, budget - cost, 0.0)
+            observation[..., known] = given
+        return observation

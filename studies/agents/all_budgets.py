@@ -22,6 +22,7 @@ from gym_stepwise_routing.banks.bank import Bank
 from gym_stepwise_routing.evaluation.bootstrap import Interval, bootstrap_curve_differences
 from gym_stepwise_routing.evaluation.expectation import expected_outcomes
 from gym_stepwise_routing.evaluation.outcomes import SweepOutcomes
+from gym_stepwise_routing.game.config import GameConfig
 from studies.agents.study_tables import Page, Table, command_of, new_figure, save_figure, write_page
 from studies.agents.sweeps import DEFAULT, METRIC, anchors_of, apgr, games_of, page_name, stack
 
@@ -58,7 +59,7 @@ def main(
     torch.set_num_threads(1)
     out.mkdir(parents=True, exist_ok=True)
     opened = Bank.open(bank)
-    game = {"source": opened, "cost_unit": "large_tokens"}
+    game = GameConfig(opened, cost_unit="large_tokens")
     games = games_of(opened, "route", "large_tokens")
     found: dict[tuple[str, str], list[SweepOutcomes]] = {(s, k): [] for s in SPLITS for k in ("all", "each")}
     seconds: dict[str, list[float]] = {"all": [], "each": []}

@@ -15,6 +15,7 @@ from gym_stepwise_routing.agents.scores import scored
 from gym_stepwise_routing.agents.training import train
 from gym_stepwise_routing.calibration.calibrate import CalibrationMethod
 from gym_stepwise_routing.evaluation.evaluate import Sweep, sweep, threshold_grid
+from gym_stepwise_routing.game.config import GameConfig
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.routers.base import Scores
 from studies.agents.study_tables import Page, Table, command_of, new_figure, save_figure, write_page
@@ -123,7 +124,7 @@ def main(
     torch.set_num_threads(1)
     out.mkdir(parents=True, exist_ok=True)
     unit = "large_tokens"
-    agent: Scores = scored(train("lagrangian_ppo", seed=0, game={"source": bank, "cost_unit": unit}, limit=0.5))
+    agent: Scores = scored(train("lagrangian_ppo", seed=0, game=GameConfig(bank, cost_unit=unit), limit=0.5))
     games = {split: Game(bank, split=split, cost_unit=unit) for split in ("train", "calibration", "test")}  # type: ignore[arg-type]
     grid = threshold_grid(agent, games["train"], 25 if games["train"].spec.simulated else 101)
     # The problems of a simulator are drawn anew: one split is world enough.

@@ -28,6 +28,7 @@ from gym_stepwise_routing.evaluation import curves
 from gym_stepwise_routing.evaluation.bootstrap import Interval, bootstrap_curve_differences, bootstrap_curves
 from gym_stepwise_routing.evaluation.evaluate import Evaluation, play
 from gym_stepwise_routing.evaluation.outcomes import SweepOutcomes
+from gym_stepwise_routing.game.config import GameConfig
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.sources.recorded import BankSource
 from gym_stepwise_routing.types import Mode
@@ -76,7 +77,7 @@ def swept_penalty(source: Bank, mode: Mode, unit: CostUnit, seed: int, game: Gam
     barrier and the settings of the constrained agent, so that what the constraint adds can be told from what they add.
     """
     rate = exchange_rate(Arena(source, mode=mode, cost_unit=unit))
-    arguments = {"source": source, "mode": mode, "cost_unit": unit}
+    arguments = GameConfig(source, mode=mode, cost_unit=unit)
     plain, own = hyperparameters("maskable_ppo"), hyperparameters("lagrangian_ppo")
     still = own.algorithm | {"multiplier": "dual_ascent", "multiplier_lr": 1e-12, "limit_anneal": 0.0}
     played: dict[str, list[Evaluation]] = {SWEPT: [], STILL: []}

@@ -20,6 +20,7 @@ from gym_stepwise_routing.banks.bank import Bank
 from gym_stepwise_routing.costs.units import COST_UNITS, CostUnit
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.evaluation.outcomes import AnchorOutcomes, SweepOutcomes
+from gym_stepwise_routing.game.config import GameConfig
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.types import Mode
 from studies.agents.folds import cross_validation
@@ -53,11 +54,11 @@ def validate(
     anchors: list[AnchorOutcomes] = []
     seen: list[float] = []
     for seed, part in enumerate(cross_validation(bank, folds)):
-        game = {"source": part, "mode": mode, "cost_unit": unit}
+        game = GameConfig(part, mode=mode, cost_unit=unit)
         limits: dict[str, Any] = {"limit": LIMIT} if AGENTS[agent].constrained else {}
         network = scored(train(agent, seed=seed, game=game, settings=settings, **limits), name=agent)
-        fitted = Game(**game, split="train", masked_action="project")  # type: ignore[arg-type]
-        held_out = Game(**game, split="calibration", masked_action="project", normaliser=fitted.normaliser)  # type: ignore[arg-type]
+        fitted = Game(game)
+        held_out = Game(game, split="calibration", normaliser=fitted.normaliser)
         sweeps.append(swept(agent, network, held_out))
         anchors.append(anchors_of(held_out))
         seen.append(apgr(swept(agent, network, fitted), anchors_of(fitted)))

@@ -27,6 +27,7 @@ from gym_stepwise_routing.agents.scores import scored
 from gym_stepwise_routing.agents.training import Hyperparameters, hyperparameters, train
 from gym_stepwise_routing.costs.units import CostUnit
 from gym_stepwise_routing.errors import check_choice
+from gym_stepwise_routing.game.config import GameConfig
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.planning.optimal_frontier import Frontier
 from gym_stepwise_routing.planning.planner import Planner
@@ -96,7 +97,7 @@ class Study:
         return runs
 
     def _trained(self, seed: int, budget: float) -> BaseAlgorithm:
-        game = {"source": self.preset, "mode": MODE, "cost_unit": UNIT}
+        game = GameConfig(self.preset, mode=MODE, cost_unit=UNIT)
         limits: dict[str, Any] = {} if self.agent == "all_budgets" else {"limit": budget, "constraint": "cost_limit"}
         return train(self.agent, seed=seed, game=game, settings=self.settings, **limits)
 

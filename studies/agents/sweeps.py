@@ -23,6 +23,7 @@ from gym_stepwise_routing.evaluation import curves
 from gym_stepwise_routing.evaluation.bootstrap import bootstrap_curves
 from gym_stepwise_routing.evaluation.evaluate import play, sweep
 from gym_stepwise_routing.evaluation.outcomes import AnchorOutcomes, SweepOutcomes
+from gym_stepwise_routing.game.config import GameConfig
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.routers.base import Predicts
 from gym_stepwise_routing.routers.policy_network import PolicyNetwork
@@ -64,12 +65,8 @@ def page_name(study: str, source: str, *options: str) -> str:
 
 def games_of(bank: object, mode: Mode, unit: CostUnit) -> dict[str, Game]:
     """All splits, costs in units of always-largest on the train split's problems."""
-    common = {"mode": mode, "cost_unit": unit, "masked_action": "project"}
-    fitted = Game(bank, split="train", **common)  # type: ignore[arg-type]
-    others = {
-        split: Game(bank, split=split, normaliser=fitted.normaliser, **common)  # type: ignore[arg-type]
-        for split in ("calibration", "test")
-    }
+    fitted = Game(bank, mode=mode, cost_unit=unit)
+    others = {split: Game(fitted.config, split=split) for split in ("calibration", "test")}
     return {"train": fitted, **others}
 
 
@@ -104,12 +101,7 @@ def budgets_shown(network: PolicyNetwork, game: Game) -> SweepOutcomes:
     played = []
     for budget in BUDGETS:
         shown = Game(
-            game.source,
-            split=game.split,
-            mode=game.rules.mode,
-            cost_unit=game.cost_unit,
-            normaliser=game.normaliser,
-            masked_action="project",
+            game.config,
             budget=budget,
         )
         played.append(play(network, shown))
@@ -127,7 +119,7 @@ def swept(agent: str, network: PolicyNetwork, game: Game) -> SweepOutcomes:
 def fit(agent: str, source: object, mode: Mode, unit: CostUnit, seed: int) -> PolicyNetwork:
     """Train one seed with the shipped hyperparameters."""
     limits: dict[str, Any] = {"limit": LIMIT} if agent == "lagrangian_ppo" else {}
-    game = {"source": source, "mode": mode, "cost_unit": unit}
+    game = GameConfig(source, mode=mode, cost_unit=unit)
     return scored(train(agent, seed=seed, game=game, **limits), name=agent)
 
 

@@ -31,6 +31,7 @@ from gym_stepwise_routing.costs.units import CostUnit
 from gym_stepwise_routing.evaluation.evaluate import Evaluation, play, threshold_grid
 from gym_stepwise_routing.evaluation.expectation import Drawn
 from gym_stepwise_routing.evaluation.frontier import oracle_frontier
+from gym_stepwise_routing.game.config import GameConfig
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.reporting import (
     Curve,
@@ -125,7 +126,7 @@ def run_demo(
         trained = train(
             AGENT,
             seed=seed,
-            game={"source": games["train"].source, "split": "train", "cost_unit": "large_tokens"},
+            game=GameConfig(games["train"].source, cost_unit="large_tokens"),
             tensorboard_log=out / "tensorboard",
             progress=told,
             limit=COST_LIMIT,

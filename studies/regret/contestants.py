@@ -14,6 +14,7 @@ from gym_stepwise_routing.comparison.choose import Rule
 from gym_stepwise_routing.comparison.roster import roster
 from gym_stepwise_routing.costs.units import CostUnit
 from gym_stepwise_routing.errors import NotApplicableError
+from gym_stepwise_routing.game.config import GameConfig
 from gym_stepwise_routing.planning.planner import Information
 from gym_stepwise_routing.routers.base import Predicts
 from gym_stepwise_routing.sources.simulator.simulator_source import SimulatorSource
@@ -167,20 +168,14 @@ def agent_outcomes(
             progress(agent)
         settings = hyperparameters(agent)
         limited = agent in LIMITED
-        game = {
-            "source": source,
-            "mode": mode,
-            "cost_unit": cost_unit,
-            "observation": blocks,
-            "normaliser": normaliser,
-        }
+        game = GameConfig(source, mode=mode, cost_unit=cost_unit, observation=blocks, normaliser=normaliser)
         limits: dict[str, Any] = {"limit": budget} if limited else {}
         if agent == "ccpo":
             limits["constraint"] = "cost_limit"
         trained = train(agent, seed=seed, game=game, settings=settings, **limits)
         shown = budget if agent == "all_budgets" else None
         router = _player(agent, trained, seed)
-        played = evaluate(router, split="test", budget=shown, seed=seed, **game)  # type: ignore[arg-type]
+        played = evaluate(router, game, "test", budget=shown, seed=seed)
         right, cost = played.right.astype(np.float64), played.cost
         yield Outcome(
             router=agent,

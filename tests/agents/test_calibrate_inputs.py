@@ -11,6 +11,7 @@ from gym_stepwise_routing.banks.bank import Bank
 from gym_stepwise_routing.baselines import AlwaysLargest, ConfidenceThreshold
 from gym_stepwise_routing.calibration import CostLimit, RelativeAccuracy, calibrate
 from gym_stepwise_routing.evaluation.evaluate import play
+from gym_stepwise_routing.game.config import GameConfig
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.game.normaliser import always_largest_cost
 from gym_stepwise_routing.sources.subset import Part
@@ -22,7 +23,9 @@ TARGET = RelativeAccuracy(0.6)
 
 @pytest.fixture(scope="module")
 def model():
-    return train("ppo", seed=0, game={}, settings=Hyperparameters(8, 16, algorithm={"n_steps": 2, "batch_size": 8}))
+    return train(
+        "ppo", seed=0, game=GameConfig(), settings=Hyperparameters(8, 16, algorithm={"n_steps": 2, "batch_size": 8})
+    )
 
 
 def test_a_bank_by_name_is_its_calibration_split():

@@ -23,6 +23,7 @@ from gym_stepwise_routing.calibration import (
 )
 from gym_stepwise_routing.envs.sb3 import RoutingVecEnv
 from gym_stepwise_routing.evaluation.evaluate import evaluate, play, sweep, threshold_grid
+from gym_stepwise_routing.game.config import GameConfig
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.routers.base import ScoringRouter, ThresholdRouter
 from gym_stepwise_routing.sources.recorded import BankSource
@@ -46,7 +47,7 @@ def game(split="calibration", **arguments):
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained") / "run"
     settings = Hyperparameters(n_envs=32, total_timesteps=256, algorithm={"n_steps": 4, "batch_size": 64})
-    return train_run("ppo", folder, seed=0, game={"cost_unit": "large_tokens"}, settings=settings)
+    return train_run("ppo", folder, seed=0, game=GameConfig(cost_unit="large_tokens"), settings=settings)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gym_stepwise_routing.costs.units import COST_UNITS
-from gym_stepwise_routing.envs.stepwise_routing import StepwiseRoutingEnv, StepwiseRoutingVectorEnv
+from gym_stepwise_routing.envs import StepwiseRoutingEnv, StepwiseRoutingVectorEnv
 from gym_stepwise_routing.game.episodes import RulePositions, TablePositions, positions, project_actions
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.types import BLOCKS, MODES

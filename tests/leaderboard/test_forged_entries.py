@@ -11,6 +11,7 @@ from board_kit import ABOUT
 from forgeries import REJECTED_WITHOUT_THE_ROUTER, flipped
 
 from gym_stepwise_routing.baselines import oracle_paths
+from gym_stepwise_routing.game.config import GameConfig
 from gym_stepwise_routing.leaderboard.encoding import decisions_from_text, decisions_to_text
 from gym_stepwise_routing.leaderboard.entry import Entry, RouterRef, SweepRecord
 from gym_stepwise_routing.leaderboard.entry_figures import compute_figures, play_constants
@@ -162,7 +163,7 @@ def trained(track, tmp_path_factory):
 
     folder, spec = tmp_path_factory.mktemp("artefacts"), track.spec
     settings = Hyperparameters(n_envs=8, total_timesteps=64, penalty=0.3, algorithm={"n_steps": 8, "batch_size": 64})
-    game = {"source": spec.source, "split": "train", "mode": spec.mode, "cost_unit": spec.cost_unit}
+    game = GameConfig(spec.source, mode=spec.mode, cost_unit=spec.cost_unit)
     for seed in (0, 1):
         train_run("ppo", folder / f"ppo-{seed}", seed=seed, game=game, settings=settings)
     refs = [reference_of(str(folder / f"ppo-{seed}"), {}, folder) for seed in (0, 1)]

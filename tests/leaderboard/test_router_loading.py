@@ -6,6 +6,7 @@ import pytest
 from board_kit import ABOUT
 
 from gym_stepwise_routing.baselines import FirstKLarge
+from gym_stepwise_routing.game.config import GameConfig
 from gym_stepwise_routing.leaderboard.entry import RouterRef
 from gym_stepwise_routing.leaderboard.faults import EntryRejectedError, UntrustedError
 from gym_stepwise_routing.leaderboard.loading import (
@@ -155,7 +156,7 @@ def test_a_trained_agent_needs_no_trust(track, tracks, artefacts):
 
     spec = track.spec
     settings = Hyperparameters(n_envs=8, total_timesteps=64, penalty=0.3, algorithm={"n_steps": 8, "batch_size": 64})
-    game = {"source": spec.source, "split": "train", "mode": spec.mode, "cost_unit": spec.cost_unit}
+    game = GameConfig(spec.source, mode=spec.mode, cost_unit=spec.cost_unit)
     train_run("ppo", artefacts / "ppo-0", seed=0, game=game, settings=settings)
     ref = reference_of(str(artefacts / "ppo-0"), {}, artefacts)
     assert sorted(ref.artefact.files) == ["manifest.json", "router.npz"]
