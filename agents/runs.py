@@ -96,7 +96,7 @@ class RunManifest:
             check_choice(f"{path}: format", content.get("format"), READABLE)
             if content["format"] == 2:  # written before achieved figures were told
                 content = content | dict.fromkeys(ADDED_IN_3)
-            content = content | {"game": to_record(content.get("game"), GameDescription, path)}
+            content = content | {"game": GameDescription.read(content.get("game"), path)}
         return to_record(content, cls, path)
 
 

@@ -19,7 +19,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.agents.files import read_arrays, to_record, write_arrays
+from gym_stepwise_routing.agents.files import read_arrays, write_arrays
 from gym_stepwise_routing.agents.networks import DECIMALS, Dense, PolicyNetwork, tail_probabilities
 from gym_stepwise_routing.agents.provenance import GameDescription
 from gym_stepwise_routing.baselines.fitted_router import FittedRouter
@@ -213,7 +213,7 @@ class TrimAgg(FittedRouter):
         if sorted(stored) != sorted(_WEIGHTS):
             raise ValueError(f"{path} holds {sorted(stored)}; allowed: {sorted(_WEIGHTS)}")
         self._weights = stored
-        self.trained_on = to_record(told, GameDescription, path)
+        self.trained_on = GameDescription.read(told, path)
         return self
 
     def scores(self, observation: NDArray[np.float32]) -> NDArray[np.float64]:

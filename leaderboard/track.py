@@ -20,6 +20,7 @@ from gym_stepwise_routing.accounting import Mode
 from gym_stepwise_routing.banks.strict import to_json
 from gym_stepwise_routing.costs import CostUnit, available_units
 from gym_stepwise_routing.errors import check_choice
+from gym_stepwise_routing.former_names import check_former
 from gym_stepwise_routing.game import Game, always_largest_cost
 from gym_stepwise_routing.leaderboard.errors import StaleTrackError
 from gym_stepwise_routing.leaderboard.schema import SCHEMA_VERSION, FileModel, Name, Sha256, Strict, Text, sha256_of
@@ -188,9 +189,10 @@ def open_track(name: str, folder: Path = TRACKS) -> Track:
     """A track, checked against its source.
 
     Raises:
-        ValueError: no such track, or one whose file was edited.
+        ValueError: no such track, one by a former name, or one whose file was edited.
         StaleTrackError: the source has another content than the one that the track was frozen on.
     """
+    check_former("track", name)
     check_choice("track", name, track_names(folder))
     path = folder / f"{name}.json"
     track = Track.read(path)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from gym_stepwise_routing.former_names import check_former
 from gym_stepwise_routing.leaderboard.entry import Entry
 from gym_stepwise_routing.leaderboard.errors import EntryRejectedError, Fault, UntrustedError
 from gym_stepwise_routing.leaderboard.figures import Constants, compute_figures, play_constants
@@ -96,6 +97,10 @@ def verify_entry(
 
 def _track_of(entry: Entry, tracks: Path) -> Track:
     played = entry.played
+    try:
+        check_former("track", played.track, ", on other content hashes: submit it again")
+    except ValueError as error:
+        raise EntryRejectedError(entry.name, [Fault("track", str(error))]) from None
     if played.track not in track_names(tracks):
         message = f"track={played.track!r}; allowed: {', '.join(track_names(tracks))}"
         raise EntryRejectedError(entry.name, [Fault("track", message)])

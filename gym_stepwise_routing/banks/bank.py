@@ -18,6 +18,7 @@ from gym_stepwise_routing.banks.checks import check_nodes, check_problems
 from gym_stepwise_routing.banks.manifest import MANIFEST, Manifest
 from gym_stepwise_routing.banks.tables import bank_schemas, check_file, open_table
 from gym_stepwise_routing.errors import BankError, check_choice
+from gym_stepwise_routing.former_names import check_former
 from gym_stepwise_routing.pool import ModelPool
 from gym_stepwise_routing.sources.base import SPLITS, Split
 
@@ -37,6 +38,10 @@ def _locate(path_or_name: str | Path) -> Path:
     """Directory of a bank. A string that names a bundled bank is that bank, whatever folder lies about."""
     if isinstance(path_or_name, str) and path_or_name in bundled_banks():
         return _data_directory() / path_or_name
+    try:
+        check_former("bank", path_or_name)
+    except ValueError as error:
+        raise BankError(str(error)) from None
     path = Path(path_or_name)
     if str(path_or_name) and path.is_dir():  # the path '' would be the working directory
         return path

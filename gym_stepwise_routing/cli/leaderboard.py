@@ -157,6 +157,7 @@ def refresh(
     """Freeze the tracks on the banks as they are now; train and play the board's own rows again."""
     with _plain_errors():
         from gym_stepwise_routing.errors import check_choice
+        from gym_stepwise_routing.former_names import check_former
         from gym_stepwise_routing.leaderboard.refresh import freeze_tracks, refresh_rows
         from gym_stepwise_routing.leaderboard.rows import read_rows
 
@@ -165,6 +166,7 @@ def refresh(
         for wanted in row or ():
             check_choice("row", wanted, [known.name for known in read_rows()])
         for wanted in track or ():
+            check_former("track", wanted)
             check_choice("track", wanted, [frozen.name for frozen in tracks])
         chosen = [frozen for frozen in tracks if not track or frozen.name in track]
         written = refresh_rows(chosen, entries=entries, artefacts=artefacts, only=row or None, report=_line(console))
