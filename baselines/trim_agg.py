@@ -202,13 +202,17 @@ class TrimAgg(FittedRouter):
             raise ValueError(f"{self.name} has not been trained; allowed: fit() first")
         write_arrays(path, {**self._weights, "trained_on": json.dumps(asdict(self.trained_on))})
 
-    def restore(self, path: Path) -> Self:
+    def restore(self, path: Path, policy: str | None = None) -> Self:
         """Take over what :meth:`save` wrote, instead of training; no code of the file is run.
 
+        Args:
+            path: the file.
+            policy: name of the policy in a file of several; None if the file is one policy.
+
         Raises:
-            ValueError: the file is missing, or holds something else.
+            ValueError: the file is missing, has no such policy, or holds something else.
         """
-        with read_arrays(path, "policy of TRIM-Agg") as stored:
+        with read_arrays(path, "policy of TRIM-Agg", policy) as stored:
             told = json.loads(str(stored.pop("trained_on")))
         if sorted(stored) != sorted(_WEIGHTS):
             raise ValueError(f"{path} holds {sorted(stored)}; allowed: {sorted(_WEIGHTS)}")

@@ -99,10 +99,11 @@ def is_row(entry: Entry, row: Row, track: Track) -> bool:
     if row.training is None:
         return tuple(map(_without_fit, routers)) == routers_on(row, track)
     found = tuple(
-        (ref.factory, ref.artefact and ref.artefact.path, run.seed)
+        (ref.factory, ref.artefact and (ref.artefact.path, ref.artefact.policy), run.seed)
         for ref, run in zip(routers, entry.runs, strict=True)
     )
-    return found == tuple((TRAINED, f"{track.name}/{row.name}-{seed}", seed) for seed in row.training.seeds)
+    policies = f"{track.name}.npz"
+    return found == tuple((TRAINED, (policies, f"{row.name}-{seed}"), seed) for seed in row.training.seeds)
 
 
 def routers_on(row: Row, track: Track) -> tuple[RouterRef, ...]:

@@ -23,7 +23,7 @@ from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.former_names import check_former
 from gym_stepwise_routing.game import Game, always_largest_cost
 from gym_stepwise_routing.leaderboard.errors import StaleTrackError
-from gym_stepwise_routing.leaderboard.schema import SCHEMA_VERSION, FileModel, Name, Sha256, Strict, Text, sha256_of
+from gym_stepwise_routing.leaderboard.schema import TRACK_VERSION, FileModel, Name, Sha256, Strict, Text, sha256_of
 from gym_stepwise_routing.observation import DEFAULT_BLOCKS, Block
 from gym_stepwise_routing.pool import ModelPool
 from gym_stepwise_routing.sources import resolve
@@ -123,7 +123,7 @@ class Track(FileModel):
         fingerprint: hash over all of the above but the texts for readers.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = TRACK_VERSION
     spec: TrackSpec
     source: SourceRef
     split_sha256: Sha256
