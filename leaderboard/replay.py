@@ -21,8 +21,8 @@ def replay_entry(track: Track, entry: Entry) -> list[PlayedRouter]:
     """What the decisions of each run lead to.
 
     Raises:
-        EntryRejectedError: more or fewer problems than the track's; decisions that cannot be read, that were not allowed, or
-            that are more or fewer than it takes to end the traces.
+        EntryRejectedError: more or fewer problems than the track's; decisions that cannot be read, that were not
+            allowed, or that are more or fewer than it takes to end the traces.
     """
     game = game_of(track, entry.played.view, masked_action="error")
     _check_problems(entry, len(game.problems))

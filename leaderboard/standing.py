@@ -35,9 +35,9 @@ def refuse(entry: Entry, faults: Iterable[Fault]) -> None:
         raise EntryRejectedError(entry.name, found)
 
 
-def kind_faults(track: Track, entry: Entry) -> Iterator[Fault]:
+def kind_faults(track: Track, entry: Entry, rows: Path | None = None) -> Iterator[Fault]:
     """References, bounds and the names of the board's rows are the board's own; the oracle is no router."""
-    row = row_named(entry.name)
+    row = row_named(entry.name, rows)
     if row is not None and not is_row(entry, row, track):
         yield Fault(
             "reference",

@@ -48,7 +48,13 @@ class Verdict:
 
 
 def verify(
-    path: Path, *, artefacts: Path, tracks: Path = TRACKS, run_again: bool = True, trust: bool = False
+    path: Path,
+    *,
+    artefacts: Path,
+    tracks: Path = TRACKS,
+    rows: Path | None = None,
+    run_again: bool = True,
+    trust: bool = False,
 ) -> Verdict:
     """Check an entry's file.
 
@@ -56,12 +62,14 @@ def verify(
         path: ``.../TRACK/NAME.json``.
         artefacts: folder that artefact paths are relative to.
         tracks: folder of the tracks.
+        rows: file of the board's own rows; see :func:`...rows.find_rows` if None.
         run_again: whether the router is run again where that is possible.
         trust: whether code of unknown origin may run for that.
 
     Raises:
         EntryRejectedError: anything is wrong with it; ``faults`` says what.
         StaleTrackError: the track itself is out of date.
+        ValueError: there is no file of rows.
     """
     try:
         entry = Entry.read(path)
@@ -70,15 +78,21 @@ def verify(
     if (path.resolve().parent.name, path.stem) != (entry.played.track, entry.name):
         message = f"an entry {entry.name!r} on {entry.played.track!r} belongs in {entry.played.track}/{entry.name}.json"
         raise EntryRejectedError(path, [Fault("place", message)])
-    return verify_entry(entry, artefacts=artefacts, tracks=tracks, run_again=run_again, trust=trust)
+    return verify_entry(entry, artefacts=artefacts, tracks=tracks, rows=rows, run_again=run_again, trust=trust)
 
 
 def verify_entry(
-    entry: Entry, *, artefacts: Path, tracks: Path = TRACKS, run_again: bool = True, trust: bool = False
+    entry: Entry,
+    *,
+    artefacts: Path,
+    tracks: Path = TRACKS,
+    rows: Path | None = None,
+    run_again: bool = True,
+    trust: bool = False,
 ) -> Verdict:
     """:func:`verify` for an entry in memory."""
     track = _track_of(entry, tracks)
-    refuse(entry, kind_faults(track, entry))
+    refuse(entry, kind_faults(track, entry, rows))
     runs = _replayed(track, entry)
     constants = play_constants(track)
     computed = compute_figures(track, entry.name, runs, constants)

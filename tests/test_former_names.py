@@ -49,10 +49,12 @@ def test_a_run_and_what_was_calibrated(tmp_path):
     from gym_stepwise_routing.baselines import ConfidenceThreshold
 
     description = GameDescription.of(Game("math500-qwen2.5-coder", split="calibration", mode="escalate"))
-    told = {name: None for name in RunManifest.__slots__} | {"format": FORMAT}
+    told = dict.fromkeys(RunManifest.__slots__) | {"format": FORMAT}
     manifest = tmp_path / "manifest.json"
     manifest.write_text(json.dumps(told | {"game": asdict(replace(description, source=OLD))}))
-    message = rf"manifest\.json: source='{OLD}' is a former name; it is 'gsm8k-qwen2\.5-coder' now, with another content"
+    message = (
+        rf"manifest\.json: source='{OLD}' is a former name; it is 'gsm8k-qwen2\.5-coder' now, with another content"
+    )
     with pytest.raises(ValueError, match=message):
         RunManifest.load(manifest)
     folder = tmp_path / "calibrated"

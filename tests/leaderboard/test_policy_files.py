@@ -78,9 +78,12 @@ def test_a_policy_plays_like_the_folder_that_it_comes_from(run, policy, track, t
     put_policies(artefacts / "track.npz", {"ppo-0": policy, "ppo-1": {**policy, "temperature": np.float64(9)}})
     ref = reference(artefacts, "ppo-0")
     assert is_harmless(ref)
-    assert load_router(ref, artefacts, trust=False).manifest == load_router(
-        RouterRef(factory=TRAINED, artefact=describe_artefact(run, run.parent, TRAINED)), run.parent, trust=False
-    ).manifest
+    assert (
+        load_router(ref, artefacts, trust=False).manifest
+        == load_router(
+            RouterRef(factory=TRAINED, artefact=describe_artefact(run, run.parent, TRAINED)), run.parent, trust=False
+        ).manifest
+    )
     entry = make_entry(track, "mine", [ref], ABOUT, artefacts=artefacts)
     folder = RouterRef(factory=TRAINED, artefact=describe_artefact(run, run.parent, TRAINED))
     assert make_entry(track, "mine", [folder], ABOUT, artefacts=run.parent).figures == entry.figures
