@@ -59,7 +59,7 @@ class Bank:
         >>> root = bank.problems.root[bank.split_problems("test")[0]]
         >>> draft = bank.child[root, 0]  # the trace after the smallest model's first step
         >>> bank.text(draft)
-        'The number of eggs Janet eats for breakfast every morning is 16 * 3 = 48 eggs.'
+        'The number of eggs Janet eats every morning is 16 * 3 = 48 eggs.'
 
     Attributes:
         path: directory that it was read from.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from gym_stepwise_routing.banks import Bank, Recipe
+from gym_stepwise_routing.banks.jsonl import import_jsonl
 from gym_stepwise_routing.banks.manifest import Dataset, Decoding, Grader, Prompt, StepRule
 from gym_stepwise_routing.banks.splits import SplitRule
 from gym_stepwise_routing.banks.write import write_bank
@@ -52,6 +56,24 @@ def small_recipe(models: int = 2, horizon: int = 4, **changes: Any) -> Recipe:
 def copy_bundled(folder: Path) -> Path:
     """A copy of the bundled bank."""
     return Path(shutil.copytree(Bank.open(BUNDLED).path, folder / "bank"))
+
+
+@cache
+def _few() -> Path:
+    folder = tempfile.mkdtemp(prefix="few-problems-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return few_problems(Path(folder))
+
+
+def copy_few(folder: Path) -> Path:
+    """A copy of the first 252 problems of the bundled bank, for tests that damage it or write it often."""
+    return Path(shutil.copytree(_few(), folder / "bank"))
+
+
+def published(shared_dir: Path, folder: Path) -> Bank:
+    """The published recording of the same models, 252 problems, whose notes tell what comes out."""
+    recipe = replace(Bank.open(BUNDLED).manifest.recipe, name="published")
+    return import_jsonl(shared_dir / "traces" / "gsm8k-qwen2.5-coder.jsonl.gz", recipe, folder / "published")
 
 
 def few_problems(folder: Path, *, train: int = 70, calibration: int = 70, test: int = 112) -> Path:
