@@ -26,10 +26,10 @@ AGENTS = ("torch", "stable_baselines3", "sb3_contrib", "yaml", "sklearn", "tenso
 
 @pytest.mark.parametrize(
     ("missing", "arguments", "extra"),
-    [(["typer"], ["bank", "info"], "cli"), ([*AGENTS], ["compare"], "agents")],
+    [(["typer"], ["bank", "info"], "cli"), ([*AGENTS], ["train", "--out", "runs"], "agents")],
 )
 def test_the_extra_that_a_command_needs_is_named(missing, arguments, extra):
-    """With ``[cli]`` alone the commands are there, and a comparison says what it needs."""
+    """With ``[cli]`` alone the commands are there, and a training says what it needs."""
     code = f"""
 import sys
 sys.modules |= dict.fromkeys({missing!r})
