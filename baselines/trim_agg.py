@@ -27,7 +27,8 @@ from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.routers.base import columns_of
 from gym_stepwise_routing.routers.policy_network import DECIMALS, Dense, PolicyNetwork, tail_probabilities
 from gym_stepwise_routing.routers.provenance import GameDescription
-from gym_stepwise_routing.storage.atomic import read_arrays, to_record, write_arrays
+from gym_stepwise_routing.storage.atomic import read_arrays, write_arrays
+from gym_stepwise_routing.storage.strict_json import decode
 
 try:
     import torch
@@ -214,7 +215,7 @@ class TrimAgg(FittedRouter):
         if sorted(stored) != sorted(_WEIGHTS):
             raise ValueError(f"{path} holds {sorted(stored)}; allowed: {sorted(_WEIGHTS)}")
         self._weights = stored
-        self.trained_on = to_record(told, GameDescription, path)
+        self.trained_on = decode(GameDescription, told, path)
         return self
 
     def scores(self, observation: NDArray[np.float32]) -> NDArray[np.float64]:

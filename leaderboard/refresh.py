@@ -130,7 +130,7 @@ def _train(track: Track, row: Row, training: Training, artefacts: Path) -> tuple
 def _train_one(
     folder: Path, track: Track, row: Row, agent: str, seed: int, settings: Hyperparameters, arguments: dict[str, Any]
 ) -> None:
-    from gym_stepwise_routing.agents.runs import train_run
+    from gym_stepwise_routing.agents.run_training import train_run
 
     spec = track.spec
     game = GameConfig(

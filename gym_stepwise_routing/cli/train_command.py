@@ -53,8 +53,10 @@ def train(
     """
     import torch
 
-    from gym_stepwise_routing.agents.runs import RunManifest, settings_of, train_run
+    from gym_stepwise_routing.agents.run_training import settings_of, train_run
+    from gym_stepwise_routing.agents.runs import RunManifest
     from gym_stepwise_routing.agents.training import AGENTS, Checkpoints, hyperparameters
+
     console = Console()
     torch.set_num_threads(1)  # the networks are tiny: more threads only wait for each other
     try:

@@ -9,7 +9,8 @@ import pytest
 import typer
 from stable_baselines3.common.callbacks import EvalCallback
 
-from gym_stepwise_routing.agents.runs import load_run, train_run
+from gym_stepwise_routing.agents.run_training import train_run
+from gym_stepwise_routing.agents.runs import load_run
 from gym_stepwise_routing.agents.scores import scored
 from gym_stepwise_routing.agents.training import Checkpoints, hyperparameters, train
 from gym_stepwise_routing.calibration import RelativeAccuracy, calibrate, load_calibrated, save_calibrated
@@ -35,7 +36,7 @@ def test_ccpo_with_three_models_plays_as_it_was_trained(kappa):
     model = train("ccpo", seed=0, game=game, settings=quick("ccpo", 2000), limit=0.5, constraint="cost_limit")
     model.set_kappa(kappa)
     router = scored(model, threshold=kappa)
-    router.bind(Game(**game).spec)
+    router.bind(Game(game).spec)
     observation = RoutingVecEnv(256, seed=1, **game).reset()
     expected, _ = model.predict(observation, action_masks=np.ones((256, 3), dtype=bool), deterministic=True)
     np.testing.assert_array_equal(router.predict(observation)[0], expected)
