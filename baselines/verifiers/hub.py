@@ -39,7 +39,7 @@ from gym_stepwise_routing.baselines.verifiers.step_texts import Trace
 from gym_stepwise_routing.costs.charging import Verifier
 from gym_stepwise_routing.costs.models import Latency, Model, Price
 from gym_stepwise_routing.generators.prompts import PromptTemplate
-from gym_stepwise_routing.generators.steps import StepRule
+from gym_stepwise_routing.generators.step_rule import StepRule
 
 try:
     import torch

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gym_stepwise_routing.calibration.calibrate import CalibratedRouter
+from gym_stepwise_routing.calibration.certificate import CalibratedRouter
 from gym_stepwise_routing.calibration.targets import Accuracy, RelativeAccuracy
 from gym_stepwise_routing.evaluation.online_threshold import OnlineThreshold
 from gym_stepwise_routing.routers.base import ALWAYS_SMALLEST, Scores, ThresholdRouter

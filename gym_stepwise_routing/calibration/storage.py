@@ -21,7 +21,7 @@ from pathlib import Path
 
 from gym_stepwise_routing.agents.runs import RunManifest, TrainedRouter, check_trust
 from gym_stepwise_routing.baselines import ConfidenceThreshold
-from gym_stepwise_routing.calibration.calibrate import CalibratedRouter, Certificate
+from gym_stepwise_routing.calibration.certificate import CalibratedRouter, Certificate
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.routers.base import Scores
