@@ -43,6 +43,7 @@ def fitted(
     observation: list[Block],
     price: float | None = None,
     path: Path | None = None,
+    policy: str | None = None,
     **kwargs: Json,
 ) -> Predicts:
     """A baseline, fitted on the train split of a track.
@@ -54,6 +55,7 @@ def fitted(
         price: price of cost for those that weigh accuracy against cost, as a multiple of the rate at which
             always-largest buys accuracy over always-smallest on the train split.
         path: file with a fit that is taken over instead, for those of :data:`KEPT`.
+        policy: name of the fit in a file of several.
         **kwargs: further arguments of the class.
 
     Raises:
@@ -68,7 +70,7 @@ def fitted(
     router = getattr(importlib.import_module(f"{_PACKAGE}.{module}"), name)(**kwargs)
     if path is not None:
         check_choice("baseline with a file", baseline, KEPT)
-        kept: Predicts = router.restore(path)
+        kept: Predicts = router.restore(path, policy)
         return kept
     made: Predicts = router.fit(game_of(frozen, View(observation=check_blocks(observation)), split="train"))
     return made

@@ -13,7 +13,8 @@ from gym_stepwise_routing.storage.atomic import write_text
 from gym_stepwise_routing.storage.strict_json import canonical_json
 
 __all__ = [
-    "SCHEMA_VERSION",
+    "ENTRY_VERSION",
+    "TRACK_VERSION",
     "Address",
     "FileModel",
     "Name",
@@ -25,7 +26,10 @@ __all__ = [
     "sha256_of",
 ]
 
-SCHEMA_VERSION: Literal[1] = 1
+TRACK_VERSION: Literal[1] = 1
+"""Version of the schema of tracks."""
+ENTRY_VERSION: Literal[2] = 2
+"""Version of the schema of entries. 2: no ids of problems, policies by name, sweeps packed threshold by threshold."""
 _LONGEST_FILE = 64 * 2**20
 
 _NAME = r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,7 @@ from gym_stepwise_routing.errors import BankError
 from gym_stepwise_routing.storage.atomic import replaced
 from gym_stepwise_routing.storage.strict_json import decode
 
-__all__ = ["bundled_scores", "known_scores", "read_scores", "write_scores"]
+__all__ = ["known_scores", "read_scores", "write_scores"]
 
 _BANK = b"bank_sha256"
 _VERIFIER = b"verifier"
@@ -72,13 +71,6 @@ def read_scores(path: Path, bank: Bank) -> Bank:
     verifier = decode(Verifier if "prefix_cache" in figures else Model, figures, path, error=BankError)
     scores = table["score"].to_numpy(zero_copy_only=False).astype(np.float32)
     return with_verifier(bank, verifier, scores)
-
-
-def bundled_scores(bank: Bank) -> list[Path]:
-    """Files of scores that are bundled with this very recording of a bundled bank, by their names."""
-    folder = Path(str(resources.files("gym_stepwise_routing"))) / "data" / "scores"
-    files = sorted(folder.glob(f"{bank.name}-*.parquet"))
-    return [file for file in files if (pq.read_schema(file).metadata or {}).get(_BANK) == bank.hash.encode()]
 
 
 def known_scores(path: Path, bank: Bank, verifier: Model) -> NDArray[np.float32]:

@@ -70,13 +70,13 @@ def load_calibrated(folder: Path, *, trust: bool = False, game: Game | None = No
     if isinstance(content, dict):
         check_choice(f"{promised}: format", content.pop("format", None), [FORMAT])
     certificate: Certificate = decode(Certificate, content, promised)
-    description: GameDescription = decode(GameDescription, read_json(played), played)
+    description = GameDescription.read(read_json(played), played)
     base = _load_base(folder, trust)
     trained_on = None
     if isinstance(base, TrainedRouter):
         trained_on = base.trained_on
     elif (told := folder / "trained_on.json").is_file():
-        trained_on = decode(GameDescription, read_json(told), told)
+        trained_on = GameDescription.read(read_json(told), told)
     router = CalibratedRouter(base, certificate, description, trained_on)
     if game is not None:
         router.check_game(game)

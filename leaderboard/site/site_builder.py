@@ -12,13 +12,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gym_stepwise_routing.leaderboard.board import Board, make_board
 from gym_stepwise_routing.leaderboard.faults import EntryRejectedError
-from gym_stepwise_routing.leaderboard.schema import write_text
 from gym_stepwise_routing.leaderboard.site.site_data import UNIT_NAMES, board_json, points, script_json
 from gym_stepwise_routing.leaderboard.site.site_pages import entry_page
 from gym_stepwise_routing.leaderboard.site.traces import path_chunks, problem_index, tree_chunks
 from gym_stepwise_routing.leaderboard.track import TRACKS, open_track, source_of, track_names
 from gym_stepwise_routing.leaderboard.verify import Verdict, verify
 from gym_stepwise_routing.sources.recorded import BankSource
+from gym_stepwise_routing.storage.atomic import write_text
 
 __all__ = ["build_site"]
 
@@ -33,6 +33,7 @@ def build_site(
     entries: Path,
     artefacts: Path,
     tracks: Path = TRACKS,
+    rows: Path | None = None,
     rerun: bool = True,
     trust: bool = False,
     report: Callable[[str], None],
@@ -44,6 +45,7 @@ def build_site(
         entries: folder of the entries, ``TRACK/NAME.json``.
         artefacts: folder that artefact paths are relative to.
         tracks: folder of the tracks.
+        rows: file of the board's own rows; see :func:`...rows.find_rows` if None.
         rerun: whether routers are run again; without, the pages say that they were not.
         trust: whether code of unknown origin may run, so that such routers are run again, too.
         report: told, in a line each, what has been done.
@@ -57,7 +59,7 @@ def build_site(
     """
     if out.exists() and any(out.iterdir()) and not (out / _MARK).exists():
         raise ValueError(f"out={str(out)!r} has other files in it; allowed: an empty folder, or an earlier site")
-    boards = _verified_boards(entries, artefacts, tracks, rerun, trust, report)
+    boards = _verified_boards(entries, artefacts, tracks, rows, rerun, trust, report)
     building = out.with_name(f".{out.name}.building")
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
@@ -70,14 +72,22 @@ def build_site(
 
 
 def _verified_boards(
-    entries: Path, artefacts: Path, tracks: Path, rerun: bool, trust: bool, report: Callable[[str], None]
+    entries: Path,
+    artefacts: Path,
+    tracks: Path,
+    rows: Path | None,
+    rerun: bool,
+    trust: bool,
+    report: Callable[[str], None],
 ) -> list[Board]:
     boards, rejections = [], []
     for name in track_names(tracks):
         verdicts: list[Verdict] = []
         for path in sorted((entries / name).glob("*.json")):
             try:
-                verdicts.append(verify(path, artefacts=artefacts, tracks=tracks, run_again=rerun, trust=trust))
+                verdicts.append(
+                    verify(path, artefacts=artefacts, tracks=tracks, rows=rows, run_again=rerun, trust=trust)
+                )
             except EntryRejectedError as error:
                 rejections.append(str(error))
         if verdicts:
@@ -86,7 +96,10 @@ def _verified_boards(
     if rejections:
         raise ValueError("\n".join(rejections))
     if not boards:
-        raise ValueError(f"entries={str(entries)!r} has no entry; allowed: a folder with TRACK/NAME.json")
+        raise ValueError(
+            f"entries={str(entries)!r} has no entry; allowed: a folder with TRACK/NAME.json, such as "
+            "leaderboard/entries of a checkout of the repository (they are not installed)"
+        )
     return boards
 
 
