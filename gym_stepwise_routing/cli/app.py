@@ -7,7 +7,6 @@ import typer
 from gym_stepwise_routing.cli import bank_command as bank
 from gym_stepwise_routing.cli import leaderboard_command as leaderboard
 from gym_stepwise_routing.cli.compare_command import compare
-from gym_stepwise_routing.cli.processbench_command import processbench
 from gym_stepwise_routing.cli.record_command import record
 from gym_stepwise_routing.cli.score_command import score
 from gym_stepwise_routing.cli.simulate_command import simulate
@@ -23,7 +22,6 @@ app = typer.Typer(
 )
 app.command()(compare)
 app.command()(score)
-app.command()(processbench)
 app.command()(train)
 app.command()(record)
 app.command()(simulate)

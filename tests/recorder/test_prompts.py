@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gym_stepwise_routing.generators.prompts import PROMPTS, PromptTemplate, default_prompt, load_prompt
-from gym_stepwise_routing.generators.steps import BOXED_LINE, STATED_NUMBER, StepRule
+from gym_stepwise_routing.generators.step_rule import BOXED_LINE, STATED_NUMBER, StepRule
 from gym_stepwise_routing.grading import Grading
 from gym_stepwise_routing.recorder.step_rules import step_rule
 
