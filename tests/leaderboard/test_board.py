@@ -60,7 +60,9 @@ def entries(track, tmp_path_factory):
             )
             entry.write(entry_path(folder, entry))
     hostile = About(
-        title="</script><script>boom()</script>", authors="<img src=x onerror=boom()>", description='"><b>{{ 777*7771 }}'
+        title="</script><script>boom()</script>",
+        authors="<img src=x onerror=boom()>",
+        description='"><b>{{ 777*7771 }}',
     )
     ref = RouterRef(factory="gym_stepwise_routing.baselines:EveryOther", kwargs={"k": 1})
     entry = make_entry(track, "hostile", [ref], hostile, artefacts=folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from bank_files import few_bank
 
 pytest.importorskip("transformers", reason="text verifiers need the llm extra")
 
@@ -111,7 +112,7 @@ def test_steps_of_a_bank_stand_after_question_and_earlier_steps():
 
 
 def test_a_bank_is_scored_whole(encoder):
-    bank = Bank.open("gsm8k-qwen2.5-coder")
+    bank = Bank.open(few_bank())
     questions = [f"{problem % 10}" for problem in range(len(bank.problems))]
     verifier = TextVerifier(encoder, layers=0, epochs=1, max_tokens=16, batch=256)
     scores = text_scores(bank, questions, verifier)
