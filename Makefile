@@ -16,7 +16,7 @@ $(STAMP): pyproject.toml setup.py constraints.txt
 	touch $@
 
 demo: $(STAMP)  ## train, calibrate, compare: runs/demo/index.html
-	$(BIN)/stepwise-routing demo --out runs/demo
+	$(BIN)/python -m studies.demo --out runs/demo
 
 test: $(STAMP)  ## the whole test suite
 	$(BIN)/pytest -n 2 --dist loadfile
@@ -24,11 +24,12 @@ test: $(STAMP)  ## the whole test suite
 test-vllm:  ## tests that need vLLM, with VLLM_PYTHON=an environment that has it and GSR_MODELS=a folder of models
 	$(VLLM_PYTHON) -m pytest -m vllm tests/generators/test_vllm_engine.py
 
-lint: $(STAMP)  ## ruff and mypy
+lint: $(STAMP)  ## ruff, mypy, and the layers of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	rm -rf build/typecheck && $(BIN)/pip install -q --no-deps --target build/typecheck .
 	cd build/typecheck && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p gym_stepwise_routing
+	cd build/typecheck && ../../$(BIN)/lint-imports ../../pyproject.toml
 
 bench: $(STAMP)  ## speed, as ratios against what users know
 	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done

@@ -11,8 +11,8 @@ from stable_baselines3.common.logger import Figure as LoggedFigure
 from gym_stepwise_routing.agents.scores import scored
 from gym_stepwise_routing.baselines import AlwaysLargest, AlwaysSmallest
 from gym_stepwise_routing.evaluation.evaluate import play, sweep
-from gym_stepwise_routing.game import Game
-from gym_stepwise_routing.routers import Scores
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.routers.base import Scores
 
 __all__ = ["FrontierFigure", "frontier_figure"]
 

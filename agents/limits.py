@@ -13,12 +13,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from gym_stepwise_routing.agents.expectation import Drawn, expected_outcomes
-from gym_stepwise_routing.agents.networks import PolicyNetwork
 from gym_stepwise_routing.baselines import AlwaysSmallest
 from gym_stepwise_routing.evaluation.evaluate import play
-from gym_stepwise_routing.game import Game
-from gym_stepwise_routing.routers import Router
+from gym_stepwise_routing.evaluation.expectation import Drawn, expected_outcomes
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.routers.base import Router
+from gym_stepwise_routing.routers.policy_network import PolicyNetwork
 
 __all__ = [
     "MAX_TILT",
@@ -57,7 +57,7 @@ def mean_outcome(
     if game.table is not None:
         right, cost = expected_outcomes(network, game, budget=budget)
         return float(right.mean()), float(cost.mean())
-    shown = game if budget is None else _showing(game, budget)
+    shown = game if budget is None else Game(game.config, budget=budget, hard_budget=False)
     return mean_played(lambda seed: Drawn(network, seed), shown, plays)
 
 
@@ -170,19 +170,6 @@ def budget_to_show(
             stacklevel=2,
         )
     return shown
-
-
-def _showing(game: Game, budget: float) -> Game:
-    return Game(
-        game.source,
-        split=game.split,
-        mode=game.rules.mode,
-        cost_unit=game.cost_unit,
-        observation=game.rules.blocks,
-        budget=budget,
-        masked_action=game.masked_action,
-        normaliser=game.normaliser,
-    )
 
 
 def _halvings(game: Game) -> int:

@@ -17,7 +17,7 @@ from stable_baselines3.common.torch_layers import FlattenExtractor
 from stable_baselines3.dqn.policies import DQNPolicy
 from torch import nn
 
-from gym_stepwise_routing.agents.networks import Activation, Dense, PolicyNetwork, Recurrent
+from gym_stepwise_routing.routers.policy_network import Activation, Dense, PolicyNetwork, Recurrent
 
 __all__ = ["VALUE_TEMPERATURE", "scored"]
 

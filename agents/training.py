@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module, resources
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,13 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList, CheckpointCallback
 from stable_baselines3.common.utils import LinearSchedule
 
+from gym_stepwise_routing.agents.limits import cheapest
 from gym_stepwise_routing.baselines import AlwaysLargest
+from gym_stepwise_routing.envs.sb3 import RoutingVecEnv
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.evaluation.evaluate import play
-from gym_stepwise_routing.game import Game
-from gym_stepwise_routing.sb3 import RoutingVecEnv
+from gym_stepwise_routing.game.config import GameConfig
+from gym_stepwise_routing.game.game import Game
 
 __all__ = [
     "AGENTS",
@@ -29,10 +30,10 @@ __all__ = [
     "Hyperparameters",
     "Progress",
     "absolute",
-    "environment_arguments",
-    "game_arguments",
+    "environment_config",
     "hyperparameters",
     "train",
+    "train_game",
 ]
 
 Progress = Callable[[int], None]
@@ -180,7 +181,7 @@ def train(
     agent: str,
     *,
     seed: int,
-    game: dict[str, Any],
+    game: GameConfig,
     settings: Hyperparameters | None = None,
     tensorboard_log: Path | None = None,
     progress: Progress | None = None,
@@ -194,8 +195,8 @@ def train(
     Args:
         agent: name of the agent, a key of :data:`AGENTS`.
         seed: seeds networks, sampling and the environment.
-        game: arguments of ``StepwiseRouting-v0``. Agents without masks get ``masked_action="project"`` unless it is
-            given; ``all_budgets`` gets the budgets of its settings.
+        game: the game; masked actions are projected unless it says otherwise, and ``all_budgets`` gets the budgets of
+            its settings.
         settings: hyperparameters; those shipped with the agent if None.
         tensorboard_log: folder for TensorBoard, or None; with it the frontier on the train split is drawn as well, for
             a bank's game that shows no budget.
@@ -218,12 +219,11 @@ def train(
             f"{min(given)}={algorithm[min(given)]!r} with agent={agent!r}, which has no constraint; allowed with: "
             f"{', '.join(name for name, other in AGENTS.items() if other.constrained)}; or give a penalty"
         )
-    if game.get("split", "train") != "train":
-        raise ValueError(f"split={game['split']!r}; allowed: 'train', the others are for calibration and test")
+    if game.split != "train":
+        raise ValueError(f"split={game.split!r}; allowed: 'train', the others are for calibration and test")
     algorithm = absolute(algorithm, game)
     settings = hyperparameters(agent) if settings is None else settings
-    arguments = environment_arguments(agent, game, settings)
-    env = RoutingVecEnv(settings.n_envs, penalty=settings.penalty, seed=seed, **arguments)
+    env = RoutingVecEnv(settings.n_envs, environment_config(game, settings), penalty=settings.penalty, seed=seed)
     log = None if tensorboard_log is None else str(tensorboard_log)
     if resumed is None:
         # Some algorithms write into what they are given.
@@ -250,23 +250,23 @@ def train(
     )
 
 
-def environment_arguments(agent: str, game: dict[str, Any], settings: Hyperparameters) -> dict[str, Any]:
-    """The game that an agent is trained on: masked actions projected where it knows no masks, budgets as it is set."""
-    arguments = dict(game)
-    if not AGENTS[agent].masks:
-        arguments.setdefault("masked_action", "project")
-    if settings.budget is not None and "budget" not in arguments:
-        arguments["budget"] = _feasible(settings.budget, arguments)
-    return arguments
+def environment_config(game: GameConfig, settings: Hyperparameters) -> GameConfig:
+    """The game that an agent is trained on: with the budgets of its settings, unless the game has some.
+
+    Raises:
+        ValueError: none of these budgets can be met.
+    """
+    if settings.budget is None or game.budget is not None:
+        return game
+    return replace(game, budget=_feasible(settings.budget, game))
 
 
-def game_arguments(game: dict[str, Any]) -> dict[str, Any]:
-    """Those of an environment's arguments that make its game, without the split, and without a budget's end."""
-    own = set(signature(Game).parameters) - {"split", "hard_budget"}
-    return {name: value for name, value in game.items() if name in own}
+def train_game(game: GameConfig) -> Game:
+    """The train split of a game, without a budget's end: what constants and policies are measured on."""
+    return Game(replace(game, split="train", hard_budget=False))
 
 
-def absolute(algorithm: dict[str, Any], game: dict[str, Any]) -> dict[str, Any]:
+def absolute(algorithm: dict[str, Any], game: GameConfig) -> dict[str, Any]:
     """The constructor's arguments, ``constraint="relative_floor"`` turned into an accuracy floor.
 
     Its ``limit`` is a share, in (0, 1], of always-largest's accuracy on the train split.
@@ -279,19 +279,17 @@ def absolute(algorithm: dict[str, Any], game: dict[str, Any]) -> dict[str, Any]:
     share = algorithm.get("limit")
     if not isinstance(share, int | float) or not 0 < share <= 1:
         raise ValueError(f"limit={share!r} with constraint='relative_floor'; allowed: in (0, 1], of always-largest's")
-    largest = play(AlwaysLargest(), Game(split="train", **game_arguments(game))).accuracy
+    largest = play(AlwaysLargest(), train_game(game)).accuracy
     return algorithm | {"constraint": "accuracy_floor", "limit": float(share * largest)}
 
 
-def _feasible(budget: tuple[float, float], game: dict[str, Any]) -> tuple[float, float]:
+def _feasible(budget: tuple[float, float], game: GameConfig) -> tuple[float, float]:
     """The budgets of a range that some policy can meet: at budgets below always-smallest's cost all would fail.
 
     Raises:
         ValueError: none can be met.
     """
-    from gym_stepwise_routing.agents.limits import cheapest
-
-    least = cheapest(Game(split="train", **game_arguments(game)))
+    least = cheapest(train_game(game))
     low, high = max(budget[0], round(least, 6)), budget[1]
     if low >= high:
         raise ValueError(

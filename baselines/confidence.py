@@ -7,10 +7,11 @@ from typing import Literal, Self, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.baselines.figures import given, needs_figure
+from gym_stepwise_routing.baselines.observed_figures import given, needs_figure
 from gym_stepwise_routing.errors import check_choice
-from gym_stepwise_routing.game import Game, RoutingSpec
-from gym_stepwise_routing.routers import ScoringRouter, columns_of
+from gym_stepwise_routing.game.config import RoutingSpec
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.routers.base import ScoringRouter, columns_of
 
 __all__ = ["ConfidenceFigure", "ConfidenceThreshold"]
 

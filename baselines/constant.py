@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.game import RoutingSpec
-from gym_stepwise_routing.routers import Router
+from gym_stepwise_routing.game.config import RoutingSpec
+from gym_stepwise_routing.routers.base import Router
 
 __all__ = ["AlwaysLargest", "AlwaysModel", "AlwaysSmallest"]
 

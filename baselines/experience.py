@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.game import Game
-from gym_stepwise_routing.positions import positions, project_actions
+from gym_stepwise_routing.game.episodes import positions, project_actions
+from gym_stepwise_routing.game.game import Game
 
 __all__ = ["Experience", "experience", "folds", "join", "path_values", "reach", "uniform_values"]
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from gym_stepwise_routing.baselines.estimators import OutcomeRegression, predict_all
 from gym_stepwise_routing.baselines.experience import Experience, experience, path_values, reach, uniform_values
 from gym_stepwise_routing.baselines.fitted_router import FittedRouter
-from gym_stepwise_routing.game import Game
+from gym_stepwise_routing.game.game import Game
 
 __all__ = ["FittedQ", "advantages"]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gym_stepwise_routing.agents.provenance import GameDescription
-from gym_stepwise_routing.game import Game
-from gym_stepwise_routing.routers import ScoringRouter
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.routers.base import ScoringRouter
+from gym_stepwise_routing.routers.provenance import GameDescription
 
 __all__ = ["FittedRouter"]
 

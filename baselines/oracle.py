@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.evaluation.evaluate import Evaluation, play
-from gym_stepwise_routing.game import Game
-from gym_stepwise_routing.routers import Replay
-from gym_stepwise_routing.tables import GameTable
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.game.tabulation import GameTable
+from gym_stepwise_routing.routers.base import Replay
 
 __all__ = ["OraclePaths", "oracle", "oracle_paths"]
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from gym_stepwise_routing.baselines.experience import Experience, experience
 from gym_stepwise_routing.baselines.fitted_q import FittedQ
 from gym_stepwise_routing.errors import NotApplicableError
-from gym_stepwise_routing.game import Game
+from gym_stepwise_routing.game.game import Game
 
 __all__ = ["ProcessReward", "mean_scores"]
 

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.baselines.estimators import SoftClassifier
+from gym_stepwise_routing.costs.models import Model
 from gym_stepwise_routing.errors import NotApplicableError
-from gym_stepwise_routing.pool import Model
 
 try:
     import torch

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.game import RoutingSpec
-from gym_stepwise_routing.routers import ALWAYS_SMALLEST, ScoringRouter
+from gym_stepwise_routing.game.config import RoutingSpec
+from gym_stepwise_routing.routers.base import ALWAYS_SMALLEST, ScoringRouter
 
 __all__ = ["RandomMix"]
 

@@ -19,7 +19,7 @@ from gym_stepwise_routing.baselines.estimators import OutcomeRegression, predict
 from gym_stepwise_routing.baselines.experience import Experience, experience, path_values, reach, uniform_values
 from gym_stepwise_routing.baselines.fitted_q import FittedQ, advantages
 from gym_stepwise_routing.baselines.fitted_router import FittedRouter
-from gym_stepwise_routing.game import Game
+from gym_stepwise_routing.game.game import Game
 
 __all__ = ["Reweighted"]
 

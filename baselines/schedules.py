@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.game import RoutingSpec
-from gym_stepwise_routing.routers import Router, columns_of
+from gym_stepwise_routing.game.config import RoutingSpec
+from gym_stepwise_routing.routers.base import Router, columns_of
 
 __all__ = ["EveryOther", "FirstKLarge", "LastKLarge"]
 

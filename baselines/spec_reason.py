@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.baselines.verifier_threshold import TrimThreshold
-from gym_stepwise_routing.game import RoutingSpec
-from gym_stepwise_routing.routers import columns_of
+from gym_stepwise_routing.game.config import RoutingSpec
+from gym_stepwise_routing.routers.base import columns_of
 
 __all__ = ["SpecReason", "rating_name"]
 

@@ -19,14 +19,15 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.agents.files import read_arrays, write_arrays
-from gym_stepwise_routing.agents.networks import DECIMALS, Dense, PolicyNetwork, tail_probabilities
-from gym_stepwise_routing.agents.provenance import GameDescription
 from gym_stepwise_routing.baselines.fitted_router import FittedRouter
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.evaluation.evaluate import play
-from gym_stepwise_routing.game import Game, RoutingSpec
-from gym_stepwise_routing.routers import columns_of
+from gym_stepwise_routing.game.config import RoutingSpec
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.routers.base import columns_of
+from gym_stepwise_routing.routers.policy_network import DECIMALS, Dense, PolicyNetwork, tail_probabilities
+from gym_stepwise_routing.routers.provenance import GameDescription
+from gym_stepwise_routing.storage.atomic import read_arrays, write_arrays
 
 try:
     import torch
@@ -37,7 +38,7 @@ try:
     from stable_baselines3.common.vec_env import VecEnvWrapper
     from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
-    from gym_stepwise_routing.sb3 import RoutingVecEnv
+    from gym_stepwise_routing.envs.sb3 import RoutingVecEnv
 except ImportError as error:
     raise ImportError("TRIM-Agg needs Stable-Baselines3: pip install 'gym-stepwise-routing[agents]'") from error
 

@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 
 from gym_stepwise_routing.baselines.experience import Experience, experience, path_values, reach
 from gym_stepwise_routing.errors import NotApplicableError
-from gym_stepwise_routing.game import Game, RoutingSpec
-from gym_stepwise_routing.routers import Router, columns_of
+from gym_stepwise_routing.game.config import RoutingSpec
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.routers.base import Router, columns_of
 
 __all__ = ["Pomdp", "TrimPomdp", "estimate", "plan"]
 

@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from gym_stepwise_routing.baselines.estimators import SoftClassifier
 from gym_stepwise_routing.baselines.experience import experience, path_values, reach
-from gym_stepwise_routing.baselines.figures import given, needs_figure
 from gym_stepwise_routing.baselines.fitted_router import FittedRouter
+from gym_stepwise_routing.baselines.observed_figures import given, needs_figure
 from gym_stepwise_routing.errors import NotApplicableError
-from gym_stepwise_routing.game import Game, RoutingSpec
-from gym_stepwise_routing.routers import columns_of
+from gym_stepwise_routing.game.config import RoutingSpec
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.routers.base import columns_of
 
 __all__ = ["TwoPartRisk"]
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.errors import NotApplicableError, check_choice
-from gym_stepwise_routing.game import RoutingSpec
-from gym_stepwise_routing.routers import ScoringRouter, columns_of
+from gym_stepwise_routing.game.config import RoutingSpec
+from gym_stepwise_routing.routers.base import ScoringRouter, columns_of
 
 __all__ = ["RSD", "TrimThreshold", "VerifierFigure", "VerifierThreshold"]
 

@@ -20,9 +20,9 @@ import numpy as np
 import pyarrow as pa
 
 from gym_stepwise_routing.banks.bank import Bank
-from gym_stepwise_routing.banks.tables import RAW_FIGURES, bank_schemas
-from gym_stepwise_routing.banks.write import write_bank
-from gym_stepwise_routing.sources.base import QUESTION
+from gym_stepwise_routing.banks.bank_tables import RAW_FIGURES, bank_schemas
+from gym_stepwise_routing.banks.bank_writer import write_bank
+from gym_stepwise_routing.types import QUESTION
 
 DEPTH = 5
 TEXT = 60  # letters of a step, as in recorded banks

@@ -23,12 +23,12 @@ import gymnasium as gym
 import numpy as np
 
 import gym_stepwise_routing  # noqa: F401  # registers the environment
+from gym_stepwise_routing.costs.models import Model, ModelPool
 from gym_stepwise_routing.datasets import Problem
 from gym_stepwise_routing.generators import Completion, Generator, Request, generate
+from gym_stepwise_routing.generators.prompts import load_prompt
 from gym_stepwise_routing.generators.specs import GeneratorSpec
-from gym_stepwise_routing.pool import Model, ModelPool
 from gym_stepwise_routing.recorder.grow import RecordingStats, grow_trees
-from gym_stepwise_routing.recorder.prompts import load_prompt
 from gym_stepwise_routing.recorder.settings import RecordingSettings
 from gym_stepwise_routing.sources.live import LiveSource
 

@@ -22,7 +22,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecEnv
 
-from gym_stepwise_routing.sb3 import RoutingVecEnv
+from gym_stepwise_routing.envs.sb3 import RoutingVecEnv
 
 SETTINGS = Path(__file__).resolve().parents[1] / "agents" / "hyperparameters" / "ppo.yml"
 DEFAULT_ROLLOUT = 2048

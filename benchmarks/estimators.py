@@ -14,11 +14,11 @@ from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegresso
 from gym_stepwise_routing.baselines import fitted_q
 from gym_stepwise_routing.baselines.estimators import OutcomeRegression
 from gym_stepwise_routing.baselines.experience import experience
-from gym_stepwise_routing.compare.arena import Arena
-from gym_stepwise_routing.compare.roster import exchange_rate
+from gym_stepwise_routing.comparison.arena import Arena
+from gym_stepwise_routing.comparison.roster import exchange_rate
 from gym_stepwise_routing.evaluation.evaluate import play
 from gym_stepwise_routing.evaluation.metrics import aiq
-from gym_stepwise_routing.observation import DEFAULT_BLOCKS
+from gym_stepwise_routing.types import DEFAULT_BLOCKS
 
 PRICES = (0.25, 0.5, 0.7, 0.85, 1.0, 1.3, 2.0)
 

@@ -12,19 +12,19 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from gym_stepwise_routing.accounting import Mode
 from gym_stepwise_routing.baselines import ConfidenceThreshold
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.evaluation.evaluate import Evaluation, play
-from gym_stepwise_routing.game import Game
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.generators.prompts import default_prompt, load_prompt
 from gym_stepwise_routing.generators.specs import GeneratorSpec
-from gym_stepwise_routing.recorder.prompts import default_prompt, load_prompt
-from gym_stepwise_routing.recorder.rules import step_rule
-from gym_stepwise_routing.recorder.selection import Selection
+from gym_stepwise_routing.recorder.problem_selection import Selection
 from gym_stepwise_routing.recorder.session import RecordingSession
 from gym_stepwise_routing.recorder.settings import RecordingSettings
-from gym_stepwise_routing.sources.bank import BankSource
+from gym_stepwise_routing.recorder.step_rules import step_rule
 from gym_stepwise_routing.sources.live import LiveSource
+from gym_stepwise_routing.sources.recorded import BankSource
+from gym_stepwise_routing.types import Mode
 
 
 def main(

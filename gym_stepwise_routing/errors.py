@@ -20,6 +20,10 @@ class NotApplicableError(ValueError):
     """A router needs an observation block, a column, a text or a mode that is not there."""
 
 
+class RecordingError(ValueError):
+    """Models that do not deliver, or a manifest that does not fit; trees recorded before are safe on disk."""
+
+
 def check_choice(parameter: str, value: object, allowed: Iterable[object]) -> None:
     """Raise ``ValueError``, naming parameter, value and what is allowed, unless ``value`` is one of ``allowed``."""
     choices = list(allowed)

@@ -7,7 +7,7 @@ import gymnasium as gym
 __all__ = ["ENV_ID", "register"]
 
 ENV_ID = "StepwiseRouting-v0"
-_ENVS = "gym_stepwise_routing.envs.stepwise_routing"
+_ENVS = "gym_stepwise_routing.envs"
 
 
 def register() -> None:
@@ -15,6 +15,6 @@ def register() -> None:
     if ENV_ID not in gym.registry:
         gym.register(
             id=ENV_ID,
-            entry_point=f"{_ENVS}:StepwiseRoutingEnv",
-            vector_entry_point=f"{_ENVS}:StepwiseRoutingVectorEnv",
+            entry_point=f"{_ENVS}.stepwise_routing:StepwiseRoutingEnv",
+            vector_entry_point=f"{_ENVS}.stepwise_routing_vector:StepwiseRoutingVectorEnv",
         )

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.baselines import oracle_paths
-from gym_stepwise_routing.costs import CostUnit
+from gym_stepwise_routing.costs.units import CostUnit
 from gym_stepwise_routing.evaluation.frontier import Frontier, oracle_frontier, zero_router_hull
 from gym_stepwise_routing.leaderboard.entry import Entry
-from gym_stepwise_routing.leaderboard.figures import LEVEL, Constants, draw, normalised
+from gym_stepwise_routing.leaderboard.entry_figures import LEVEL, Constants, draw, normalised
 from gym_stepwise_routing.leaderboard.playing import PlayedRouter
 from gym_stepwise_routing.leaderboard.track import Track, game_of, source_of
 from gym_stepwise_routing.leaderboard.verify import Rerun, Verdict

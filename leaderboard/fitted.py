@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from gym_stepwise_routing.costs import CostUnit
+from gym_stepwise_routing.costs.units import CostUnit
 from gym_stepwise_routing.errors import check_choice
+from gym_stepwise_routing.game.observation import check_blocks
 from gym_stepwise_routing.leaderboard.entry import Json
-from gym_stepwise_routing.leaderboard.figures import play_constants
+from gym_stepwise_routing.leaderboard.entry_figures import play_constants
 from gym_stepwise_routing.leaderboard.track import Track, View, game_of, open_track
-from gym_stepwise_routing.observation import Block, check_blocks
-from gym_stepwise_routing.routers import Predicts
+from gym_stepwise_routing.routers.base import Predicts
+from gym_stepwise_routing.types import Block
 
 __all__ = ["BASELINES", "KEPT", "fitted"]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import get_args
 
 from gym_stepwise_routing.leaderboard.entry import Entry
-from gym_stepwise_routing.leaderboard.errors import EntryRejectedError, Fault, FaultCode
+from gym_stepwise_routing.leaderboard.faults import EntryRejectedError, Fault, FaultCode
 
 __all__ = ["rerun_apart"]
 

@@ -23,10 +23,10 @@ from typing import Any
 
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.leaderboard.entry import Artefact, Json, RouterRef
-from gym_stepwise_routing.leaderboard.errors import EntryRejectedError, Fault, UntrustedError
+from gym_stepwise_routing.leaderboard.faults import EntryRejectedError, Fault, UntrustedError
 from gym_stepwise_routing.leaderboard.policy_files import policy_hashes
 from gym_stepwise_routing.leaderboard.schema import sha256_of
-from gym_stepwise_routing.routers import Predicts, Router
+from gym_stepwise_routing.routers.base import Predicts, Router
 
 __all__ = [
     "CALIBRATED",
@@ -71,7 +71,7 @@ def trained(path: Path, policy: str | None = None) -> Predicts:
 
 def calibrated(path: Path) -> Predicts:
     """A calibrated router's folder, read without running code of it; one that holds a pickle is refused."""
-    from gym_stepwise_routing.agents.calibration import load_calibrated
+    from gym_stepwise_routing.calibration import load_calibrated
 
     return load_calibrated(path)
 

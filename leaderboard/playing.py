@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from gym_stepwise_routing.baselines import oracle
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.evaluation.evaluate import Evaluation, play, sweep, threshold_grid
-from gym_stepwise_routing.game import Game
+from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.leaderboard.entry import Selection
 from gym_stepwise_routing.leaderboard.track import Track, View, game_of, source_of
-from gym_stepwise_routing.routers import Predicts, Scores, ThresholdRouter
+from gym_stepwise_routing.routers.base import Predicts, Scores, ThresholdRouter
 
 __all__ = ["ORACLE", "PlayedRouter", "play_bound", "play_on", "play_router", "select"]
 

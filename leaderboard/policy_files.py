@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.agents.files import read_arrays, write_arrays
-from gym_stepwise_routing.banks.strict import canonical_json
+from gym_stepwise_routing.storage.atomic import read_arrays, write_arrays
+from gym_stepwise_routing.storage.strict_json import canonical_json
 
 __all__ = ["TOLD", "policy_hashes", "policy_names", "put_policies"]
 

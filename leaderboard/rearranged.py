@@ -10,9 +10,10 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.game import RoutingSpec
-from gym_stepwise_routing.routers import Predicts, Scores, bind, name_of
-from gym_stepwise_routing.sources.base import ProblemBatch, SourceState, Split, StepSource
+from gym_stepwise_routing.game.config import RoutingSpec
+from gym_stepwise_routing.routers.base import Predicts, Scores, bind, name_of
+from gym_stepwise_routing.sources.contract import ProblemBatch, SourceState, StepSource
+from gym_stepwise_routing.types import Split
 
 __all__ = ["Jittered", "Rearranged", "RenamedSource", "ScoreCall", "Shadowed", "ShadowedScores"]
 
@@ -109,7 +110,7 @@ class Shadowed:
         shadows: the others.
     """
 
-    def __init__(self, router: Predicts, shadows: Sequence[Rearranged | Jittered]) -> None:
+    def __init__(self, router: Predicts, shadows: Sequence[Rearranged]) -> None:
         self.name = name_of(router)
         self.router = router
         self.shadows = shadows

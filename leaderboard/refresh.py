@@ -9,15 +9,16 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gym_stepwise_routing.agents.files import read_arrays
 from gym_stepwise_routing.errors import NotApplicableError, check_choice
+from gym_stepwise_routing.game.config import GameConfig
+from gym_stepwise_routing.leaderboard.board_rows import Row, Training, read_rows, routers_on
 from gym_stepwise_routing.leaderboard.entry import Entry, RouterRef
 from gym_stepwise_routing.leaderboard.fitted import KEPT
 from gym_stepwise_routing.leaderboard.loading import FITTED, TRAINED, describe_artefact, load_router
 from gym_stepwise_routing.leaderboard.policy_files import policy_names, put_policies
-from gym_stepwise_routing.leaderboard.rows import Row, Training, read_rows, routers_on
 from gym_stepwise_routing.leaderboard.submit import entry_path, make_entry
 from gym_stepwise_routing.leaderboard.track import TRACKS, Track, game_of, measure, source_of, track_names
+from gym_stepwise_routing.storage.atomic import read_arrays
 
 if TYPE_CHECKING:
     from gym_stepwise_routing.agents.training import Hyperparameters
@@ -146,17 +147,16 @@ def _train_one(
     track: Track, row: Row, agent: str, seed: int, settings: Hyperparameters, arguments: dict[str, Any]
 ) -> dict[str, Any]:
     """The arrays of a policy, and the manifest of its training as JSON text."""
-    from gym_stepwise_routing.agents.runs import train_run
+    from gym_stepwise_routing.agents.run_training import train_run
 
     spec = track.spec
-    game = {
-        "source": source_of(track, "train"),
-        "split": "train",
-        "mode": spec.mode,
-        "cost_unit": spec.cost_unit,
-        "observation": row.view.observation,
-        "normaliser": track.normalisers[spec.cost_unit],
-    }
+    game = GameConfig(
+        source_of(track, "train"),
+        mode=spec.mode,
+        cost_unit=spec.cost_unit,
+        observation=row.view.observation,
+        normaliser=track.normalisers[spec.cost_unit],
+    )
     with tempfile.TemporaryDirectory(prefix="training-") as temporary:
         run = Path(temporary) / "run"
         train_run(agent, run, seed=seed, game=game, settings=settings, **arguments)
@@ -174,8 +174,8 @@ def _is_trained(
     settings: Hyperparameters,
     arguments: dict[str, Any],
 ) -> bool:
-    from gym_stepwise_routing.agents.provenance import GameDescription
     from gym_stepwise_routing.agents.runs import load_manifest
+    from gym_stepwise_routing.routers.provenance import GameDescription
 
     if policy not in policy_names(path):
         return False

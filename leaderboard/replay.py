@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.evaluation.evaluate import Evaluation
-from gym_stepwise_routing.game import Game
+from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.leaderboard.encoding import decisions_from_text, unpack
 from gym_stepwise_routing.leaderboard.entry import Entry, Run
-from gym_stepwise_routing.leaderboard.errors import EntryRejectedError, Fault
+from gym_stepwise_routing.leaderboard.faults import EntryRejectedError, Fault
 from gym_stepwise_routing.leaderboard.playing import PlayedRouter, play_on
 from gym_stepwise_routing.leaderboard.track import Track, game_of
-from gym_stepwise_routing.routers import Replay
+from gym_stepwise_routing.routers.base import Replay
 
 __all__ = ["replay_entry"]
 

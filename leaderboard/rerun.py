@@ -13,11 +13,11 @@ import numpy as np
 
 from gym_stepwise_routing.leaderboard.blindness import changed_problems, check_blindness, check_gain, check_scores
 from gym_stepwise_routing.leaderboard.entry import Entry, Run
-from gym_stepwise_routing.leaderboard.errors import EntryRejectedError, Fault, UntrustedError
+from gym_stepwise_routing.leaderboard.faults import EntryRejectedError, Fault, UntrustedError
 from gym_stepwise_routing.leaderboard.loading import is_harmless, load_router
 from gym_stepwise_routing.leaderboard.playing import PlayedRouter, play_bound, play_router
 from gym_stepwise_routing.leaderboard.track import Track
-from gym_stepwise_routing.routers import Predicts, Scores, ThresholdRouter
+from gym_stepwise_routing.routers.base import Predicts, Scores, ThresholdRouter
 
 __all__ = ["rerun"]
 

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from gym_stepwise_routing.agents.provenance import GameDescription
 from gym_stepwise_routing.baselines import ConfidenceThreshold
-from gym_stepwise_routing.game import Game
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.leaderboard.board_rows import is_row, row_named
 from gym_stepwise_routing.leaderboard.entry import Entry, Run
-from gym_stepwise_routing.leaderboard.errors import EntryRejectedError, Fault
+from gym_stepwise_routing.leaderboard.faults import EntryRejectedError, Fault
 from gym_stepwise_routing.leaderboard.loading import CALIBRATED, FITTED, TRAINED, load_router
 from gym_stepwise_routing.leaderboard.playing import ORACLE, PlayedRouter
 from gym_stepwise_routing.leaderboard.policy_files import TOLD
-from gym_stepwise_routing.leaderboard.rows import is_row, row_named
 from gym_stepwise_routing.leaderboard.track import Track, game_of
+from gym_stepwise_routing.routers.provenance import GameDescription
 
 if TYPE_CHECKING:
-    from gym_stepwise_routing.agents.calibration import CalibratedRouter
+    from gym_stepwise_routing.calibration import CalibratedRouter
 
 __all__ = ["kind_faults", "provenance_faults", "refuse", "run_faults", "sweep_faults"]
 
@@ -120,7 +120,7 @@ def _made_elsewhere(
 
 
 def _calibrated(folder: Path, game: Game) -> CalibratedRouter:
-    from gym_stepwise_routing.agents.calibration import load_calibrated
+    from gym_stepwise_routing.calibration import load_calibrated
 
     router = load_calibrated(folder, game=game)
     if router.game.split != "calibration":

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gym_stepwise_routing.costs.ledger import as_table
 from gym_stepwise_routing.evaluation.evaluate import Evaluation
 from gym_stepwise_routing.leaderboard.encoding import decisions_to_text, pack
 from gym_stepwise_routing.leaderboard.entry import (
@@ -24,11 +25,10 @@ from gym_stepwise_routing.leaderboard.entry import (
     Selection,
     SweepRecord,
 )
-from gym_stepwise_routing.leaderboard.figures import compute_figures, play_constants
+from gym_stepwise_routing.leaderboard.entry_figures import compute_figures, play_constants
 from gym_stepwise_routing.leaderboard.loading import load_router, with_code
 from gym_stepwise_routing.leaderboard.playing import ORACLE, PlayedRouter, play_bound, play_router
 from gym_stepwise_routing.leaderboard.track import PLAIN, Track, View, source_of
-from gym_stepwise_routing.ledger import as_table
 
 __all__ = ["entry_path", "ledger_totals", "make_entry", "play_ref"]
 

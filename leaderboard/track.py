@@ -16,20 +16,28 @@ from typing import Literal, get_args
 
 from pydantic import Field
 
-from gym_stepwise_routing.accounting import Mode
-from gym_stepwise_routing.banks.strict import to_json
-from gym_stepwise_routing.costs import CostUnit, available_units
+from gym_stepwise_routing.costs.models import ModelPool
+from gym_stepwise_routing.costs.units import CostUnit, available_units
 from gym_stepwise_routing.errors import check_choice
-from gym_stepwise_routing.former_names import check_former
-from gym_stepwise_routing.game import Game, always_largest_cost
-from gym_stepwise_routing.leaderboard.errors import StaleTrackError
-from gym_stepwise_routing.leaderboard.schema import TRACK_VERSION, FileModel, Name, Sha256, Strict, Text, sha256_of
-from gym_stepwise_routing.observation import DEFAULT_BLOCKS, Block
-from gym_stepwise_routing.pool import ModelPool
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.game.normaliser import always_largest_cost
+from gym_stepwise_routing.leaderboard.faults import StaleTrackError
+from gym_stepwise_routing.leaderboard.schema import (
+    TRACK_VERSION,
+    FileModel,
+    Name,
+    Sha256,
+    Strict,
+    Text,
+    sha256_of,
+)
 from gym_stepwise_routing.sources import resolve
-from gym_stepwise_routing.sources.bank import BankSource
-from gym_stepwise_routing.sources.base import Split, StepSource
+from gym_stepwise_routing.sources.contract import StepSource
+from gym_stepwise_routing.sources.recorded import BankSource
 from gym_stepwise_routing.sources.simulator import SimulatorSource
+from gym_stepwise_routing.storage.former_names import check_former
+from gym_stepwise_routing.storage.strict_json import to_json
+from gym_stepwise_routing.types import DEFAULT_BLOCKS, Block, Mode, Split
 
 __all__ = [
     "PLAIN",

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from gym_stepwise_routing.former_names import check_former
 from gym_stepwise_routing.leaderboard.entry import Entry
-from gym_stepwise_routing.leaderboard.errors import EntryRejectedError, Fault, UntrustedError
-from gym_stepwise_routing.leaderboard.figures import Constants, compute_figures, play_constants
+from gym_stepwise_routing.leaderboard.entry_figures import Constants, compute_figures, play_constants
+from gym_stepwise_routing.leaderboard.faults import EntryRejectedError, Fault, UntrustedError
 from gym_stepwise_routing.leaderboard.isolated import rerun_apart
 from gym_stepwise_routing.leaderboard.loading import check_files, is_harmless
 from gym_stepwise_routing.leaderboard.playing import PlayedRouter
@@ -20,6 +19,7 @@ from gym_stepwise_routing.leaderboard.rerun import rerun
 from gym_stepwise_routing.leaderboard.standing import kind_faults, provenance_faults, refuse, run_faults, sweep_faults
 from gym_stepwise_routing.leaderboard.submit import ledger_totals
 from gym_stepwise_routing.leaderboard.track import TRACKS, Track, open_track, track_names
+from gym_stepwise_routing.storage.former_names import check_former
 
 __all__ = ["Verdict", "verify", "verify_entry"]
 

@@ -11,8 +11,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.pool import Latency, Model, ModelPool, Price
-from gym_stepwise_routing.sources.base import CONFIDENCE, QUESTION, ProblemBatch, SourceState, Split, StepSource
+from gym_stepwise_routing.costs.models import Latency, Model, ModelPool, Price
+from gym_stepwise_routing.sources.contract import ProblemBatch, SourceState, StepSource
+from gym_stepwise_routing.types import CONFIDENCE, QUESTION, Split
 
 LOW = np.array([-3, -6, 0, 0, 0, 0, 0, 0, 0], dtype=np.float32)
 HIGH = np.array([0, 0, 3, 5, 5, 1, 1, 1, 1], dtype=np.float32)

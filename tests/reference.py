@@ -7,8 +7,8 @@ import math
 import numpy as np
 from fake_sources import TreeSource
 
-from gym_stepwise_routing.ledger import KINDS
-from gym_stepwise_routing.sources.base import CONFIDENCE
+from gym_stepwise_routing.costs.ledger import KINDS
+from gym_stepwise_routing.types import CONFIDENCE
 
 
 class ReferencePlay:

@@ -62,9 +62,9 @@ def test_the_core_needs_nothing_heavy(code):
 
 def test_a_missing_extra_is_named():
     """As in an environment with the core alone."""
-    code = "import sys; sys.modules['stable_baselines3'] = None; import gym_stepwise_routing.sb3"
+    code = "import sys; sys.modules['stable_baselines3'] = None; import gym_stepwise_routing.envs.sb3"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "ImportError: gym_stepwise_routing.sb3 needs Stable-Baselines3: pip install" in result.stderr
+    assert "ImportError: gym_stepwise_routing.envs.sb3 needs Stable-Baselines3: pip install" in result.stderr
     assert "gym-stepwise-routing[agents]" in result.stderr
 
 

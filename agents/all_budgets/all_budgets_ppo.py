@@ -34,7 +34,7 @@ class AllBudgetsPPO(LagrangianPPO):
 
     Args:
         policy: ``"MlpPolicy"`` or a subclass of ``CostActorCriticPolicy``.
-        env: a :class:`gym_stepwise_routing.sb3.RoutingVecEnv` with ``budget=(low, high)`` and the block ``ledger``.
+        env: a :class:`gym_stepwise_routing.envs.sb3.RoutingVecEnv` with ``budget=(low, high)`` and block ``ledger``.
         levels: number of knots of the multiplier, >= 2.
         multiplier: ``dual_ascent`` or ``pid``, for every knot.
         multiplier_init: every knot's value at the start.

@@ -8,7 +8,7 @@ from gym_stepwise_routing.agents.ccpo.ccpo import CCPO
 from gym_stepwise_routing.agents.ccpo.conformal import ConformalFit, conformal_fit
 from gym_stepwise_routing.agents.scores import scored
 from gym_stepwise_routing.evaluation.evaluate import sweep
-from gym_stepwise_routing.game import Game
+from gym_stepwise_routing.game.game import Game
 
 __all__ = ["CANDIDATES", "fit_to_game"]
 
@@ -27,7 +27,7 @@ def fit_to_game(model: CCPO, game: Game, *, seed: int = 0) -> ConformalFit:
     **This comes with no guarantee**, in expectation either: the theorem needs a candidate that loses no more than
     alpha on any problem, and always-largest is wrong on some. A single candidate that errs with probability 0.55 passes
     for one that errs at most half of the time in a fifth of the draws of 50 problems. For a promise use
-    :func:`gym_stepwise_routing.agents.calibration.calibrate`, which refuses ``crc`` here.
+    :func:`gym_stepwise_routing.calibration.calibrate`, which refuses ``crc`` here.
 
     Args:
         model: the agent; its kappa is changed if some candidate keeps the constraint, and left alone if none does.

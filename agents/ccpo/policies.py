@@ -10,10 +10,10 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 
-from gym_stepwise_routing.agents.ccpo.selection import SELECTIONS, Selection, hard_choice, soft_log_probabilities
+from gym_stepwise_routing.agents.ccpo.action_sets import SELECTIONS, Selection, hard_choice, soft_log_probabilities
 from gym_stepwise_routing.agents.common.policies import CostActorCriticPolicy, Masks
-from gym_stepwise_routing.agents.networks import ScoreKind, highest_above
 from gym_stepwise_routing.errors import check_choice
+from gym_stepwise_routing.routers.policy_network import ScoreKind, highest_above
 
 HIDDEN = [64, 64, 64]
 

@@ -19,7 +19,7 @@ from stable_baselines3.common.utils import obs_as_tensor, safe_mean
 from stable_baselines3.common.vec_env import VecEnv
 
 from gym_stepwise_routing.agents.common.buffers import CostRolloutBuffer
-from gym_stepwise_routing.agents.common.costs import EpisodeTotals, step_costs
+from gym_stepwise_routing.agents.common.cost_signal import EpisodeTotals, step_costs
 from gym_stepwise_routing.agents.common.policies import CostActorCriticPolicy
 from gym_stepwise_routing.errors import check_choice
 

@@ -12,7 +12,7 @@ from sb3_contrib.common.maskable.policies import MaskableActorCriticPolicy
 from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import nn
 
-from gym_stepwise_routing.agents.networks import tail_probabilities
+from gym_stepwise_routing.routers.policy_network import tail_probabilities
 
 Masks = NDArray[np.bool_] | th.Tensor
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.banks import Bank
-from gym_stepwise_routing.pool import Model
+from gym_stepwise_routing.costs.models import Model
 
 __all__ = ["node_reach", "soft_labels", "with_verifier"]
 

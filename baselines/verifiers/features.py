@@ -14,9 +14,9 @@ from gym_stepwise_routing.banks import Bank
 from gym_stepwise_routing.baselines.estimators import SoftClassifier
 from gym_stepwise_routing.baselines.experience import folds
 from gym_stepwise_routing.baselines.verifiers.attach import node_reach, soft_labels, with_verifier
+from gym_stepwise_routing.costs.models import Latency, Model, Price
 from gym_stepwise_routing.errors import NotApplicableError
-from gym_stepwise_routing.history import confidence_features
-from gym_stepwise_routing.pool import Latency, Model, Price
+from gym_stepwise_routing.game.trace_statistics import confidence_features
 
 __all__ = ["FEATURE_VERIFIER", "feature_verifier", "step_features"]
 

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from gym_stepwise_routing.banks.bank_tables import RAW_FIGURES
 from gym_stepwise_routing.banks.columns import to_numpy
-from gym_stepwise_routing.banks.tables import RAW_FIGURES
-from gym_stepwise_routing.sources.base import CONFIDENCE, QUESTION
+from gym_stepwise_routing.types import CONFIDENCE, QUESTION
 
 __all__ = ["Nodes", "Problems", "RowError", "first_true", "node_columns"]
 

@@ -14,13 +14,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.banks.arrays import Nodes, Problems, RowError, node_columns
+from gym_stepwise_routing.banks.bank_tables import bank_schemas, check_file, open_table
 from gym_stepwise_routing.banks.checks import check_nodes, check_problems
 from gym_stepwise_routing.banks.manifest import MANIFEST, Manifest
-from gym_stepwise_routing.banks.tables import bank_schemas, check_file, open_table
+from gym_stepwise_routing.costs.models import ModelPool
 from gym_stepwise_routing.errors import BankError, check_choice
-from gym_stepwise_routing.former_names import check_former
-from gym_stepwise_routing.pool import ModelPool
-from gym_stepwise_routing.sources.base import SPLITS, Split
+from gym_stepwise_routing.storage.former_names import check_former
+from gym_stepwise_routing.types import SPLITS, Split
 
 __all__ = ["Bank", "bundled_banks"]
 

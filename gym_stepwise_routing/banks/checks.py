@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gym_stepwise_routing.banks.arrays import Nodes, Problems, RowError, first_true
 from gym_stepwise_routing.banks.splits import SplitRule
-from gym_stepwise_routing.sources.base import CONFIDENCE
+from gym_stepwise_routing.types import CONFIDENCE
 
 __all__ = ["check_nodes", "check_problems"]
 

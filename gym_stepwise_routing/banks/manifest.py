@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gym_stepwise_routing.banks.splits import SplitRule
-from gym_stepwise_routing.banks.strict import canonical_json, decode, read_json, to_json
+from gym_stepwise_routing.costs.models import Model, ModelPool
 from gym_stepwise_routing.errors import BankError
-from gym_stepwise_routing.pool import Model, ModelPool
+from gym_stepwise_routing.storage.strict_json import canonical_json, decode, read_json, to_json
 
 __all__ = [
     "BANK_FILES",
@@ -195,7 +195,7 @@ class Recipe:
         Raises:
             BankError: missing file, or unknown, missing or wrong key; the message names file and key.
         """
-        recipe: Recipe = decode(Recipe, read_json(path), path)
+        recipe: Recipe = decode(Recipe, read_json(path, BankError), path, error=BankError)
         return recipe
 
 
@@ -244,7 +244,7 @@ class Manifest(Recipe):
         Raises:
             BankError: missing file; unknown, missing or wrong key; changed content. The message names file and key.
         """
-        manifest: Manifest = decode(Manifest, read_json(path), path)
+        manifest: Manifest = decode(Manifest, read_json(path, BankError), path, error=BankError)
         if manifest.computed_sha256() != manifest.content_sha256:
             raise BankError(
                 f"{path}: content_sha256 is {manifest.content_sha256!r}, but the manifest hashes to "

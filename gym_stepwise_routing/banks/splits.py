@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gym_stepwise_routing.errors import check_choice
-from gym_stepwise_routing.sources.base import SPLITS, Split
+from gym_stepwise_routing.types import SPLITS, Split
 
 __all__ = ["SplitRule"]
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import typer
 
-from gym_stepwise_routing.cli import bank, leaderboard
-from gym_stepwise_routing.cli.compare import compare
-from gym_stepwise_routing.cli.demo import demo
-from gym_stepwise_routing.cli.processbench import processbench
-from gym_stepwise_routing.cli.record import record
-from gym_stepwise_routing.cli.score import score
-from gym_stepwise_routing.cli.simulate import simulate
-from gym_stepwise_routing.cli.train import train
+from gym_stepwise_routing.cli import bank_command as bank
+from gym_stepwise_routing.cli import leaderboard_command as leaderboard
+from gym_stepwise_routing.cli.compare_command import compare
+from gym_stepwise_routing.cli.record_command import record
+from gym_stepwise_routing.cli.score_command import score
+from gym_stepwise_routing.cli.simulate_command import simulate
+from gym_stepwise_routing.cli.train_command import train
 
 __all__ = ["app"]
 
@@ -21,10 +20,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-app.command()(demo)
 app.command()(compare)
 app.command()(score)
-app.command()(processbench)
 app.command()(train)
 app.command()(record)
 app.command()(simulate)

@@ -127,7 +127,7 @@ def _problem(spec: DatasetSpec, split: str, index: int, row: Mapping[str, Any], 
     elif spec.answer in row:
         answer = _field(row, spec.answer, origin, index, empty=True)
     else:  # the hub's form of MATH gives the answer in its solution only
-        from gym_stepwise_routing.grading.boxed import last_boxed
+        from gym_stepwise_routing.datasets.boxed import last_boxed
 
         answer = last_boxed(solution) or ""
     return Problem(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.game import RoutingSpec
+from gym_stepwise_routing.game.config import RoutingSpec
 
 __all__ = ["Frame", "Renderer", "wrap_to_width"]
 

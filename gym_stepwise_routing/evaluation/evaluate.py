@@ -5,18 +5,17 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.accounting import Mode
-from gym_stepwise_routing.costs import CostUnit, available_units, cost_of
-from gym_stepwise_routing.game import Budget, Game, MaskedAction
-from gym_stepwise_routing.observation import DEFAULT_BLOCKS, Block
-from gym_stepwise_routing.positions import positions, project_actions
-from gym_stepwise_routing.routers import ALWAYS_LARGEST, ALWAYS_SMALLEST, Predicts, Scores, bind, decide, name_of
-from gym_stepwise_routing.sources.base import Split
+from gym_stepwise_routing.costs.units import CostUnit, available_units, cost_of
+from gym_stepwise_routing.game.config import DEFAULT_BANK, GameConfig, PlayArguments, draw_budgets
+from gym_stepwise_routing.game.episodes import ending, positions, project_actions
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.routers.base import ALWAYS_LARGEST, ALWAYS_SMALLEST, Predicts, Scores, bind, decide, name_of
+from gym_stepwise_routing.types import Mode, Split
 
 __all__ = ["Evaluation", "Sweep", "evaluate", "play", "sweep", "threshold_grid"]
 
@@ -92,49 +91,29 @@ class Sweep:
 
 def evaluate(
     router: Predicts,
-    source: object = "gsm8k-qwen2.5-coder",
-    split: Split = "test",
+    config: object = DEFAULT_BANK,
+    split: Split | None = None,
     *,
-    mode: Mode = "route",
-    cost_unit: CostUnit = "flops",
-    observation: Sequence[Block] = DEFAULT_BLOCKS,
-    budget: Budget = None,
-    hard_budget: bool = False,
-    masked_action: MaskedAction = "project",
-    normaliser: float | None = None,
     seed: int = 0,
+    **changes: Unpack[PlayArguments],
 ) -> Evaluation:
     """Play every problem of a split once.
 
     Args:
         router: anything with SB3's ``predict``.
-        source: and the further arguments: the game, see :class:`gym_stepwise_routing.game.Game`.
-        split: split to play.
-        mode: what an action means.
-        cost_unit: unit of the cost.
-        observation: blocks that the router sees; they must be those that it was trained on.
-        budget: budget shown to the router, see the environment.
-        hard_budget: whether exceeding it ends the episode.
-        masked_action: a router without masks may choose a masked action; by default it is projected.
-        normaliser: cost of always-largest; measured on the split if None.
+        config: a :class:`...game.config.GameConfig`, or the source of one.
+        split: split to play; None: the config's, or ``test`` of a source.
         seed: seed of random sources and of drawn budgets.
+        **changes: further fields of the config: ``mode``, ``cost_unit``, ... The blocks of the observation must be
+            those that the router was trained on.
 
     Raises:
         ValueError: an argument is out of range.
         NotApplicableError: the router needs something that the game does not have.
     """
-    game = Game(
-        source,
-        split=split,
-        mode=mode,
-        cost_unit=cost_unit,
-        observation=observation,
-        budget=budget,
-        hard_budget=hard_budget,
-        masked_action=masked_action,
-        normaliser=normaliser,
-    )
-    return play(router, game, seed=seed)
+    if split is None:
+        split = config.split if isinstance(config, GameConfig) else "test"
+    return play(router, Game(GameConfig.of(config, split=split, **changes)), seed=seed)
 
 
 def play(router: Predicts, game: Game, *, seed: int = 0) -> Evaluation:
@@ -163,14 +142,14 @@ def play(router: Predicts, game: Game, *, seed: int = 0) -> Evaluation:
         mode=spec.mode,
         cost_unit=spec.cost_unit,
         problems=tuple(game.source.problem_ids(game.problems)),
-        right=run.right(),
+        right=run.end.right,
         cost=stands.cost,
         costs={unit: cost_of(ledger, unit, pool) for unit in available_units(pool)},
         ledger=ledger,
         steps=(run.decisions >= 0).sum(axis=1),
         decisions=run.decisions,
-        truncated=run.bankrupt() & game.hard_budget | ~stands.terminal,
-        bankrupt=run.bankrupt(),
+        truncated=run.end.truncated,
+        bankrupt=run.end.over,
     )
 
 
@@ -196,7 +175,7 @@ def sweep(router: Scores, game: Game, thresholds: Sequence[float] | NDArray[np.f
     while run.alive.any():
         run.decide(decide(router.scores(run.observation()), each, models))
     shape = (len(grid), len(game.problems))
-    return Sweep(name_of(router), grid, run.right().reshape(shape), run.stands.cost.reshape(shape))
+    return Sweep(name_of(router), grid, run.end.right.reshape(shape), run.stands.cost.reshape(shape))
 
 
 def threshold_grid(router: Scores, game: Game, size: int = 101, *, seed: int = 0) -> NDArray[np.float64]:
@@ -233,17 +212,16 @@ class _Run:
         self._game = game
         self._rng = np.random.default_rng(seed)
         self._positions = positions(game, copies * problems)
-        self._budgets = np.tile(game.draw_budgets(problems, self._rng), copies)
+        self._budgets = np.tile(draw_budgets(game.budget, problems, self._rng), copies)
         self._positions.begin(np.arange(copies * problems), np.tile(np.arange(problems), copies), self._rng)
-        self.stands = self._positions.standing()
         # a live model may fail, once each, before a step is written
         tries = 1 if game.table is not None else len(game.spec.models)
         self.decisions = np.full((copies * problems, tries * game.source.horizon), -1, dtype=np.int8)
         self._step = 0
-        self.alive = self._alive()
+        self._see()
 
     def observation(self) -> NDArray[np.float32]:
-        return self._game.with_budget(self.stands.observation, self.stands.cost, self._budgets)
+        return self._game.show_budget(self.stands.observation, self.stands.cost, self._budgets)
 
     def masks(self) -> NDArray[np.bool_]:
         """Allowed actions; all of them for ended episodes, whose actions are ignored."""
@@ -267,18 +245,10 @@ class _Run:
             actions = project_actions(actions, masks)
         self.decisions[self.alive, self._step] = actions[self.alive]
         self._positions.move(actions, self._rng, ~self.alive)
-        self.stands = self._positions.standing()
         self._step += 1
-        self.alive = self._alive()
+        self._see()
 
-    def bankrupt(self) -> NDArray[np.bool_]:
-        over: NDArray[np.bool_] = self.stands.cost > self._budgets
-        return over
-
-    def right(self) -> NDArray[np.bool_]:
-        right: NDArray[np.bool_] = self.stands.correct
-        return right & ~self.bankrupt() if self._game.hard_budget else right
-
-    def _alive(self) -> NDArray[np.bool_]:
-        going: NDArray[np.bool_] = ~self.stands.stuck
-        return going & ~self.bankrupt() if self._game.hard_budget else going
+    def _see(self) -> None:
+        self.stands = self._positions.standing()
+        self.end = ending(self.stands, self._budgets, self._game.hard_budget)
+        self.alive: NDArray[np.bool_] = ~self.end.ended

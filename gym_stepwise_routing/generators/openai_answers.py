@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gym_stepwise_routing.generators.base import Completion, Finish
+from gym_stepwise_routing.generators.generator import Completion, Finish
 
 __all__ = ["completion_of"]
 

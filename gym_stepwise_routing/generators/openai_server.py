@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, Literal, get_args
 
 from gym_stepwise_routing.errors import check_choice
-from gym_stepwise_routing.generators.base import Completion, Failure, GeneratorInfo, Request
+from gym_stepwise_routing.generators.generator import Completion, Failure, GeneratorInfo, Request
 from gym_stepwise_routing.generators.openai_answers import completion_of
 
 __all__ = ["CONTINUATIONS", "Continuation", "OpenAIGenerator"]

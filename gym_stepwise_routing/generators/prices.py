@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
 
+from gym_stepwise_routing.costs.models import Price
 from gym_stepwise_routing.errors import PriceError
-from gym_stepwise_routing.pool import Price
 
 __all__ = ["api_price"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
+from gym_stepwise_routing.costs.models import Model
 from gym_stepwise_routing.errors import check_choice
-from gym_stepwise_routing.generators.base import Generator, GeneratorInfo
+from gym_stepwise_routing.generators.generator import Generator, GeneratorInfo
 from gym_stepwise_routing.generators.openai_server import CONTINUATIONS
 from gym_stepwise_routing.generators.prices import api_price
 from gym_stepwise_routing.generators.tokenizers import parameters_of
-from gym_stepwise_routing.pool import Model
 
 __all__ = ["BACKENDS", "Backend", "GeneratorSpec", "pool_model"]
 

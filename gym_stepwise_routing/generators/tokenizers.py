@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gym_stepwise_routing.generators.base import Request
+from gym_stepwise_routing.generators.generator import Request
 
 __all__ = [
     "end_tokens",

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gym_stepwise_routing.generators.base import Completion, Failure, Finish, GeneratorInfo, Request
+from gym_stepwise_routing.generators.generator import Completion, Failure, Finish, GeneratorInfo, Request
 from gym_stepwise_routing.generators.prefix_cache import CachedRun, PrefixCache
 from gym_stepwise_routing.generators.tokenizers import (
     end_tokens,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.generators.base import Completion, Failure, GeneratorInfo, Request
+from gym_stepwise_routing.generators.generator import Completion, Failure, GeneratorInfo, Request
 from gym_stepwise_routing.generators.tokenizers import (
     end_tokens,
     fingerprint,

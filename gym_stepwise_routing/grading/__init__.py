@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from gym_stepwise_routing.errors import check_choice
-from gym_stepwise_routing.grading.base import Grade, GradeFunction
+from gym_stepwise_routing.grading.grader import Grade, GradeFunction
 from gym_stepwise_routing.grading.numeric import grade_number
 
 __all__ = ["GRADINGS", "Grade", "GradeFunction", "Grading", "grade_number", "grader_version", "make_grader"]

@@ -10,9 +10,9 @@ import subprocess
 import sys
 from importlib import metadata
 
+from gym_stepwise_routing.datasets.boxed import last_boxed
 from gym_stepwise_routing.datasets.problem import Problem
-from gym_stepwise_routing.grading.base import Grade
-from gym_stepwise_routing.grading.boxed import last_boxed
+from gym_stepwise_routing.grading.grader import Grade
 
 __all__ = ["MathGrader", "normalised", "stated_expression"]
 

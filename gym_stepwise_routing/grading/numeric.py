@@ -6,7 +6,7 @@ import re
 from decimal import Decimal, InvalidOperation
 
 from gym_stepwise_routing.datasets.problem import Problem
-from gym_stepwise_routing.grading.base import Grade
+from gym_stepwise_routing.grading.grader import Grade
 
 __all__ = ["grade_number", "parse_number", "stated_answer"]
 

@@ -5,7 +5,7 @@ try:
 except ImportError as error:
     raise ImportError("the planner needs scipy: pip install 'gym-stepwise-routing[cli]'") from error
 
-from gym_stepwise_routing.planning.frontier import Frontier, Mixture
+from gym_stepwise_routing.planning.optimal_frontier import Frontier, Mixture
 from gym_stepwise_routing.planning.planner import INFORMATION, Information, Planner
 from gym_stepwise_routing.planning.program import Solution
 

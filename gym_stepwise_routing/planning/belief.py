@@ -12,18 +12,11 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.accounting import Mode
 from gym_stepwise_routing.planning.belief_grid import BeliefGrid
-from gym_stepwise_routing.planning.evidence import (
-    STATUS_OF,
-    Evidence,
-    beliefs_after,
-    by_status,
-    outcomes_of,
-    rewritten,
-)
+from gym_stepwise_routing.planning.evidence import STATUS_OF, Evidence, beliefs_after, by_status, outcomes_of, rewritten
 from gym_stepwise_routing.planning.kernel import DraftMoves, Kernel, Matrix, StepMoves, depth_classes
-from gym_stepwise_routing.sources.simulator.signals import TOKEN_CELLS
+from gym_stepwise_routing.sources.simulator.score_signals import TOKEN_CELLS
+from gym_stepwise_routing.types import Mode
 
 __all__ = ["BeliefMoves", "BeliefPoints", "belief_kernel"]
 

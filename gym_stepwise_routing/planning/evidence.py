@@ -1,7 +1,7 @@
 """What a router sees of a step, and what it concludes: the likelihood of every observation, and Bayes' rule.
 
 A router sees each step's length, and the confidence figures and the verifier score if the game shows them. Only their
-cells matter (see :mod:`gym_stepwise_routing.sources.simulator.signals`). Beliefs are over ``level * 2 + wrong``.
+cells matter (see :mod:`gym_stepwise_routing.sources.simulator.score_signals`). Beliefs are over ``level * 2 + wrong``.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.errors import NotApplicableError
-from gym_stepwise_routing.sources.base import CONFIDENCE, SourceState
+from gym_stepwise_routing.sources.contract import SourceState
 from gym_stepwise_routing.sources.simulator.parameters import STATUSES
 from gym_stepwise_routing.sources.simulator.process import CORRECT, FRESH, PROPAGATED
-from gym_stepwise_routing.sources.simulator.signals import SCORE_BINS, confidence_rows
-from gym_stepwise_routing.sources.simulator.source import SimulatorSource
+from gym_stepwise_routing.sources.simulator.score_signals import SCORE_BINS, confidence_rows
+from gym_stepwise_routing.sources.simulator.simulator_source import SimulatorSource
+from gym_stepwise_routing.types import CONFIDENCE
 
 __all__ = ["STATUS_OF", "Evidence", "beliefs_after", "by_status", "outcomes_of", "rewritten"]
 

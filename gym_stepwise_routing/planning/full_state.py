@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.accounting import Mode
 from gym_stepwise_routing.planning.evidence import STATUS_OF
 from gym_stepwise_routing.planning.kernel import DraftMoves, Kernel, Matrix, StepMoves, depth_classes
 from gym_stepwise_routing.sources.simulator.process import Process
-from gym_stepwise_routing.sources.simulator.signals import TOKEN_CELLS
+from gym_stepwise_routing.sources.simulator.score_signals import TOKEN_CELLS
+from gym_stepwise_routing.types import Mode
 
 __all__ = ["full_state_kernel"]
 

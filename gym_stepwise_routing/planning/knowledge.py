@@ -7,18 +7,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from gym_stepwise_routing.game.transitions import Play
 from gym_stepwise_routing.planning.belief import BeliefMoves
-from gym_stepwise_routing.planning.evidence import (
-    STATUS_OF,
-    beliefs_after,
-    by_status,
-    outcomes_of,
-    rewritten,
-)
-from gym_stepwise_routing.rules import Play
-from gym_stepwise_routing.sources.base import SourceState
+from gym_stepwise_routing.planning.evidence import STATUS_OF, beliefs_after, by_status, outcomes_of, rewritten
+from gym_stepwise_routing.sources.contract import SourceState
 from gym_stepwise_routing.sources.simulator.process import Process
-from gym_stepwise_routing.sources.simulator.signals import TOKEN_CELLS
+from gym_stepwise_routing.sources.simulator.score_signals import TOKEN_CELLS
 
 __all__ = ["BeliefKnowledge", "FullKnowledge", "Knowledge"]
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.sources.simulator.process import CORRECT, Process
-from gym_stepwise_routing.sources.simulator.signals import TOKEN_CELLS
+from gym_stepwise_routing.sources.simulator.score_signals import TOKEN_CELLS
 
 __all__ = ["BOUNDS", "Bound", "Lattice"]
 

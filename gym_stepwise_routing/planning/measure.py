@@ -12,10 +12,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from gym_stepwise_routing.game.transitions import Rules
 from gym_stepwise_routing.planning.knowledge import BeliefKnowledge
 from gym_stepwise_routing.planning.play import Played, Turn, best_actions, turns
 from gym_stepwise_routing.planning.program import Program, Solution
-from gym_stepwise_routing.rules import Rules
 
 __all__ = ["measure_solution"]
 

@@ -8,23 +8,22 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from gym_stepwise_routing.accounting import MODES, Mode
-from gym_stepwise_routing.costs import CostUnit
+from gym_stepwise_routing.costs.units import CostUnit
 from gym_stepwise_routing.errors import NotApplicableError, check_choice
-from gym_stepwise_routing.observation import Block
+from gym_stepwise_routing.game.transitions import Rules
 from gym_stepwise_routing.planning.belief import belief_kernel
-from gym_stepwise_routing.planning.costs import StepCosts
+from gym_stepwise_routing.planning.cost_tables import StepCosts
 from gym_stepwise_routing.planning.evidence import Evidence
-from gym_stepwise_routing.planning.frontier import CHEAPEST, Frontier, Mixture, trace_frontier
 from gym_stepwise_routing.planning.full_state import full_state_kernel
 from gym_stepwise_routing.planning.knowledge import BeliefKnowledge, FullKnowledge, Knowledge
 from gym_stepwise_routing.planning.lattice import Bound, Lattice
 from gym_stepwise_routing.planning.measure import measure_solution
+from gym_stepwise_routing.planning.optimal_frontier import CHEAPEST, Frontier, Mixture, trace_frontier
 from gym_stepwise_routing.planning.play import Played, play_solution
 from gym_stepwise_routing.planning.program import Program, Solution
-from gym_stepwise_routing.rules import Rules
 from gym_stepwise_routing.sources.simulator.parameters import SimulatorParameters
-from gym_stepwise_routing.sources.simulator.source import SimulatorSource
+from gym_stepwise_routing.sources.simulator.simulator_source import SimulatorSource
+from gym_stepwise_routing.types import MODES, Block, Mode
 
 __all__ = ["INFORMATION", "Information", "Planner"]
 

@@ -1,7 +1,7 @@
 """Playing a solution: the router that the planner found, in the game itself, episode by episode.
 
 The accuracy and cost that it reaches are a lower bound of the optimum, up to sampling error; the rules and the ledger
-are those of :mod:`gym_stepwise_routing.rules`, so that the planner's own accounting is checked as well.
+are those of :mod:`gym_stepwise_routing.game.transitions`, so that the planner's own accounting is checked as well.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gym_stepwise_routing.game.transitions import Play, Rules
 from gym_stepwise_routing.planning.knowledge import Knowledge
 from gym_stepwise_routing.planning.program import Program, Solution
-from gym_stepwise_routing.rules import Play, Rules
 
 __all__ = ["Played", "Turn", "best_actions", "play_solution", "turns"]
 

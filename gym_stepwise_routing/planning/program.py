@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.planning.costs import StepCosts
+from gym_stepwise_routing.planning.cost_tables import StepCosts
 from gym_stepwise_routing.planning.kernel import Kernel, Matrix, StepMoves
 from gym_stepwise_routing.planning.lattice import Lattice
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gym_stepwise_routing.datasets.problem import Problem
-from gym_stepwise_routing.generators.base import Completion, Failure, Generator, Request
-from gym_stepwise_routing.generators.steps import PartialStep, Step, StepRule, can_be_cut, read_steps
+from gym_stepwise_routing.errors import RecordingError
+from gym_stepwise_routing.generators.generator import Completion, Failure, Generator, Request
+from gym_stepwise_routing.generators.step_rule import StepRule
+from gym_stepwise_routing.generators.steps import PartialStep, Step, can_be_cut, read_steps
 from gym_stepwise_routing.grading import make_grader
-from gym_stepwise_routing.recorder.errors import RecordingError
 from gym_stepwise_routing.recorder.settings import RecordingSettings
 from gym_stepwise_routing.recorder.tree import RoutingTree, Run
 

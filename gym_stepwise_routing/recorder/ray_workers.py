@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from gym_stepwise_routing.datasets.problem import Problem
+from gym_stepwise_routing.errors import RecordingError
 from gym_stepwise_routing.generators.specs import GeneratorSpec
-from gym_stepwise_routing.recorder.errors import RecordingError
 from gym_stepwise_routing.recorder.grow import RecordingStats, grow_trees
 from gym_stepwise_routing.recorder.session import DescribedModel, RecordingSession, describe_models
 from gym_stepwise_routing.recorder.settings import RecordingSettings

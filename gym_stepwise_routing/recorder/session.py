@@ -12,16 +12,16 @@ from gym_stepwise_routing.banks import Bank
 from gym_stepwise_routing.banks.questions import question_counts
 from gym_stepwise_routing.datasets.problem import Problem
 from gym_stepwise_routing.errors import BankError
-from gym_stepwise_routing.generators.base import Generator, GeneratorInfo, shared_prefix_tokens
+from gym_stepwise_routing.generators.generator import Generator, GeneratorInfo, shared_prefix_tokens
 from gym_stepwise_routing.generators.specs import GeneratorSpec, pool_model
 from gym_stepwise_routing.grading.numeric import parse_number
+from gym_stepwise_routing.recorder.finished_bank import bank_from_recording
 from gym_stepwise_routing.recorder.grow import RecordingStats
-from gym_stepwise_routing.recorder.manifest import recording_manifest, seal_manifest
-from gym_stepwise_routing.recorder.record import record
-from gym_stepwise_routing.recorder.selection import Selection, interleaved
+from gym_stepwise_routing.recorder.problem_selection import Selection, interleaved
+from gym_stepwise_routing.recorder.recording import record
+from gym_stepwise_routing.recorder.recording_manifest import recording_manifest, seal_manifest
 from gym_stepwise_routing.recorder.settings import RecordingSettings
 from gym_stepwise_routing.recorder.store import TreeStore, read_trees
-from gym_stepwise_routing.recorder.to_bank import bank_from_recording
 
 __all__ = ["DescribedModel", "RecordingSession", "describe_models"]
 
@@ -127,7 +127,7 @@ class RecordingSession:
         seal_manifest(self.out, manifest)
 
     def run(self, *, on_tree: Callable[[RecordingStats, dict[str, Any]], None] | None = None) -> RecordingStats:
-        """Record in this process; raises as :func:`gym_stepwise_routing.recorder.record.record` does."""
+        """Record in this process; raises as :func:`gym_stepwise_routing.recorder.recording.record` does."""
         self.check_selected()
         generators = [spec.build() for spec in self.specs]
         try:

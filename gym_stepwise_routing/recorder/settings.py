@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gym_stepwise_routing.errors import check_choice
-from gym_stepwise_routing.generators.steps import StepRule
+from gym_stepwise_routing.generators.prompts import PromptTemplate
+from gym_stepwise_routing.generators.step_rule import StepRule
 from gym_stepwise_routing.grading import GRADINGS, Grading
-from gym_stepwise_routing.recorder.prompts import PromptTemplate
 from gym_stepwise_routing.recorder.tree import MODES, Mode
 
 __all__ = ["RecordingSettings"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gym_stepwise_routing.former_names import check_former
-from gym_stepwise_routing.sources.base import StepSource
+from gym_stepwise_routing.sources.contract import StepSource
+from gym_stepwise_routing.storage.former_names import check_former
 
 __all__ = ["StepSource", "resolve"]
 
@@ -23,7 +23,7 @@ def resolve(source: object) -> StepSource:
         BankError: it is a bank, but a damaged one.
     """
     from gym_stepwise_routing.banks import Bank, bundled_banks
-    from gym_stepwise_routing.sources.bank import BankSource
+    from gym_stepwise_routing.sources.recorded import BankSource
 
     if isinstance(source, Bank):
         return BankSource(source)

@@ -14,21 +14,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.banks.questions import question_counts
+from gym_stepwise_routing.costs.models import ModelPool
 from gym_stepwise_routing.datasets.problem import Problem
 from gym_stepwise_routing.errors import check_choice
-from gym_stepwise_routing.generators.base import Completion, Failure, Generator, Request, shared_prefix_tokens
-from gym_stepwise_routing.generators.confidence import token_confidence
-from gym_stepwise_routing.generators.steps import PartialStep, Step, StepRule, read_steps
+from gym_stepwise_routing.generators.generator import Completion, Failure, Generator, Request, shared_prefix_tokens
+from gym_stepwise_routing.generators.prompts import PromptTemplate
+from gym_stepwise_routing.generators.step_rule import StepRule
+from gym_stepwise_routing.generators.steps import PartialStep, Step, read_steps
+from gym_stepwise_routing.generators.token_confidence import token_confidence
 from gym_stepwise_routing.grading import Grading, make_grader
-from gym_stepwise_routing.pool import ModelPool
-from gym_stepwise_routing.recorder.prompts import PromptTemplate
-from gym_stepwise_routing.sources.base import CONFIDENCE, QUESTION, SPLITS, ProblemBatch, SourceState, Split
+from gym_stepwise_routing.sources.contract import ProblemBatch, SourceState
+from gym_stepwise_routing.types import CONFIDENCE, QUESTION, SPLITS, Split
 
 __all__ = ["LiveSource"]
 
 
 class LiveSource:
-    """Asks generators for every step (see :class:`gym_stepwise_routing.sources.base.StepSource`).
+    """Asks generators for every step (see :class:`gym_stepwise_routing.sources.contract.StepSource`).
 
     A model that does not deliver is masked for that step: the state is as before, ``failed`` is set, and
     ``latent["reason"]`` says why. A model that cannot even count the tokens of a problem's prompt could not be charged

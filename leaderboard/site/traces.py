@@ -12,8 +12,8 @@ import numpy as np
 
 from gym_stepwise_routing.banks import Bank
 from gym_stepwise_routing.leaderboard.board import Board
-from gym_stepwise_routing.leaderboard.figures import normalised
-from gym_stepwise_routing.sources.base import CONFIDENCE
+from gym_stepwise_routing.leaderboard.entry_figures import normalised
+from gym_stepwise_routing.types import CONFIDENCE
 
 __all__ = ["CHUNK", "path_chunks", "problem_index", "tree_chunks"]
 

@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 
 from gym_stepwise_routing.agents.all_budgets import AllBudgetsPPO
-from gym_stepwise_routing.agents.expectation import Drawn, expected_outcomes
-from gym_stepwise_routing.agents.networks import Dense, PolicyNetwork, Recurrent
 from gym_stepwise_routing.agents.scores import scored
-from gym_stepwise_routing.agents.studies.folds import cross_validation, learning_curve
 from gym_stepwise_routing.agents.training import hyperparameters, train
 from gym_stepwise_routing.banks import Bank
+from gym_stepwise_routing.envs.sb3 import RoutingVecEnv
 from gym_stepwise_routing.evaluation.evaluate import play
-from gym_stepwise_routing.game import Game
-from gym_stepwise_routing.sb3 import RoutingVecEnv
+from gym_stepwise_routing.evaluation.expectation import Drawn, expected_outcomes
+from gym_stepwise_routing.game.config import GameConfig
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.routers.policy_network import Dense, PolicyNetwork, Recurrent
+from studies.agents.folds import cross_validation, learning_curve
 
 BANK = "gsm8k-qwen2.5-coder"
 QUICK = {"n_steps": 4, "batch_size": 64, "policy_kwargs": {"net_arch": [4]}}
@@ -31,7 +32,7 @@ def env(**arguments):
 def trained():
     settings = hyperparameters("all_budgets")
     settings = replace(settings, total_timesteps=120_000, algorithm=settings.algorithm | {"learning_rate": 0.003})
-    return train("all_budgets", seed=0, game={"cost_unit": "large_tokens"}, settings=settings)
+    return train("all_budgets", seed=0, game=GameConfig(cost_unit="large_tokens"), settings=settings)
 
 
 def test_it_spends_more_the_more_it_is_shown_and_about_that_much(trained):

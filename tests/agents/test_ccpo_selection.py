@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch as th
 
-from gym_stepwise_routing.agents.ccpo.selection import hard_choice, soft_log_probabilities
+from gym_stepwise_routing.agents.ccpo.action_sets import hard_choice, soft_log_probabilities
 
 SCORES = th.tensor([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7], [0.34, 0.33, 0.33]])
 ALL = th.ones(3, 3, dtype=th.bool)

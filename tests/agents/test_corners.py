@@ -14,17 +14,18 @@ from stable_baselines3.common.vec_env import VecNormalize
 from gym_stepwise_routing.agents.all_budgets import AllBudgetsPPO
 from gym_stepwise_routing.agents.lagrangian_ppo import LagrangianPPO
 from gym_stepwise_routing.agents.limits import budget_to_show, cheapest, mean_outcome, tilt_to_floor, tilted
-from gym_stepwise_routing.agents.runs import train_run
+from gym_stepwise_routing.agents.run_training import train_run
 from gym_stepwise_routing.agents.scores import scored
 from gym_stepwise_routing.agents.training import Hyperparameters, absolute, hyperparameters, train
-from gym_stepwise_routing.game import Game
-from gym_stepwise_routing.sb3 import RoutingVecEnv
+from gym_stepwise_routing.envs.sb3 import RoutingVecEnv
+from gym_stepwise_routing.game.config import GameConfig
+from gym_stepwise_routing.game.game import Game
 
-GAME = {"cost_unit": "flops", "mode": "route"}
+GAME = GameConfig(cost_unit="flops", mode="route")
 
 
 def agent(**arguments):
-    return LagrangianPPO("MlpPolicy", RoutingVecEnv(4, seed=0, **GAME), n_steps=2, batch_size=4, seed=0, **arguments)
+    return LagrangianPPO("MlpPolicy", RoutingVecEnv(4, GAME, seed=0), n_steps=2, batch_size=4, seed=0, **arguments)
 
 
 def test_the_limit_moves_from_the_first_rollouts_cost_to_what_was_asked_for():
@@ -84,7 +85,7 @@ def test_masked_actions_have_no_part_in_the_barrier():
 def test_the_documented_command_does_not_end_at_always_smallest():
     """Without annealing and barrier: 0.200 right at cost 0.317, on each of four seeds."""
     network = scored(train("lagrangian_ppo", seed=0, game=GAME, limit=0.5))
-    accuracy, cost = mean_outcome(network, Game(split="train", **GAME))
+    accuracy, cost = mean_outcome(network, Game(GAME))
     assert cost == pytest.approx(0.5, abs=0.05)
     assert accuracy > 0.27
 
@@ -92,27 +93,27 @@ def test_the_documented_command_does_not_end_at_always_smallest():
 def test_budgets_that_nobody_can_meet_are_not_trained_on():
     settings = Hyperparameters(32, 64, budget=(0.05, 1.0), algorithm={"n_steps": 4, "batch_size": 64})
     low, high = train("all_budgets", seed=0, game=GAME, settings=settings).get_env().env.game.budget
-    assert low == pytest.approx(cheapest(Game(split="train", **GAME)), abs=1e-6)
+    assert low == pytest.approx(cheapest(Game(GAME)), abs=1e-6)
     assert high == 1.0
     with pytest.raises(ValueError, match=r"budget=\(0.05, 0.2\)"):
         train("all_budgets", seed=0, game=GAME, settings=replace(settings, budget=(0.05, 0.2)))
 
 
 def test_a_budget_that_cannot_be_met_is_warned_of():
-    game = Game(split="train", **GAME)
+    game = Game(GAME)
     network = scored(agent(limit=0.5))
     with pytest.warns(UserWarning, match=r"limit=0.1 cannot be kept"):
         assert budget_to_show(network, game, 0.1) == 0.05
 
 
 def test_all_budgets_refuses_scaled_observations():
-    env = RoutingVecEnv(4, seed=0, budget=(0.4, 1.0), **GAME)
+    env = RoutingVecEnv(4, GAME, seed=0, budget=(0.4, 1.0))
     with pytest.raises(ValueError, match="VecNormalize"):
         AllBudgetsPPO("MlpPolicy", VecNormalize(env), n_steps=2, batch_size=4)
 
 
 def test_all_budgets_logs_its_knots_and_no_single_multiplier(tmp_path):
-    model = AllBudgetsPPO("MlpPolicy", RoutingVecEnv(32, seed=0, budget=(0.4, 1.0), **GAME), n_steps=8, batch_size=64)
+    model = AllBudgetsPPO("MlpPolicy", RoutingVecEnv(32, GAME, seed=0, budget=(0.4, 1.0)), n_steps=8, batch_size=64)
     model.set_logger(configure(str(tmp_path), ["json"]))
     model.learn(768)
     logged = {key for line in (tmp_path / "progress.json").open() for key in json.loads(line)}
@@ -156,11 +157,11 @@ def test_a_floor_may_be_a_share_of_always_largest(tmp_path):
 def test_schedules_are_read_or_refused(rate):
     settings = Hyperparameters(4, 8, algorithm={"n_steps": 2, "batch_size": 4, "learning_rate": rate})
     with pytest.raises(ValueError, match="learning_rate"):
-        train("ppo", seed=0, game={}, settings=settings)
+        train("ppo", seed=0, game=GameConfig(), settings=settings)
 
 
 def test_shipped_rates_fall_to_zero():
     assert hyperparameters("lagrangian_ppo").algorithm["learning_rate"] == "linear_0.003"
     settings = Hyperparameters(32, 256, algorithm={"n_steps": 4, "batch_size": 64, "learning_rate": "linear_0.003"})
-    model = train("ppo", seed=0, game={}, settings=settings)
+    model = train("ppo", seed=0, game=GameConfig(), settings=settings)
     assert [model.lr_schedule(left) for left in (1.0, 0.5, 0.0)] == pytest.approx([0.003, 0.0015, 0.0])

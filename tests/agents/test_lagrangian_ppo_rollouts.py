@@ -13,7 +13,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormali
 
 from gym_stepwise_routing.agents.common.advantage import generalised_advantages
 from gym_stepwise_routing.agents.common.buffers import CostRolloutBuffer
-from gym_stepwise_routing.agents.common.costs import EpisodeTotals, step_costs
+from gym_stepwise_routing.agents.common.cost_signal import EpisodeTotals, step_costs
 from gym_stepwise_routing.agents.lagrangian_ppo import LagrangianPPO
 
 SMALL = {"policy_kwargs": {"net_arch": [8]}, "seed": 0}

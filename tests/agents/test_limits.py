@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gym_stepwise_routing.agents.expectation import expected_outcomes
 from gym_stepwise_routing.agents.limits import MAX_TILT, budget_to_show, mean_outcome, tilt_to_limit, tilted
-from gym_stepwise_routing.agents.networks import Dense, PolicyNetwork
-from gym_stepwise_routing.agents.runs import load_run, train_run
+from gym_stepwise_routing.agents.run_training import train_run
+from gym_stepwise_routing.agents.runs import load_run
 from gym_stepwise_routing.agents.training import Hyperparameters
-from gym_stepwise_routing.game import Game
-from gym_stepwise_routing.routers import columns_of
+from gym_stepwise_routing.evaluation.expectation import expected_outcomes
+from gym_stepwise_routing.game.config import GameConfig
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.routers.base import columns_of
+from gym_stepwise_routing.routers.policy_network import Dense, PolicyNetwork
 
 UNIT = "large_tokens"
 
@@ -94,11 +96,11 @@ def test_the_budget_to_show_spends_the_limit(game):
 
 def test_a_run_of_lagrangian_ppo_keeps_its_limit_and_says_how(tmp_path):
     settings = Hyperparameters(32, 600, algorithm={"n_steps": 4, "batch_size": 64})
-    game = {"cost_unit": UNIT}
+    game = GameConfig(cost_unit=UNIT)
     router = train_run("lagrangian_ppo", tmp_path / "run", seed=0, game=game, settings=settings, limit=0.3)
     assert router.manifest.tilt != 0  # 600 steps do not bring it there
     loaded = load_run(tmp_path / "run")
     assert loaded.manifest.tilt == router.manifest.tilt
-    assert mean_outcome(loaded.network, Game(split="train", **game))[1] == pytest.approx(0.3, rel=1e-3)
+    assert mean_outcome(loaded.network, Game(game))[1] == pytest.approx(0.3, rel=1e-3)
     free = train_run("lagrangian_ppo", tmp_path / "free", seed=0, game=game, settings=settings, limit=float("inf"))
     assert free.manifest.tilt == 0

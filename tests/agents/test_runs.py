@@ -9,15 +9,17 @@ import pytest
 import typer
 from stable_baselines3.common.callbacks import EvalCallback
 
-from gym_stepwise_routing.agents.calibration import RelativeAccuracy, calibrate, load_calibrated, save_calibrated
-from gym_stepwise_routing.agents.parts import hold_out
-from gym_stepwise_routing.agents.runs import load_run, train_run
+from gym_stepwise_routing.agents.run_training import train_run
+from gym_stepwise_routing.agents.runs import load_run
 from gym_stepwise_routing.agents.scores import scored
 from gym_stepwise_routing.agents.training import Checkpoints, hyperparameters, train
-from gym_stepwise_routing.cli.train import train as train_command
-from gym_stepwise_routing.game import Game
-from gym_stepwise_routing.sb3 import RoutingVecEnv
-from gym_stepwise_routing.sources.bank import BankSource
+from gym_stepwise_routing.calibration import RelativeAccuracy, calibrate, load_calibrated, save_calibrated
+from gym_stepwise_routing.cli.train_command import train as train_command
+from gym_stepwise_routing.envs.sb3 import RoutingVecEnv
+from gym_stepwise_routing.game.config import GameConfig
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.sources.recorded import BankSource
+from gym_stepwise_routing.sources.subset import hold_out
 
 BANK = "gsm8k-qwen2.5-coder"
 
@@ -30,18 +32,18 @@ def quick(agent, steps=600, **changes):
 
 @pytest.mark.parametrize("kappa", [0.2, 0.34, 0.5])
 def test_ccpo_with_three_models_plays_as_it_was_trained(kappa):
-    game = {"source": "math-qwen2.5-3", "cost_unit": "large_tokens"}
+    game = GameConfig("math-qwen2.5-3", cost_unit="large_tokens")
     model = train("ccpo", seed=0, game=game, settings=quick("ccpo", 2000), limit=0.5, constraint="cost_limit")
     model.set_kappa(kappa)
     router = scored(model, threshold=kappa)
-    router.bind(Game(**game).spec)
-    observation = RoutingVecEnv(256, seed=1, **game).reset()
+    router.bind(Game(game).spec)
+    observation = RoutingVecEnv(256, game, seed=1).reset()
     expected, _ = model.predict(observation, action_masks=np.ones((256, 3), dtype=bool), deterministic=True)
     np.testing.assert_array_equal(router.predict(observation)[0], expected)
 
 
 def test_ccpo_fits_its_threshold_on_problems_that_it_was_not_trained_on(tmp_path):
-    router = train_run("ccpo", tmp_path / "run", seed=0, game={}, settings=quick("ccpo"), limit=0.8)
+    router = train_run("ccpo", tmp_path / "run", seed=0, game=GameConfig(), settings=quick("ccpo"), limit=0.8)
     fit = router.manifest.kappa_fit
     assert fit is not None
     problems = Game().source.problems("train")
@@ -55,7 +57,7 @@ def test_ccpo_fits_its_threshold_on_problems_that_it_was_not_trained_on(tmp_path
 def test_a_limit_that_nobody_can_keep_is_warned_of_and_told(tmp_path):
     with pytest.warns(UserWarning, match=r"limit=0.05 is below"):
         router = train_run(
-            "lagrangian_ppo", tmp_path / "run", seed=0, game={}, settings=quick("lagrangian_ppo"), limit=0.05
+            "lagrangian_ppo", tmp_path / "run", seed=0, game=GameConfig(), settings=quick("lagrangian_ppo"), limit=0.05
         )
     assert router.manifest.limit_kept is False
     assert load_run(tmp_path / "run").manifest.cost > 0.05
@@ -66,7 +68,7 @@ def test_an_accuracy_floor_is_kept_on_the_training_problems(tmp_path):
         "lagrangian_ppo",
         tmp_path / "run",
         seed=0,
-        game={"cost_unit": "large_tokens"},
+        game=GameConfig(cost_unit="large_tokens"),
         settings=quick("lagrangian_ppo"),
         limit=0.4,
         constraint="accuracy_floor",
@@ -79,7 +81,7 @@ def test_tensorboard_gets_the_frontier_the_multiplier_and_the_cost(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     settings = quick("lagrangian_ppo", 32 * 4 * 12)
-    train("lagrangian_ppo", seed=0, game={}, settings=settings, tensorboard_log=tmp_path / "logs", limit=0.5)
+    train("lagrangian_ppo", seed=0, game=GameConfig(), settings=settings, tensorboard_log=tmp_path / "logs", limit=0.5)
     (folder,) = (tmp_path / "logs").iterdir()
     events = EventAccumulator(str(folder))
     events.Reload()
@@ -94,7 +96,7 @@ def test_checkpoints_are_written_and_a_run_goes_on(tmp_path):
         "lagrangian_ppo",
         tmp_path / "first",
         seed=0,
-        game={},
+        game=GameConfig(),
         settings=settings,
         checkpoints=Checkpoints(tmp_path / "checkpoints", 256),
         limit=0.5,
@@ -127,7 +129,7 @@ def test_a_run_goes_on_as_it_began(agent, changes, message, tmp_path):
     """CCPO's held-out problems are drawn with the seed: with another one it would have been trained on them."""
     settings = replace(quick(agent, 128), penalty=0.5 if agent == "ppo" else 0.0)
     limit = {"limit": 0.8} if agent == "ccpo" else {}
-    first = train_run(agent, tmp_path / "first", seed=3, game={}, settings=settings, **limit)
+    first = train_run(agent, tmp_path / "first", seed=3, game=GameConfig(), settings=settings, **limit)
     common = {"resume": tmp_path / "first", "trust": True, "game": {}, **limit}
     own = {name: value for name, value in changes.items() if name in ("seed", "game")}
     changed = replace(settings, **{name: value for name, value in changes.items() if name not in own})
@@ -143,7 +145,7 @@ def test_a_run_goes_on_as_it_began(agent, changes, message, tmp_path):
 
 def test_the_command_goes_on_with_seed_and_settings_of_the_run(tmp_path, capsys):
     settings = replace(quick("ppo", 128), penalty=0.5)
-    train_run("ppo", tmp_path / "first", seed=3, game={}, settings=settings)
+    train_run("ppo", tmp_path / "first", seed=3, game=GameConfig(), settings=settings)
     common = {"agent": "ppo", "seeds": 1, "resume": tmp_path / "first", "trust": True}
     train_command(tmp_path / "out", **common)
     manifest = load_run(tmp_path / "out" / "ppo-seed3").manifest
@@ -155,14 +157,14 @@ def test_the_command_goes_on_with_seed_and_settings_of_the_run(tmp_path, capsys)
 
 
 def test_callbacks_of_stable_baselines_play_escalate(tmp_path):
-    game = {"mode": "escalate"}
-    callback = EvalCallback(RoutingVecEnv(8, seed=1, **game), n_eval_episodes=8, eval_freq=4, verbose=0)
+    game = GameConfig(mode="escalate")
+    callback = EvalCallback(RoutingVecEnv(8, game, seed=1), n_eval_episodes=8, eval_freq=4, verbose=0)
     train("lagrangian_ppo", seed=0, game=game, settings=quick("lagrangian_ppo"), callbacks=[callback], limit=0.8)
     assert 0 <= callback.last_mean_reward <= 1
 
 
 def test_calibration_refuses_what_the_policy_was_trained_on(tmp_path):
-    router = train_run("ppo", tmp_path / "run", seed=0, game={}, settings=quick("ppo"))
+    router = train_run("ppo", tmp_path / "run", seed=0, game=GameConfig(), settings=quick("ppo"))
     with pytest.raises(ValueError, match="which the router was trained on"):
         calibrate(router, BANK, split="train", target=RelativeAccuracy(0.6))
     calibrated = calibrate(router, BANK, target=RelativeAccuracy(0.6))
@@ -174,6 +176,6 @@ def test_calibration_refuses_what_the_policy_was_trained_on(tmp_path):
 
 @pytest.mark.parametrize("target", [0.7, None, "0.9"])
 def test_targets_that_are_none_are_named(target, tmp_path):
-    router = train_run("ppo", tmp_path / "run", seed=0, game={}, settings=quick("ppo"))
+    router = train_run("ppo", tmp_path / "run", seed=0, game=GameConfig(), settings=quick("ppo"))
     with pytest.raises(ValueError, match="allowed: RelativeAccuracy"):
         calibrate(router, BANK, target=target)

@@ -11,12 +11,12 @@ from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.torch_layers import CombinedExtractor
 
 from gym_stepwise_routing.agents.lagrangian_ppo import LagrangianPPO
-from gym_stepwise_routing.agents.networks import Dense, PolicyNetwork, tail_probabilities
 from gym_stepwise_routing.agents.scores import VALUE_TEMPERATURE, scored
+from gym_stepwise_routing.envs.sb3 import RoutingVecEnv
 from gym_stepwise_routing.evaluation.evaluate import play, sweep, threshold_grid
-from gym_stepwise_routing.game import Game
-from gym_stepwise_routing.routers import ALWAYS_SMALLEST
-from gym_stepwise_routing.sb3 import RoutingVecEnv
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.routers.base import ALWAYS_SMALLEST
+from gym_stepwise_routing.routers.policy_network import Dense, PolicyNetwork, tail_probabilities
 
 N = 16
 

@@ -12,11 +12,13 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from gym_stepwise_routing.agents.runs import READABLE, RunManifest, load_model, load_run, train_run
+from gym_stepwise_routing.agents.run_training import load_model, train_run
+from gym_stepwise_routing.agents.runs import READABLE, RunManifest, load_run
 from gym_stepwise_routing.agents.training import AGENTS, Hyperparameters, hyperparameters, train
-from gym_stepwise_routing.cli.train import train as train_command
+from gym_stepwise_routing.cli.train_command import train as train_command
 from gym_stepwise_routing.evaluation.evaluate import evaluate, play
-from gym_stepwise_routing.game import Game
+from gym_stepwise_routing.game.config import GameConfig
+from gym_stepwise_routing.game.game import Game
 
 STEPS = 600
 
@@ -34,11 +36,11 @@ def arguments(agent):
 @pytest.mark.parametrize("mode", ["route", "escalate"])
 @pytest.mark.parametrize("agent", AGENTS)
 def test_every_agent_trains_is_saved_and_plays_as_before(agent, mode, tmp_path):
-    game = {"mode": mode, "cost_unit": "large_tokens"}
+    game = GameConfig(mode=mode, cost_unit="large_tokens")
     router = train_run(agent, tmp_path / "run", seed=1, game=game, settings=quick(agent), **arguments(agent))
     loaded = load_run(tmp_path / "run")
     budget = 0.5 if agent == "all_budgets" else None
-    outcomes = [evaluate(r, split="calibration", budget=budget, **game) for r in (router, loaded)]
+    outcomes = [evaluate(r, game, "calibration", budget=budget) for r in (router, loaded)]
     np.testing.assert_array_equal(outcomes[0].decisions, outcomes[1].decisions)
     manifest = loaded.manifest
     assert manifest == router.manifest
@@ -52,7 +54,9 @@ def test_every_agent_trains_is_saved_and_plays_as_before(agent, mode, tmp_path):
 
 def test_the_same_seed_gives_the_same_policy(tmp_path):
     runs = [
-        train_run("lagrangian_ppo", tmp_path / name, seed=seed, game={}, settings=quick("lagrangian_ppo"), limit=0.5)
+        train_run(
+            "lagrangian_ppo", tmp_path / name, seed=seed, game=GameConfig(), settings=quick("lagrangian_ppo"), limit=0.5
+        )
         for name, seed in (("one", 4), ("two", 4), ("three", 5))
     ]
     weights = [run.network.dense[0].weight for run in runs]
@@ -61,7 +65,7 @@ def test_the_same_seed_gives_the_same_policy(tmp_path):
 
 
 def test_a_run_plays_without_pytorch_and_stable_baselines(tmp_path):
-    train_run("ppo", tmp_path / "run", seed=0, game={}, settings=quick("ppo"))
+    train_run("ppo", tmp_path / "run", seed=0, game=GameConfig(), settings=quick("ppo"))
     code = (
         "import sys\n"
         "for name in ('torch', 'stable_baselines3', 'sb3_contrib'): sys.modules[name] = None\n"
@@ -74,7 +78,7 @@ def test_a_run_plays_without_pytorch_and_stable_baselines(tmp_path):
 
 
 def test_a_trained_router_refuses_other_games(tmp_path):
-    router = train_run("ppo", tmp_path / "run", seed=0, game={}, settings=quick("ppo"))
+    router = train_run("ppo", tmp_path / "run", seed=0, game=GameConfig(), settings=quick("ppo"))
     play(router, Game(split="test"))
     for other, message in (
         ({"mode": "escalate"}, "mode='escalate'"),
@@ -87,7 +91,7 @@ def test_a_trained_router_refuses_other_games(tmp_path):
 
 
 def test_pickles_need_trust(tmp_path):
-    train_run("ppo", tmp_path / "run", seed=0, game={}, settings=quick("ppo"))
+    train_run("ppo", tmp_path / "run", seed=0, game=GameConfig(), settings=quick("ppo"))
     with pytest.raises(ValueError, match="trust=False"):
         load_model(tmp_path / "run")
 
@@ -96,13 +100,13 @@ def test_nothing_is_overwritten(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "thesis.tex").write_text("precious")
     with pytest.raises(ValueError, match="not empty"):
-        train_run("ppo", tmp_path / "run", seed=0, game={}, settings=quick("ppo"))
+        train_run("ppo", tmp_path / "run", seed=0, game=GameConfig(), settings=quick("ppo"))
     assert [path.name for path in tmp_path.rglob("*")] == ["run", "thesis.tex"]
 
 
 @pytest.mark.parametrize(("key", "value"), [("format", READABLE[0] - 1), ("format", "2"), ("game", {}), ("game", None)])
 def test_damaged_manifests_are_refused(tmp_path, key, value):
-    train_run("ppo", tmp_path / "run", seed=0, game={}, settings=quick("ppo"))
+    train_run("ppo", tmp_path / "run", seed=0, game=GameConfig(), settings=quick("ppo"))
     path = tmp_path / "run" / "manifest.json"
     content = json.loads(path.read_text())
     path.write_text(json.dumps(content | {key: value}))
@@ -120,11 +124,11 @@ def test_damaged_manifests_are_refused(tmp_path, key, value):
         ("ppo", {"limit": 0.5}, "has no constraint"),
         ("lagrangian_ppo", {}, "limit=None"),
         ("lagrangian_ppo", {"limit": -1}, "limit=-1"),
-        ("ppo", {"game": {"split": "test"}}, "split='test'"),
+        ("ppo", {"game": GameConfig(split="test")}, "split='test'"),
     ],
 )
 def test_bad_training_arguments(agent, options, message):
-    options = {"game": {}, "settings": Hyperparameters(n_envs=8, total_timesteps=8), **options}
+    options = {"game": GameConfig(), "settings": Hyperparameters(n_envs=8, total_timesteps=8), **options}
     with pytest.raises(ValueError, match=message):
         train(agent, seed=0, **options)
 

@@ -16,11 +16,11 @@ import numpy as np
 import pyarrow as pa
 
 from gym_stepwise_routing.banks import Bank, Recipe
+from gym_stepwise_routing.banks.bank_writer import write_bank
 from gym_stepwise_routing.banks.jsonl import import_jsonl
 from gym_stepwise_routing.banks.manifest import Dataset, Decoding, Grader, Prompt, StepRule
 from gym_stepwise_routing.banks.splits import SplitRule
-from gym_stepwise_routing.banks.write import write_bank
-from gym_stepwise_routing.pool import Model
+from gym_stepwise_routing.costs.models import Model
 from gym_stepwise_routing.sources.simulator import load_preset
 
 BUNDLED = "gsm8k-qwen2.5-coder"

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from gym_stepwise_routing.banks.tables import RAW_FIGURES
+from gym_stepwise_routing.banks.bank_tables import RAW_FIGURES
 
 FIGURES = {
     "logprob": st.floats(-1e30, 0.0),

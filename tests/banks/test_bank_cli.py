@@ -8,7 +8,7 @@ from bank_files import BUNDLED, copy_few
 from typer.testing import CliRunner
 
 from gym_stepwise_routing.banks import Bank
-from gym_stepwise_routing.cli.bank import app
+from gym_stepwise_routing.cli.bank_command import app
 
 
 @pytest.fixture

@@ -15,10 +15,10 @@ import pytest
 from bank_files import BUNDLED, copy_bundled, copy_few, published, resealed, with_cell
 
 from gym_stepwise_routing.banks import Bank, Recipe, bundled_banks
-from gym_stepwise_routing.costs import available_units
+from gym_stepwise_routing.costs.units import available_units
 from gym_stepwise_routing.errors import BankError
 from gym_stepwise_routing.sources import resolve
-from gym_stepwise_routing.sources.base import CONFIDENCE, SPLITS
+from gym_stepwise_routing.types import CONFIDENCE, SPLITS
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from gym_stepwise_routing.banks import Bank
-from gym_stepwise_routing.baselines.closed_models import BANKS, MODELS, read_answers
 from gym_stepwise_routing.baselines.constant import AlwaysModel
 from gym_stepwise_routing.errors import NotApplicableError, PriceError
 from gym_stepwise_routing.evaluation.evaluate import play
-from gym_stepwise_routing.game import Game
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.recorder.closed_models import BANKS, MODELS, read_answers
 
 ACCURACY = {
     "text-davinci-003": 0.588,

@@ -8,7 +8,7 @@ from fake_sources import TreeSource
 
 from gym_stepwise_routing.baselines import ConfidenceThreshold
 from gym_stepwise_routing.errors import NotApplicableError
-from gym_stepwise_routing.game import Game
+from gym_stepwise_routing.game.game import Game
 
 
 def score(figure: str, **features: float) -> float:

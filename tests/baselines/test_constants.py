@@ -7,7 +7,7 @@ import pytest
 from fake_sources import TreeSource
 
 from gym_stepwise_routing.baselines import AlwaysLargest, AlwaysModel, AlwaysSmallest
-from gym_stepwise_routing.game import Game
+from gym_stepwise_routing.game.game import Game
 
 
 @pytest.mark.parametrize(

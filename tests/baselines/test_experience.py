@@ -8,9 +8,9 @@ from fake_sources import TreeSource, Untabulated
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gym_stepwise_routing.accounting import MODES
 from gym_stepwise_routing.baselines.experience import experience, folds, join, path_values, reach, uniform_values
-from gym_stepwise_routing.game import Game
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.types import MODES
 
 
 def trees(seed=0, gaps=0.1, models=2, mode="route"):

@@ -13,8 +13,8 @@ from gym_stepwise_routing.baselines.experience import Experience, experience
 from gym_stepwise_routing.baselines.fitted_q import FittedQ, advantages
 from gym_stepwise_routing.baselines.sacpo import Reweighted
 from gym_stepwise_routing.evaluation.evaluate import play
-from gym_stepwise_routing.game import Game
-from gym_stepwise_routing.routers import decide
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.routers.base import decide
 
 
 @pytest.fixture(scope="module")

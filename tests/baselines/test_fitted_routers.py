@@ -5,8 +5,6 @@ from __future__ import annotations
 import pytest
 from fake_sources import TreeSource
 
-from gym_stepwise_routing.agents.calibration import Accuracy, calibrate, load_calibrated, save_calibrated
-from gym_stepwise_routing.agents.provenance import GameDescription
 from gym_stepwise_routing.baselines.fitted_q import FittedQ
 from gym_stepwise_routing.baselines.heuristics import LengthRule, LoopRule
 from gym_stepwise_routing.baselines.query_classifier import QueryClassifier
@@ -14,8 +12,10 @@ from gym_stepwise_routing.baselines.sacpo import Reweighted
 from gym_stepwise_routing.baselines.steer import Steer
 from gym_stepwise_routing.baselines.trim_agg import TrimAgg
 from gym_stepwise_routing.baselines.two_part_risk import TwoPartRisk
-from gym_stepwise_routing.game import Game
-from gym_stepwise_routing.observation import DEFAULT_BLOCKS
+from gym_stepwise_routing.calibration import Accuracy, calibrate, load_calibrated, save_calibrated
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.routers.provenance import GameDescription
+from gym_stepwise_routing.types import DEFAULT_BLOCKS
 
 TARGET = Accuracy(0.1)
 

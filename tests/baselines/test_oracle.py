@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import ReferencePlay
 
-from gym_stepwise_routing.accounting import MODES
 from gym_stepwise_routing.baselines import oracle, oracle_paths
-from gym_stepwise_routing.costs import COST_UNITS, cost_weights
-from gym_stepwise_routing.game import Game
+from gym_stepwise_routing.costs.units import COST_UNITS, cost_weights
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.types import MODES
 
 
 def brute_force(source, problem: int, mode: str, weights, horizon: int) -> tuple[float, float]:

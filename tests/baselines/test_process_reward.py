@@ -10,7 +10,7 @@ from gym_stepwise_routing.baselines.experience import experience
 from gym_stepwise_routing.baselines.fitted_q import FittedQ
 from gym_stepwise_routing.baselines.process_reward import ProcessReward, mean_scores
 from gym_stepwise_routing.errors import NotApplicableError
-from gym_stepwise_routing.game import Game
+from gym_stepwise_routing.game.game import Game
 
 
 @pytest.fixture(scope="module")

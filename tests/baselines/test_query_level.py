@@ -14,8 +14,8 @@ from gym_stepwise_routing.baselines.cascade import FrugalJudge, SelfJudge, answe
 from gym_stepwise_routing.baselines.query_classifier import QueryClassifier
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.evaluation.evaluate import play
-from gym_stepwise_routing.game import Game
-from gym_stepwise_routing.observation import DEFAULT_BLOCKS
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.types import DEFAULT_BLOCKS
 
 
 def hard_questions(seed=0, problems=300):

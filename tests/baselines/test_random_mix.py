@@ -7,7 +7,7 @@ import pytest
 from fake_sources import TreeSource
 
 from gym_stepwise_routing.baselines import RandomMix
-from gym_stepwise_routing.game import Game
+from gym_stepwise_routing.game.game import Game
 
 
 @pytest.mark.parametrize("p", [0.0, 0.2, 0.7, 1.0])

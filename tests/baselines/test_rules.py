@@ -16,7 +16,7 @@ from gym_stepwise_routing.baselines.two_part_risk import TwoPartRisk
 from gym_stepwise_routing.baselines.verifier_threshold import RSD, TrimThreshold, VerifierThreshold
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.evaluation.evaluate import play
-from gym_stepwise_routing.game import Game
+from gym_stepwise_routing.game.game import Game
 
 STEPS = ("progress", "confidence")
 

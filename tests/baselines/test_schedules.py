@@ -10,11 +10,11 @@ from bank_files import published
 from fake_sources import TreeSource
 
 from gym_stepwise_routing.baselines import AlwaysLargest, AlwaysSmallest, EveryOther, FirstKLarge, LastKLarge, RandomMix
+from gym_stepwise_routing.costs.ledger import KEPT
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.evaluation.evaluate import evaluate
-from gym_stepwise_routing.game import Game
-from gym_stepwise_routing.ledger import KEPT
-from gym_stepwise_routing.sources.bank import BankSource
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.sources.recorded import BankSource
 
 KNOWN = {  # accuracy, small tokens, large tokens, steps: table at the end of the published recording's README, n = 252
     "small": (AlwaysSmallest(), "0.202 87.2 0.0 4.02"),

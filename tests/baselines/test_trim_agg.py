@@ -14,7 +14,7 @@ from gym_stepwise_routing.baselines import AlwaysLargest, AlwaysSmallest
 from gym_stepwise_routing.baselines.trim_agg import TrimAgg, best_of_seeds
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.evaluation.evaluate import play
-from gym_stepwise_routing.game import Game
+from gym_stepwise_routing.game.game import Game
 
 BLOCKS = ("progress", "verifier")
 

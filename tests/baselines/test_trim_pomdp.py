@@ -11,7 +11,7 @@ from gym_stepwise_routing.baselines.experience import Experience, experience, pa
 from gym_stepwise_routing.baselines.trim_pomdp import BINS, FRESH, LOST, PRIOR, SOUND, Pomdp, TrimPomdp, estimate, plan
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.evaluation.evaluate import play
-from gym_stepwise_routing.game import Game
+from gym_stepwise_routing.game.game import Game
 
 BLOCKS = ("progress", "verifier")
 

@@ -9,9 +9,9 @@ from fake_sources import TreeSource
 from gymnasium.error import NameNotFound, ResetNeeded, VersionNotFound
 from gymnasium.vector import AutoresetMode
 
-from gym_stepwise_routing.envs.stepwise_routing import StepwiseRoutingEnv, StepwiseRoutingVectorEnv
+from gym_stepwise_routing.costs.models import Model, ModelPool
+from gym_stepwise_routing.envs import StepwiseRoutingEnv, StepwiseRoutingVectorEnv
 from gym_stepwise_routing.errors import NotApplicableError, PriceError
-from gym_stepwise_routing.pool import Model, ModelPool
 
 NAN, INF = float("nan"), float("inf")
 CONSTRUCTION = [

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import doctest
-import inspect
 import pickle
 import warnings
+from dataclasses import fields
+from typing import get_type_hints
 
 import gymnasium as gym
 import numpy as np
@@ -17,11 +18,11 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.wrappers.vector import DictInfoToList
 
 import gym_stepwise_routing
-from gym_stepwise_routing import wrappers
-from gym_stepwise_routing.accounting import MODES
-from gym_stepwise_routing.envs import stepwise_routing
-from gym_stepwise_routing.observation import BLOCKS
-from gym_stepwise_routing.positions import project_actions
+from gym_stepwise_routing.envs import StepwiseRoutingVectorEnv, stepwise_routing, wrappers
+from gym_stepwise_routing.envs.stepwise_routing import environment_game
+from gym_stepwise_routing.game.config import GameArguments, GameConfig
+from gym_stepwise_routing.game.episodes import project_actions
+from gym_stepwise_routing.types import BLOCKS, MODES
 
 HEADINGS = [
     "Description",
@@ -139,7 +140,7 @@ def test_a_copy_in_the_middle_of_an_episode_goes_on_alike(game, mode, clone):
 @pytest.mark.parametrize("clone", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))], ids=["copy", "pickle"])
 @pytest.mark.parametrize("game", ["bundled", "by-the-rules"])
 def test_a_copy_of_a_vector_environment_goes_on_alike(game, clone):
-    env = stepwise_routing.StepwiseRoutingVectorEnv(5, autoreset_mode=AutoresetMode.SAME_STEP, **GAMES[game])
+    env = StepwiseRoutingVectorEnv(5, autoreset_mode=AutoresetMode.SAME_STEP, **GAMES[game])
     env.reset(seed=1)
     env.step(np.ones(5, dtype=np.int64))
     twin = clone(env)
@@ -179,7 +180,7 @@ def test_what_is_returned_is_the_callers_own(source):
         for _ in range(2)
     )
     vector_calm, vector_scribbled = (
-        stepwise_routing.StepwiseRoutingVectorEnv(4, source, normaliser=1.0, cost_unit="large_tokens") for _ in range(2)
+        StepwiseRoutingVectorEnv(4, source, normaliser=1.0, cost_unit="large_tokens") for _ in range(2)
     )
 
     def scribble(*values):
@@ -209,7 +210,7 @@ def test_registration_is_idempotent_and_names_both_entry_points():
     assert gym.registry["StepwiseRouting-v0"] is before
     assert isinstance(gym.make("StepwiseRouting-v0").unwrapped, stepwise_routing.StepwiseRoutingEnv)
     vector = gym.make_vec("StepwiseRouting-v0", num_envs=3)
-    assert isinstance(vector, stepwise_routing.StepwiseRoutingVectorEnv)
+    assert isinstance(vector, StepwiseRoutingVectorEnv)
     assert vector.num_envs == 3
 
 
@@ -230,8 +231,9 @@ def test_the_argument_table_lists_every_argument_with_its_default():
     table = documentation[documentation.index("| parameter ") :].split("\n\n")[0]
     rows = [[cell.strip(" `") for cell in row.split("|")] for row in table.splitlines()[2:]]
     listed = {row[1]: row[3] for row in rows}
-    signature = inspect.signature(stepwise_routing.StepwiseRoutingEnv.__init__).parameters
-    assert set(listed) == set(signature) - {"self"}
-    for name, default in listed.items():
-        if name != "observation":
-            assert default == str(signature[name].default)
+    defaults = {field.name: field.default for field in fields(GameConfig)}
+    assert set(listed) == {*defaults, "render_mode"}
+    assert set(defaults) == {"source", *get_type_hints(GameArguments)}
+    assert environment_game("gsm8k-qwen2.5-coder", {}).masked_action == listed["masked_action"] == "error"
+    for name in set(defaults) - {"observation", "masked_action"}:
+        assert listed[name] == str(defaults[name])

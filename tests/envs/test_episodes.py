@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from fake_sources import TreeSource, Untabulated
 
-from gym_stepwise_routing.envs.stepwise_routing import StepwiseRoutingEnv, StepwiseRoutingVectorEnv
+from gym_stepwise_routing.envs import StepwiseRoutingEnv, StepwiseRoutingVectorEnv
 
 
 def chain(steps: int = 3, *, models: int = 2, ends: bool = True, problems: int = 1) -> TreeSource:

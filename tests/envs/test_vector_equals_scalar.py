@@ -11,12 +11,11 @@ from gymnasium.vector import AutoresetMode
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gym_stepwise_routing.accounting import MODES
-from gym_stepwise_routing.costs import COST_UNITS
-from gym_stepwise_routing.envs.stepwise_routing import StepwiseRoutingEnv, StepwiseRoutingVectorEnv
-from gym_stepwise_routing.game import Game
-from gym_stepwise_routing.observation import BLOCKS
-from gym_stepwise_routing.positions import RulePositions, TablePositions, positions, project_actions
+from gym_stepwise_routing.costs.units import COST_UNITS
+from gym_stepwise_routing.envs import StepwiseRoutingEnv, StepwiseRoutingVectorEnv
+from gym_stepwise_routing.game.episodes import RulePositions, TablePositions, positions, project_actions
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.types import BLOCKS, MODES
 
 NUM_ENVS = 5
 SCALAR_INFOS = ("cost", "raw_cost", "spent", "ledger", "action_mask", "problem", "budget")

@@ -8,14 +8,14 @@ from fake_sources import TreeSource, Untabulated
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gym_stepwise_routing.accounting import MODES
 from gym_stepwise_routing.baselines import AlwaysLargest, AlwaysSmallest, ConfidenceThreshold, RandomMix
-from gym_stepwise_routing.costs import COST_UNITS, cost_of
+from gym_stepwise_routing.costs.units import COST_UNITS, cost_of
 from gym_stepwise_routing.envs.stepwise_routing import StepwiseRoutingEnv
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.evaluation.evaluate import evaluate, play, sweep, threshold_grid
-from gym_stepwise_routing.game import Game
-from gym_stepwise_routing.routers import ALWAYS_LARGEST, ALWAYS_SMALLEST, Replay, Router, ThresholdRouter, bind
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.routers.base import ALWAYS_LARGEST, ALWAYS_SMALLEST, Replay, Router, ThresholdRouter, bind
+from gym_stepwise_routing.types import MODES
 
 
 class Hashed(Router):

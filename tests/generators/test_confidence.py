@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from gym_stepwise_routing.generators.confidence import token_confidence
+from gym_stepwise_routing.generators.token_confidence import token_confidence
 
 
 def test_entropy_has_one_bucket_for_the_rest() -> None:

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from gym_stepwise_routing.errors import PriceError
-from gym_stepwise_routing.generators.base import GeneratorInfo
+from gym_stepwise_routing.generators.generator import GeneratorInfo
 from gym_stepwise_routing.generators.prices import api_price
 from gym_stepwise_routing.generators.specs import GeneratorSpec, pool_model
 

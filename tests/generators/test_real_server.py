@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from gym_stepwise_routing.generators import Completion, Request, StepRule, generate
+from gym_stepwise_routing.generators.prompts import load_prompt
 from gym_stepwise_routing.generators.specs import GeneratorSpec
-from gym_stepwise_routing.recorder.prompts import load_prompt
-from gym_stepwise_routing.recorder.selection import Selection
+from gym_stepwise_routing.recorder.problem_selection import Selection
 from gym_stepwise_routing.recorder.session import RecordingSession
 from gym_stepwise_routing.recorder.settings import RecordingSettings
 from gym_stepwise_routing.recorder.store import read_trees

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gym_stepwise_routing.generators.base import GeneratorInfo
+from gym_stepwise_routing.generators.generator import GeneratorInfo
 from gym_stepwise_routing.generators.specs import GeneratorSpec, pool_model
 from gym_stepwise_routing.generators.tokenizers import hub_settings, parameters_of, weights_sha256
 

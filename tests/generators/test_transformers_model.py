@@ -185,7 +185,7 @@ def test_real_model_gives_steps_with_confidence() -> None:
     if folder is None:
         pytest.skip("needs GSR_MODELS, a folder with smollm2-135m-instruct-q4_1")
     generator = TransformersGenerator(str(Path(folder) / "smollm2-135m-instruct-q4_1"))
-    from gym_stepwise_routing.recorder.prompts import load_prompt
+    from gym_stepwise_routing.generators.prompts import load_prompt
 
     text = load_prompt("gsm8k-4shot").fill("Ann has 3 apples and buys 4 more. How many does she have?")
     (run,) = runs(generator, [Request(text, "", 60, STOP)])

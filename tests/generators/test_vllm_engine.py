@@ -16,8 +16,8 @@ import pytest
 
 from gym_stepwise_routing.banks.records import read_trees
 from gym_stepwise_routing.generators import Completion, Failure, Generator, Request, StepRule, generate, read_steps
+from gym_stepwise_routing.generators.prompts import load_prompt
 from gym_stepwise_routing.generators.steps import Step
-from gym_stepwise_routing.recorder.prompts import load_prompt
 
 pytestmark = pytest.mark.vllm
 
@@ -147,7 +147,7 @@ def test_figures_agree_with_the_server(engine: Generator, server: str) -> None:
 
 def test_a_pool_of_server_and_local_model_records(server: str, model: str, tmp_path: Path) -> None:
     from gym_stepwise_routing.generators.specs import GeneratorSpec
-    from gym_stepwise_routing.recorder.selection import Selection
+    from gym_stepwise_routing.recorder.problem_selection import Selection
     from gym_stepwise_routing.recorder.session import RecordingSession
     from gym_stepwise_routing.recorder.settings import RecordingSettings
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from gym_stepwise_routing.datasets import Problem, load_problems
+from gym_stepwise_routing.datasets.boxed import last_boxed
 from gym_stepwise_routing.grading import make_grader
-from gym_stepwise_routing.grading.boxed import last_boxed
 
 pytest.importorskip("math_verify")
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gym_stepwise_routing.leaderboard.encoding import decisions_from_text, decisions_to_text, pack, unpack
-from gym_stepwise_routing.leaderboard.errors import FaultCode
+from gym_stepwise_routing.leaderboard.faults import FaultCode
 
 Content = dict[str, Any]
 

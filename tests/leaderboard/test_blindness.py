@@ -16,6 +16,7 @@ from cheating_routers import (
     Masked,
     Remembering,
     ScoresByPosition,
+    ScoresByTable,
     SmallTable,
     Uncopied,
     replayed,
@@ -79,7 +80,7 @@ def test_a_router_that_counts_its_calls_is_found(track):
 
 def test_a_threshold_right_at_a_common_figure_is_no_table(track):
     """Half of all steps have the very length that the threshold asks for; moving the last bit crosses it one way."""
-    from gym_stepwise_routing.routers import ScoringRouter, columns_of
+    from gym_stepwise_routing.routers.base import ScoringRouter, columns_of
 
     class Length(ScoringRouter):
         def bind(self, spec):
@@ -109,6 +110,13 @@ def test_a_sweep_that_knows_the_places_is_found(track, hidden):
     assert "order" in score_codes(track, router)
 
 
+def test_a_sweep_from_a_table_is_found_by_the_last_bit_alone(track):
+    """No decision of its own is forged, and its scores know no places."""
+    router = ScoresByTable(track)
+    assert codes(track, router) == gain_codes(track, router) == set()
+    assert score_codes(track, router) == {"precision"}
+
+
 def test_a_small_table_costs_gain_when_the_last_bit_moves(track):
     """Too few problems for the share that may change, but all that it gains comes from them."""
     router = SmallTable(track)
@@ -130,7 +138,7 @@ def test_a_policy_fitted_to_the_test_problems_is_found(track):
     """It has learned the oracle's answers by heart; nothing but its weights would tell."""
     from sklearn.neighbors import KNeighborsClassifier
 
-    from gym_stepwise_routing.routers import Router
+    from gym_stepwise_routing.routers.base import Router
 
     table = ByTable(track)
     table.bind(game_of(track).spec)

@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 from gym_stepwise_routing.baselines import AlwaysLargest, AlwaysModel, FirstKLarge
 from gym_stepwise_routing.evaluation.bootstrap import bootstrap_mean
 from gym_stepwise_routing.evaluation.frontier import zero_router_hull
-from gym_stepwise_routing.leaderboard.figures import RESAMPLES, compute_figures, draw, hull_accuracy, play_constants
+from gym_stepwise_routing.leaderboard.entry_figures import (
+    RESAMPLES,
+    compute_figures,
+    draw,
+    hull_accuracy,
+    play_constants,
+)
 from gym_stepwise_routing.leaderboard.playing import PlayedRouter, play_on
 from gym_stepwise_routing.leaderboard.track import game_of, open_track
 

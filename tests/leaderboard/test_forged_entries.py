@@ -11,15 +11,16 @@ from board_kit import ABOUT
 from forgeries import REJECTED_WITHOUT_THE_ROUTER, flipped
 
 from gym_stepwise_routing.baselines import oracle_paths
+from gym_stepwise_routing.game.config import GameConfig
 from gym_stepwise_routing.leaderboard.encoding import decisions_from_text, decisions_to_text
 from gym_stepwise_routing.leaderboard.entry import Entry, RouterRef, SweepRecord
-from gym_stepwise_routing.leaderboard.errors import EntryRejectedError
-from gym_stepwise_routing.leaderboard.figures import compute_figures, play_constants
+from gym_stepwise_routing.leaderboard.entry_figures import compute_figures, play_constants
+from gym_stepwise_routing.leaderboard.faults import EntryRejectedError
 from gym_stepwise_routing.leaderboard.playing import PlayedRouter, play_on
 from gym_stepwise_routing.leaderboard.submit import ledger_totals, make_entry
 from gym_stepwise_routing.leaderboard.track import game_of
 from gym_stepwise_routing.leaderboard.verify import verify, verify_entry
-from gym_stepwise_routing.routers import Replay
+from gym_stepwise_routing.routers.base import Replay
 
 
 def write(folder, content, name="honest", track="bank-regenerate"):
@@ -156,13 +157,13 @@ def test_the_oracle_is_no_router(track, tracks, honest, artefacts):
 def trained(track, tmp_path_factory):
     """Two short trainings and the entry made of them."""
     pytest.importorskip("stable_baselines3")
-    from gym_stepwise_routing.agents.runs import train_run
+    from gym_stepwise_routing.agents.run_training import train_run
     from gym_stepwise_routing.agents.training import Hyperparameters
     from gym_stepwise_routing.leaderboard.loading import reference_of
 
     folder, spec = tmp_path_factory.mktemp("artefacts"), track.spec
     settings = Hyperparameters(n_envs=8, total_timesteps=64, penalty=0.3, algorithm={"n_steps": 8, "batch_size": 64})
-    game = {"source": spec.source, "split": "train", "mode": spec.mode, "cost_unit": spec.cost_unit}
+    game = GameConfig(spec.source, mode=spec.mode, cost_unit=spec.cost_unit)
     for seed in (0, 1):
         train_run("ppo", folder / f"ppo-{seed}", seed=seed, game=game, settings=settings)
     refs = [reference_of(str(folder / f"ppo-{seed}"), {}, folder) for seed in (0, 1)]
@@ -222,10 +223,10 @@ def test_copied_weights_are_no_second_training(trained, tracks):
 def calibrated(track, tmp_path_factory):
     """A policy of Stable-Baselines3, calibrated, and the entry made of it."""
     stable_baselines3 = pytest.importorskip("stable_baselines3")
-    from gym_stepwise_routing.agents.calibration import RelativeAccuracy, calibrate, save_calibrated
-    from gym_stepwise_routing.game import Game
+    from gym_stepwise_routing.calibration import RelativeAccuracy, calibrate, save_calibrated
+    from gym_stepwise_routing.envs.sb3 import RoutingVecEnv
+    from gym_stepwise_routing.game.game import Game
     from gym_stepwise_routing.leaderboard.loading import reference_of
-    from gym_stepwise_routing.sb3 import RoutingVecEnv
 
     folder, spec = tmp_path_factory.mktemp("artefacts"), track.spec
     game = {"mode": spec.mode, "cost_unit": spec.cost_unit, "normaliser": track.normalisers[spec.cost_unit]}

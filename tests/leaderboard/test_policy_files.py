@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from board_kit import ABOUT
 
-from gym_stepwise_routing.agents.files import read_arrays
 from gym_stepwise_routing.leaderboard.entry import RouterRef
-from gym_stepwise_routing.leaderboard.errors import EntryRejectedError
+from gym_stepwise_routing.leaderboard.faults import EntryRejectedError
 from gym_stepwise_routing.leaderboard.loading import TRAINED, check_files, describe_artefact, is_harmless, load_router
 from gym_stepwise_routing.leaderboard.policy_files import policy_hashes, policy_names, put_policies
 from gym_stepwise_routing.leaderboard.submit import make_entry
 from gym_stepwise_routing.leaderboard.verify import verify_entry
+from gym_stepwise_routing.storage.atomic import read_arrays
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from gym_stepwise_routing.leaderboard import refresh
+from gym_stepwise_routing.leaderboard.board_rows import Row, Training, read_rows, routers_on
 from gym_stepwise_routing.leaderboard.entry import Entry
 from gym_stepwise_routing.leaderboard.policy_files import policy_hashes, policy_names
-from gym_stepwise_routing.leaderboard.rows import Row, Training, read_rows, routers_on
 from gym_stepwise_routing.leaderboard.track import Track
 from gym_stepwise_routing.leaderboard.verify import verify
 
@@ -82,7 +82,7 @@ def test_agents_are_trained_once(track, tracks, tmp_path, monkeypatch):
     ],
 )
 def test_faulty_rows(change, message, tmp_path):
-    from gym_stepwise_routing.leaderboard.rows import ROWS
+    from gym_stepwise_routing.leaderboard.board_rows import ROWS
 
     content = json.loads(ROWS.read_text())
     change(content["rows"])

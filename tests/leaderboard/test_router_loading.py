@@ -6,8 +6,9 @@ import pytest
 from board_kit import ABOUT
 
 from gym_stepwise_routing.baselines import FirstKLarge
+from gym_stepwise_routing.game.config import GameConfig
 from gym_stepwise_routing.leaderboard.entry import RouterRef
-from gym_stepwise_routing.leaderboard.errors import EntryRejectedError, UntrustedError
+from gym_stepwise_routing.leaderboard.faults import EntryRejectedError, UntrustedError
 from gym_stepwise_routing.leaderboard.loading import (
     TRAINED,
     describe_artefact,
@@ -63,7 +64,7 @@ def test_baselines_need_no_trust(artefacts):
         "gym_stepwise_routing.baselines:oracle",
         "gym_stepwise_routing.baselines.schedules:np",
         "gym_stepwise_routing.leaderboard.loading:sb3",
-        "gym_stepwise_routing.agents.runs:load_model",
+        "gym_stepwise_routing.agents.run_training:load_model",
         "gym_stepwise_routing.baselinesx:Router",
     ],
 )
@@ -134,7 +135,7 @@ def test_artefacts_lie_in_their_folder(tmp_path, artefacts):
 def test_a_model_of_stable_baselines3(track, tracks, artefacts):
     """Its zip file holds pickles: loaded with trust, and only then."""
     sb3 = pytest.importorskip("stable_baselines3")
-    from gym_stepwise_routing.sb3 import RoutingVecEnv
+    from gym_stepwise_routing.envs.sb3 import RoutingVecEnv
 
     spec = track.spec
     env = RoutingVecEnv(2, source=spec.source, mode=spec.mode, cost_unit=spec.cost_unit, masked_action="project")
@@ -150,12 +151,12 @@ def test_a_model_of_stable_baselines3(track, tracks, artefacts):
 def test_a_trained_agent_needs_no_trust(track, tracks, artefacts):
     """A folder of `stepwise-routing train` holds arrays; the pickle beside them is left out."""
     pytest.importorskip("stable_baselines3")
-    from gym_stepwise_routing.agents.runs import train_run
+    from gym_stepwise_routing.agents.run_training import train_run
     from gym_stepwise_routing.agents.training import Hyperparameters
 
     spec = track.spec
     settings = Hyperparameters(n_envs=8, total_timesteps=64, penalty=0.3, algorithm={"n_steps": 8, "batch_size": 64})
-    game = {"source": spec.source, "split": "train", "mode": spec.mode, "cost_unit": spec.cost_unit}
+    game = GameConfig(spec.source, mode=spec.mode, cost_unit=spec.cost_unit)
     train_run("ppo", artefacts / "ppo-0", seed=0, game=game, settings=settings)
     ref = reference_of(str(artefacts / "ppo-0"), {}, artefacts)
     assert sorted(ref.artefact.files) == ["manifest.json", "router.npz"]

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from gym_stepwise_routing.agents.files import read_arrays
+from gym_stepwise_routing.leaderboard.board_rows import read_rows
 from gym_stepwise_routing.leaderboard.entry import Entry
-from gym_stepwise_routing.leaderboard.errors import EntryRejectedError
+from gym_stepwise_routing.leaderboard.faults import EntryRejectedError
 from gym_stepwise_routing.leaderboard.loading import FITTED, describe_artefact, is_harmless
 from gym_stepwise_routing.leaderboard.policy_files import policy_names, put_policies
-from gym_stepwise_routing.leaderboard.rows import read_rows
 from gym_stepwise_routing.leaderboard.track import open_track, track_names
 from gym_stepwise_routing.leaderboard.verify import verify, verify_entry
+from gym_stepwise_routing.storage.atomic import read_arrays
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FOLDER = REPOSITORY / "leaderboard"

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from gym_stepwise_routing.leaderboard.rows import read_rows
+from gym_stepwise_routing.leaderboard.board_rows import read_rows
 from gym_stepwise_routing.leaderboard.site import build_site
 from gym_stepwise_routing.leaderboard.submit import entry_path, make_entry
 

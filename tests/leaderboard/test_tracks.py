@@ -7,7 +7,7 @@ import pytest
 
 from gym_stepwise_routing.baselines import AlwaysLargest
 from gym_stepwise_routing.evaluation.evaluate import play
-from gym_stepwise_routing.leaderboard.errors import StaleTrackError
+from gym_stepwise_routing.leaderboard.faults import StaleTrackError
 from gym_stepwise_routing.leaderboard.track import Track, game_of, measure, open_track, source_of, track_names
 
 

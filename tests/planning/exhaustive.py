@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gym_stepwise_routing.costs import CostUnit, cost_weights
-from gym_stepwise_routing.ledger import CALLS, KEPT, PREFILL
+from gym_stepwise_routing.costs.ledger import CALLS, KEPT, PREFILL
+from gym_stepwise_routing.costs.units import CostUnit, cost_weights
 from gym_stepwise_routing.sources.simulator.process import Process
-from gym_stepwise_routing.sources.simulator.source import SimulatorSource
+from gym_stepwise_routing.sources.simulator.simulator_source import SimulatorSource
 
 CORRECT, FRESH, PROPAGATED = range(3)
 

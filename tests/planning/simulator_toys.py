@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gym_stepwise_routing.pool import Model
+from gym_stepwise_routing.costs.models import Model
 from gym_stepwise_routing.sources.simulator.parameters import (
     ConfidenceModel,
     Prompt,

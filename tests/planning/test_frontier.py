@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gym_stepwise_routing.planning import Planner, Solution
-from gym_stepwise_routing.planning.frontier import Frontier, trace_frontier
+from gym_stepwise_routing.planning.optimal_frontier import Frontier, trace_frontier
 
 BEST = np.array([[0.2, 0.1], [0.5, 0.3], [0.6, 0.5], [0.65, 1.0]])  # accuracy and cost of four routers
 INSIDE = np.array([[0.3, 0.25], [0.58, 0.6]])

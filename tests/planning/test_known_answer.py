@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from simulator_toys import toy
 
-from gym_stepwise_routing.game import Game
+from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.planning import Planner
 from gym_stepwise_routing.sources.simulator import SimulatorSource
-from gym_stepwise_routing.sources.simulator.curves import threshold_rule
+from gym_stepwise_routing.sources.simulator.threshold_curves import threshold_rule
 
 BUDGET = 0.25
 
@@ -18,7 +18,7 @@ BUDGET = 0.25
 def sb3():
     th = pytest.importorskip("torch")
     th.set_num_threads(1)
-    return pytest.importorskip("gym_stepwise_routing.sb3")
+    return pytest.importorskip("gym_stepwise_routing.envs.sb3")
 
 
 def toy_source(problems):
@@ -144,7 +144,7 @@ KEEP_ABOVE = np.array([0.95, 0.8, 0.65, 0.5, 0.35, 0.2, 0.05])
 @pytest.fixture(scope="module")
 def thresholds():
     """Right answers ``bool[thresholds, problems]`` of the threshold rule, and its exact risk and cost."""
-    pytest.importorskip("gym_stepwise_routing.agents.calibration")
+    pytest.importorskip("gym_stepwise_routing.calibration")
     from gym_stepwise_routing.baselines.verifier_threshold import VerifierThreshold
     from gym_stepwise_routing.evaluation.evaluate import sweep
 
@@ -165,7 +165,7 @@ def thresholds():
 
 def chosen(right, alpha, n, delta=DELTA, *, empirical=False):
     """Row that calibration chooses on each set of ``n`` problems; -1 where it certifies none."""
-    from gym_stepwise_routing.agents import calibration
+    from gym_stepwise_routing import calibration
 
     rows = []
     for start in range(0, right.shape[1], n):

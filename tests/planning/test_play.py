@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from simulator_toys import toy
 
-from gym_stepwise_routing.game import always_largest_cost
+from gym_stepwise_routing.costs.models import Price
+from gym_stepwise_routing.game.normaliser import always_largest_cost
 from gym_stepwise_routing.planning import Planner
-from gym_stepwise_routing.planning.costs import StepCosts
-from gym_stepwise_routing.pool import Price
+from gym_stepwise_routing.planning.cost_tables import StepCosts
 from gym_stepwise_routing.sources.simulator import SimulatorSource
 
 EPISODES = 40_000

@@ -7,7 +7,7 @@ from exhaustive import Toy, belief_drafts, belief_route, full_drafts, full_route
 from simulator_toys import toy
 
 from gym_stepwise_routing.planning.planner import Planner
-from gym_stepwise_routing.sources.simulator.source import SimulatorSource
+from gym_stepwise_routing.sources.simulator.simulator_source import SimulatorSource
 
 MULTIPLIERS = (0.0, 0.05, 0.3, 1.0, 3.0)
 

@@ -19,7 +19,7 @@ from gym_stepwise_routing.recorder.store import read_trees
 pytest.importorskip("typer")
 pytest.importorskip("transformers")
 
-RUN = "import typer; from gym_stepwise_routing.cli.record import record; typer.run(record)"
+RUN = "import typer; from gym_stepwise_routing.cli.record_command import record; typer.run(record)"
 
 
 def command(pool: tuple[Path, Path], problems: str, prompt: Path, out: Path, *more: str) -> list[str]:
@@ -41,7 +41,7 @@ def invoke(words: list[str]) -> Any:
     import typer
     from typer.testing import CliRunner
 
-    from gym_stepwise_routing.cli.record import record
+    from gym_stepwise_routing.cli.record_command import record
 
     app = typer.Typer()
     app.command()(record)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from gym_stepwise_routing.generators.steps import BOXED_LINE, STATED_NUMBER, StepRule
+from gym_stepwise_routing.generators.prompts import PROMPTS, PromptTemplate, default_prompt, load_prompt
+from gym_stepwise_routing.generators.step_rule import BOXED_LINE, STATED_NUMBER, StepRule
 from gym_stepwise_routing.grading import Grading
-from gym_stepwise_routing.recorder.prompts import PROMPTS, PromptTemplate, default_prompt, load_prompt
-from gym_stepwise_routing.recorder.rules import step_rule
+from gym_stepwise_routing.recorder.step_rules import step_rule
 
 
 def test_gsm8k_prompt_is_that_of_the_published_traces(shared_dir: Path) -> None:

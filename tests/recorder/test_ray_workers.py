@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from gym_stepwise_routing.banks.records import read_trees as read_strictly
+from gym_stepwise_routing.generators.prompts import load_prompt
 from gym_stepwise_routing.generators.specs import GeneratorSpec
 from gym_stepwise_routing.recorder.grow import RecordingStats
-from gym_stepwise_routing.recorder.manifest import MANIFEST
-from gym_stepwise_routing.recorder.prompts import load_prompt
+from gym_stepwise_routing.recorder.problem_selection import Selection
 from gym_stepwise_routing.recorder.ray_workers import record_with_ray
-from gym_stepwise_routing.recorder.selection import Selection
+from gym_stepwise_routing.recorder.recording_manifest import MANIFEST
 from gym_stepwise_routing.recorder.session import RecordingSession
 from gym_stepwise_routing.recorder.settings import RecordingSettings
 

@@ -10,12 +10,12 @@ from generator_fakes import FakeGenerator
 
 from gym_stepwise_routing.banks.records import read_trees as read_strictly
 from gym_stepwise_routing.datasets import Problem
+from gym_stepwise_routing.errors import RecordingError
 from gym_stepwise_routing.generators import Failure, StepRule
+from gym_stepwise_routing.generators.prompts import PromptTemplate
 from gym_stepwise_routing.grading import Grade
-from gym_stepwise_routing.recorder.errors import RecordingError
 from gym_stepwise_routing.recorder.grow import RecordingStats, grow_trees
-from gym_stepwise_routing.recorder.prompts import PromptTemplate
-from gym_stepwise_routing.recorder.record import record
+from gym_stepwise_routing.recorder.recording import record
 from gym_stepwise_routing.recorder.settings import RecordingSettings
 from gym_stepwise_routing.recorder.store import TreeStore, read_trees
 

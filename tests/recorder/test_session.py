@@ -11,25 +11,23 @@ from typing import Any
 import pytest
 from generator_fakes import FakeGenerator
 
-from gym_stepwise_routing.accounting import MODES
 from gym_stepwise_routing.banks.manifest import Dataset
+from gym_stepwise_routing.costs.models import Model, Price
 from gym_stepwise_routing.datasets import Problem
-from gym_stepwise_routing.errors import BankError
-from gym_stepwise_routing.game import Game
+from gym_stepwise_routing.errors import BankError, RecordingError
+from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.generators import GeneratorInfo, StepRule
+from gym_stepwise_routing.generators.prompts import PromptTemplate
 from gym_stepwise_routing.generators.specs import GeneratorSpec
-from gym_stepwise_routing.pool import Model, Price
-from gym_stepwise_routing.recorder.agreement import agreement
-from gym_stepwise_routing.recorder.errors import RecordingError
-from gym_stepwise_routing.recorder.manifest import MANIFEST, recording_manifest, seal_manifest
-from gym_stepwise_routing.recorder.prompts import PromptTemplate
+from gym_stepwise_routing.recorder.finished_bank import bank_from_recording, merge_trees
+from gym_stepwise_routing.recorder.problem_selection import Selection, interleaved
 from gym_stepwise_routing.recorder.ray_workers import _collect
-from gym_stepwise_routing.recorder.record import record
-from gym_stepwise_routing.recorder.selection import Selection, interleaved
+from gym_stepwise_routing.recorder.recording import record
+from gym_stepwise_routing.recorder.recording_manifest import MANIFEST, recording_manifest, seal_manifest
 from gym_stepwise_routing.recorder.session import RecordingSession
 from gym_stepwise_routing.recorder.settings import RecordingSettings
 from gym_stepwise_routing.recorder.store import TreeStore, read_trees
-from gym_stepwise_routing.recorder.to_bank import bank_from_recording, merge_trees
+from gym_stepwise_routing.types import MODES
 
 SETTINGS = RecordingSettings(PromptTemplate("plain", "Q: {question}\nA:\n"), rule=StepRule(horizon=3))
 TOY = Dataset(question_field="question", source="made up", licence="CC0-1.0")
@@ -269,17 +267,3 @@ def test_a_file_of_ones_own_may_be_for_training(tmp_path: Path) -> None:
     assert chosen.dataset.licence == "CC0-1.0"
     with pytest.raises(ValueError, match="'dev' is not known; allowed: 'train'"):
         Selection.parse(f"{path}@dev", data=None)
-
-
-def test_a_recording_agrees_with_itself_and_differences_are_counted(tmp_path: Path) -> None:
-    recorded(tmp_path, 2)
-    trees = list(read_trees(tmp_path / "trees-0.jsonl"))
-    same = agreement(trees, trees)
-    assert (same.problems, same.identical, same.same_verdict) == (2, same.steps, same.leaves)
-    assert same.largest_difference == 0
-    other = json.loads(json.dumps(trees))
-    changed = next(node for node in other[0]["nodes"] if node["depth"] == 1)
-    changed["text"] = "something else"
-    less = agreement(trees, other)
-    assert less.identical == same.steps - 1
-    assert less.same_prefix < same.same_prefix

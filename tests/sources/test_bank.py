@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from gym_stepwise_routing.banks import Bank
-from gym_stepwise_routing.sources.bank import BankSource
-from gym_stepwise_routing.sources.base import CONFIDENCE, SPLITS, StepSource
+from gym_stepwise_routing.sources.contract import StepSource
+from gym_stepwise_routing.sources.recorded import BankSource
+from gym_stepwise_routing.types import CONFIDENCE, SPLITS
 
 BUNDLED = "gsm8k-qwen2.5-coder"
 

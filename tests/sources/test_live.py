@@ -11,13 +11,13 @@ import pytest
 from generator_fakes import FakeGenerator
 from gymnasium.vector import AutoresetMode
 
+from gym_stepwise_routing.costs.ledger import KINDS
+from gym_stepwise_routing.costs.models import Model, ModelPool
 from gym_stepwise_routing.datasets import Problem
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.generators import Failure, StepRule
-from gym_stepwise_routing.ledger import KINDS
-from gym_stepwise_routing.pool import Model, ModelPool
-from gym_stepwise_routing.recorder.prompts import PromptTemplate
-from gym_stepwise_routing.sources.base import StepSource
+from gym_stepwise_routing.generators.prompts import PromptTemplate
+from gym_stepwise_routing.sources.contract import StepSource
 from gym_stepwise_routing.sources.live import LiveSource
 
 PROMPT = PromptTemplate("plain", "Q: {question}\nA:\n")
@@ -279,7 +279,7 @@ def recorded_and_live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tupl
     from tiny_models import trained
 
     from gym_stepwise_routing.generators.specs import GeneratorSpec
-    from gym_stepwise_routing.recorder.selection import Selection
+    from gym_stepwise_routing.recorder.problem_selection import Selection
     from gym_stepwise_routing.recorder.session import RecordingSession
     from gym_stepwise_routing.recorder.settings import RecordingSettings
 
@@ -304,7 +304,7 @@ def recorded_and_live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tupl
 
 
 def test_live_gives_what_was_recorded(recorded_and_live: tuple[object, LiveSource]) -> None:
-    from gym_stepwise_routing.sources.bank import BankSource
+    from gym_stepwise_routing.sources.recorded import BankSource
 
     bank, live = recorded_and_live
     played = BankSource(bank)  # type: ignore[arg-type]
@@ -331,7 +331,7 @@ def test_live_gives_what_was_recorded(recorded_and_live: tuple[object, LiveSourc
 
 def test_live_observations_equal_those_of_the_bank(recorded_and_live: tuple[object, LiveSource]) -> None:
     import gym_stepwise_routing  # noqa: F401
-    from gym_stepwise_routing.sources.bank import BankSource
+    from gym_stepwise_routing.sources.recorded import BankSource
 
     bank, live = recorded_and_live
     blocks = ("progress", "confidence", "aggregates", "ledger", "question")

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from generator_fakes import FakeGenerator
 
+from gym_stepwise_routing.costs.models import Model, ModelPool
 from gym_stepwise_routing.datasets import Problem
 from gym_stepwise_routing.generators import StepRule
-from gym_stepwise_routing.pool import Model, ModelPool
-from gym_stepwise_routing.recorder.prompts import PromptTemplate
-from gym_stepwise_routing.recorder.record import record
+from gym_stepwise_routing.generators.prompts import PromptTemplate
+from gym_stepwise_routing.recorder.recording import record
 from gym_stepwise_routing.recorder.settings import RecordingSettings
 from gym_stepwise_routing.recorder.store import TreeStore, read_trees
 from gym_stepwise_routing.sources.live import LiveSource

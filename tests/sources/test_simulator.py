@@ -10,13 +10,14 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import gym_stepwise_routing  # noqa: F401  (registers the environment)
-from gym_stepwise_routing.rules import Rules
+from gym_stepwise_routing.game.transitions import Rules
 from gym_stepwise_routing.sources import resolve
-from gym_stepwise_routing.sources.base import CONFIDENCE, SPLITS, StepSource
+from gym_stepwise_routing.sources.contract import StepSource
 from gym_stepwise_routing.sources.simulator import SimulatorSource, preset_names
-from gym_stepwise_routing.sources.simulator.curves import solo, threshold_rule
 from gym_stepwise_routing.sources.simulator.process import both_flip
-from gym_stepwise_routing.sources.simulator.signals import confidence_rows
+from gym_stepwise_routing.sources.simulator.score_signals import confidence_rows
+from gym_stepwise_routing.sources.simulator.threshold_curves import solo, threshold_rule
+from gym_stepwise_routing.types import CONFIDENCE, SPLITS
 
 PRESETS = ("gsm8k-like", "math-qwen2.5", "math-qwen2.5-3", "omni-like")
 

@@ -11,11 +11,11 @@ import pytest
 from gym_stepwise_routing.baselines import AlwaysLargest, AlwaysSmallest
 from gym_stepwise_routing.errors import BankError
 from gym_stepwise_routing.evaluation.evaluate import evaluate
-from gym_stepwise_routing.game import Game
-from gym_stepwise_routing.sources.bank import BankSource
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.sources.recorded import BankSource
 from gym_stepwise_routing.sources.simulator import SimulatorSource
-from gym_stepwise_routing.sources.simulator.curves import solo
-from gym_stepwise_routing.sources.simulator.export import export_bank
+from gym_stepwise_routing.sources.simulator.threshold_curves import solo
+from gym_stepwise_routing.sources.simulator.to_bank import export_bank
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from gym_stepwise_routing.pool import Model
+from gym_stepwise_routing.costs.models import Model
 from gym_stepwise_routing.sources.simulator import SimulatorSource, load_preset
 from gym_stepwise_routing.sources.simulator.parameters import ConfidenceModel, Prompt, StepTokens
 from gym_stepwise_routing.sources.simulator.presets import Preset, read_preset
@@ -111,7 +111,7 @@ def test_a_simulator_of_ones_own():
 
 
 def preset_file(tmp_path, change):
-    from gym_stepwise_routing.banks.strict import to_json
+    from gym_stepwise_routing.storage.strict_json import to_json
 
     content = to_json(load_preset("gsm8k-like"))
     change(content)

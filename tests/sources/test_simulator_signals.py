@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gym_stepwise_routing.sources.simulator import SimulatorSource
-from gym_stepwise_routing.sources.simulator.signals import TOKEN_CELLS
+from gym_stepwise_routing.sources.simulator.score_signals import TOKEN_CELLS
 
 LIMITS = {"gsm8k-like": 0.02, "math-qwen2.5": 0.15, "math-qwen2.5-3": 0.15, "omni-like": 0.15}
 """As stated in ``signals``."""

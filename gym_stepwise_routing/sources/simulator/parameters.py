@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from gym_stepwise_routing.costs.models import Model, ModelPool
 from gym_stepwise_routing.errors import check_choice
-from gym_stepwise_routing.pool import Model, ModelPool
 
 __all__ = ["STATUSES", "ConfidenceModel", "Prompt", "ScoreModel", "SimulatorParameters", "StepTokens", "check_whole"]
 

@@ -9,9 +9,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal
 
-from gym_stepwise_routing.banks.strict import decode, read_json
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.sources.simulator.parameters import SimulatorParameters
+from gym_stepwise_routing.storage.strict_json import decode, read_json
 
 __all__ = ["Origin", "Preset", "load_preset", "preset_names", "read_preset"]
 

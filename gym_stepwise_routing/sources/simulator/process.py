@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.sources.simulator.parameters import STATUSES, SimulatorParameters
-from gym_stepwise_routing.sources.simulator.signals import (
+from gym_stepwise_routing.sources.simulator.score_signals import (
     SCORE_BINS,
     TOKEN_CELLS,
     TOKEN_DRAWS,

@@ -7,10 +7,10 @@ import pytest
 
 from gym_stepwise_routing.banks import Bank
 from gym_stepwise_routing.baselines.verifiers.attach import node_reach, soft_labels, with_verifier
+from gym_stepwise_routing.costs.ledger import VERIFIER
+from gym_stepwise_routing.costs.models import Model
 from gym_stepwise_routing.errors import NotApplicableError
-from gym_stepwise_routing.game import Game
-from gym_stepwise_routing.ledger import VERIFIER
-from gym_stepwise_routing.pool import Model
+from gym_stepwise_routing.game.game import Game
 
 BUNDLED = "gsm8k-qwen2.5-coder"
 

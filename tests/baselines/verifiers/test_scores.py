@@ -7,11 +7,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gym_stepwise_routing.accounting import Verifier
 from gym_stepwise_routing.banks import Bank
-from gym_stepwise_routing.baselines.verifiers.scores import read_scores, write_scores
+from gym_stepwise_routing.baselines.verifiers.score_files import read_scores, write_scores
+from gym_stepwise_routing.costs.charging import Verifier
+from gym_stepwise_routing.costs.models import Latency, Model, Price
 from gym_stepwise_routing.errors import BankError
-from gym_stepwise_routing.pool import Latency, Model, Price
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,131 @@
+"""Columns of the Parquet files of a bank, and how such a file is opened: hash first.
+
+``problems.parquet`` has a row a problem, ``nodes.parquet`` and ``texts.parquet`` a row a node, in the order of the
+recording; the nodes of a problem are one block. ``-1`` in an index column means "none".
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gym_stepwise_routing.banks.manifest import FileEntry
+from gym_stepwise_routing.errors import BankError
+from gym_stepwise_routing.types import QUESTION
+
+__all__ = ["RAW_FIGURES", "bank_schemas", "open_table"]
+
+RAW_FIGURES = (
+    "logprob_sum",
+    "logprob_min",
+    "entropy_mean",
+    "entropy_max",
+    "entropy_first",
+    "margin_first",
+    "margin_mean",
+    "margin_min",
+    "top1_mean",
+)
+"""Confidence figures as they were recorded, in the order of the JSON Lines form (see ``docs/banks.md``)."""
+
+
+def bank_schemas(models: int) -> Mapping[str, pa.Schema]:
+    """Schema of each file of a bank with that many models."""
+
+    def required(name: str, kind: pa.DataType) -> pa.Field[Any]:
+        return pa.field(name, kind, nullable=False)
+
+    problems = [
+        required("dataset", pa.string()),
+        required("split", pa.string()),  # official split
+        required("index", pa.int32()),  # row of the official file
+        required("question_sha256", pa.string()),
+        required("answer", pa.string()),
+        required("prompt_tokens", pa.list_(required("item", pa.int32()))),  # one figure for all models, or one a model
+        required("bank_split", pa.string()),
+        required("root", pa.int32()),
+        *(pa.field(name, pa.int32()) for name in QUESTION),
+    ]
+    nodes = [
+        required("problem", pa.int32()),
+        required("id", pa.int32()),
+        required("parent", pa.int32()),
+        required("depth", pa.int32()),
+        required("model", pa.int32()),
+        required("tokens", pa.int32()),
+        pa.field("first_step_tokens", pa.int32()),
+        *(pa.field(name, pa.float64()) for name in RAW_FIGURES),
+        required("terminal", pa.bool_()),
+        pa.field("correct", pa.bool_()),
+        pa.field("same_as", pa.int32()),
+        pa.field("verifier_score", pa.float64()),
+        *(required(f"child_{model}", pa.int32()) for model in range(models)),
+    ]
+    texts = [pa.field("text", pa.string()), pa.field("final_answer", pa.string())]
+    files = {"problems.parquet": problems, "nodes.parquet": nodes, "texts.parquet": texts}
+    return {name: pa.schema(columns) for name, columns in files.items()}
+
+
+def check_file(path: Path, entry: FileEntry, *, verify: bool) -> None:
+    """Check a file that is not read yet; its bytes pass through a small buffer and take no memory.
+
+    Args:
+        path: the file.
+        entry: what the manifest says of it.
+        verify: check size and SHA-256, not only that it is there.
+
+    Raises:
+        BankError: missing file, other size or hash; the message names the file.
+    """
+    _check_size(path, entry, verify=verify)
+    if verify:
+        with path.open("rb") as file:
+            _check_digest(path, entry, hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def _check_size(path: Path, entry: FileEntry, *, verify: bool) -> None:
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        raise BankError(f"{path}: the file is missing") from None
+    if verify and size != entry.bytes:
+        raise BankError(f"{path}: the file has {size} bytes, the manifest says {entry.bytes}")
+
+
+def _check_digest(path: Path, entry: FileEntry, digest: str) -> None:
+    if digest != entry.sha256:
+        raise BankError(f"{path}: the file's sha256 is {digest}, the manifest says {entry.sha256}")
+
+
+def open_table(path: Path, entry: FileEntry, schema: pa.Schema, *, verify: bool) -> pq.ParquetFile:
+    """Open one Parquet file of a bank; the bytes that are hashed are the bytes that are then read.
+
+    Args:
+        path: the file.
+        entry: what the manifest says of it.
+        schema: the columns it must have.
+        verify: check size and SHA-256.
+
+    Raises:
+        BankError: missing file, other size, hash, columns or number of rows; the message names the file.
+    """
+    _check_size(path, entry, verify=verify)
+    try:
+        buffer = pa.memory_map(str(path)).read_buffer()
+        if verify:
+            _check_digest(path, entry, hashlib.sha256(buffer).hexdigest())
+        table = pq.ParquetFile(pa.BufferReader(buffer))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise BankError(f"{path}: not a Parquet file ({error})") from None
+    if not table.schema_arrow.equals(schema):
+        found = {(field.name, str(field.type)) for field in table.schema_arrow}
+        wanted = {(field.name, str(field.type)) for field in schema}
+        raise BankError(f"{path}: wrong columns; differing: {sorted(found ^ wanted) or 'order or nullability'}")
+    if table.metadata.num_rows != entry.rows:
+        raise BankError(f"{path}: the file has {table.metadata.num_rows} rows, the manifest says {entry.rows}")
+    return table

@@ -1,0 +1,48 @@
+"""Writing a bank: three tables and a recipe become a sealed directory, whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gym_stepwise_routing.banks.manifest import MANIFEST, FileEntry, Manifest, Recipe
+from gym_stepwise_routing.errors import BankError
+from gym_stepwise_routing.storage.atomic import new_folder, write_json
+from gym_stepwise_routing.storage.strict_json import to_json
+from gym_stepwise_routing.types import VERSION
+
+__all__ = ["write_bank"]
+
+_ROW_GROUP = 1 << 16  # rows decoded at a time: bounds the memory that opening a large bank takes on top of its arrays
+
+
+def write_bank(recipe: Recipe, tables: Mapping[str, pa.Table], target: Path, *, overwrite: bool = False) -> None:
+    """Write a bank. Nothing is checked here: :meth:`gym_stepwise_routing.banks.bank.Bank.open` does that.
+
+    Args:
+        recipe: what is stated of the recording.
+        tables: the tables by file name, with the schemas of ``banks.tables.bank_schemas``.
+        target: directory to make.
+        overwrite: replace an existing ``target``.
+
+    Raises:
+        BankError: ``target`` exists and ``overwrite`` is False.
+    """
+    if target.exists() and not overwrite:
+        raise BankError(f"{target}: exists already; allowed: a new directory, or overwriting it")
+    with new_folder(target, overwrite=overwrite) as directory:
+        files = {name: _write_table(directory / name, table) for name, table in tables.items()}
+        created_with = f"gym-stepwise-routing {VERSION}, pyarrow {pa.__version__}"
+        manifest = Manifest.seal(recipe, created_with=created_with, files=files)
+        write_json(directory / MANIFEST, to_json(manifest))
+
+
+def _write_table(path: Path, table: pa.Table) -> FileEntry:
+    pq.write_table(table, path, compression="zstd", compression_level=9, row_group_size=_ROW_GROUP)
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return FileEntry(sha256=digest, bytes=path.stat().st_size, rows=table.num_rows)

@@ -1,0 +1,173 @@
+"""``stepwise-routing bank``: look at banks of recorded traces, check them, import and export them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from gym_stepwise_routing.banks import Bank, Recipe, bundled_banks
+from gym_stepwise_routing.banks.jsonl import export_jsonl, import_jsonl
+from gym_stepwise_routing.banks.manifest import MANIFEST
+from gym_stepwise_routing.banks.questions import Questions, join_questions
+from gym_stepwise_routing.costs.units import available_units
+from gym_stepwise_routing.errors import BankError
+from gym_stepwise_routing.types import SPLITS
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Banks of recorded reasoning traces: show, check, import, export.", no_args_is_help=True)
+
+BankArgument = Annotated[str, typer.Argument(help="Name of a bundled bank, or folder of a bank.", metavar="BANK")]
+QuestionsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--questions",
+        metavar="DATASET/SPLIT=FILE",
+        help="Official JSON Lines file with the question texts of a split; may be given several times.",
+    ),
+]
+
+
+@contextmanager
+def _told_plainly() -> Iterator[None]:
+    """Faults of a bank are for the user to read: one message, no traceback."""
+    try:
+        yield
+    except BankError as error:
+        Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
+        raise typer.Exit(1) from None
+
+
+def _files(questions: list[str] | None) -> dict[str, Path]:
+    files = {}
+    for item in questions or []:
+        key, equals, file = item.partition("=")
+        if not equals or not file:
+            raise BankError(f"--questions {item!r}; allowed: DATASET/SPLIT=FILE")
+        files[key] = Path(file)
+    return files
+
+
+@app.command()
+def info(
+    bank: Annotated[
+        str | None, typer.Argument(help="As for the other commands; without it, the bundled banks.")
+    ] = None,
+) -> None:
+    """Show what a bank holds, or which banks come with the package."""
+    console = Console()
+    with _told_plainly():
+        if bank is None:
+            for name in bundled_banks():
+                console.print(f"[bold]{name}[/]  {escape(Bank.open(name).manifest.description)}")
+            return
+        opened = Bank.open(bank)
+    manifest = opened.manifest
+    origin = "SIMULATED" if manifest.simulated else "recorded"
+    console.print(f"[bold]{escape(opened.name)}[/] ({origin}): {escape(manifest.description)}")
+    for table in (_facts(opened), _models(opened), _splits(opened)):
+        console.print(table)
+
+
+def _facts(bank: Bank) -> Table:
+    manifest = bank.manifest
+    table = Table(show_header=False)
+    for label, fact in (
+        ("folder", str(bank.path)),
+        ("size", f"{sum(entry.bytes for entry in manifest.files.values()) / 1e6:.2f} MB"),
+        ("content hash", bank.hash),
+        ("nodes", f"{len(bank.nodes):,}"),
+        ("horizon", f"{manifest.horizon} steps"),
+        ("step", manifest.step_rule.note),
+        ("modes", ", ".join(manifest.modes)),
+        ("cost units", ", ".join(available_units(bank.pool))),
+        ("engine", manifest.decoding.engine),
+        ("grader", f"{manifest.grader.name} (version {manifest.grader.version})"),
+        *((f"problems: {name}", f"{entry.source}; {entry.licence}") for name, entry in manifest.datasets.items()),
+        ("licence of the traces", manifest.licence),
+        ("built with", manifest.created_with),
+        ("built by", manifest.command),
+    ):
+        table.add_row(escape(label), escape(fact))
+    return table
+
+
+def _models(bank: Bank) -> Table:
+    table = Table("model", "parameters", "$ / M tokens: input", "cached", "output", "s / token: prefill", "decode")
+    for model in bank.pool.rows:
+        price, latency = model.price, model.latency
+        table.add_row(
+            escape(model.name if model is not bank.pool.verifier else f"{model.name} (verifier)"),
+            "unknown" if model.parameters is None else f"{model.parameters:.3g}",
+            *(
+                ["unknown"] * 3
+                if price is None
+                else [f"{p:.3g}" for p in (price.input, price.cached_input, price.output)]
+            ),
+            *(["unknown"] * 2 if latency is None else [f"{latency.prefill:.3g}", f"{latency.decode:.3g}"]),
+        )
+    return table
+
+
+def _splits(bank: Bank) -> Table:
+    table = Table("split", "problems", "hash")
+    for split in SPLITS:
+        table.add_row(split, str(len(bank.split_problems(split))), bank.split_hash(split)[:16])
+    return table
+
+
+@app.command()
+def verify(bank: BankArgument, questions: QuestionsOption = None) -> None:
+    """Check every file's hash, the structure of the trees, the splits and, if given, the question texts."""
+    console = Console()
+    with _told_plainly():
+        opened = Bank.open(bank)
+        opened.read("texts.parquet")  # opening compares its hash and leaves its columns alone
+        table = Table("file", "rows", "bytes", "sha256", title=f"{escape(opened.name)}: all checks passed")
+        table.add_row(MANIFEST, "", str((opened.path / MANIFEST).stat().st_size), f"content {opened.hash}")
+        for name, entry in opened.manifest.files.items():
+            table.add_row(name, str(entry.rows), str(entry.bytes), entry.sha256)
+        if questions:
+            table.caption = f"{len(join_questions(opened, _files(questions)))} question texts match"
+    console.print(table)
+    console.print(_splits(opened))
+
+
+@app.command("import")
+def import_(
+    trees: Annotated[Path, typer.Argument(help="Recorded trees, .jsonl or .jsonl.gz.")],
+    recipe: Annotated[Path, typer.Option(help="JSON file with what is stated of the recording.")],
+    out: Annotated[Path, typer.Option(help="Folder to make.")],
+    questions: QuestionsOption = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing folder.")] = False,
+) -> None:
+    """Build a bank from recorded trees. With --questions, counts over the texts are stored, never the texts."""
+    with _told_plainly():
+        stated = Recipe.load(recipe)
+        files = _files(questions)
+        counts = Questions(stated.datasets, files).counts if files else None
+        bank = import_jsonl(trees, stated, out, counts=counts, overwrite=overwrite)
+    Console().print(
+        f"{escape(str(out))}: {len(bank.problems)} problems, {len(bank.nodes):,} nodes, content hash {bank.hash}"
+    )
+    Console().print(_splits(bank))
+
+
+@app.command()
+def export(
+    bank: BankArgument,
+    out: Annotated[Path, typer.Option(help="File to write, .jsonl or .jsonl.gz.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+) -> None:
+    """Write a bank as JSON Lines, the very objects that were imported."""
+    with _told_plainly():
+        opened = Bank.open(bank)
+        export_jsonl(opened, out, overwrite=overwrite)
+    Console().print(f"{escape(str(out))}: {len(opened.problems)} trees")

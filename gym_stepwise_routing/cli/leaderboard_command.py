@@ -1,0 +1,281 @@
+"""``stepwise-routing submit``, ``verify`` and ``leaderboard``: router to entry to board."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+if TYPE_CHECKING:
+    from gym_stepwise_routing.leaderboard.entry import Figures, Selection
+    from gym_stepwise_routing.leaderboard.track import Track
+    from gym_stepwise_routing.leaderboard.verify import Verdict
+
+__all__ = ["leaderboard", "submit", "verify"]
+
+leaderboard = typer.Typer(help="Build the board, and make its own rows anew.", no_args_is_help=True)
+
+_ENTRIES = Path("leaderboard/entries")
+_ARTEFACTS = Path("leaderboard/artefacts")
+Entries = Annotated[Path, typer.Option("--entries", help="Folder of the entries.")]
+Artefacts = Annotated[Path, typer.Option("--artefacts", help="Folder of saved routers.")]
+Rows = Annotated[
+    Path | None,
+    typer.Option(help="File of the board's own rows.", show_default="that of the checkout: leaderboard/rows.json"),
+]
+Trust = Annotated[bool, typer.Option("--trust", help="Run code that does not come with this package.")]
+
+
+def submit(
+    routers: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="ROUTER...",
+            help="module:factory; or below --artefacts a trained or calibrated router's folder, or a .zip; one a seed.",
+        ),
+    ],
+    track: Annotated[str, typer.Option(help="Track to play on; see leaderboard/tracks.")],
+    name: Annotated[str, typer.Option(help="Name of the entry: lower-case letters, digits, hyphens.")],
+    authors: Annotated[str, typer.Option(help="Who made the router.")],
+    description: Annotated[str, typer.Option(help="How it decides, in a sentence or two.")],
+    title: Annotated[str | None, typer.Option(help="What the board calls it; the name if not given.")] = None,
+    paper: Annotated[str | None, typer.Option(help="Address of the paper.")] = None,
+    code: Annotated[str | None, typer.Option(help="Address of the code.")] = None,
+    kwargs: Annotated[list[str] | None, typer.Option(help="KEY=VALUE for the factory; VALUE is JSON or text.")] = None,
+    artefact: Annotated[Path | None, typer.Option(help="File or folder that the factory gets as `path`.")] = None,
+    observation: Annotated[str | None, typer.Option(help="Blocks that the router sees, with commas.")] = None,
+    budget: Annotated[float | None, typer.Option(help="Budget that is shown to the router.")] = None,
+    select: Annotated[
+        str | None,
+        typer.Option(help="Choose the threshold on the calibration split: budget=0.8 or accuracy=0.95."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the entry of that name.")] = False,
+    entries: Entries = _ENTRIES,
+    artefacts: Artefacts = _ARTEFACTS,
+) -> None:
+    """Play your router on a track and write the entry. Runs the router that you name."""
+    with _plain_errors(), _no_entry():
+        from gym_stepwise_routing.game.observation import check_blocks
+        from gym_stepwise_routing.leaderboard.board_rows import find_rows, row_named
+        from gym_stepwise_routing.leaderboard.entry import About
+        from gym_stepwise_routing.leaderboard.loading import describe_artefact, reference_of
+        from gym_stepwise_routing.leaderboard.schema import check_name
+        from gym_stepwise_routing.leaderboard.submit import entry_path, make_entry
+        from gym_stepwise_routing.leaderboard.track import View, open_track
+        from gym_stepwise_routing.types import DEFAULT_BLOCKS
+
+        console = Console(soft_wrap=True)
+        frozen = open_track(track)
+        check_name("name", name)
+        if find_rows() is not None and row_named(name) is not None:  # without a checkout, verify finds it in one
+            raise ValueError(f"name={name!r} is one of the board's own rows; allowed: another name")
+        if (there := entries / track / f"{name}.json").exists() and not overwrite:
+            raise ValueError(f"{there} is there already; allowed: another --name, or --overwrite")
+        refs = [reference_of(router, _arguments(kwargs or []), artefacts) for router in routers]
+        if artefact is not None:
+            saved = [describe_artefact(artefact, artefacts, ref.factory) for ref in refs]
+            refs = [ref.model_copy(update={"artefact": files}) for ref, files in zip(refs, saved, strict=True)]
+        blocks = DEFAULT_BLOCKS if observation is None else check_blocks(observation.split(","))
+        with console.status(f"playing {frozen.problems} problems of {track}"):
+            entry = make_entry(
+                frozen,
+                name,
+                refs,
+                About(title=title or name, authors=authors, description=description, paper=paper, code=code),
+                artefacts=artefacts,
+                view=View(observation=blocks, budget=budget),
+                selection=_selection(select),
+                trust=True,  # the user has just named this router
+            )
+        path = entry_path(entries, entry)
+        entry.write(path)
+        _show(console, entry.figures, frozen)
+        console.print(f"written: {path}; check it with: stepwise-routing verify {path} --trust", highlight=False)
+
+
+def verify(
+    files: Annotated[list[Path], typer.Argument(metavar="ENTRY...", help="Files of entries.")],
+    rerun: Annotated[bool, typer.Option(help="Run the router again.")] = True,
+    trust: Trust = False,
+    artefacts: Artefacts = _ARTEFACTS,
+    rows: Rows = None,
+) -> None:
+    """Replay every decision, recompute every figure, and run the router again. Exit status 1 if any is rejected."""
+    with _plain_errors():
+        from gym_stepwise_routing.leaderboard.faults import EntryRejectedError
+        from gym_stepwise_routing.leaderboard.verify import verify as check
+
+    console = Console(soft_wrap=True)
+    rejected = 0
+    for file in files:
+        start = time.perf_counter()
+        try:
+            with _plain_errors():
+                verdict = check(file, artefacts=artefacts, rows=rows, run_again=rerun, trust=trust)
+        except EntryRejectedError as error:
+            rejected += 1
+            console.print(f"[red]rejected[/red] {file}")
+            for fault in error.faults:
+                console.print(f"  [bold]{fault.code}[/bold] {escape(fault.message)}", highlight=False)
+            continue
+        except typer.Exit:  # said already; the other files are to be heard of, too
+            rejected += 1
+            console.print(f"[red]not verified[/red] {file}")
+            continue
+        seconds = time.perf_counter() - start
+        console.print(f"[green]verified[/green] {file} ({seconds:.1f} s): {_what_was_done(verdict)}", highlight=False)
+        _show(console, verdict.entry.figures, verdict.track)
+    if rejected:
+        raise typer.Exit(1)
+
+
+@leaderboard.command()
+def build(
+    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("runs/leaderboard"),
+    rerun: Annotated[bool, typer.Option(help="Run the routers again; the pages say whether that was done.")] = True,
+    trust: Trust = False,
+    entries: Entries = _ENTRIES,
+    artefacts: Artefacts = _ARTEFACTS,
+    rows: Rows = None,
+) -> None:
+    """Verify all entries and write the site: open OUT/index.html, no server needed."""
+    with _plain_errors():
+        from gym_stepwise_routing.leaderboard.site import build_site
+
+        console = Console(soft_wrap=True)
+        pages = build_site(
+            out, entries=entries, artefacts=artefacts, rows=rows, rerun=rerun, trust=trust, report=_line(console)
+        )
+        console.print(f"{pages} pages: {out}/index.html", highlight=False)
+
+
+@leaderboard.command()
+def refresh(
+    row: Annotated[list[str] | None, typer.Option(help="Only these rows.")] = None,
+    track: Annotated[list[str] | None, typer.Option(help="Only these tracks.")] = None,
+    entries: Entries = _ENTRIES,
+    artefacts: Artefacts = _ARTEFACTS,
+) -> None:
+    """Freeze the tracks on the banks as they are now; train and play the board's own rows again."""
+    with _plain_errors():
+        from gym_stepwise_routing.errors import check_choice
+        from gym_stepwise_routing.leaderboard.board_rows import ROWS, read_rows
+        from gym_stepwise_routing.leaderboard.refresh import freeze_tracks, refresh_rows
+        from gym_stepwise_routing.storage.former_names import check_former
+
+        if not ROWS.is_file():
+            raise ValueError(
+                f"{ROWS}: not there; refresh writes the tracks, entries and policies of the repository, so it needs "
+                "the package of a checkout: pip install -e '.[agents,leaderboard]'"
+            )
+        console = Console(soft_wrap=True)
+        tracks = freeze_tracks()
+        for wanted in row or ():
+            check_choice("row", wanted, [known.name for known in read_rows()])
+        for wanted in track or ():
+            check_former("track", wanted)
+            check_choice("track", wanted, [frozen.name for frozen in tracks])
+        chosen = [frozen for frozen in tracks if not track or frozen.name in track]
+        written = refresh_rows(chosen, entries=entries, artefacts=artefacts, only=row or None, report=_line(console))
+        console.print(f"{len(written)} entries written on {len(chosen)} tracks", highlight=False)
+        own = {known.name for known in read_rows()}
+        for frozen in chosen:
+            for path in sorted((entries / frozen.name).glob("*.json")):
+                if path.stem not in own:
+                    console.print(f"not one of the board's rows, left as it is: {path}", highlight=False)
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Faults of the input and missing packages as one line instead of a traceback; rejections pass through."""
+    try:
+        from pydantic import ValidationError
+
+        from gym_stepwise_routing.leaderboard.faults import EntryRejectedError
+        from gym_stepwise_routing.leaderboard.schema import explain
+    except ImportError as error:
+        typer.echo(f"{error}: pip install 'gym-stepwise-routing[leaderboard]'", err=True)
+        raise typer.Exit(2) from None
+    try:
+        yield
+    except EntryRejectedError:
+        raise
+    except ImportError as error:
+        hint = "" if "pip install" in str(error) else ": pip install 'gym-stepwise-routing[agents,leaderboard]'"
+        typer.echo(f"error: {error}{hint}", err=True)
+        raise typer.Exit(2) from None
+    except ValueError as error:
+        typer.echo(f"error: {explain(error) if isinstance(error, ValidationError) else error}", err=True)
+        raise typer.Exit(2) from None
+
+
+@contextmanager
+def _no_entry() -> Iterator[None]:
+    """A router that cannot be played is no entry yet: its faults are those of the input."""
+    from gym_stepwise_routing.leaderboard.faults import EntryRejectedError
+
+    try:
+        yield
+    except EntryRejectedError as error:
+        raise ValueError("; ".join(fault.message for fault in error.faults)) from None
+
+
+def _line(console: Console) -> Any:
+    return lambda text: console.print(text, highlight=False, markup=False)
+
+
+def _arguments(pairs: list[str]) -> dict[str, Any]:
+    arguments: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not (equals and key.isidentifier()):
+            raise ValueError(f"kwargs={pair!r}; allowed: KEY=VALUE")
+        try:
+            arguments[key] = json.loads(value)
+        except json.JSONDecodeError:
+            arguments[key] = value
+    return arguments
+
+
+def _selection(text: str | None) -> Selection | None:
+    from gym_stepwise_routing.leaderboard.entry import Selection
+
+    if text is None:
+        return None
+    rule, _, value = text.partition("=")
+    try:
+        return Selection.model_validate({"rule": rule, "value": float(value)})
+    except ValueError:
+        raise ValueError(f"select={text!r}; allowed: budget=NUMBER or accuracy=NUMBER, up to 10") from None
+
+
+def _show(console: Console, figures: Figures, track: Track) -> None:
+    unit = track.spec.cost_unit
+    own = figures.units[unit]
+    if track.simulated:
+        console.print("  SIMULATED: a random process, not language models", highlight=False)
+    for label, estimate in (
+        ("accuracy", figures.accuracy),
+        (f"cost ({unit}; always-largest is 1)", own.cost),
+        ("gain over mixing constants", own.gain),
+    ):
+        low, high = f"{estimate.low:.3f}", f"{estimate.high:.3f}"
+        console.print(f"  {label:40} {estimate.value:.3f}  [{low}, {high}]", highlight=False, markup=False)
+    console.print(
+        f"  n = {figures.problems} problems, {figures.runs} runs, {figures.level:.0%} intervals", highlight=False
+    )
+
+
+def _what_was_done(verdict: Verdict) -> str:
+    done = "decisions replayed, figures recomputed"
+    if verdict.rerun == "done":
+        blind = "" if verdict.entry.kind != "router" else ", also in another order, in batches and under other names"
+        return f"{done}, router run again{blind}"
+    return f"{done}; router not run again ({verdict.rerun}{', see --trust' if verdict.rerun == 'not trusted' else ''})"

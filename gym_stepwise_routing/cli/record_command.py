@@ -1,0 +1,151 @@
+"""``stepwise-routing record``: record routing trees of your own models and make a bank of them."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from gym_stepwise_routing.generators.prompts import default_prompt, load_prompt
+from gym_stepwise_routing.generators.specs import GeneratorSpec
+from gym_stepwise_routing.grading import Grading
+from gym_stepwise_routing.recorder.grow import RecordingStats
+from gym_stepwise_routing.recorder.problem_selection import Selection
+from gym_stepwise_routing.recorder.session import RecordingSession
+from gym_stepwise_routing.recorder.settings import RecordingSettings
+from gym_stepwise_routing.recorder.step_rules import step_rule
+from gym_stepwise_routing.recorder.tree import Mode
+
+__all__ = ["record"]
+
+
+def record(
+    dataset: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME/SPLIT[:ROWS]", help="Problems, or FILE.jsonl@SPLIT; ROWS: 0-100,205,300-900/50; repeatable."
+        ),
+    ],
+    models: Annotated[
+        list[str],
+        typer.Option(metavar="BACKEND:MODEL[,key=value...]", help="A model; give two or more, smallest first."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the recording; the same recording in it is continued.")],
+    mode: Annotated[str, typer.Option(help="route, escalate or regenerate.")] = "route",
+    horizon: Annotated[int, typer.Option(help="Most steps of a trace; the last takes all the rest.")] = 5,
+    prompt: Annotated[
+        str | None, typer.Option(help="Bundled prompt, or a text file with {question}; by default that of the grading.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder with local files of known datasets.")] = None,
+    question_field: Annotated[str, typer.Option(help="Field of the question in a file of your own.")] = "question",
+    answer_field: Annotated[str, typer.Option(help="Field of the answer in a file of your own.")] = "answer",
+    data_licence: Annotated[str, typer.Option(help="Licence of the problems in a file of your own.")] = "unknown",
+    grading: Annotated[str | None, typer.Option(help="numeric or math; by default what the dataset needs.")] = None,
+    max_tokens: Annotated[int, typer.Option(help="Most tokens that a model writes before it hands over.")] = 200,
+    step: Annotated[str, typer.Option(help="What ends a step: newline or blank-line.")] = "newline",
+    min_characters: Annotated[int, typer.Option(help="Shorter steps are merged into the next.")] = 1,
+    merge_headings: Annotated[bool, typer.Option(help="Merge steps that are only a heading into the next.")] = False,
+    repeat_limit: Annotated[int, typer.Option(help="End a trace when a step stands so often; 0: never.")] = 0,
+    in_flight: Annotated[int, typer.Option(help="Trees grown at a time.")] = 24,
+    ray: Annotated[int, typer.Option(help="Worker processes on a Ray cluster; 0: this process.")] = 0,
+    gpus_per_worker: Annotated[float, typer.Option(help="GPUs that Ray gives to each worker.")] = 0,
+    ray_address: Annotated[str | None, typer.Option(help="Address of a running Ray cluster.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the bank; by default that of the folder.")] = None,
+    licence: Annotated[str, typer.Option(help="Licence of the recorded traces (SPDX).")] = "MIT",
+) -> None:
+    """Record every trace that a router could bring about, and build a bank of them in OUT/bank.
+
+    May be stopped at any moment, by kill -9 too, and started again with the same command.
+    """
+    console = Console()
+    try:
+        specs = tuple(GeneratorSpec.parse(text) for text in models)
+        selections = tuple(
+            Selection.parse(
+                text,
+                data=data,
+                question=question_field,
+                answer=answer_field,
+                grading=_grading(grading),
+                licence=data_licence,
+            )
+            for text in dataset
+        )
+        template = load_prompt(prompt or default_prompt(selections[0].grading))
+        rule = step_rule(
+            template,
+            selections[0].grading,
+            step=step,
+            horizon=horizon,
+            max_tokens=max_tokens,
+            min_characters=min_characters,
+            merge_headings=merge_headings,
+            repeat_limit=repeat_limit,
+        )
+        session = RecordingSession(
+            specs=specs,
+            selections=selections,
+            settings=RecordingSettings(
+                template, mode=_mode(mode), rule=rule, grading=selections[0].grading, in_flight=in_flight
+            ),
+            out=out,
+            command=_command(),
+            licence=licence,
+        )
+        stats = _run(session, console, workers=ray, address=ray_address, gpus=gpus_per_worker)
+        for problem, reason in stats.failed.items():
+            console.print(f"given up: {escape(problem)}: {escape(str(reason))}")
+        bank = session.bank(name or out.resolve().name)
+    except (ValueError, ImportError, OSError, RuntimeError) as error:
+        console.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
+        raise typer.Exit(1) from None
+    console.print(
+        f"{stats.trees} new trees with {stats.nodes:,} nodes, {sum(stats.tokens):,} tokens at "
+        f"{stats.tokens_per_second:.1f} tokens/s; {escape(str(out / 'bank'))} holds {len(bank.problems)} problems"
+    )
+    if stats.timed_out:
+        console.print(f"{stats.timed_out} final answers count as wrong because their grading took too long")
+
+
+def _run(
+    session: RecordingSession, console: Console, *, workers: int, address: str | None, gpus: float
+) -> RecordingStats:
+    columns = (
+        TextColumn("recording"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[speed]:.1f} tokens/s"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("recording", total=len(session.missing()), speed=0.0)
+
+        def on_tree(stats: RecordingStats, tree: dict[str, Any]) -> None:
+            progress.update(task, completed=stats.trees, speed=stats.tokens_per_second)
+
+        if workers:
+            from gym_stepwise_routing.recorder.ray_workers import record_with_ray
+
+            return record_with_ray(session, workers=workers, address=address, gpus_per_worker=gpus, on_tree=on_tree)
+        return session.run(on_tree=on_tree)
+
+
+def _mode(mode: str) -> Mode:
+    return mode  # type: ignore[return-value]  # checked by RecordingSettings, which names what is allowed
+
+
+def _grading(grading: str | None) -> Grading | None:
+    return grading  # type: ignore[return-value]  # likewise
+
+
+def _command() -> str:
+    """The command line, without keys."""
+    words = [",".join(part for part in word.split(",") if not part.startswith("key=")) for word in sys.argv[1:]]
+    return shlex.join(["stepwise-routing", *words])

@@ -1,8 +1,0 @@
-"""Comparison of families of routers: calibrated on one split, reported on another, in a table and a figure."""
-
-from gym_stepwise_routing.compare.arena import Arena
-from gym_stepwise_routing.compare.choose import Rule
-from gym_stepwise_routing.compare.comparison import Comparison, compare
-from gym_stepwise_routing.compare.roster import roster
-
-__all__ = ["Arena", "Comparison", "Rule", "compare", "roster"]

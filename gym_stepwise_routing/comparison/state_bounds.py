@@ -1,0 +1,135 @@
+"""What a router could do that knows the future, and two estimates of what one could do that knows the state alone.
+
+The oracle plays the cheapest right path of every problem, or of as many as it can afford: a bound on every router.
+
+The estimates are by cross-fitting on every split. A fitted Q that has seen the reported problems themselves looks
+better than any router can be expected to be; one that has seen all others (the train and calibration splits, and the
+other folds of the reported one) is worse than the best possible, having less to learn from. What the best router with
+these observations and linear values would reach may be expected between; the distance is the generalisation gap.
+Neither is a bound in the strict sense: a regression of values does not maximise the figure that is reported. All see
+outcomes of the reported split, so they are no routers either.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gym_stepwise_routing.baselines.experience import Experience, experience, folds, join
+from gym_stepwise_routing.baselines.fitted_q import FittedQ
+from gym_stepwise_routing.comparison.arena import Arena
+from gym_stepwise_routing.comparison.ceiling import Ceiling
+from gym_stepwise_routing.comparison.contenders import Costs, Points
+from gym_stepwise_routing.errors import NotApplicableError
+from gym_stepwise_routing.evaluation.evaluate import Evaluation, play
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.routers.base import Replay
+from gym_stepwise_routing.types import DEFAULT_BLOCKS, SPLITS, Split
+
+__all__ = ["Oracle", "StateOnly"]
+
+FOLDS = 5
+SHARES = np.linspace(0, 1, 21)
+"""Shares of the problems with a right path that the oracle gets right."""
+
+
+class Oracle:
+    """The per-problem oracle, which gets the problems right that cost least extra.
+
+    Args:
+        arena: where it is played.
+
+    Raises:
+        NotApplicableError: a random source.
+    """
+
+    def __init__(self, arena: Arena) -> None:
+        if not arena.source.deterministic:
+            raise NotApplicableError(f"source {arena.source.name!r} is random: no path is known before it is played")
+        self._arena = arena
+        self.labels = [f"{share:.0%} of what can be right" for share in SHARES]
+
+    def _cheapest(self, split: Split) -> Ceiling:
+        cheapest = self._arena.reference(split).cheapest
+        assert cheapest is not None
+        return cheapest
+
+    def points(self, split: Split) -> Points:
+        """See :class:`Contender`."""
+        paths = self._cheapest(split)
+        bought = np.stack([paths.bought(share) for share in SHARES])
+        return Points(bought.astype(np.float64), np.where(bought, paths.right, paths.any))
+
+    def costs(self, split: Split, index: int) -> Costs:
+        """See :class:`Contender`."""
+        paths = self._cheapest(split)
+        bought = paths.bought(SHARES[index])
+        return {unit: np.where(bought, costs, paths.any_costs[unit]) for unit, costs in paths.right_costs.items()}
+
+
+class StateOnly:
+    """Fitted Q at each price, on problems of every split.
+
+    Args:
+        arena: where it is played.
+        prices: prices of cost.
+        fit: ``cross`` decides on each fold by what was learned on all other problems, ``same`` by all problems.
+
+    Raises:
+        NotApplicableError: a random source.
+    """
+
+    def __init__(self, arena: Arena, prices: list[float], fit: Literal["cross", "same"]) -> None:
+        if not arena.source.deterministic:
+            raise NotApplicableError(f"source {arena.source.name!r} is random: there is no tree to learn from")
+        self._arena, self._prices, self._fit = arena, prices, fit
+        self._played: dict[Split, list[Evaluation]] = {}
+        self.labels = [f"price {price:.3g}" for price in prices]
+
+    def _evaluations(self, split: Split) -> list[Evaluation]:
+        if split not in self._played:
+            others = [other for other in SPLITS if other != split]
+            game, *rest = (self._arena.game(each, DEFAULT_BLOCKS) for each in (split, *others))
+            known = join([experience(each) for each in (game, *rest)])
+            inside = np.flatnonzero(known.problem < len(game.problems))
+            self._played[split] = [self._decided(game, known, inside, price) for price in self._prices]
+        return self._played[split]
+
+    def _decided(self, game: Game, known: Experience, inside: NDArray[np.int64], price: float) -> Evaluation:
+        """Play the decisions on the states ``inside``, those of the reported split, which come first."""
+        if self._fit == "same":
+            actions = _best(FittedQ(price).fit(game, known), known, inside)
+        else:
+            fold = folds(known.problem, FOLDS, self._arena.seed)
+            actions = np.zeros(len(inside), dtype=np.int64)
+            for held in range(FOLDS):
+                out = inside[fold[inside] == held]
+                part = FittedQ(price).fit(game, known.take(np.flatnonzero(fold != held)))
+                actions[out] = _best(part, known, out)
+        return play(Replay(_along(known.take(inside), actions, game), "state-only"), game)
+
+    def points(self, split: Split) -> Points:
+        """See :class:`Contender`."""
+        played = self._evaluations(split)
+        return Points(np.stack([p.right.astype(np.float64) for p in played]), np.stack([p.cost for p in played]))
+
+    def costs(self, split: Split, index: int) -> Costs:
+        """See :class:`Contender`."""
+        return self._evaluations(split)[index].costs
+
+
+def _best(router: FittedQ, known: Experience, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    gains = np.where(known.mask[rows], router.gains(known.observation[rows]), -np.inf)
+    return np.asarray(np.argmax(gains, axis=1))
+
+
+def _along(known: Experience, actions: NDArray[np.int64], game: Game) -> NDArray[np.int64]:
+    """Decisions along the path from each root, ``int64[n, H]``."""
+    row = np.flatnonzero(known.depth == 0)
+    decisions = np.zeros((len(row), game.source.horizon), dtype=np.int64)
+    for step in range(game.source.horizon):
+        decisions[:, step] = actions[row]
+        row = np.where(known.ended[row], row, known.child[row, actions[row]])
+    return decisions

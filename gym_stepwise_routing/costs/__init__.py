@@ -1,0 +1,1 @@
+"""What is spent and what it costs: models, ledger, charging rules and cost units."""

@@ -1,0 +1,136 @@
+"""A finished, or half-finished, recording as a bank."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gym_stepwise_routing.banks import Bank, Recipe
+from gym_stepwise_routing.banks.jsonl import QuestionCounts, import_jsonl
+from gym_stepwise_routing.banks.manifest import Dataset, Decoding, Grader, Prompt, StepRule
+from gym_stepwise_routing.banks.splits import SplitRule
+from gym_stepwise_routing.costs.models import Latency, Model, Price
+from gym_stepwise_routing.errors import RecordingError
+from gym_stepwise_routing.recorder.recording_manifest import MANIFEST, recorded_commands
+from gym_stepwise_routing.recorder.store import read_trees
+from gym_stepwise_routing.storage.atomic import replaced
+from gym_stepwise_routing.types import Split
+
+__all__ = ["bank_from_recording", "merge_trees"]
+
+_SHARES: dict[str, Mapping[Split, float]] = {
+    "train": {"train": 0.6, "calibration": 0.4},
+    "calibration": {"calibration": 1.0},
+}
+"""Official training problems are for training and calibration; every other official split is for testing only. A file
+of one's own may be for calibration alone."""
+
+
+def merge_trees(folder: Path) -> Path:
+    """All trees of a recording in one file, ``trees.jsonl``, ordered by dataset, split and index.
+
+    Raises:
+        RecordingError: there is no tree, or a problem was recorded twice.
+    """
+    trees = [tree for part in sorted(folder.glob("trees-*.jsonl")) for tree in read_trees(part)]
+    if not trees:
+        raise RecordingError(f"{folder}: no recorded tree")
+    keyed = {_key(tree): tree for tree in trees}
+    if len(keyed) != len(trees):
+        raise RecordingError(f"{folder}: {len(trees) - len(keyed)} problems were recorded twice")
+    path = folder / "trees.jsonl"
+    with replaced(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
+        for key in sorted(keyed):
+            stream.write(json.dumps(keyed[key], ensure_ascii=False) + "\n")
+    return path
+
+
+def bank_from_recording(folder: Path, *, name: str, counts: QuestionCounts | None = None) -> Bank:
+    """Build ``folder/bank`` from what has been recorded so far.
+
+    Args:
+        folder: folder of the recording.
+        name: name of the bank.
+        counts: counts over the question texts, where these are at hand.
+
+    Raises:
+        RecordingError: no manifest or no tree.
+        BankError: the trees do not make a bank.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise RecordingError(f"{path}: the file is missing, so this is no recording")
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    trees = merge_trees(folder)
+    splits = sorted({tree["problem"]["split"] for tree in read_trees(trees)})
+    recipe = _recipe(name, splits, manifest["fixed"], manifest["notes"])
+    return import_jsonl(trees, recipe, folder / "bank", counts=counts, overwrite=True)
+
+
+def _recipe(name: str, splits: Sequence[str], fixed: Mapping[str, Any], notes: Mapping[str, Any]) -> Recipe:
+    rule, generators = fixed["rule"], fixed["generators"]
+    models = tuple(_model(*pair) for pair in zip(fixed["models"], notes["prices"], strict=True))
+    datasets = {key: Dataset(**entry) for key, entry in fixed["datasets"].items()}
+    settings = [dict(info["settings"]) for info in generators]
+    chat = any(s.get("chat") == "True" or s.get("continuation", "raw") != "raw" for s in settings)
+    return Recipe(
+        name=name,
+        description=f"{', '.join(datasets)} ({', '.join(splits)}) with {', '.join(model.name for model in models)}.",
+        simulated=False,
+        models=models,
+        prompt=Prompt(
+            template_sha256=fixed["prompt"]["sha256"],
+            template=fixed["prompt"]["text"],
+            shared_prefix_tokens=tuple(fixed["shared_prefix_tokens"]),
+        ),
+        decoding=Decoding(
+            temperature=0.0,
+            max_tokens=rule["max_tokens"],
+            stop=tuple(rule["stop"]),
+            top_logprobs=min(info["top_logprobs"] for info in generators),
+            form="chat" if chat else "completion",
+            engine="; ".join(f"{info['model']}: {info['backend']}" for info in generators),
+        ),
+        step_rule=StepRule(separator=rule["delimiter"], note=_note(rule)),
+        horizon=rule["horizon"],
+        recorded_mode=fixed["mode"],
+        grader=Grader(name=fixed["grader"], version="1"),
+        datasets=datasets,
+        split_rule=SplitRule(salt=name, shares={split: _SHARES.get(split, {"test": 1.0}) for split in splits}),
+        command="\n".join(recorded_commands(notes)),
+        licence=notes["licence"],
+    )
+
+
+def _note(rule: Mapping[str, Any]) -> str:
+    """The step rule in words."""
+    parts = ["One line." if rule["delimiter"] == "\n" else "Text up to a blank line."]
+    if rule["min_characters"] > 1:
+        parts.append(f"Steps shorter than {rule['min_characters']} characters are merged into the next.")
+    if rule["merge_headings"]:
+        parts.append("Headings are merged into the next step.")
+    if rule["answer"] is not None:
+        parts.append(f"A trace ends after a match of {rule['answer']!r}.")
+    if rule["repeat_limit"]:
+        parts.append(f"A trace ends when the same step stands {rule['repeat_limit']} times.")
+    parts.append("At the horizon the model that acts writes all the rest, with the figures of its first unit.")
+    return " ".join(parts)
+
+
+def _model(entry: Mapping[str, Any], price: Mapping[str, Any] | None) -> Model:
+    latency = entry["latency"]
+    return Model(
+        name=entry["name"],
+        parameters=entry["parameters"],
+        price=None if price is None else Price(**price),
+        latency=None if latency is None else Latency(**latency),
+        weights_sha256=entry["weights_sha256"],
+        licence=entry["licence"],
+    )
+
+
+def _key(tree: Mapping[str, Any]) -> tuple[str, str, int]:
+    problem = tree["problem"]
+    return problem["dataset"], problem["split"], problem["index"]

@@ -1,0 +1,39 @@
+"""The step rule that goes with a prompt and a grader."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gym_stepwise_routing.errors import check_choice
+from gym_stepwise_routing.generators.prompts import PromptTemplate
+from gym_stepwise_routing.generators.step_rule import BLANK_LINE, BOXED_LINE, NEWLINE, STATED_NUMBER, StepRule
+from gym_stepwise_routing.grading import Grading
+
+__all__ = ["STEPS", "step_rule"]
+
+STEPS = {"newline": NEWLINE, "blank-line": BLANK_LINE}
+"""What may end a step, by its name on the command line."""
+
+
+def step_rule(prompt: PromptTemplate, grading: Grading, *, step: str = "newline", **figures: Any) -> StepRule:
+    """A rule that ends a trace at the answer that the grader reads, and where the model makes up the next question.
+
+    Args:
+        prompt: its label of a question is a stop string.
+        grading: decides what a stated answer looks like.
+        step: one of :data:`STEPS`.
+        figures: further arguments of :class:`StepRule`.
+
+    Raises:
+        ValueError: unknown ``step``, or a bad figure.
+    """
+    check_choice("step", step, STEPS)
+    math = grading == "math"
+    marker = prompt.marker or ("Problem:" if math else "Question:")
+    blank = () if step == "blank-line" else (BLANK_LINE,)
+    return StepRule(
+        delimiter=STEPS[step],
+        stop=(*blank, marker, "Human:"),
+        answer=BOXED_LINE if math else STATED_NUMBER,
+        **figures,
+    )

@@ -1,0 +1,1 @@
+"""What is compared: the router's contract, policies as arrays, and where they come from."""

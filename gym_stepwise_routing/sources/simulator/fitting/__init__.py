@@ -1,1 +1,0 @@
-"""How the presets were made: ``python -m gym_stepwise_routing.sources.simulator.fitting --help``. Needs scipy."""

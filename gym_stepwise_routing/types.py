@@ -1,0 +1,92 @@
+"""The words that everything shares: modes, splits, blocks, names of figures, and the struct of arrays they come in."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any, Literal, Self, get_args
+
+from numpy.typing import NDArray
+
+__all__ = [
+    "BLOCKS",
+    "CONFIDENCE",
+    "DEFAULT_BLOCKS",
+    "MODES",
+    "QUESTION",
+    "SPLITS",
+    "VERSION",
+    "Batch",
+    "Block",
+    "Mode",
+    "Split",
+]
+
+VERSION = "0.1.0"
+"""Version of the package, which what it writes carries."""
+
+Mode = Literal["route", "escalate", "regenerate"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+
+Split = Literal["train", "calibration", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+Block = Literal["progress", "confidence", "aggregates", "ledger", "probe", "verifier", "question"]
+"""Blocks of the observation; see :mod:`gym_stepwise_routing.game.observation`."""
+BLOCKS: tuple[Block, ...] = get_args(Block)
+DEFAULT_BLOCKS: tuple[Block, ...] = ("progress", "confidence", "aggregates", "ledger", "question")
+
+CONFIDENCE = (
+    "logprob_mean",
+    "logprob_min",
+    "entropy_mean",
+    "entropy_max",
+    "entropy_first",
+    "margin_mean",
+    "margin_min",
+    "margin_first",
+    "top1_mean",
+)
+"""Confidence figures of a step, in this order: natural log-probabilities of the chosen tokens; entropies in nats (from
+the top log-probabilities plus one bucket for the rest); probability of the most likely minus the second token; mean
+probability of the most likely token. ``first`` is the first token of the step."""
+
+QUESTION = ("characters", "words", "sentences", "numbers")
+"""Counts over the question text, in this order; NaN where the source does not know the text."""
+
+
+def _take(value: Any, rows: NDArray[Any]) -> Any:
+    if isinstance(value, dict):
+        return {key: part[rows] for key, part in value.items()}
+    if isinstance(value, Batch):
+        return value.take(rows)
+    return None if value is None else value[rows]
+
+
+def _put(value: Any, rows: NDArray[Any], other: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _put(part, rows, other[key]) for key, part in value.items()}
+    if isinstance(value, Batch):
+        return value.put(rows, other)
+    if value is None or other is None:
+        return None
+    merged: NDArray[Any] = value.copy()
+    merged[rows] = other
+    return merged
+
+
+class Batch:
+    """Mixin for a dataclass of arrays with equally many rows (or dicts of such arrays, or further batches, or None)."""
+
+    __slots__ = ()
+
+    def take(self, rows: NDArray[Any]) -> Self:
+        """The rows ``rows`` (indices or a mask) as a batch of their own."""
+        return type(self)(*(_take(getattr(self, f.name), rows) for f in fields(self)))  # type: ignore[arg-type]
+
+    def put(self, rows: NDArray[Any], other: Self) -> Self:
+        """A copy in which ``rows`` are those of ``other``, which has as many rows as ``rows`` selects."""
+        return type(self)(*(_put(getattr(self, f.name), rows, getattr(other, f.name)) for f in fields(self)))  # type: ignore[arg-type]
+
+    def __len__(self) -> int:
+        first = getattr(self, fields(self)[0].name)  # type: ignore[arg-type]
+        return len(first)

@@ -1,0 +1,124 @@
+"""What the pages know: boards as JSON, rounded to what can be seen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from gym_stepwise_routing.costs.units import CostUnit
+from gym_stepwise_routing.evaluation.frontier import Frontier
+from gym_stepwise_routing.leaderboard.board import Board, BoardRow, UnitLines
+from gym_stepwise_routing.leaderboard.entry import CurveFigures, Estimate
+
+__all__ = ["UNIT_NAMES", "board_json", "points", "script_json"]
+
+UNIT_NAMES: dict[CostUnit, tuple[str, str]] = {
+    "flops": ("FLOPs", "decoded tokens and prefill that no cache serves, times twice the parameters"),
+    "large_tokens": ("Large tokens", "tokens decoded by the largest model"),
+    "dollars": ("Dollars", "a dated price table: fresh input, cached input, output"),
+    "latency": ("Latency", "seconds, one call after the other, from measured speeds"),
+}
+"""Label and meaning of each cost unit."""
+_DECIMALS = 5
+
+
+def board_json(board: Board) -> dict[str, Any]:
+    """A board as JSON values: what ``board.json`` holds and the page shows.
+
+    Costs are multiples of always-largest's mean cost; ``raw_cost`` is in the unit itself. An interval is
+    ``[value, low, high]``; ``null`` is undefined, and ``"unreached"`` a cost that no threshold reaches.
+    """
+    track = board.track
+    return {
+        "track": {
+            "name": track.name,
+            "title": track.spec.title,
+            "description": track.spec.description,
+            "simulated": track.simulated,
+            "source": track.source.model_dump(),
+            "split": track.spec.split,
+            "mode": track.spec.mode,
+            "problems": track.problems,
+            "models": list(track.models),
+            "fingerprint": track.fingerprint,
+            "normalisers": dict(track.normalisers),
+        },
+        "units": [{"name": unit, "label": UNIT_NAMES[unit][0], "meaning": UNIT_NAMES[unit][1]} for unit in track.units],
+        "lines": {unit: _lines_json(lines) for unit, lines in board.lines.items()},
+        "rows": [_row_json(row, track.units) for row in board.rows],
+    }
+
+
+def script_json(value: Any) -> str:
+    """JSON that can stand inside a ``script`` element."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+
+
+def points(share: float) -> str:
+    """A difference of shares in percentage points, with its sign."""
+    return f"{100 * share:+.1f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _row_json(row: BoardRow, units: Sequence[CostUnit]) -> dict[str, Any]:
+    entry, figures = row.entry, row.entry.figures
+    return {
+        "name": entry.name,
+        "title": entry.about.title,
+        "kind": entry.kind,
+        "authors": entry.about.authors,
+        "description": entry.about.description,
+        "rerun": row.rerun,
+        "runs": figures.runs,
+        "date": entry.made.date,
+        "threshold": entry.runs[0].threshold,
+        "own_threshold": entry.selection is None and entry.runs[0].sweep is not None,
+        "accuracy": _interval(figures.accuracy),
+        "harm": _interval(figures.harm),
+        "steps": _round(figures.steps),
+        "units": {
+            unit: {
+                "raw_cost": figures.units[unit].raw_cost,
+                "cost": _interval(figures.units[unit].cost),
+                "gain": _interval(figures.units[unit].gain),
+                **_curve_json(figures.units[unit].curve),
+                "rank": [row.standings[unit].best, row.standings[unit].worst],
+                "tied": list(row.standings[unit].tied),
+            }
+            for unit in units
+        },
+        "sweeps": [
+            [
+                [_round(point.threshold), _round(point.accuracy), *(_round(point.costs[unit]) for unit in units)]
+                for point in sweep
+            ]
+            for sweep in row.sweeps
+        ],
+    }
+
+
+def _curve_json(curve: CurveFigures | None) -> dict[str, Any]:
+    names = CurveFigures.model_fields
+    return {name: None if curve is None else _interval(getattr(curve, name)) for name in names}
+
+
+def _interval(estimate: Estimate | None) -> list[float | str] | None:
+    if estimate is None:
+        return None
+    return [_round(value) for value in (estimate.value, estimate.low, estimate.high)]
+
+
+def _lines_json(lines: UnitLines) -> dict[str, Any]:
+    return {
+        "constants": [[_round(cost), _round(accuracy)] for cost, accuracy in lines.constants],
+        "hull": _frontier_json(lines.hull),
+        "oracle": None if lines.oracle is None else _frontier_json(lines.oracle),
+    }
+
+
+def _frontier_json(frontier: Frontier) -> list[list[float]]:
+    return [[_round(c), _round(a)] for c, a in zip(frontier.costs, frontier.accuracies, strict=True)]
+
+
+def _round(value: Any) -> Any:
+    return value if isinstance(value, str) else round(float(value), _DECIMALS) + 0.0

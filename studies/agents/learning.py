@@ -1,0 +1,201 @@
+"""Trained routers against handcrafted ones: ``python -m studies.agents.learning``.
+
+Everything is fitted on the train split and compared on the test split. Sweeps over thresholds and budgets are compared
+as whole curves (APGR), so that no threshold is chosen on test problems. Nothing having been fitted to the calibration
+split either, a second comparison takes both together, for more problems.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+from numpy.typing import NDArray
+
+from gym_stepwise_routing.banks.bank import Bank
+from gym_stepwise_routing.baselines import AlwaysLargest, AlwaysSmallest, oracle_paths
+from gym_stepwise_routing.costs.units import COST_UNITS, CostUnit
+from gym_stepwise_routing.errors import check_choice
+from gym_stepwise_routing.evaluation import metrics
+from gym_stepwise_routing.evaluation.bootstrap import bootstrap_curve_differences, bootstrap_curves
+from gym_stepwise_routing.evaluation.evaluate import play, sweep
+from gym_stepwise_routing.evaluation.frontier import oracle_frontier
+from gym_stepwise_routing.evaluation.outcomes import AnchorOutcomes, SweepOutcomes
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.routers.base import ThresholdRouter
+from gym_stepwise_routing.routers.policy_network import PolicyNetwork
+from gym_stepwise_routing.types import BLOCKS
+from studies.agents.folds import learning_curve
+from studies.agents.learning_page import TEST, UNSEEN, Line, Point, draw, page_of
+from studies.agents.study_tables import command_of, write_page
+from studies.agents.sweeps import (
+    DEFAULT,
+    METRIC,
+    MODES,
+    THRESHOLDS,
+    anchors_of,
+    apgr,
+    fit,
+    games_of,
+    handcrafted,
+    page_name,
+    stack,
+    swept,
+    together,
+)
+
+__all__ = ["main"]
+
+COMMAND = "python -m studies.agents.learning"
+TRAINED = ("lagrangian_ppo", "all_budgets", "maskable_ppo")
+
+
+class _Scrambled(ThresholdRouter):
+    """A router that sees some features of other, randomly chosen traces: permutation importance."""
+
+    def __init__(self, base: PolicyNetwork, columns: NDArray[np.int64], seed: int) -> None:
+        super().__init__(base)
+        self._columns = columns
+        self._rng = np.random.default_rng(seed)
+
+    def scores(self, observation: NDArray[np.float32]) -> NDArray[np.floating]:
+        seen = observation.copy()
+        seen[:, self._columns] = observation[self._rng.permutation(len(seen))][:, self._columns]
+        return super().scores(seen)
+
+
+def compare(
+    mode: str,
+    problems: str,
+    sweeps: dict[str, dict[str, SweepOutcomes]],
+    anchors: dict[str, AnchorOutcomes],
+    seeds: int,
+    resamples: int,
+) -> list[Line]:
+    """One line a router, with differences to the best rule on these very problems: ``TEST`` or ``UNSEEN``."""
+    here, ends = sweeps[problems], anchors[problems]
+    best = max((name for name in here if name not in TRAINED), key=lambda name: apgr(here[name], ends))
+    lines = []
+    for name, outcomes in here.items():
+        own = bootstrap_curves(outcomes, ends, METRIC, resamples=resamples)["apgr"]
+        against = bootstrap_curve_differences(outcomes, here[best], ends, METRIC, resamples=resamples)["apgr"]
+        if own is None or against is None:
+            raise ValueError(f"mode={mode!r}: APGR is undefined, as always-largest is not better than always-smallest")
+        trained = name in TRAINED
+        lines.append(
+            Line(
+                mode=mode,
+                problems=problems,
+                router=name if name != best else f"{name} (best rule)",
+                trained=trained,
+                seeds=seeds if trained else 0,
+                apgr=own.estimate,
+                low=own.low,
+                high=own.high,
+                difference=None if name == best else against.estimate,
+                difference_low=None if name == best else against.low,
+                difference_high=None if name == best else against.high,
+                in_sample=apgr(sweeps["train"][name], anchors["train"]),
+            )
+        )
+    return sorted(lines, key=lambda line: -line.apgr)
+
+
+def importance(network: PolicyNetwork, game: Game, anchors: AnchorOutcomes, seed: int) -> dict[str, float]:
+    """APGR of a policy that sees one block of the observation at random."""
+    found: dict[str, float] = {}
+    for block in game.rules.blocks:
+        columns = np.array([i for i, feature in enumerate(game.spec.features) if feature.block == block])
+        scrambled = sweep(_Scrambled(network, columns, seed), game, THRESHOLDS)
+        found[block] = apgr(SweepOutcomes(right=scrambled.right, cost=scrambled.cost), anchors)
+    return found
+
+
+def analyse(bank: Bank, unit: CostUnit, networks: Sequence[PolicyNetwork], sizes: Sequence[int]) -> list[Point]:
+    """Learning curve and feature importance of LagrangianPPO in mode route."""
+    games = games_of(bank, "route", unit)
+    anchors = anchors_of(games["test"])
+    points = []
+    for size in sizes:
+        values = [
+            apgr(swept("lagrangian_ppo", network, games["test"]), anchors)
+            for network in (
+                fit("lagrangian_ppo", learning_curve(bank, size, seed=seed), "route", unit, seed)
+                for seed in range(len(networks))
+            )
+        ]
+        points.append(Point("train problems", str(size), float(np.mean(values)), float(np.std(values))))
+    whole = [apgr(swept("lagrangian_ppo", network, games["test"]), anchors) for network in networks]
+    total = str(len(games["train"].problems))
+    points.append(Point("train problems", total, float(np.mean(whole)), float(np.std(whole))))
+    shuffled = [importance(network, games["test"], anchors, seed) for seed, network in enumerate(networks)]
+    for block in BLOCKS:
+        if block in shuffled[0]:
+            values = [found[block] for found in shuffled]
+            points.append(Point("block at random", block, float(np.mean(values)), float(np.std(values))))
+    return points
+
+
+def ceiling(game: Game) -> float | None:
+    """APGR of the oracle, which knows every outcome."""
+    paths = oracle_paths(game)
+    frontier = oracle_frontier(paths.right, paths.any)
+    small, large = play(AlwaysSmallest(), game), play(AlwaysLargest(), game)
+    anchors = metrics.Anchors(
+        cost_small=small.mean_cost,
+        accuracy_small=small.accuracy,
+        cost_large=large.mean_cost,
+        accuracy_large=large.accuracy,
+    )
+    return metrics.apgr(frontier.costs, frontier.accuracies, anchors)
+
+
+def main(
+    bank: Annotated[str, typer.Option(help="Bundled bank, or folder of a bank.")] = DEFAULT,
+    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("docs/results/agents"),
+    cost_unit: Annotated[str, typer.Option(help="Unit of the cost.")] = "large_tokens",
+    seeds: Annotated[int, typer.Option(min=3, help="Training seeds.")] = 5,
+    resamples: Annotated[int, typer.Option(min=1000, help="Bootstrap resamples.")] = 10_000,
+) -> None:
+    """Train each agent in each mode and compare it with handcrafted routers on the test split."""
+    check_choice("cost_unit", cost_unit, COST_UNITS)
+    unit: CostUnit = cost_unit  # type: ignore[assignment]
+    torch.set_num_threads(1)
+    out.mkdir(parents=True, exist_ok=True)
+    opened = Bank.open(bank)
+    lines: list[Line] = []
+    ceilings: dict[str, float | None] = {}
+    free: list[PolicyNetwork] = []
+    for mode in MODES:
+        games = games_of(opened, mode, unit)
+        anchors = {split: anchors_of(game) for split, game in games.items()}
+        sweeps = {split: handcrafted(game) for split, game in games.items()}
+        for agent in TRAINED:
+            networks = [fit(agent, opened, mode, unit, seed) for seed in range(seeds)]
+            for split, game in games.items():
+                sweeps[split][agent] = stack([swept(agent, network, game) for network in networks])
+            if (mode, agent) == ("route", "lagrangian_ppo"):
+                free = networks
+        sweeps[UNSEEN] = {name: together([sweeps[s][name] for s in ("calibration", TEST)]) for name in sweeps[TEST]}
+        ends = [anchors[split] for split in ("calibration", TEST)]
+        anchors[UNSEEN] = AnchorOutcomes(
+            **{f.name: np.concatenate([getattr(end, f.name) for end in ends]) for f in fields(AnchorOutcomes)}
+        )
+        for problems in (TEST, UNSEEN):
+            lines += compare(mode, problems, sweeps, anchors, seeds, resamples)
+        ceilings[mode] = ceiling(games["test"])
+    total = len(opened.split_problems("train"))
+    points = analyse(opened, unit, free, [size for size in (total // 8, total // 4, total // 2) if size])
+    name = page_name("learning", opened.name, "" if unit == "large_tokens" else unit)
+    draw(lines, points, out / f"{name}.png")
+    command = command_of(COMMAND, main, bank=bank, cost_unit=cost_unit, seeds=seeds, resamples=resamples)
+    write_page(page_of(lines, points, ceilings, opened, unit, seeds, resamples, name, command), out, name)
+
+
+if __name__ == "__main__":
+    typer.run(main)

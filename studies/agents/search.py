@@ -1,0 +1,114 @@
+"""Hyperparameters by cross-validation inside the train split: ``python -m studies.agents.search``.
+
+The settings shipped in ``agents/hyperparameters`` are held against others in this table. No other split is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+
+from gym_stepwise_routing.agents.scores import scored
+from gym_stepwise_routing.agents.training import AGENTS, hyperparameters, train
+from gym_stepwise_routing.banks.bank import Bank
+from gym_stepwise_routing.costs.units import COST_UNITS, CostUnit
+from gym_stepwise_routing.errors import check_choice
+from gym_stepwise_routing.evaluation.outcomes import AnchorOutcomes, SweepOutcomes
+from gym_stepwise_routing.game.config import GameConfig
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.types import Mode
+from studies.agents.folds import cross_validation
+from studies.agents.study_tables import Page, Table, command_of, write_page
+from studies.agents.sweeps import DEFAULT, LIMIT, MODES, anchors_of, apgr, page_name, swept, together
+
+__all__ = ["CANDIDATES", "main"]
+
+COMMAND = "python -m studies.agents.search"
+_AT_ONCE = {"limit_anneal": 0.0, "barrier_coef": 0.0, "learning_rate": 0.003, "multiplier_init": 1.0}
+CANDIDATES: dict[str, dict[str, Any]] = {
+    "shipped": {},
+    "limit at once, no barrier": _AT_ONCE,
+    "limit at once, no barrier, entropy 0.01": _AT_ONCE | {"ent_coef": 0.01},
+    "barrier 0.01": {"barrier_coef": 0.01},
+    "barrier 0.05": {"barrier_coef": 0.05},
+    "entropy 0.01": {"ent_coef": 0.01},
+    "lambda 0.95": {"gae_lambda": 0.95, "cost_gae_lambda": 0.95},
+    "64 units": {"policy_kwargs": {"net_arch": [64]}},
+}
+"""Arguments that replace the shipped ones."""
+
+
+def validate(
+    agent: str, bank: Bank, mode: Mode, unit: CostUnit, changes: Mapping[str, Any], folds: int
+) -> tuple[float, float]:
+    """APGR on the held-out folds, pooled, and on the folds that were trained on, averaged."""
+    settings = hyperparameters(agent)
+    settings = replace(settings, algorithm=settings.algorithm | dict(changes))
+    sweeps: list[SweepOutcomes] = []
+    anchors: list[AnchorOutcomes] = []
+    seen: list[float] = []
+    for seed, part in enumerate(cross_validation(bank, folds)):
+        game = GameConfig(part, mode=mode, cost_unit=unit)
+        limits: dict[str, Any] = {"limit": LIMIT} if AGENTS[agent].constrained else {}
+        network = scored(train(agent, seed=seed, game=game, settings=settings, **limits), name=agent)
+        fitted = Game(game)
+        held_out = Game(game, split="calibration", normaliser=fitted.normaliser)
+        sweeps.append(swept(agent, network, held_out))
+        anchors.append(anchors_of(held_out))
+        seen.append(apgr(swept(agent, network, fitted), anchors_of(fitted)))
+    ends = {f.name: np.concatenate([getattr(a, f.name) for a in anchors]) for f in fields(AnchorOutcomes)}
+    return apgr(together(sweeps), AnchorOutcomes(**ends)), float(np.mean(seen))
+
+
+def main(
+    agent: Annotated[str, typer.Option(help="lagrangian_ppo or all_budgets.")] = "lagrangian_ppo",
+    bank: Annotated[str, typer.Option(help="Bundled bank, or folder of a bank.")] = DEFAULT,
+    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("docs/results/agents"),
+    folds: Annotated[int, typer.Option(min=2, help="Number of folds.")] = 5,
+    cost_unit: Annotated[str, typer.Option(help="Unit of the cost.")] = "flops",
+) -> None:
+    """Cross-validate each candidate in each mode."""
+    check_choice("agent", agent, ["lagrangian_ppo", "all_budgets"])
+    check_choice("cost_unit", cost_unit, COST_UNITS)
+    unit: CostUnit = cost_unit  # type: ignore[assignment]
+    torch.set_num_threads(1)
+    out.mkdir(parents=True, exist_ok=True)
+    opened = Bank.open(bank)
+    found = {
+        name: {mode: validate(agent, opened, mode, unit, changes, folds) for mode in MODES}
+        for name, changes in CANDIDATES.items()
+    }
+    rows = tuple(
+        (name, *(f"{held:.3f} ({seen:.3f})" for held, seen in by_mode.values()), f"{_mean(by_mode):.3f}")
+        for name, by_mode in found.items()
+    )
+    best = max(found, key=lambda name: _mean(found[name]))
+    page = Page(
+        title=f"Hyperparameters of {agent}",
+        command=command_of(f"{COMMAND} --agent {agent}", main, bank=bank, folds=folds, cost_unit=cost_unit),
+        setting=(
+            f"{'SIMULATED: ' if opened.manifest.simulated else ''}bank {opened.name}, content {opened.hash[:12]}, its "
+            f"{len(opened.split_problems('train'))} train problems only; {folds} folds, one seed each; cost unit "
+            f"{unit}.",
+            "APGR on the held-out folds, and in brackets on the folds that were trained on.",
+        ),
+        tables=(Table("Candidates", ("candidate", *MODES, "mean, held out"), rows),),
+        findings=(f"Highest mean over the modes: {best}, {_mean(found[best]):.3f}.",),
+        figure=None,
+        numbers=found,
+    )
+    write_page(page, out, page_name(f"search-{agent}", opened.name, "" if unit == "flops" else unit))
+
+
+def _mean(by_mode: Mapping[Mode, tuple[float, float]]) -> float:
+    return float(np.mean([held for held, _ in by_mode.values()]))
+
+
+if __name__ == "__main__":
+    typer.run(main)

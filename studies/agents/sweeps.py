@@ -1,0 +1,142 @@
+"""Sweeps that the studies compare: of handcrafted rules and of trained policies, on every split of a bank."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from gym_stepwise_routing.agents.scores import scored
+from gym_stepwise_routing.agents.training import train
+from gym_stepwise_routing.baselines import (
+    AlwaysLargest,
+    AlwaysSmallest,
+    ConfidenceThreshold,
+    EveryOther,
+    FirstKLarge,
+    LastKLarge,
+)
+from gym_stepwise_routing.baselines.confidence import ConfidenceFigure
+from gym_stepwise_routing.costs.units import CostUnit
+from gym_stepwise_routing.evaluation import curves
+from gym_stepwise_routing.evaluation.bootstrap import bootstrap_curves
+from gym_stepwise_routing.evaluation.evaluate import play, sweep
+from gym_stepwise_routing.evaluation.outcomes import AnchorOutcomes, SweepOutcomes
+from gym_stepwise_routing.game.config import GameConfig
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.routers.base import Predicts
+from gym_stepwise_routing.routers.policy_network import PolicyNetwork
+from gym_stepwise_routing.types import Mode
+
+__all__ = [
+    "BUDGETS",
+    "DEFAULT",
+    "LIMIT",
+    "METRIC",
+    "MODES",
+    "THRESHOLDS",
+    "anchors_of",
+    "apgr",
+    "fit",
+    "games_of",
+    "handcrafted",
+    "page_name",
+    "stack",
+    "swept",
+    "together",
+]
+
+DEFAULT = "gsm8k-qwen2.5-coder"
+"""Bank that studies are made on, if no other is asked for."""
+MODES: tuple[Mode, ...] = ("route", "escalate", "regenerate")
+FIGURES: tuple[ConfidenceFigure, ...] = ("p_mean", "p_min", "entropy_mean", "entropy_first", "margin_first")
+BUDGETS = tuple(round(0.05 * k, 2) for k in range(1, 21))
+THRESHOLDS = np.linspace(0, 1, 101)
+LIMIT = 0.5
+"""Cost limit that agents with one policy are trained at; their sweep is over thresholds."""
+METRIC = {"apgr": curves.apgr}
+
+
+def page_name(study: str, source: str, *options: str) -> str:
+    """Name of a study's page: with the bank or preset, if it is not the default, and the options that are not ''."""
+    return "-".join([study, *([] if source == DEFAULT else [source]), *filter(None, options)])
+
+
+def games_of(bank: object, mode: Mode, unit: CostUnit) -> dict[str, Game]:
+    """All splits, costs in units of always-largest on the train split's problems."""
+    fitted = Game(bank, mode=mode, cost_unit=unit)
+    others = {split: Game(fitted.config, split=split) for split in ("calibration", "test")}
+    return {"train": fitted, **others}
+
+
+def anchors_of(game: Game) -> AnchorOutcomes:
+    """The two constants."""
+    small, large = play(AlwaysSmallest(), game), play(AlwaysLargest(), game)
+    return AnchorOutcomes(
+        right_small=small.right, cost_small=small.cost, right_large=large.right, cost_large=large.cost
+    )
+
+
+def handcrafted(game: Game) -> dict[str, SweepOutcomes]:
+    """Sweeps of the rules that are fitted to nothing."""
+    horizon = game.source.horizon
+    families: dict[str, Sequence[Predicts]] = {
+        "first-k-large": [FirstKLarge(k) for k in range(horizon + 1)],
+        "last-k-large": [LastKLarge(k) for k in range(horizon + 1)],
+        "one-large-k-small": [EveryOther(k) for k in range(horizon)],
+    }
+    found = {}
+    for name, routers in families.items():
+        played = [play(router, game) for router in routers]
+        found[name] = SweepOutcomes(right=np.stack([e.right for e in played]), cost=np.stack([e.cost for e in played]))
+    for figure in FIGURES:
+        swept = sweep(ConfidenceThreshold(figure), game, THRESHOLDS)
+        found[f"confidence-{figure}"] = SweepOutcomes(right=swept.right, cost=swept.cost)
+    return found
+
+
+def budgets_shown(network: PolicyNetwork, game: Game) -> SweepOutcomes:
+    """The sweep of a policy for all budgets: the budget shown, deterministic decisions."""
+    played = []
+    for budget in BUDGETS:
+        shown = Game(
+            game.config,
+            budget=budget,
+        )
+        played.append(play(network, shown))
+    return SweepOutcomes(right=np.stack([e.right for e in played]), cost=np.stack([e.cost for e in played]))
+
+
+def swept(agent: str, network: PolicyNetwork, game: Game) -> SweepOutcomes:
+    """The sweep that an agent offers."""
+    if agent == "all_budgets":
+        return budgets_shown(network, game)
+    found = sweep(network, game, THRESHOLDS)
+    return SweepOutcomes(right=found.right, cost=found.cost)
+
+
+def fit(agent: str, source: object, mode: Mode, unit: CostUnit, seed: int) -> PolicyNetwork:
+    """Train one seed with the shipped hyperparameters."""
+    limits: dict[str, Any] = {"limit": LIMIT} if agent == "lagrangian_ppo" else {}
+    game = GameConfig(source, mode=mode, cost_unit=unit)
+    return scored(train(agent, seed=seed, game=game, **limits), name=agent)
+
+
+def apgr(outcomes: SweepOutcomes, anchors: AnchorOutcomes) -> float:
+    """APGR, mean over seeds."""
+    interval = bootstrap_curves(outcomes, anchors, METRIC, resamples=100)["apgr"]
+    return float("nan") if interval is None else interval.estimate
+
+
+def stack(outcomes: Sequence[SweepOutcomes]) -> SweepOutcomes:
+    """Sweeps of several seeds as one, ``[S, T, n]``."""
+    return SweepOutcomes(right=np.stack([o.right for o in outcomes]), cost=np.stack([o.cost for o in outcomes]))
+
+
+def together(parts: Sequence[SweepOutcomes]) -> SweepOutcomes:
+    """The same sweep on the problems of several splits."""
+    return SweepOutcomes(
+        right=np.concatenate([np.asarray(p.right) for p in parts], axis=-1),
+        cost=np.concatenate([np.asarray(p.cost) for p in parts], axis=-1),
+    )

@@ -1,0 +1,1 @@
+"""The demo: train, calibrate, compare, one page."""

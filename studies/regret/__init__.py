@@ -1,0 +1,1 @@
+"""How far routers are from the known optimum of a simulator."""

@@ -1,0 +1,1 @@
+"""How the simulator presets were fitted, and how well they fit."""

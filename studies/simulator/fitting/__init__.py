@@ -1,0 +1,1 @@
+"""How the presets were made: ``python -m studies.simulator.fitting --help``. Needs scipy."""

@@ -1,0 +1,106 @@
+"""The studies run from end to end, with a few training steps, and write what the documentation links to."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from gym_stepwise_routing.agents import training
+from studies.agents import all_budgets, guarantee, learning, peers, search, simulator
+
+
+@pytest.fixture(autouse=True)
+def a_few_steps(monkeypatch):
+    shipped = training.hyperparameters
+
+    def quick(agent, variant=None):
+        settings = shipped(agent, variant)
+        return replace(settings, n_envs=16, total_timesteps=32, algorithm=settings.algorithm | {"n_steps": 2})
+
+    monkeypatch.setattr(training, "hyperparameters", quick)
+    for module in (peers, search, simulator):
+        monkeypatch.setattr(module, "hyperparameters", quick)
+
+
+def page(folder, name, *options):
+    text = (folder / f"{name}.md").read_text()
+    command = text.split("`")[1]
+    assert all(f" {option}" in command for option in options), command
+    assert f"Written by `python -m studies.agents.{name.split('-')[0]}" in text
+    assert "nan" not in text
+    return text, json.loads((folder / f"{name}.json").read_text())["results"]
+
+
+def test_learning(tmp_path):
+    learning.main(out=tmp_path, bank=learning.DEFAULT, cost_unit="large_tokens", seeds=3, resamples=1000)
+    text, numbers = page(tmp_path, "learning", "--seeds 3", "--resamples 1000")
+    assert (tmp_path / "learning.png").is_file()
+    trained = {line["router"] for line in numbers["lines"] if line["trained"]}
+    assert trained == set(learning.TRAINED)
+    assert all(line["seeds"] == 3 for line in numbers["lines"] if line["trained"])
+    best = [line for line in numbers["lines"] if line["difference"] is None]
+    assert len(best) == 6  # three modes, two sets of problems
+    rules = [line for line in numbers["lines"] if not line["trained"] and line["difference"] is not None]
+    assert all(line["difference"] <= 1e-12 for line in rules)
+    assert "SIMULATED" not in text
+
+
+def test_all_budgets(tmp_path):
+    all_budgets.main(out=tmp_path, bank=all_budgets.DEFAULT, seeds=3, resamples=1000)
+    _, numbers = page(tmp_path, "all_budgets", "--seeds 3")
+    assert len(numbers["points"]) == 2 * 2 * len(all_budgets.BUDGETS)
+    assert (tmp_path / "all_budgets.png").is_file()
+
+
+def test_guarantee(tmp_path):
+    guarantee.main(out=tmp_path, bank=guarantee.DEFAULT, repetitions=1000, delta=0.1)
+    _, numbers = page(tmp_path, "guarantee", "--repetitions 1000")
+    kept = [line for line in numbers if line["world"] == "same" and line["method"] in ("exact", "ltt")]
+    assert len(kept) == 2 * len(guarantee.ALPHAS) * len(guarantee.SIZES)
+    assert all(line["violation_low"] <= 0.1 for line in kept)
+
+
+def test_search(tmp_path, monkeypatch):
+    monkeypatch.setattr(search, "CANDIDATES", {"shipped": {}, "slow": {"learning_rate": 1e-4}})
+    search.main(agent="all_budgets", out=tmp_path, bank=search.DEFAULT, folds=2, cost_unit="flops")
+    _, numbers = page(tmp_path, "search-all_budgets", "--agent all_budgets", "--folds 2")
+    assert set(numbers) == {"shipped", "slow"}
+    with pytest.raises(ValueError, match="agent='ppo'"):
+        search.main(agent="ppo", out=tmp_path, bank=search.DEFAULT, folds=2, cost_unit="flops")
+
+
+@pytest.mark.parametrize("agent", simulator.AGENTS)
+def test_simulator(agent, tmp_path, monkeypatch):
+    monkeypatch.setattr(simulator, "PLAYS", 1)
+    monkeypatch.setattr(simulator, "BUDGETS", (0.3, 0.7))
+    simulator.main(agent=agent, preset="gsm8k-like", out=tmp_path, seeds=1, tolerance=0.02)
+    text, numbers = page(tmp_path, f"simulator-gsm8k-like-{agent}", f"--agent {agent} --seeds 1 --tolerance 0.02")
+    assert "SIMULATED" in text
+    # No router beats the planner's upper bound, but for sampling: 10,000 episodes have a standard error of .005.
+    assert all(run["regret"] > -0.02 for run in numbers["runs"])
+
+
+def test_simulator_in_several_processes(tmp_path, monkeypatch):
+    monkeypatch.setattr(simulator, "PLAYS", 1)
+    monkeypatch.setattr(simulator, "BUDGETS", (0.5,))
+    figures = []
+    for jobs in (1, 2):
+        simulator.main(agent="all_budgets", preset="gsm8k-like", out=tmp_path, seeds=2, tolerance=0.02, jobs=jobs)
+        _, numbers = page(tmp_path, "simulator-gsm8k-like-all_budgets", "--seeds 2")
+        figures.append([{**run, "seconds": None} for run in numbers["runs"]])
+    assert figures[0] == figures[1]
+    assert [run["seed"] for run in figures[0]] == [0, 1]
+
+
+def test_peers(tmp_path):
+    peers.main(bank=peers.DEFAULT, out=tmp_path, cost_unit="large_tokens", seeds=3, resamples=1000)
+    text, numbers = page(tmp_path, "peers", "--seeds 3")
+    assert "SIMULATED" not in text
+    by_mode = {mode: {line["peer"] for line in numbers if line["mode"] == mode} for mode in peers.MODES}
+    assert by_mode["route"] == by_mode["escalate"] == {peers.SWEPT, peers.STILL}
+    assert by_mode["regenerate"] == {peers.SWEPT, peers.STILL, *peers.VERIFIED}
+    for line in numbers:
+        assert line["difference"] == pytest.approx(line["value"] - line["peer_value"], abs=1e-9)
+        assert line["low"] <= line["difference"] <= line["high"]
