@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from bank_files import few_bank
 from fake_sources import TreeSource, Untabulated
 from typer import Typer
 from typer.testing import CliRunner
@@ -202,13 +203,13 @@ def test_scores_are_for_banks():
         run_comparison(TreeSource(0), scores="x.parquet", only=["single"])
 
 
-def test_known_figures_of_the_bundled_bank():
+def test_known_figures_of_recorded_problems():
     """TRIM's unit: routing pays; FLOPs: switching late is dearer than always-largest."""
-    tokens = run_comparison(BANK, cost_unit="large_tokens", only=["single", "first k"], resamples=200)
-    flops = run_comparison(BANK, cost_unit="flops", only=["first k"], resamples=200)
+    tokens = run_comparison(few_bank(), cost_unit="large_tokens", only=["single", "first k"], resamples=200)
+    flops = run_comparison(few_bank(), cost_unit="flops", only=["first k"], resamples=200)
     assert tokens.rows[1].sweep["APGR"].estimate > 0.55
     assert flops.rows[0].costs.max() > 1.05
-    bounds = run_comparison(BANK, cost_unit="large_tokens", only=["state only"], resamples=200)
+    bounds = run_comparison(few_bank(), cost_unit="large_tokens", only=["state only"], resamples=200)
     cross, same = (row.sweep["AIQ"].estimate for row in bounds.rows)
     assert same > cross
     large = tokens.rows[0]

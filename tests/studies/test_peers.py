@@ -7,16 +7,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from bank_files import few_bank
 from fake_sources import TreeSource
 from typer import Typer
 from typer.testing import CliRunner
 
+from gym_stepwise_routing.banks import Bank
 from gym_stepwise_routing.baselines.constant import AlwaysLargest, AlwaysSmallest
 from gym_stepwise_routing.baselines.schedules import EveryOther
+from gym_stepwise_routing.baselines.verifiers.score_files import write_scores
 from gym_stepwise_routing.comparison import Arena, Rule, compare, roster
 from gym_stepwise_routing.comparison.contenders import Listed
 from gym_stepwise_routing.comparison.roster import exchange_rate
 from gym_stepwise_routing.comparison.run import run_comparison, select
+from gym_stepwise_routing.costs.charging import Verifier
 from gym_stepwise_routing.evaluation.outcomes import SweepOutcomes
 from studies.baselines import pages
 from studies.baselines.pages import SETTINGS, Extras, Setting, _says, command, main, write_page, write_peers
@@ -167,9 +171,13 @@ def test_a_point_among_several_settings_is_that_of_the_paper(result):
         verdict(several, claim)
 
 
-def test_the_papers_rating_is_among_the_settings_of_spec_reason():
-    bank = "gsm8k-qwen2.5-coder"
-    played = run_comparison(bank, mode="regenerate", cost_unit="large_tokens", only=["SpecReason"], resamples=200)
+def test_the_papers_rating_is_among_the_settings_of_spec_reason(tmp_path):
+    bank, path = Bank.open(few_bank()), tmp_path / "rating.parquet"
+    drafts = (bank.depth > 0) & (bank.model == 0)
+    rater = Verifier(f"{bank.pool.names[-1]} (rating)", parameters=1e9, prompt_tokens=40, decoded_tokens=1)
+    write_scores(path, bank, rater, np.where(drafts, np.arange(len(drafts)) % 10 / 9, np.nan))
+    common = {"mode": "regenerate", "cost_unit": "large_tokens", "only": ["SpecReason"], "resamples": 200}
+    played = run_comparison(bank, scores=[path], **common)
     (row,) = [row for row in played.rows if row.name == "SpecReason"]
     assert "spec-reason-7" in row.settings
 
