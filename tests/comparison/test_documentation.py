@@ -24,7 +24,7 @@ def test_every_paper_is_named(text):
 def test_every_class_exists(text, repository):
     code = "".join(
         path.read_text(encoding="utf-8")
-        for folder in ("baselines", "gym_stepwise_routing/compare")
+        for folder in ("baselines", "gym_stepwise_routing/comparison")
         for path in (repository / folder).rglob("*.py")
     )
     classes = {name.rpartition(".")[2] for name in re.findall(r"`([\w.]*[A-Z][a-z]\w+)`", text)}
