@@ -102,7 +102,7 @@ def test_checkpoints_are_written_and_a_run_goes_on(tmp_path):
         limit=0.5,
     )
     assert len(list((tmp_path / "checkpoints").glob("*.zip"))) == 2
-    common = {"seed": 0, "game": {}, "settings": settings, "resume": tmp_path / "first"}
+    common = {"seed": 0, "game": GameConfig(), "settings": settings, "resume": tmp_path / "first"}
     with pytest.raises(ValueError, match="trust=False"):
         train_run("lagrangian_ppo", tmp_path / "second", limit=0.5, **common)
     with pytest.raises(ValueError, match=r"allowed: \{'limit': 0\.5\}"):
@@ -120,7 +120,7 @@ def test_checkpoints_are_written_and_a_run_goes_on(tmp_path):
         ("ppo", {"penalty": 0.3}, r"penalty=0\.3 .*allowed: 0\.5"),
         ("ppo", {"n_envs": 16}, r"n_envs=16 .*allowed: 32"),
         ("ppo", {"algorithm": {}}, r"algorithm=\{\} .*'n_steps': 4"),
-        ("ppo", {"game": {"budget": 0.5}}, r"budget=0\.5 .*allowed: None"),
+        ("ppo", {"game": GameConfig(budget=0.5)}, r"budget=0\.5 .*allowed: None"),
         ("all_budgets", {"budget": (0.5, 0.9)}, r"budget=\(0\.5, 0\.9\) .*allowed: \(0\.\d+, 1\.0\)"),
         ("ccpo", {"seed": 0}, r"seed=0 .*allowed: 3"),
     ],
@@ -130,7 +130,7 @@ def test_a_run_goes_on_as_it_began(agent, changes, message, tmp_path):
     settings = replace(quick(agent, 128), penalty=0.5 if agent == "ppo" else 0.0)
     limit = {"limit": 0.8} if agent == "ccpo" else {}
     first = train_run(agent, tmp_path / "first", seed=3, game=GameConfig(), settings=settings, **limit)
-    common = {"resume": tmp_path / "first", "trust": True, "game": {}, **limit}
+    common = {"resume": tmp_path / "first", "trust": True, "game": GameConfig(), **limit}
     own = {name: value for name, value in changes.items() if name in ("seed", "game")}
     changed = replace(settings, **{name: value for name, value in changes.items() if name not in own})
     with pytest.raises(ValueError, match=message):

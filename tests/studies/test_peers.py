@@ -23,8 +23,10 @@ from gym_stepwise_routing.comparison.run import run_comparison, select
 from gym_stepwise_routing.costs.charging import Verifier
 from gym_stepwise_routing.evaluation.outcomes import SweepOutcomes
 from studies.baselines import pages
-from studies.baselines.pages import SETTINGS, Extras, Setting, _says, command, main, write_page, write_peers
-from studies.baselines.peers import CLAIMS, Claim, findings
+from studies.baselines.claims import CLAIMS, Claim
+from studies.baselines.pages import SETTINGS, Extras, Setting, _saved, command, main, write_comparison
+from studies.baselines.peers import findings
+from studies.baselines.peers_page import write_peers
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +103,7 @@ def test_as_good_as_is_less_than_better_but_not_nothing(result):
     idle = shaped(result, "confidence p_min", *blend(result, 0.5, 0.0))
     (found,) = findings(shaped(idle, "confidence entropy_mean", *blend(result, 0.5, 0.0)), [claim])
     assert found.verdict == "undefined"
-    assert "neither it nor confidence entropy_mean is above the zero router" in found.figures
+    assert found.why == "not above the zero router: confidence p_min, confidence entropy_mean"
 
 
 def test_verdicts_do_not_depend_on_how_many_settings_a_family_has(result):
@@ -115,21 +117,21 @@ def test_verdicts_do_not_depend_on_how_many_settings_a_family_has(result):
         (found,) = findings(shaped(result, "confidence p_min", *outcomes), [claim])
         texts.append(found.figures)
     assert texts[0] == texts[1]
-    assert texts[0].startswith("AIQ minus that of")
+    assert list(texts[0]) == ["AIQ minus that of confidence entropy_mean"]
 
 
 def test_a_router_that_always_does_the_same_has_no_ordering(result):
     claim = Claim("x", "0", "better", "confidence p_min", ("zero router",))
     same = shaped(result, "confidence p_min", *blend(result, 0.5, 0.3), constant=True)
     (found,) = findings(same, [claim])
-    assert (found.verdict, found.figures) == ("undefined", "each setting takes one and the same decision throughout")
+    assert (found.verdict, found.why) == ("undefined", "each setting takes one and the same decision throughout")
 
 
 def test_a_dear_router_is_not_called_constant(result):
     claim = Claim("x", "0", "better", "confidence p_min", ("zero router",))
     (found,) = findings(shaped(result, "confidence p_min", *blend(result, 1.5, 0.0)), [claim])
     assert found.verdict == "does not hold"
-    assert "no setting costs less than always-largest" in found.figures
+    assert found.why == "no setting costs less than always-largest"
 
 
 def test_only_decisions_make_a_router_constant(result):
@@ -144,7 +146,7 @@ def test_claims_about_later_decisions_need_later_decisions(result):
     claim = Claim("x", "0", "as good", "confidence p_min", ("zero router",), horizon=2, below="nothing comes later")
     assert verdict(result, claim) != "not applicable"
     (found,) = findings(replace(result, horizon=1), [claim])
-    assert (found.verdict, found.measured) == ("not applicable", "nothing comes later")
+    assert (found.verdict, found.why) == ("not applicable", "nothing comes later")
     assert [each.horizon for each in CLAIMS if each.peer == "SACPO"] == [2]
 
 
@@ -186,7 +188,7 @@ def test_who_could_not_play_says_why(result):
     claim = Claim("x", "0", "better", "TRIM-Thr", ("zero router",))
     (found,) = findings(result, [claim])
     assert found.verdict == "not applicable"
-    assert "no verifier scores" in found.measured
+    assert "no verifier scores" in found.why
 
 
 def test_claims_are_judged_in_their_modes(result):
@@ -197,13 +199,13 @@ def test_claims_are_judged_in_their_modes(result):
 def test_pages_hold_every_row_and_survive_a_second_run(result, tmp_path):
     setting = Setting("small", "fake-tree", "regenerate", "large_tokens")
     for _ in range(2):
-        write_page(result, setting, tmp_path, 1.0)
-        write_peers(tmp_path)
+        write_comparison(result, setting, tmp_path, 1.0)
+        write_peers(tmp_path, "c")
     page = (tmp_path / "small.md").read_text()
     assert page.startswith("# SIMULATED: baselines on fake-tree")
     for row in result.rows:
         assert row.name in page
-    data = json.loads((tmp_path / "small.json").read_text(), parse_constant=pytest.fail)
+    data = json.loads((tmp_path / "small.json").read_text(), parse_constant=pytest.fail)["results"]
     assert [row["name"] for row in data["rows"]] == [row.name for row in result.rows]
     assert (tmp_path / "small.json").stat().st_size < 100_000
     assert (tmp_path / "small.png").read_bytes().startswith(b"\x89PNG")
@@ -247,38 +249,22 @@ def test_pages_print_the_command_that_writes_them(result, tmp_path, monkeypatch)
     assert "allowed: with --bank, or one --only" in refused.output
 
 
-def test_what_a_page_says_is_paired_and_names_who_is_above_the_estimate(result):
-    low, high = -1.0, 1.0
-    rows = [
-        replace(row, sweep=row.sweep | {"AIQ": replace(row.sweep["AIQ"], estimate=estimate)})
-        if (estimate := {"state only, cross-fitted": 0.5, "confidence p_min": 0.6, "TRIM-Thr": 0.4}.get(row.name))
-        and row.sweep
-        else row
-        for row in result.rows
-    ]
-    text = "\n".join(_says(replace(result, rows=rows)))
-    assert "Fitted Q on all splits (an estimate, no bound): AIQ 0.500 cross-fitted" in text
-    assert "confidence p_min (0.600)" in text.partition("Routers above the cross-fitted one: ")[2]
-    assert "between" not in text
-    # cheaper on every problem by a little, while problems differ much: only the paired difference tells
+def test_what_is_saved_is_paired(result):
+    """Cheaper on every problem by a little, while problems differ much: only the paired difference tells."""
     ends = result.reference.outcomes
     cost = np.asarray(ends.cost_large) - 0.01
     (chosen,) = [row.chosen for row in result.rows if row.name == "confidence p_min"]
     one = replace(chosen or result.rows[0].chosen, setting="a")
-    for right, kept in ((np.asarray(ends.right_large), 1), (np.asarray(ends.right_small) * 0.0, 0)):
-        accuracy = replace(one.accuracy, estimate=float(right.mean()), low=low, high=high)
-        shape = shaped(result, "confidence p_min", right[None], cost[None], chosen=replace(one, accuracy=accuracy))
-        alone = replace(shape, rows=[row for row in shape.rows if row.name in ("confidence p_min", "zero router")])
-        (line,) = [line for line in _says(alone) if "paired difference" in line]
-        assert line.startswith("1 of 1 routers")
-        named = " on the test split: confidence p_min." if kept else " on the test split."
-        assert f"{kept} of these also keep the accuracy target" in line
-        assert line.endswith(named)
+    shape = shaped(result, "confidence p_min", np.asarray(ends.right_large)[None], cost[None], chosen=one)
+    table = _saved(shape)
+    (line,) = [line for line in table.rows if line[0] == "confidence p_min"]
+    assert line == ("confidence p_min", "a", "+0.000 [+0.000, +0.000]", "+0.010 [+0.010, +0.010]")
+    assert "oracle" not in {line[0] for line in table.rows}
 
 
 def test_the_margin_is_printed(result, tmp_path):
-    write_page(result, Setting("small", "fake-tree", "regenerate", "large_tokens"), tmp_path, 1.0)
-    write_peers(tmp_path)
+    write_comparison(result, Setting("small", "fake-tree", "regenerate", "large_tokens"), tmp_path, 1.0)
+    write_peers(tmp_path, "c")
     header = (tmp_path / "peers.md").read_text().partition("| peer |")[0]
     for name in ("RSD", "SpecReason", "SACPO", "TRIM-POMDP, on par with TRIM-Agg", "0.02"):
         assert name in header

@@ -12,7 +12,7 @@ from gym_stepwise_routing.planning.optimal_frontier import Frontier
 from gym_stepwise_routing.sources.simulator import SimulatorSource
 from studies.regret.contestants import AGENTS, NotPlayed, Outcome, _sees, agent_outcomes, baseline_outcomes
 from studies.regret.regret import regrets
-from studies.regret.report import regret_table
+from studies.regret.report import regret_page
 
 
 def line(price: float, start: float) -> Frontier:
@@ -127,13 +127,13 @@ def test_a_missing_package_is_a_reason_and_not_silence(monkeypatch):
     game = {"budget": 0.5, "mode": "route", "cost_unit": "large_tokens", "normaliser": 1.0}
     (found,) = baseline_outcomes(SimulatorSource("gsm8k-like", problems=20), **game)
     assert found == NotPlayed("broken", "handcrafted", "a package is missing: needs torch")
-    table = regret_table("t", "c", (), {"full": line(0.5, 0.4)}, 0.5, grids={}, not_played=[found, found])
-    assert table.count("| broken | handcrafted | a package is missing: needs torch |") == 1
+    page = regret_page("t", "c", (), {"full": line(0.5, 0.4)}, 0.5, grids={}, not_played=[found, found])
+    assert page.markdown().count("| broken | handcrafted | a package is missing: needs torch |") == 1
 
 
 def test_routers_over_the_budget_are_marked():
     rows = regrets([outcome("kept", "confidence", 0.42, cost=0.4), outcome("over", "confidence", 0.42, 0.6)], FRONTIERS)
-    table = regret_table("t", "c", rows, FRONTIERS, 0.5, grids={"confidence": 5})
+    table = regret_page("t", "c", rows, FRONTIERS, 0.5, grids={"confidence": 5}).markdown()
     assert "| 0.600 (over) |" in table
     assert "| 0.400 |" in table
 

@@ -23,7 +23,7 @@ def test_the_published_curve_and_ours_on_one_picture(tmp_path):
     table = (tmp_path / "math-qwen2.5-curve.md").read_text()
     assert table.startswith("# SIMULATED: math-qwen2.5 against TRIM's threshold rule on MATH-500")
     assert sum(line.startswith("| 0.") or line.startswith("| 1.") for line in table.splitlines()) == 21
-    assert "standard errors of the published point" in table
+    assert "All 21 accuracies together: chi-square" in table
 
 
 def test_comparison_with_a_bank(tmp_path):
@@ -32,7 +32,7 @@ def test_comparison_with_a_bank(tmp_path):
     )
     assert result.exit_code == 0, result.output
     table = (tmp_path / "gsm8k-like-against-gsm8k-qwen2.5-coder-test.md").read_text()
-    assert table.startswith("# SIMULATED against recorded")
+    assert table.startswith("# SIMULATED: gsm8k-like and gsm8k-qwen2.5-coder, test split, simulated against recorded")
     assert "bank n = 400, simulated n = 200" in table
 
 
@@ -59,7 +59,7 @@ def test_regret_of_all_routers(tmp_path):
     assert result.exit_code == 0, result.output
     table = (tmp_path / "gsm8k-like-route-large_tokens-regret.md").read_text()
     assert table.startswith("# SIMULATED")
-    assert "SIMULATED: 2 seeds, each with 120 test problems" in table
+    assert "2 seeds, each with 120 test problems" in table
     assert "--regret --budget 0.7 --problems 120 --seeds 2`" in table
     for router in ("single models", "first k large", "confidence p_min"):
         assert f"| {router} |" in table
