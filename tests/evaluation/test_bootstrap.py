@@ -275,6 +275,27 @@ def test_imports_without_scipy():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: bootstrap_mean([]), "values has shape"),
+        (lambda: bootstrap_mean([1.0]), ">= 2 problems"),
+        (lambda: bootstrap_mean([1.0, np.nan]), "not finite"),
+        (lambda: bootstrap_mean([1.0, 2.0], resamples=99), "resamples=99"),
+        (lambda: bootstrap_mean([1.0, 2.0], level=1.0), r"level=1\.0"),
+        (lambda: bootstrap_difference([1.0, 2.0], [1.0, 2.0, 3.0]), "2 and 3 problems"),
+        (lambda: bootstrap_curves(simulate(0, n=20), constant(), METRICS), "50 and 20 problems"),
+        (lambda: SweepOutcomes(right=np.ones((2, 5)), cost=np.ones((3, 5))).rows(), "must be equal"),
+        (lambda: SweepOutcomes(right=2 * np.ones((2, 5)), cost=np.ones((2, 5))).rows(), "right holds values outside"),
+        (lambda: SweepOutcomes(right=np.ones((2, 5)), cost=-np.ones((2, 5))).rows(), "cost holds values outside"),
+        (
+            lambda: AnchorOutcomes(
+                right_small=np.ones(3), cost_small=np.ones(3), right_large=np.ones(3), cost_large=np.ones(4)
+            ).rows(),
+            "as many",
+        ),
+    ],
+)
 def test_bad_input_is_named(call: Callable[[], object], message: str):
     with pytest.raises(ValueError, match=message):
         call()
