@@ -7,8 +7,16 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from gym_stepwise_routing.costs.units import CostUnit
-from gym_stepwise_routing.leaderboard.schema import SCHEMA_VERSION, Address, FileModel, Name, Sha256, Strict, Text
+from gym_stepwise_routing.leaderboard.schema import (
+    SCHEMA_VERSION,
+    Address,
+    CostUnit,
+    FileModel,
+    Name,
+    Sha256,
+    Strict,
+    Text,
+)
 from gym_stepwise_routing.leaderboard.track import PLAIN, View
 
 __all__ = [

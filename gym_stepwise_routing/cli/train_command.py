@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 
+from gym_stepwise_routing.costs.units import COST_UNITS
 from gym_stepwise_routing.game.config import GameConfig
 
 __all__ = ["train"]
@@ -25,7 +26,7 @@ def train(
         "gsm8k-qwen2.5-coder"
     ),
     mode: Annotated[str, typer.Option(help="route, escalate or regenerate.")] = "route",
-    cost_unit: Annotated[str, typer.Option(help="flops, large_tokens, dollars or latency.")] = "flops",
+    cost_unit: Annotated[str, typer.Option(help=f"One of {', '.join(COST_UNITS)}.")] = "flops",
     seeds: Annotated[int, typer.Option(min=1, help="Number of runs.")] = 5,
     first_seed: Annotated[
         int | None,

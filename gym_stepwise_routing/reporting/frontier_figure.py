@@ -17,18 +17,12 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.costs.units import CostUnit
+from gym_stepwise_routing.costs.units import COST_UNITS, CostUnit
 from gym_stepwise_routing.reporting.labels import place_labels
 from gym_stepwise_routing.reporting.result_rows import Row
 
 __all__ = ["Curve", "Panel", "draw_frontiers"]
 
-_UNITS: dict[CostUnit, str] = {
-    "large_tokens": "tokens decoded by the largest model",
-    "flops": "FLOPs, prefill included",
-    "dollars": "dollars",
-    "latency": "latency",
-}
 # Okabe-Ito: told apart with colour-blindness; the marker says it again.
 _STYLES = {
     "constant": ("#000000", "s"),
@@ -132,7 +126,7 @@ def _draw(axes: Axes, rows: Sequence[Row], panel: Panel) -> None:
             alpha=0.9,
             ms=_size(marker),
         )
-    axes.set_xlabel(f"cost: {_UNITS[panel.unit]} (always-largest = 1)")
+    axes.set_xlabel(f"cost: {COST_UNITS.get(panel.unit).label} (always-largest = 1)")
     axes.set_ylabel("accuracy")
     axes.set_ylim(bottom=0)
     axes.set_xlim(left=0 if panel.unit != "large_tokens" else -0.03)

@@ -9,24 +9,16 @@ from typing import Any
 
 from rich.table import Table
 
-from gym_stepwise_routing.costs.units import CostUnit
+from gym_stepwise_routing.costs.units import COST_UNITS, CostUnit
 from gym_stepwise_routing.evaluation.bootstrap import Interval
 from gym_stepwise_routing.reporting.result_rows import Row
 
 __all__ = ["as_json", "markdown_table", "rich_table", "table_cells"]
 
-_UNIT_NAMES: dict[CostUnit, str] = {
-    "large_tokens": "large tokens",
-    "flops": "FLOPs",
-    "dollars": "dollars",
-    "latency": "latency",
-}
-
-
 def table_cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     """Header and cells of the rows as text; units that a row lacks are left out."""
-    units = [unit for unit in _UNIT_NAMES if all(unit in row.costs for row in rows)]
-    header = ["router", "accuracy", *(_UNIT_NAMES[unit] for unit in units), "seeds", "note"]
+    units = [unit for unit in COST_UNITS if all(unit in row.costs for row in rows)]
+    header = ["router", "accuracy", *(COST_UNITS.get(unit).label for unit in units), "seeds", "note"]
     body = [
         [
             row.router,
@@ -55,7 +47,7 @@ def rich_table(rows: Sequence[Row], title: str, units: Sequence[CostUnit] = ("la
     """The rows for a terminal: a few units, and intervals as plus or minus half their width, to fit 80 columns."""
     table = Table(title=title)
     table.add_column("router", no_wrap=True)
-    for name in ("accuracy", *(_UNIT_NAMES[unit] for unit in units), "seeds"):
+    for name in ("accuracy", *(COST_UNITS.get(unit).label for unit in units), "seeds"):
         table.add_column(name, justify="right")
     for row in rows:
         figures = [row.accuracy, *(row.costs[unit] for unit in units)]
