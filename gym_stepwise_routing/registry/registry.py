@@ -28,11 +28,11 @@ T = TypeVar("T", bound=Named)
 
 
 class Registry(Generic[T]):
-    """Objects of one kind by name. Iterating gives names, in the order of ``order``, then of registration.
+    """Objects of one kind by name. Iterating gives names, in the order of ``order``, then of the names.
 
-    Objects of this package come first, then those of entry points in the order of their names. An entry point names an
-    object of the kind, or several in a list or tuple. One that cannot be imported, is something else or has a name that
-    is taken is left out with a warning; everything else works.
+    Other packages add objects by entry points, each of which names an object of the kind, or several in a list or tuple.
+    One that cannot be imported, is something else or has a name that is taken is left out with a warning; everything
+    else works.
 
     Example:
         >>> from dataclasses import dataclass
@@ -72,7 +72,7 @@ class Registry(Generic[T]):
 
     def filled_by(self, builtin: Callable[[], Iterable[T]]) -> None:
         """Say what ``builtin`` is where the objects lie in a layer above that of the registry."""
-        self._builtin = builtin
+        self._builtin, self._filled = builtin, False
 
     def register(self, item: T) -> T:
         """Add an object, and give it back; the same object may be added again.
@@ -84,7 +84,8 @@ class Registry(Generic[T]):
             raise ValueError(f"{self.kind}={item!r}; allowed: a {self._of.__name__}")
         if self._objects.setdefault(item.name, item) is not item:
             raise ValueError(f"{self.kind}={item.name!r} is taken; allowed: another name")
-        self._objects = dict(sorted(self._objects.items(), key=lambda entry: self._order(entry[1])))
+        places = sorted(self._objects.values(), key=lambda each: (self._order(each), each.name.casefold()))
+        self._objects = {each.name: each for each in places}
         return item
 
     def get(self, name: str) -> T:

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from gym_stepwise_routing.comparison.arena import Arena
 from gym_stepwise_routing.comparison.choose import Rule
+from gym_stepwise_routing.comparison.contenders import contender
 from gym_stepwise_routing.comparison.roster import roster
 from gym_stepwise_routing.costs.units import CostUnit
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.game.config import GameConfig
 from gym_stepwise_routing.planning.planner import Information
 from gym_stepwise_routing.routers.base import Predicts
+from gym_stepwise_routing.routers.families import Family
 from gym_stepwise_routing.sources.simulator.simulator_source import SimulatorSource
 from gym_stepwise_routing.types import DEFAULT_BLOCKS, Block, Mode
 
@@ -97,9 +99,9 @@ def baseline_outcomes(
         if progress is not None:
             progress(family.name)
         try:
-            contender = family.build(arena)
-            points = contender.points("test")
-            choice = rule.choose(contender.points("calibration"), arena.reference("calibration").anchors)
+            opponent = contender(arena, family)
+            points = opponent.points("test")
+            choice = rule.choose(opponent.points("calibration"), arena.reference("calibration").anchors)
         except NotApplicableError as error:
             yield NotPlayed(family.name, family.group, str(error))
             continue
@@ -112,29 +114,22 @@ def baseline_outcomes(
         yield Outcome(
             router=family.name,
             group=family.group,
-            sees=_sees(family.name, family.group, mode, cost_unit, shows),  # type: ignore[arg-type]
-            setting=contender.labels[choice],
+            sees=_sees(family, mode, cost_unit, shows),  # type: ignore[arg-type]
+            setting=opponent.labels[choice],
             right=points.right[choice],
             cost=points.cost[choice] * scale,
             curve=np.stack([points.accuracies, points.costs * scale], axis=1),
         )
 
 
-def _sees(router: str, group: str, mode: Mode, unit: CostUnit, shows: Information) -> Information | None:
-    """What a family of the roster knows."""
-    if "cascade" in router:
-        return None  # plays a problem once for each model
-    if mode == "regenerate" and unit != "large_tokens" and (group == "query level" or router in _PLAIN):
-        return None  # plays without drafts, and so without paying for them
-    if router == "GlimpRouter" or "probe" in router:
-        # a probe shows the step that is coming; a draft shows the same and more
-        return shows if mode == "regenerate" else None
-    if "with verifier" in router:
-        return "both"
-    return "score" if group == "verifier" else shows
-
-
-_PLAIN = ("single models", "zero router")
+def _sees(family: Family, mode: Mode, unit: CostUnit, shows: Information) -> Information | None:
+    """What a family knows; None where it plays by other rules than the optima: several answers, probes, no drafts."""
+    free_of_drafts = family.plays == "plain" and mode == "regenerate" and unit != "large_tokens"
+    if family.plays == "answers" or free_of_drafts or "probe" in family.sees:
+        return None
+    if "verifier" not in family.sees:
+        return shows
+    return "both" if "confidence" in family.sees else "score"
 
 
 def agent_outcomes(

@@ -91,7 +91,7 @@ def test_the_oracle_has_a_row_that_nobody_is_above():
 
 def test_who_cannot_play_says_why(result):
     absent = {row.name: row.not_applicable for row in result.rows if row.not_applicable}
-    assert "pays for the whole draft" in absent["GlimpRouter"]
+    assert "allowed: 'route', 'escalate'" in absent["GlimpRouter"]
     assert "no verifier scores" in absent["fitted Q with verifier"]
 
 

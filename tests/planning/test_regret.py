@@ -9,6 +9,7 @@ from simulator_toys import toy
 from gym_stepwise_routing.comparison.roster import roster
 from gym_stepwise_routing.planning import Planner, Solution
 from gym_stepwise_routing.planning.optimal_frontier import Frontier
+from gym_stepwise_routing.routers.families import Family
 from gym_stepwise_routing.sources.simulator import SimulatorSource
 from studies.regret.contestants import AGENTS, NotPlayed, Outcome, _sees, agent_outcomes, baseline_outcomes
 from studies.regret.regret import regrets
@@ -117,13 +118,11 @@ def test_an_agent_is_trained_and_held_against_what_it_sees():
 
 
 def test_a_missing_package_is_a_reason_and_not_silence(monkeypatch):
-    class Broken:
-        name, group = "broken", "handcrafted"
+    def build(arena):
+        raise ImportError("needs torch")
 
-        def build(self, arena):
-            raise ImportError("needs torch")
-
-    monkeypatch.setattr("studies.regret.contestants.roster", lambda: [Broken()])
+    broken = Family(name="broken", group="handcrafted", build=build)
+    monkeypatch.setattr("studies.regret.contestants.roster", lambda: [broken])
     game = {"budget": 0.5, "mode": "route", "cost_unit": "large_tokens", "normaliser": 1.0}
     (found,) = baseline_outcomes(SimulatorSource("gsm8k-like", problems=20), **game)
     assert found == NotPlayed("broken", "handcrafted", "a package is missing: needs torch")
