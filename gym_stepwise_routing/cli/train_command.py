@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 
+from gym_stepwise_routing.agents.agent import AGENTS
 from gym_stepwise_routing.costs.units import COST_UNITS
 from gym_stepwise_routing.game.config import GameConfig
 
@@ -19,7 +20,7 @@ __all__ = ["train"]
 
 def train(
     out: Annotated[Path, typer.Option(help="Folder to write AGENT-seedN folders to.")],
-    agent: Annotated[str, typer.Option(help="lagrangian_ppo, ccpo, all_budgets, ppo, maskable_ppo, ...")] = (
+    agent: Annotated[str, typer.Option(help=f"One of {', '.join(AGENTS)}.")] = (
         "lagrangian_ppo"
     ),
     bank: Annotated[str, typer.Option(help="Bundled bank, folder of a bank, or simulator preset.")] = (
@@ -56,7 +57,7 @@ def train(
         import torch
 
         from gym_stepwise_routing.agents.runs import RunManifest, settings_of, train_run
-        from gym_stepwise_routing.agents.training import AGENTS, Checkpoints, hyperparameters
+        from gym_stepwise_routing.agents.training import Checkpoints, hyperparameters
     except ImportError as error:
         raise typer.BadParameter(f"{error}; training needs: pip install 'gym-stepwise-routing[agents]'") from error
     console = Console()
@@ -69,15 +70,13 @@ def train(
         if resume is not None and variant is None:
             settings = settings_of(resume)
         else:
-            if variant is None and agent == "lagrangian_ppo" and constraint in ("accuracy_floor", "relative_floor"):
-                variant = "floor"
-            settings = hyperparameters(agent, variant)
+            settings = hyperparameters(agent, variant or AGENTS.get(agent).settings_for.get(constraint))
         settings = replace(
             settings,
             penalty=settings.penalty if penalty is None else penalty,
             total_timesteps=settings.total_timesteps if steps is None else steps,
         )
-        arguments = _constraint(agent, AGENTS[agent].constrained, limit, constraint, penalty)
+        arguments = _constraint(agent, AGENTS.get(agent).constrained, limit, constraint, penalty)
         game = GameConfig(bank, mode=mode, cost_unit=cost_unit)  # type: ignore[arg-type]
         for seed in range(first_seed, first_seed + seeds):
             folder = out / f"{agent}-seed{seed}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gym_stepwise_routing.agents.agent import AGENTS, Agent
 from gym_stepwise_routing.comparison.arena import Arena
 from gym_stepwise_routing.comparison.choose import Rule
 from gym_stepwise_routing.comparison.contenders import contender
@@ -25,12 +26,7 @@ from gym_stepwise_routing.types import DEFAULT_BLOCKS, Block, Mode
 if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
 
-__all__ = ["AGENTS", "NotPlayed", "Outcome", "agent_outcomes", "baseline_outcomes"]
-
-AGENTS = ("lagrangian_ppo", "ccpo", "all_budgets", "ppo", "maskable_ppo", "recurrent_ppo", "dqn", "qr_dqn")
-"""Agents that can be trained here."""
-LIMITED = ("lagrangian_ppo", "ccpo")
-"""Those that are trained for a limit of their mean cost."""
+__all__ = ["NotPlayed", "Outcome", "agent_outcomes", "baseline_outcomes"]
 
 Floats = NDArray[np.float64]
 Progress = Callable[[str], None]
@@ -162,33 +158,31 @@ def agent_outcomes(
         if progress is not None:
             progress(agent)
         settings = hyperparameters(agent)
-        limited = agent in LIMITED
+        kind = AGENTS.get(agent)
         game = GameConfig(source, mode=mode, cost_unit=cost_unit, observation=blocks, normaliser=normaliser)
-        limits: dict[str, Any] = {"limit": budget} if limited else {}
-        if agent == "ccpo":
-            limits["constraint"] = "cost_limit"
+        limits: dict[str, Any] = {"limit": budget, "constraint": "cost_limit"} if kind.constrained else {}
         trained = train(agent, seed=seed, game=game, settings=settings, **limits)
-        shown = budget if agent == "all_budgets" else None
-        router = _player(agent, trained, seed)
+        shown = budget if kind.budgets else None
+        router = _player(kind, trained, seed)
         played = evaluate(router, game, "test", budget=shown, seed=seed)
         right, cost = played.right.astype(np.float64), played.cost
         yield Outcome(
             router=agent,
             group="agents",
             sees=sees,
-            setting=f"limit {budget:g}" if limited or shown else f"penalty {settings.penalty:g}",
+            setting=f"limit {budget:g}" if kind.constrained or shown else f"penalty {settings.penalty:g}",
             right=right,
             cost=cost,
             curve=np.array([[right.mean(), cost.mean()]]),
         )
 
 
-def _player(agent: str, trained: BaseAlgorithm, seed: int) -> Predicts:
+def _player(agent: Agent, trained: BaseAlgorithm, seed: int) -> Predicts:
     """The router of a trained agent: its policy draws, its values or its own threshold (CCPO) decide."""
     from gym_stepwise_routing.agents.scores import scored
     from gym_stepwise_routing.evaluation.expectation import Drawn
 
-    if agent == "ccpo":
+    if agent.plays == "threshold":
         return scored(trained, threshold=float(trained.kappa))  # type: ignore[attr-defined]
     network = scored(trained)
-    return network if "dqn" in agent else Drawn(network, seed)
+    return network if agent.plays == "values" else Drawn(network, seed)
