@@ -12,12 +12,11 @@ import numpy as np
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.generators.generator import Completion, Request
 from gym_stepwise_routing.generators.token_confidence import StepConfidence, token_confidence
+from gym_stepwise_routing.grading.numeric import STATED_NUMBER
 
 __all__ = [
     "BLANK_LINE",
-    "BOXED_LINE",
     "NEWLINE",
-    "STATED_NUMBER",
     "Ending",
     "PartialStep",
     "Step",
@@ -30,12 +29,6 @@ NEWLINE, BLANK_LINE = "\n", "\n\n"
 Ending = Literal["", "stop", "answer", "length", "repetition"]
 """Why a trace ended with a step (end of text or stop string, answer marker, token limit, repetition), or ''."""
 
-_STATED = r"\d[\d,]*(?:\.\d+)?"
-STATED_NUMBER = rf"The answer is [^\d\n]{{0,8}}{_STATED}(?:(?:(?!\. )[^\n])*=[^\d\n]{{0,8}}{_STATED})?\.?"
-"""A stated answer that is a number, as after the bundled GSM8K prompt. Where the sentence goes on to work it out ("The
-answer is 180 / 3 = 60."), it ends with the number after the last equals sign."""
-BOXED_LINE = r"\\boxed\{[^\n]*"
-"""A stated answer in a box, up to the end of its line, as after the bundled MATH prompt."""
 _HEADING = re.compile(r"#{1,6} .*|\*\*[^*\n]+\*\*:?|(?:step|part|case)\s*\w{1,3}\s*[:.)]?|[^\w\\]*", re.IGNORECASE)
 
 
