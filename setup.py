@@ -3,7 +3,7 @@
 Everything else is in pyproject.toml; only the discovery of sub-packages under a mapped folder needs code.
 """
 
-from setuptools import find_namespace_packages, setup
+from setuptools import find_packages, setup
 
 FOLDERS = ("agents", "baselines", "leaderboard")
 PACKAGE = "gym_stepwise_routing"
@@ -12,12 +12,8 @@ setup(
     package_dir={PACKAGE: PACKAGE, **{f"{PACKAGE}.{folder}": folder for folder in FOLDERS}},
     packages=[
         PACKAGE,
-        *(f"{PACKAGE}.{name}" for name in find_namespace_packages(PACKAGE, exclude=["__pycache__*", "*.__pycache__*"])),
+        *(f"{PACKAGE}.{name}" for name in find_packages(PACKAGE)),
         *(f"{PACKAGE}.{folder}" for folder in FOLDERS),
-        *(
-            f"{PACKAGE}.{folder}.{name}"
-            for folder in FOLDERS
-            for name in find_namespace_packages(folder, exclude=["__pycache__*", "*.__pycache__*"])
-        ),
+        *(f"{PACKAGE}.{folder}.{name}" for folder in FOLDERS for name in find_packages(folder)),
     ],
 )

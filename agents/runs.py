@@ -26,14 +26,23 @@ from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.routers.base import ThresholdRouter
 from gym_stepwise_routing.routers.policy_network import PolicyNetwork
 from gym_stepwise_routing.routers.provenance import GameDescription, versions
-from gym_stepwise_routing.storage.atomic import new_folder, read_json, to_record, write_json
+from gym_stepwise_routing.storage.atomic import new_folder, read_arrays, read_json, to_record, write_json
 
 if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
 
     from gym_stepwise_routing.agents.training import Checkpoints, Hyperparameters, Progress
 
-__all__ = ["RunManifest", "TrainedRouter", "load_model", "load_run", "save_run", "settings_of", "train_run"]
+__all__ = [
+    "RunManifest",
+    "TrainedRouter",
+    "load_manifest",
+    "load_model",
+    "load_run",
+    "save_run",
+    "settings_of",
+    "train_run",
+]
 
 FORMAT = 3
 READABLE = (2, FORMAT)
@@ -93,12 +102,20 @@ class RunManifest:
         Raises:
             ValueError: it cannot be read, has other fields or another format.
         """
-        content = read_json(path)
+        return cls.of(read_json(path), path)
+
+    @classmethod
+    def of(cls, content: Any, path: Path) -> RunManifest:
+        """A manifest from its JSON content, which stood in ``path``.
+
+        Raises:
+            ValueError: as :meth:`load`.
+        """
         if isinstance(content, dict):
             check_choice(f"{path}: format", content.get("format"), READABLE)
             if content["format"] == 2:  # written before achieved figures were told
                 content = content | dict.fromkeys(ADDED_IN_3)
-            content = content | {"game": to_record(content.get("game"), GameDescription, path)}
+            content = content | {"game": GameDescription.read(content.get("game"), path)}
         return to_record(content, cls, path)
 
 
@@ -369,13 +386,27 @@ def save_run(folder: Path, model: BaseAlgorithm, manifest: RunManifest) -> Train
     return TrainedRouter(network, manifest)
 
 
-def load_run(folder: Path) -> TrainedRouter:
-    """The router of a run. Neither PyTorch nor Stable-Baselines3 is needed, and no code of the folder is run.
+def load_run(path: Path, policy: str | None = None) -> TrainedRouter:
+    """The router of a run. Neither PyTorch nor Stable-Baselines3 is needed, and no code of the files is run.
+
+    Args:
+        path: folder of a run; or an ``.npz`` file of policies, each with its manifest as JSON text in ``manifest``.
+        policy: name of the policy in a file of several; None for a folder, or a file that is one policy.
 
     Raises:
-        ValueError: a file is missing or damaged.
+        ValueError: a file is missing or damaged, or has no such policy.
     """
-    return TrainedRouter(PolicyNetwork.load(folder / "router.npz"), RunManifest.load(folder / "manifest.json"))
+    network = PolicyNetwork.load(path / "router.npz" if path.is_dir() else path, policy)
+    return TrainedRouter(network, load_manifest(path, policy))
+
+
+def load_manifest(path: Path, policy: str | None = None) -> RunManifest:
+    """The manifest of a run; arguments and errors as for :func:`load_run`."""
+    if path.is_dir():
+        return RunManifest.load(path / "manifest.json")
+    with read_arrays(path, "policy with a manifest", policy) as stored:
+        content = json.loads(str(stored["manifest"]))
+    return RunManifest.of(content, path)
 
 
 def load_model(folder: Path, *, trust: bool = False) -> BaseAlgorithm:

@@ -29,7 +29,7 @@ from gym_stepwise_routing.routers.base import columns_of
 from gym_stepwise_routing.routers.families import ROUTERS, BuildContext, Family, Settings, at_prices
 from gym_stepwise_routing.routers.policy_network import DECIMALS, Dense, PolicyNetwork, tail_probabilities
 from gym_stepwise_routing.routers.provenance import GameDescription
-from gym_stepwise_routing.storage.atomic import read_arrays, to_record, write_arrays
+from gym_stepwise_routing.storage.atomic import read_arrays, write_arrays
 
 __all__ = ["TrimAgg", "best_of_seeds"]
 
@@ -114,18 +114,22 @@ class TrimAgg(FittedRouter):
             raise ValueError(f"{self.name} has not been trained; allowed: fit() first")
         write_arrays(path, {**self._weights, "trained_on": json.dumps(asdict(self.trained_on))})
 
-    def restore(self, path: Path) -> Self:
+    def restore(self, path: Path, policy: str | None = None) -> Self:
         """Take over what :meth:`save` wrote, instead of training; no code of the file is run.
 
+        Args:
+            path: the file.
+            policy: name of the policy in a file of several; None if the file is one policy.
+
         Raises:
-            ValueError: the file is missing, or holds something else.
+            ValueError: the file is missing, has no such policy, or holds something else.
         """
-        with read_arrays(path, "policy of TRIM-Agg") as stored:
+        with read_arrays(path, "policy of TRIM-Agg", policy) as stored:
             told = json.loads(str(stored.pop("trained_on")))
         if sorted(stored) != sorted(_WEIGHTS):
             raise ValueError(f"{path} holds {sorted(stored)}; allowed: {sorted(_WEIGHTS)}")
         self._weights = stored
-        self.trained_on = to_record(told, GameDescription, path)
+        self.trained_on = GameDescription.read(told, path)
         return self
 
     def scores(self, observation: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ module              what it holds
 ``playing``         a router played on a track, at its own threshold and along a sweep
 ``figures``         every number of an entry, computed from the outcomes of its decisions
 ``loading``         from the router that an entry names to the router itself, and who must be trusted for that
+``policy_files``    the policies of a track in one file of arrays
 ``submit``          router to entry
 ``verify``          entry to verdict: decisions replayed, figures recomputed, the router run again
 ``rerun``           does a router look at anything but its observations?

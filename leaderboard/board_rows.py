@@ -1,4 +1,4 @@
-"""The rows that come with the package, as data (``rows.json``)."""
+"""The board's own rows, as data: ``leaderboard/rows.json`` of the repository, which is not installed."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from gym_stepwise_routing.leaderboard.loading import FITTED, TRAINED
 from gym_stepwise_routing.leaderboard.schema import FileModel, Name, Strict
 from gym_stepwise_routing.leaderboard.track import PLAIN, Track, View
 
-__all__ = ["ROWS", "Row", "Rows", "Training", "is_row", "read_rows", "routers_on", "row_named"]
+__all__ = ["ROWS", "Row", "Rows", "Training", "find_rows", "is_row", "read_rows", "routers_on", "row_named"]
 
 ROWS = Path(__file__).parent / "rows.json"
+"""Where the file lies if the package is run from a checkout."""
 
 
 class Training(Strict):
@@ -68,13 +69,30 @@ class Rows(FileModel):
     rows: tuple[Row, ...]
 
 
-def read_rows(path: Path = ROWS) -> tuple[Row, ...]:
+def find_rows() -> Path | None:
+    """The file of the rows: beside the code, or else that of the checkout in the working directory. None without one.
+
+    In this order, so that who verifies another checkout from his own judges it by his own rows.
+    """
+    return next((path for path in (ROWS, Path("leaderboard") / ROWS.name) if path.is_file()), None)
+
+
+def read_rows(path: Path | None = None) -> tuple[Row, ...]:
     """The rows.
 
+    Args:
+        path: the file; where :func:`find_rows` finds it if None.
+
     Raises:
-        ValueError: a file that does not follow the schema, two rows of one name, or a row with neither or both of
-            routers and training.
+        ValueError: no file; one that does not follow the schema, two rows of one name, or a row with neither or both
+            of routers and training.
     """
+    path = find_rows() if path is None else path
+    if path is None:
+        raise ValueError(
+            f"leaderboard/{ROWS.name} is not here ({Path.cwd()}) and does not come with the installed package; "
+            "allowed: a checkout of the repository as working directory, or --rows FILE"
+        )
     rows = Rows.read(path).rows
     names = [row.name for row in rows]
     if len(set(names)) != len(names):
@@ -85,9 +103,9 @@ def read_rows(path: Path = ROWS) -> tuple[Row, ...]:
     return rows
 
 
-def row_named(name: str) -> Row | None:
-    """The row of the board with this name."""
-    return next((row for row in read_rows() if row.name == name), None)
+def row_named(name: str, path: Path | None = None) -> Row | None:
+    """The row of the board with this name; ``path`` and errors as for :func:`read_rows`."""
+    return next((row for row in read_rows(path) if row.name == name), None)
 
 
 def is_row(entry: Entry, row: Row, track: Track) -> bool:
@@ -99,10 +117,11 @@ def is_row(entry: Entry, row: Row, track: Track) -> bool:
     if row.training is None:
         return tuple(map(_without_fit, routers)) == routers_on(row, track)
     found = tuple(
-        (ref.factory, ref.artefact and ref.artefact.path, run.seed)
+        (ref.factory, ref.artefact and (ref.artefact.path, ref.artefact.policy), run.seed)
         for ref, run in zip(routers, entry.runs, strict=True)
     )
-    return found == tuple((TRAINED, f"{track.name}/{row.name}-{seed}", seed) for seed in row.training.seeds)
+    policies = f"{track.name}.npz"
+    return found == tuple((TRAINED, (policies, f"{row.name}-{seed}"), seed) for seed in row.training.seeds)
 
 
 def routers_on(row: Row, track: Track) -> tuple[RouterRef, ...]:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints
 
 from gym_stepwise_routing.leaderboard.schema import (
-    SCHEMA_VERSION,
+    ENTRY_VERSION,
     Address,
     CostUnit,
     FileModel,
@@ -49,7 +49,6 @@ ImportPath = Annotated[
 RelativePath = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9_-][\w.-]*(/[A-Za-z0-9_-][\w.-]*)*$", max_length=300)
 ]
-Problem = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Digits = Annotated[str, StringConstraints(pattern=r"^[0-9a-z]+$", max_length=1000)]
 Value = float | Literal["unreached"]
 
@@ -84,10 +83,13 @@ class Artefact(Strict):
 
     Attributes:
         path: file or folder, relative to the folder of artefacts.
-        files: SHA-256 of each file, by its path relative to ``path``; a single file is named ``.``.
+        policy: name of the policy in an ``.npz`` file of several, such as those of the board's own rows on a track.
+        files: SHA-256 of each file, by its path relative to ``path``; a single file is named ``.``. Of a policy in a
+            file of several: of its arrays, and of the text that says how it was made (``policy_files``).
     """
 
     path: RelativePath
+    policy: Name | None = None
     files: dict[str, Sha256] = Field(min_length=1, max_length=100)
 
 
@@ -139,7 +141,7 @@ class Run(Strict):
         router: how to get it.
         seed: seed of its training, or of a random reference row.
         threshold: threshold that ``selection`` chose; None if the router decides by itself.
-        decisions: one string a problem, in the order of ``Entry.problems``.
+        decisions: one string a problem, all problems of the track's split in its order.
         ledger: tokens and calls by model and kind, summed over the problems.
         sweep: the router along its thresholds, if it has scores.
     """
@@ -253,18 +255,16 @@ class Entry(FileModel):
         played: what it was played on.
         made: when and with what.
         selection: how its thresholds were chosen; None if the router decides by itself.
-        problems: ids of the problems, in the order of the decisions.
         runs: one a training seed.
         figures: everything that follows from the runs.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = ENTRY_VERSION
     name: Name
     kind: Kind
     about: About
     played: Played
     made: Made
     selection: Selection | None = None
-    problems: tuple[Problem, ...]
     runs: tuple[Run, ...] = Field(min_length=1, max_length=20)
     figures: Figures

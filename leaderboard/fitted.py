@@ -38,6 +38,7 @@ def fitted(
     observation: list[Block],
     price: float | None = None,
     path: Path | None = None,
+    policy: str | None = None,
     **kwargs: Json,
 ) -> Predicts:
     """A baseline, fitted on the train split of a track.
@@ -49,6 +50,7 @@ def fitted(
         price: price of cost for those that weigh accuracy against cost, as a multiple of the rate at which
             always-largest buys accuracy over always-smallest on the train split.
         path: file with a fit that is taken over instead, for those of :data:`KEPT`.
+        policy: name of the fit in a file of several.
         **kwargs: further arguments of the class.
 
     Raises:
@@ -62,7 +64,7 @@ def fitted(
     router: Any = BASELINES[baseline](**kwargs)
     if path is not None:
         check_choice("baseline with a file", baseline, KEPT)
-        kept: Predicts = router.restore(path)
+        kept: Predicts = router.restore(path, policy)
         return kept
     made: Predicts = router.fit(game_of(frozen, View(observation=check_blocks(observation)), split="train"))
     return made

@@ -15,7 +15,7 @@ import importlib
 import os
 import sys
 import sysconfig
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -24,6 +24,7 @@ from typing import Any
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.leaderboard.entry import Artefact, Json, RouterRef
 from gym_stepwise_routing.leaderboard.faults import EntryRejectedError, Fault, UntrustedError
+from gym_stepwise_routing.leaderboard.policy_files import policy_hashes
 from gym_stepwise_routing.leaderboard.schema import sha256_of
 from gym_stepwise_routing.routers.base import Predicts, Router
 
@@ -56,11 +57,16 @@ _NOT_READ = {TRAINED: ("model.zip",)}
 _SB3 = f"{_HERE}:sb3"
 
 
-def trained(path: Path) -> Predicts:
-    """A trained agent: a folder with ``manifest.json`` and ``router.npz``, read without running code of it."""
+def trained(path: Path, policy: str | None = None) -> Predicts:
+    """A trained agent, read without running code of it.
+
+    Args:
+        path: a folder with ``manifest.json`` and ``router.npz``, or an ``.npz`` file of policies with their manifests.
+        policy: name of the policy in a file of several.
+    """
     from gym_stepwise_routing.agents.runs import load_run
 
-    return load_run(path)
+    return load_run(path, policy)
 
 
 def calibrated(path: Path) -> Predicts:
@@ -114,18 +120,19 @@ def reference_of(router: str, kwargs: Mapping[str, Json], artefacts: Path) -> Ro
     return RouterRef(factory=factory, kwargs=dict(kwargs), artefact=describe_artefact(path, artefacts, factory))
 
 
-def describe_artefact(path: Path, artefacts: Path, factory: str = "") -> Artefact:
+def describe_artefact(path: Path, artefacts: Path, factory: str = "", policy: str | None = None) -> Artefact:
     """Place and hashes of the file or folder ``path``, which must lie below ``artefacts``.
 
     Args:
         path: the file or folder.
         artefacts: folder of artefacts.
         factory: what reads them; all files count but those of which it is known that it leaves them alone.
+        policy: name of the policy in a file of several: only that one counts.
 
     Raises:
-        ValueError: it lies elsewhere, or is or holds a symbolic link, which could lead elsewhere.
+        ValueError: it lies elsewhere, is or holds a symbolic link, which could lead elsewhere, or has no such policy.
     """
-    return Artefact(path=_place(path, artefacts), files=_hashes(path, _NOT_READ.get(factory, ())))
+    return Artefact(path=_place(path, artefacts), policy=policy, files=_hashes(path, factory, policy))
 
 
 def with_code(ref: RouterRef) -> RouterRef:
@@ -150,12 +157,13 @@ def check_files(ref: RouterRef, artefacts: Path) -> None:
         raise _refusal(f"{path}: no such file or folder")
     try:
         _place(path, artefacts)
-        found = _hashes(path, _NOT_READ.get(ref.factory, ()))
+        found = _hashes(path, ref.factory, ref.artefact.policy)
     except ValueError as error:
         raise _refusal(str(error)) from None
     stated = ref.artefact.files
     if wrong := sorted(name for name in found.keys() | stated.keys() if found.get(name) != stated.get(name)):
-        raise _refusal(f"{path}: {', '.join(wrong[:3])} is missing, new or changed since the entry was made")
+        of = "" if ref.artefact.policy is None else f" of policy {ref.artefact.policy!r}"
+        raise _refusal(f"{path}{of}: {', '.join(wrong[:3])} is missing, new or changed since the entry was made")
 
 
 def is_harmless(ref: RouterRef) -> bool:
@@ -196,6 +204,8 @@ def load_router(ref: RouterRef, artefacts: Path, *, trust: bool) -> Predicts:
     kwargs: dict[str, Any] = dict(ref.kwargs)
     if ref.artefact is not None:
         kwargs["path"] = artefacts / ref.artefact.path
+        if ref.artefact.policy is not None:
+            kwargs["policy"] = ref.artefact.policy
     try:
         router = _import(ref.factory)(**kwargs)
     except (NotApplicableError, KeyboardInterrupt):
@@ -265,10 +275,13 @@ def _place(path: Path, artefacts: Path) -> str:
         raise ValueError(f"{path} lies outside {artefacts}; allowed: a file or folder below it") from None
 
 
-def _hashes(path: Path, leave_out: Collection[str] = ()) -> dict[str, str]:
+def _hashes(path: Path, factory: str, policy: str | None) -> dict[str, str]:
+    leave_out = _NOT_READ.get(factory, ())
     files = {".": path} if path.is_file() else {p.relative_to(path).as_posix(): p for p in sorted(path.rglob("*"))}
     if links := [p for p in (path, *files.values()) if p.is_symlink()]:
         raise ValueError(f"{links[0]} is a link; allowed: files and folders themselves")
+    if policy is not None:
+        return policy_hashes(path, policy)
     return {name: _sha256(p) for name, p in files.items() if p.is_file() and name not in leave_out}
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.game.config import GameConfig
 from gym_stepwise_routing.leaderboard.board_rows import Row, Training, read_rows, routers_on
-from gym_stepwise_routing.leaderboard.entry import RouterRef
+from gym_stepwise_routing.leaderboard.entry import Entry, RouterRef
 from gym_stepwise_routing.leaderboard.fitted import KEPT
 from gym_stepwise_routing.leaderboard.loading import FITTED, TRAINED, describe_artefact, load_router
+from gym_stepwise_routing.leaderboard.policy_files import policy_names, put_policies
 from gym_stepwise_routing.leaderboard.submit import entry_path, make_entry
 from gym_stepwise_routing.leaderboard.track import TRACKS, Track, game_of, measure, source_of, track_names
+from gym_stepwise_routing.storage.atomic import read_arrays
 
 if TYPE_CHECKING:
     from gym_stepwise_routing.agents.training import Hyperparameters
@@ -49,12 +50,12 @@ def refresh_rows(
 ) -> list[Path]:
     """Train and play every row on every track that it applies to, and write the entries.
 
-    Where a row does not apply any more, its entry is removed.
+    Where a row does not apply any more, its entry is removed; when all rows are played, so are policies without a row.
 
     Args:
         tracks: the tracks, as frozen.
         entries: folder of the entries.
-        artefacts: folder of the trained agents.
+        artefacts: folder of the policies, one file a track.
         only: names of the rows; all if None.
         report: told, in a line each, what was written and which row does not apply to which track, and why.
 
@@ -63,6 +64,7 @@ def refresh_rows(
     """
     written = []
     for track in tracks:
+        before = len(written)
         for row in read_rows():
             if (only is not None and row.name not in only) or not row.is_for(track.name):
                 continue
@@ -74,7 +76,17 @@ def refresh_rows(
                 continue
             written.append(path)
             report(f"{track.name}: {row.name}")
+        if only is None:
+            _drop_unused(artefacts / f"{track.name}.npz", written[before:])
     return written
+
+
+def _drop_unused(policies: Path, entries: Sequence[Path]) -> None:
+    """Take out of a track's file what no row uses any more."""
+    named = [run.router.artefact for path in entries for run in Entry.read(path).runs]
+    used = {artefact.policy for artefact in named if artefact is not None}
+    if unused := set(policy_names(policies)) - used:
+        put_policies(policies, {}, drop=unused)
 
 
 def _refresh_row(track: Track, row: Row, entries: Path, artefacts: Path) -> Path:
@@ -103,10 +115,13 @@ def _fit(track: Track, row: Row, ref: RouterRef, number: int, artefacts: Path) -
     """Fit what is kept in a file, and refer to the file."""
     if ref.factory != FITTED or ref.kwargs["baseline"] not in KEPT:
         return ref
-    path = artefacts / track.name / f"{row.name}-{number}.npz"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    load_router(ref, artefacts, trust=False).save(path)  # type: ignore[attr-defined]
-    return ref.model_copy(update={"artefact": describe_artefact(path, artefacts, FITTED)})
+    path, name = artefacts / f"{track.name}.npz", f"{row.name}-{number}"
+    with tempfile.TemporaryDirectory(prefix="fit-") as temporary:
+        fit = Path(temporary) / "fit.npz"
+        load_router(ref, artefacts, trust=False).save(fit)  # type: ignore[attr-defined]
+        with read_arrays(fit, "fit") as arrays:
+            put_policies(path, {name: arrays})
+    return ref.model_copy(update={"artefact": describe_artefact(path, artefacts, FITTED, name)})
 
 
 def _train(track: Track, row: Row, training: Training, artefacts: Path) -> tuple[RouterRef, ...]:
@@ -118,17 +133,19 @@ def _train(track: Track, row: Row, training: Training, artefacts: Path) -> tuple
         settings = replace(settings, penalty=training.penalty)
     arguments = {} if training.limit is None else {"limit": training.limit, "constraint": "cost_limit"}
     refs = []
+    path = artefacts / f"{track.name}.npz"
     for seed in training.seeds:
-        folder = artefacts / track.name / f"{row.name}-{seed}"
-        if not _is_trained(folder, track, row, training.agent, seed, settings, arguments):
-            _train_one(folder, track, row, training.agent, seed, settings, arguments)
-        refs.append(RouterRef(factory=TRAINED, artefact=describe_artefact(folder, artefacts, TRAINED)))
+        name = f"{row.name}-{seed}"
+        if not _is_trained(path, name, track, row, training.agent, seed, settings, arguments):
+            put_policies(path, {name: _train_one(track, row, training.agent, seed, settings, arguments)})
+        refs.append(RouterRef(factory=TRAINED, artefact=describe_artefact(path, artefacts, TRAINED, name)))
     return tuple(refs)
 
 
 def _train_one(
-    folder: Path, track: Track, row: Row, agent: str, seed: int, settings: Hyperparameters, arguments: dict[str, Any]
-) -> None:
+    track: Track, row: Row, agent: str, seed: int, settings: Hyperparameters, arguments: dict[str, Any]
+) -> dict[str, Any]:
+    """The arrays of a policy, and the manifest of its training as JSON text."""
     from gym_stepwise_routing.agents.runs import train_run
 
     spec = track.spec
@@ -139,24 +156,29 @@ def _train_one(
         observation=row.view.observation,
         normaliser=track.normalisers[spec.cost_unit],
     )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".training-") as temporary:
+    with tempfile.TemporaryDirectory(prefix="training-") as temporary:
         run = Path(temporary) / "run"
         train_run(agent, run, seed=seed, game=game, settings=settings, **arguments)
-        (run / "model.zip").unlink()  # pickles; nothing here goes on training
-        shutil.rmtree(folder, ignore_errors=True)
-        run.replace(folder)
+        with read_arrays(run / "router.npz", "policy network") as arrays:
+            return {**arrays, "manifest": (run / "manifest.json").read_text(encoding="utf-8")}
 
 
 def _is_trained(
-    folder: Path, track: Track, row: Row, agent: str, seed: int, settings: Hyperparameters, arguments: dict[str, Any]
+    path: Path,
+    policy: str,
+    track: Track,
+    row: Row,
+    agent: str,
+    seed: int,
+    settings: Hyperparameters,
+    arguments: dict[str, Any],
 ) -> bool:
-    from gym_stepwise_routing.agents.runs import RunManifest
+    from gym_stepwise_routing.agents.runs import load_manifest
     from gym_stepwise_routing.routers.provenance import GameDescription
 
-    if not (folder / "manifest.json").is_file():
+    if policy not in policy_names(path):
         return False
-    kept = RunManifest.load(folder / "manifest.json")
+    kept = load_manifest(path, policy)
     game = GameDescription.of(game_of(track, row.view, split="train"))
     wanted = (agent, seed, json.loads(json.dumps(asdict(settings))), arguments)
     # What a masked action does is the agent's own affair, and budgets are among its settings.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,35 +21,27 @@ def replay_entry(track: Track, entry: Entry) -> list[PlayedRouter]:
     """What the decisions of each run lead to.
 
     Raises:
-        EntryRejectedError: other problems than the track's; decisions that cannot be read, that were not allowed, or
-            that are more or fewer than it takes to end the traces.
+        EntryRejectedError: more or fewer problems than the track's; decisions that cannot be read, that were not
+            allowed, or that are more or fewer than it takes to end the traces.
     """
     game = game_of(track, entry.played.view, masked_action="error")
-    _check_problems(entry, tuple(game.source.problem_ids(game.problems)))
+    _check_problems(entry, len(game.problems))
     return [_replay_run(track, entry, run, game) for run in entry.runs]
 
 
-def _check_problems(entry: Entry, problems: Sequence[str]) -> None:
-    if entry.problems == problems:
-        return
-    missing, foreign = set(problems) - set(entry.problems), set(entry.problems) - set(problems)
-    if missing:
-        message = f"{len(missing)} of {len(problems)} problems are missing, such as {min(missing)!r}"
-    elif foreign:
-        message = f"{len(foreign)} problems are not in the split, such as {min(foreign)!r}"
-    else:
-        message = "the problems are repeated, or not in the order of the split"
-    raise EntryRejectedError(entry.name, [Fault("problems", message)])
+def _check_problems(entry: Entry, problems: int) -> None:
+    """The split's hash says which problems they are, and in which order; what is left is how many."""
+    found = {entry.figures.problems, *(len(run.decisions) for run in entry.runs)}
+    if wrong := found - {problems}:
+        message = f"results on {min(wrong)} problems; allowed: {problems}, all of the split in its order"
+        raise EntryRejectedError(entry.name, [Fault("problems", message)])
 
 
 def _replay_run(track: Track, entry: Entry, run: Run, game: Game) -> PlayedRouter:
     width = width_of(game)
-    if len(run.decisions) != len(entry.problems):
-        message = f"decisions of {len(run.decisions)} problems; allowed: {len(entry.problems)}"
-        raise EntryRejectedError(entry.name, [Fault("decisions", message)])
     try:
         decisions = decisions_from_text(run.decisions, width, len(track.models))
-        sweep = _sweep_decisions(run, (len(entry.problems), width))
+        sweep = _sweep_decisions(run, (len(run.decisions), width))
     except ValueError as error:
         raise EntryRejectedError(entry.name, [Fault("decisions", str(error))]) from None
     return PlayedRouter(
@@ -91,7 +81,7 @@ def _replay(track: Track, entry: Entry, decisions: NDArray[np.int8], game: Game,
             [
                 Fault(
                     "decisions",
-                    f"{what}: {entry.problems[row]} has {int((decisions[row] >= 0).sum())} decisions, "
+                    f"{what}: {outcome.problems[row]} has {int((decisions[row] >= 0).sum())} decisions, "
                     f"but the recorded trace ends after {took}",
                 )
             ],

@@ -16,7 +16,8 @@ from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.storage.strict_json import canonical_json
 
 __all__ = [
-    "SCHEMA_VERSION",
+    "ENTRY_VERSION",
+    "TRACK_VERSION",
     "Address",
     "CostUnit",
     "FileModel",
@@ -30,7 +31,10 @@ __all__ = [
     "write_text",
 ]
 
-SCHEMA_VERSION: Literal[1] = 1
+TRACK_VERSION: Literal[1] = 1
+"""Version of the schema of tracks."""
+ENTRY_VERSION: Literal[2] = 2
+"""Version of the schema of entries. 2: no ids of problems, policies by name, sweeps packed threshold by threshold."""
 _LONGEST_FILE = 64 * 2**20
 
 _NAME = r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$"

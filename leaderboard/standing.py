@@ -15,6 +15,7 @@ from gym_stepwise_routing.leaderboard.entry import Entry, Run
 from gym_stepwise_routing.leaderboard.faults import EntryRejectedError, Fault
 from gym_stepwise_routing.leaderboard.loading import CALIBRATED, FITTED, TRAINED, load_router
 from gym_stepwise_routing.leaderboard.playing import ORACLE, PlayedRouter
+from gym_stepwise_routing.leaderboard.policy_files import TOLD
 from gym_stepwise_routing.leaderboard.track import Track, game_of
 from gym_stepwise_routing.routers.provenance import GameDescription
 
@@ -34,9 +35,9 @@ def refuse(entry: Entry, faults: Iterable[Fault]) -> None:
         raise EntryRejectedError(entry.name, found)
 
 
-def kind_faults(track: Track, entry: Entry) -> Iterator[Fault]:
+def kind_faults(track: Track, entry: Entry, rows: Path | None = None) -> Iterator[Fault]:
     """References, bounds and the names of the board's rows are the board's own; the oracle is no router."""
-    row = row_named(entry.name)
+    row = row_named(entry.name, rows)
     if row is not None and not is_row(entry, row, track):
         yield Fault(
             "reference",
@@ -96,9 +97,9 @@ def _made_elsewhere(
     try:
         game = game_of(track, view)
         if ref.factory == TRAINED:
-            from gym_stepwise_routing.agents.runs import RunManifest
+            from gym_stepwise_routing.agents.runs import load_manifest
 
-            manifest = RunManifest.load(artefacts / ref.artefact.path / "manifest.json")
+            manifest = load_manifest(artefacts / ref.artefact.path, ref.artefact.policy)
             if manifest.seed != run.seed:
                 yield "runs", f"seed={run.seed}; its manifest says {manifest.seed}"
             trained_on: GameDescription | None = manifest.game
@@ -141,6 +142,7 @@ def _shared(run: Run, other: Run) -> str | None:
 
 
 def _weights(run: Run) -> set[str]:
-    """Hashes of the files that hold numbers; descriptions may be the same."""
+    """Hashes of what holds numbers; descriptions may be the same."""
     files = {} if run.router.artefact is None else run.router.artefact.files
-    return {sha256 for name, sha256 in files.items() if not name.endswith((".json", ".txt", ".md", ".py"))}
+    told = (".json", ".txt", ".md", ".py", *TOLD)
+    return {sha256 for name, sha256 in files.items() if not name.endswith(told)}

@@ -75,7 +75,6 @@ def make_entry(
         play_ref(track, ref, kind=kind, view=view, selection=selection, artefacts=artefacts, trust=trust)
         for ref in refs
     ]
-    first = played[0].outcome
     return Entry(
         name=name,
         kind=kind,
@@ -90,7 +89,6 @@ def make_entry(
         ),
         made=Made(date=datetime.datetime.now(datetime.UTC).date().isoformat(), versions=_versions()),
         selection=selection,
-        problems=first.problems,
         runs=tuple(_run(track, *each) for each in zip(refs, numbers, played, strict=True)),
         figures=compute_figures(track, name, played, play_constants(track)),
     )

@@ -23,7 +23,7 @@ from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.game.normaliser import always_largest_cost
 from gym_stepwise_routing.leaderboard.faults import StaleTrackError
 from gym_stepwise_routing.leaderboard.schema import (
-    SCHEMA_VERSION,
+    TRACK_VERSION,
     CostUnit,
     FileModel,
     Name,
@@ -36,6 +36,7 @@ from gym_stepwise_routing.sources import resolve
 from gym_stepwise_routing.sources.contract import StepSource
 from gym_stepwise_routing.sources.recorded import BankSource
 from gym_stepwise_routing.sources.simulator import SimulatorSource
+from gym_stepwise_routing.storage.former_names import check_former
 from gym_stepwise_routing.storage.strict_json import to_json
 from gym_stepwise_routing.types import DEFAULT_BLOCKS, Block, Mode, Split
 
@@ -131,7 +132,7 @@ class Track(FileModel):
         fingerprint: hash over all of the above but the texts for readers.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = TRACK_VERSION
     spec: TrackSpec
     source: SourceRef
     split_sha256: Sha256
@@ -197,9 +198,10 @@ def open_track(name: str, folder: Path = TRACKS) -> Track:
     """A track, checked against its source.
 
     Raises:
-        ValueError: no such track, or one whose file was edited.
+        ValueError: no such track, one by a former name, or one whose file was edited.
         StaleTrackError: the source has another content than the one that the track was frozen on.
     """
+    check_former("track", name)
     check_choice("track", name, track_names(folder))
     path = folder / f"{name}.json"
     track = Track.read(path)

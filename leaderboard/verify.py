@@ -19,6 +19,7 @@ from gym_stepwise_routing.leaderboard.rerun import rerun
 from gym_stepwise_routing.leaderboard.standing import kind_faults, provenance_faults, refuse, run_faults, sweep_faults
 from gym_stepwise_routing.leaderboard.submit import ledger_totals
 from gym_stepwise_routing.leaderboard.track import TRACKS, Track, open_track, track_names
+from gym_stepwise_routing.storage.former_names import check_former
 
 __all__ = ["Verdict", "verify", "verify_entry"]
 
@@ -47,7 +48,13 @@ class Verdict:
 
 
 def verify(
-    path: Path, *, artefacts: Path, tracks: Path = TRACKS, run_again: bool = True, trust: bool = False
+    path: Path,
+    *,
+    artefacts: Path,
+    tracks: Path = TRACKS,
+    rows: Path | None = None,
+    run_again: bool = True,
+    trust: bool = False,
 ) -> Verdict:
     """Check an entry's file.
 
@@ -55,12 +62,14 @@ def verify(
         path: ``.../TRACK/NAME.json``.
         artefacts: folder that artefact paths are relative to.
         tracks: folder of the tracks.
+        rows: file of the board's own rows; see :func:`...rows.find_rows` if None.
         run_again: whether the router is run again where that is possible.
         trust: whether code of unknown origin may run for that.
 
     Raises:
         EntryRejectedError: anything is wrong with it; ``faults`` says what.
         StaleTrackError: the track itself is out of date.
+        ValueError: there is no file of rows.
     """
     try:
         entry = Entry.read(path)
@@ -69,15 +78,21 @@ def verify(
     if (path.resolve().parent.name, path.stem) != (entry.played.track, entry.name):
         message = f"an entry {entry.name!r} on {entry.played.track!r} belongs in {entry.played.track}/{entry.name}.json"
         raise EntryRejectedError(path, [Fault("place", message)])
-    return verify_entry(entry, artefacts=artefacts, tracks=tracks, run_again=run_again, trust=trust)
+    return verify_entry(entry, artefacts=artefacts, tracks=tracks, rows=rows, run_again=run_again, trust=trust)
 
 
 def verify_entry(
-    entry: Entry, *, artefacts: Path, tracks: Path = TRACKS, run_again: bool = True, trust: bool = False
+    entry: Entry,
+    *,
+    artefacts: Path,
+    tracks: Path = TRACKS,
+    rows: Path | None = None,
+    run_again: bool = True,
+    trust: bool = False,
 ) -> Verdict:
     """:func:`verify` for an entry in memory."""
     track = _track_of(entry, tracks)
-    refuse(entry, kind_faults(track, entry))
+    refuse(entry, kind_faults(track, entry, rows))
     runs = _replayed(track, entry)
     constants = play_constants(track)
     computed = compute_figures(track, entry.name, runs, constants)
@@ -96,6 +111,10 @@ def verify_entry(
 
 def _track_of(entry: Entry, tracks: Path) -> Track:
     played = entry.played
+    try:
+        check_former("track", played.track, ", on other content hashes: submit it again")
+    except ValueError as error:
+        raise EntryRejectedError(entry.name, [Fault("track", str(error))]) from None
     if played.track not in track_names(tracks):
         message = f"track={played.track!r}; allowed: {', '.join(track_names(tracks))}"
         raise EntryRejectedError(entry.name, [Fault("track", message)])

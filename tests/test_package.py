@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,13 @@ HEAVY = {
     "pydantic",
     "PIL",
 }
+FOLDERS = ("agents", "baselines", "leaderboard")
+OF_THE_REPOSITORY = (
+    "leaderboard/entries/",
+    "leaderboard/artefacts/",
+    "leaderboard/rows.json",
+    "leaderboard/SUBMISSION.md",
+)
 PLAY = """
 import sys
 import gymnasium as gym
@@ -83,17 +91,62 @@ def test_the_wheel_holds_all_code_and_data(wheel: zipfile.ZipFile, repository: P
     names = set(wheel.namelist())
     for folder, target in (
         ("gym_stepwise_routing", ""),
-        *((f, f"{f}/") for f in ("agents", "baselines", "leaderboard")),
+        *((f, f"{f}/") for f in FOLDERS),
     ):
         root = repository / folder
         for path in root.rglob("*.py"):
             if "__pycache__" not in path.parts:
                 assert f"gym_stepwise_routing/{target}{path.relative_to(root).as_posix()}" in names
     assert "gym_stepwise_routing/py.typed" in names
-    for file in ("bank.json", "nodes.parquet", "problems.parquet", "texts.parquet"):
-        assert f"gym_stepwise_routing/data/gsm8k-qwen2.5-coder/{file}" in names
-    bank = [info.file_size for info in wheel.infolist() if "/data/gsm8k-qwen2.5-coder/" in info.filename]
-    assert sum(bank) < 8e6
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=repository, capture_output=True, text=True, check=False)
+    data = [
+        file if file.startswith("gym_stepwise_routing/") else f"gym_stepwise_routing/{file}"
+        for file in tracked.stdout.split("\0")
+        if file.startswith(("gym_stepwise_routing/", *(f"{folder}/" for folder in FOLDERS)))
+        and not file.startswith(OF_THE_REPOSITORY)
+    ]
+    assert data or tracked.returncode, "nothing is tracked"
+    assert not set(data) - names
+
+
+def test_the_wheel_is_one_of_code(wheel: zipfile.ZipFile):
+    """Packages are folders with ``__init__.py``; what belongs to the repository stays there."""
+    assert Path(str(wheel.filename)).stat().st_size <= 6e6
+    names = [name for name in wheel.namelist() if name.startswith("gym_stepwise_routing/")]
+    packages = {Path(name).parent for name in names if name.endswith(".py")}
+    assert {package / "__init__.py" for package in packages} <= {Path(name) for name in names}
+    assert len(packages) <= 60
+    assert not [
+        name for name in names if name.startswith(tuple(f"gym_stepwise_routing/{f}" for f in OF_THE_REPOSITORY))
+    ]
+    assert [name for name in names if name.startswith("gym_stepwise_routing/leaderboard/tracks/")]
+
+
+def test_commands_that_need_the_repository_say_so(wheel: zipfile.ZipFile, tmp_path: Path):
+    """As an installed package, in a folder that is no checkout."""
+    pytest.importorskip("pydantic")
+    wheel.extractall(tmp_path / "installed")
+    (tmp_path / "here").mkdir()
+    entry = "leaderboard/entries/gsm8k-route/mine.json"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "installed")}
+
+    def said(*words: str, status: tuple[int, ...] = (1, 2)) -> str:
+        command = [sys.executable, "-P", "-c", "from gym_stepwise_routing.cli import main; main()", *words]
+        result = subprocess.run(
+            command, cwd=tmp_path / "here", env=environment, capture_output=True, text=True, check=False
+        )
+        assert result.returncode in status, result.stdout + result.stderr
+        assert "Traceback" not in result.stderr
+        return " ".join((result.stdout + result.stderr).split())
+
+    assert "no such file" in said("verify", entry)
+    assert "such as leaderboard/entries of a checkout" in said("leaderboard", "build")
+    assert "needs the package of a checkout: pip install -e" in said("leaderboard", "refresh")
+    words = ["--track", "gsm8k-closed-models", "--name", "mine", "--authors", "me", "--description", "d"]
+    router = "gym_stepwise_routing.baselines:AlwaysSmallest"
+    said("submit", router, *words, status=(0,))  # tracks are installed
+    assert (tmp_path / "here/leaderboard/entries/gsm8k-closed-models/mine.json").is_file()
+    assert "rows.json is not here" in said("verify", "leaderboard/entries/gsm8k-closed-models/mine.json")
 
 
 def test_the_wheel_states_licence_core_dependencies_and_the_command(wheel: zipfile.ZipFile):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,7 @@ from gym_stepwise_routing.costs.charging import Verifier
 from gym_stepwise_routing.costs.models import Latency, Model, Price
 from gym_stepwise_routing.errors import BankError
 
-__all__ = ["bundled_scores", "known_scores", "read_scores", "write_scores"]
+__all__ = ["known_scores", "read_scores", "write_scores"]
 
 _BANK = b"bank_sha256"
 _VERIFIER = b"verifier"
@@ -78,13 +77,6 @@ def read_scores(path: Path, bank: Bank) -> Bank:
     )
     scores = table["score"].to_numpy(zero_copy_only=False).astype(np.float32)
     return with_verifier(bank, verifier, scores)
-
-
-def bundled_scores(bank: Bank) -> list[Path]:
-    """Files of scores that are bundled with this very recording of a bundled bank, by their names."""
-    folder = Path(str(resources.files("gym_stepwise_routing"))) / "data" / "scores"
-    files = sorted(folder.glob(f"{bank.name}-*.parquet"))
-    return [file for file in files if (pq.read_schema(file).metadata or {}).get(_BANK) == bank.hash.encode()]
 
 
 def known_scores(path: Path, bank: Bank, verifier: Model) -> NDArray[np.float32]:

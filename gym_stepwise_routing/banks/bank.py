@@ -19,6 +19,7 @@ from gym_stepwise_routing.banks.checks import check_nodes, check_problems
 from gym_stepwise_routing.banks.manifest import MANIFEST, Manifest
 from gym_stepwise_routing.costs.models import ModelPool
 from gym_stepwise_routing.errors import BankError, check_choice
+from gym_stepwise_routing.storage.former_names import check_former
 from gym_stepwise_routing.types import SPLITS, Split
 
 __all__ = ["Bank", "bundled_banks"]
@@ -37,6 +38,10 @@ def _locate(path_or_name: str | Path) -> Path:
     """Directory of a bank. A string that names a bundled bank is that bank, whatever folder lies about."""
     if isinstance(path_or_name, str) and path_or_name in bundled_banks():
         return _data_directory() / path_or_name
+    try:
+        check_former("bank", path_or_name)
+    except ValueError as error:
+        raise BankError(str(error)) from None
     path = Path(path_or_name)
     if str(path_or_name) and path.is_dir():  # the path '' would be the working directory
         return path
@@ -54,7 +59,7 @@ class Bank:
         >>> root = bank.problems.root[bank.split_problems("test")[0]]
         >>> draft = bank.child[root, 0]  # the trace after the smallest model's first step
         >>> bank.text(draft)
-        'The number of eggs Janet eats for breakfast every morning is 16 * 3 = 48 eggs.'
+        'The number of eggs Janet eats every morning is 16 * 3 = 48 eggs.'
 
     Attributes:
         path: directory that it was read from.

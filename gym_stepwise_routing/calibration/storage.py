@@ -68,13 +68,13 @@ def load_calibrated(folder: Path, *, trust: bool = False, game: Game | None = No
     if isinstance(content, dict):
         check_choice(f"{folder / 'certificate.json'}: format", content.pop("format", None), [FORMAT])
     certificate = to_record(content, Certificate, folder / "certificate.json")
-    description = to_record(read_json(folder / "game.json"), GameDescription, folder / "game.json")
+    description = GameDescription.read(read_json(folder / "game.json"), folder / "game.json")
     base = _load_base(folder, trust)
     trained_on = None
     if isinstance(base, TrainedRouter):
         trained_on = base.trained_on
     elif (told := folder / "trained_on.json").is_file():
-        trained_on = to_record(read_json(told), GameDescription, told)
+        trained_on = GameDescription.read(read_json(told), told)
     router = CalibratedRouter(base, certificate, description, trained_on)
     if game is not None:
         router.check_game(game)

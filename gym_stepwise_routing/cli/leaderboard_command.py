@@ -26,6 +26,10 @@ _ENTRIES = Path("leaderboard/entries")
 _ARTEFACTS = Path("leaderboard/artefacts")
 Entries = Annotated[Path, typer.Option("--entries", help="Folder of the entries.")]
 Artefacts = Annotated[Path, typer.Option("--artefacts", help="Folder of saved routers.")]
+Rows = Annotated[
+    Path | None,
+    typer.Option(help="File of the board's own rows.", show_default="that of the checkout: leaderboard/rows.json"),
+]
 Trust = Annotated[bool, typer.Option("--trust", help="Run code that does not come with this package.")]
 
 
@@ -59,7 +63,7 @@ def submit(
     """Play your router on a track and write the entry. Runs the router that you name."""
     with _plain_errors(), _no_entry():
         from gym_stepwise_routing.game.observation import check_blocks
-        from gym_stepwise_routing.leaderboard.board_rows import row_named
+        from gym_stepwise_routing.leaderboard.board_rows import find_rows, row_named
         from gym_stepwise_routing.leaderboard.entry import About
         from gym_stepwise_routing.leaderboard.loading import describe_artefact, reference_of
         from gym_stepwise_routing.leaderboard.schema import check_name
@@ -70,7 +74,7 @@ def submit(
         console = Console(soft_wrap=True)
         frozen = open_track(track)
         check_name("name", name)
-        if row_named(name) is not None:
+        if find_rows() is not None and row_named(name) is not None:  # without a checkout, verify finds it in one
             raise ValueError(f"name={name!r} is one of the board's own rows; allowed: another name")
         if (there := entries / track / f"{name}.json").exists() and not overwrite:
             raise ValueError(f"{there} is there already; allowed: another --name, or --overwrite")
@@ -101,6 +105,7 @@ def verify(
     rerun: Annotated[bool, typer.Option(help="Run the router again.")] = True,
     trust: Trust = False,
     artefacts: Artefacts = _ARTEFACTS,
+    rows: Rows = None,
 ) -> None:
     """Replay every decision, recompute every figure, and run the router again. Exit status 1 if any is rejected."""
     with _plain_errors():
@@ -113,7 +118,7 @@ def verify(
         start = time.perf_counter()
         try:
             with _plain_errors():
-                verdict = check(file, artefacts=artefacts, run_again=rerun, trust=trust)
+                verdict = check(file, artefacts=artefacts, rows=rows, run_again=rerun, trust=trust)
         except EntryRejectedError as error:
             rejected += 1
             console.print(f"[red]rejected[/red] {file}")
@@ -138,13 +143,16 @@ def build(
     trust: Trust = False,
     entries: Entries = _ENTRIES,
     artefacts: Artefacts = _ARTEFACTS,
+    rows: Rows = None,
 ) -> None:
     """Verify all entries and write the site: open OUT/index.html, no server needed."""
     with _plain_errors():
         from gym_stepwise_routing.leaderboard.site import build_site
 
         console = Console(soft_wrap=True)
-        pages = build_site(out, entries=entries, artefacts=artefacts, rerun=rerun, trust=trust, report=_line(console))
+        pages = build_site(
+            out, entries=entries, artefacts=artefacts, rows=rows, rerun=rerun, trust=trust, report=_line(console)
+        )
         console.print(f"{pages} pages: {out}/index.html", highlight=False)
 
 
@@ -158,14 +166,21 @@ def refresh(
     """Freeze the tracks on the banks as they are now; train and play the board's own rows again."""
     with _plain_errors():
         from gym_stepwise_routing.errors import check_choice
-        from gym_stepwise_routing.leaderboard.board_rows import read_rows
+        from gym_stepwise_routing.leaderboard.board_rows import ROWS, read_rows
         from gym_stepwise_routing.leaderboard.refresh import freeze_tracks, refresh_rows
+        from gym_stepwise_routing.storage.former_names import check_former
 
+        if not ROWS.is_file():
+            raise ValueError(
+                f"{ROWS}: not there; refresh writes the tracks, entries and policies of the repository, so it needs "
+                "the package of a checkout: pip install -e '.[agents,leaderboard]'"
+            )
         console = Console(soft_wrap=True)
         tracks = freeze_tracks()
         for wanted in row or ():
             check_choice("row", wanted, [known.name for known in read_rows()])
         for wanted in track or ():
+            check_former("track", wanted)
             check_choice("track", wanted, [frozen.name for frozen in tracks])
         chosen = [frozen for frozen in tracks if not track or frozen.name in track]
         written = refresh_rows(chosen, entries=entries, artefacts=artefacts, only=row or None, report=_line(console))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from gym_stepwise_routing.banks.questions import join_questions
-from gym_stepwise_routing.baselines.verifiers.score_files import bundled_scores, read_scores
+from gym_stepwise_routing.baselines.verifiers.score_files import read_scores
 from gym_stepwise_routing.comparison.arena import Arena, asked_by_name
 from gym_stepwise_routing.comparison.choose import Rule
 from gym_stepwise_routing.comparison.comparison import Comparison, compare
@@ -44,8 +44,7 @@ def run_comparison(
 ) -> Comparison:
     """Compare the families of the roster on a source.
 
-    A bank gets the scores that are bundled with it, and, where it has no others, those of a feature verifier that is
-    fitted on its train split.
+    A bank that is given no other scores gets those of a feature verifier that is fitted on its train split.
 
     Args:
         source: what :class:`gym_stepwise_routing.game.game.Game` takes.
@@ -104,10 +103,10 @@ def select(only: Sequence[str]) -> tuple[Family, ...]:
 
 
 def _scored(source: StepSource, scores: Sequence[Path], seed: int) -> list[StepSource]:
-    """The bank with the scores of each file, given or bundled; where none judges for all, a feature verifier does."""
+    """The bank with the scores of each file; where none judges for all, a feature verifier does."""
     if not isinstance(source, BankSource):
         return []
-    found = [read_scores(path, source.bank) for path in (*scores, *bundled_scores(source.bank))]
+    found = [read_scores(path, source.bank) for path in scores]
     names = {each.pool.verifier.name for each in found if each.pool.verifier is not None}
     if source.pool.verifier is None and names <= set(asked_by_name(source.pool)):
         try:

@@ -69,7 +69,5 @@ def load_prompt(name: str) -> PromptTemplate:
     if path.suffix and path.is_file():
         return PromptTemplate(path.name, path.read_text(encoding="utf-8"))
     check_choice("prompt", name, (*PROMPTS, "a text file with {question}"))
-    text = (
-        resources.files("gym_stepwise_routing.recorder.templates").joinpath(f"{name}.txt").read_text(encoding="utf-8")
-    )
+    text = resources.files(__package__).joinpath("templates", f"{name}.txt").read_text(encoding="utf-8")
     return PromptTemplate(name, text)

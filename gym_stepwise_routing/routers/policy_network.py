@@ -208,13 +208,17 @@ class PolicyNetwork(ScoringRouter):
         write_arrays(path, arrays)
 
     @classmethod
-    def load(cls, path: Path) -> PolicyNetwork:
+    def load(cls, path: Path, policy: str | None = None) -> PolicyNetwork:
         """Read what :meth:`save` wrote; no code is run. Older files hold no threshold: 0.5.
 
+        Args:
+            path: the file.
+            policy: name of the policy in a file of several; None if the file is one policy.
+
         Raises:
-            ValueError: the file is missing, or holds something else.
+            ValueError: the file is missing, has no such policy, or holds something else.
         """
-        with read_arrays(path, "policy network") as stored:
+        with read_arrays(path, "policy network", policy) as stored:
             activations = [str(name) for name in stored["activations"]]
             for name in activations:
                 check_choice("activation", name, ACTIVATIONS)

@@ -5,9 +5,13 @@ from __future__ import annotations
 import platform
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
+from typing import Any
 
 from gym_stepwise_routing.game.config import Budget, RoutingSpec
 from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.storage.atomic import to_record
+from gym_stepwise_routing.storage.former_names import check_former
 
 __all__ = ["GameDescription", "versions"]
 
@@ -53,6 +57,18 @@ class GameDescription:
     budget: Budget
     hard_budget: bool
     masked_action: str
+
+    @classmethod
+    def read(cls, content: Any, where: Path) -> GameDescription:
+        """A description from what ``dataclasses.asdict`` and JSON made of it.
+
+        Raises:
+            ValueError: other fields, or a source by a former name; the message names the file ``where``.
+        """
+        description = to_record(content, cls, where)
+        hint = ", with another content hash: train or calibrate again on it"
+        check_former(f"{where}: source", description.source, hint)
+        return description
 
     @classmethod
     def of(cls, game: Game) -> GameDescription:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gym_stepwise_routing.sources.contract import StepSource
+from gym_stepwise_routing.storage.former_names import check_former
 
 __all__ = ["StepSource", "resolve"]
 
@@ -18,7 +19,7 @@ def resolve(source: object) -> StepSource:
             ``Path`` or ``"./name"`` is never a name).
 
     Raises:
-        ValueError: it is none of these; the message lists the names there are.
+        ValueError: it is none of these; the message lists the names there are. Or a former name of a bank.
         BankError: it is a bank, but a damaged one.
     """
     from gym_stepwise_routing.banks import Bank, bundled_banks
@@ -29,6 +30,7 @@ def resolve(source: object) -> StepSource:
     if isinstance(source, StepSource):
         return source
     if isinstance(source, str | Path):
+        check_former("source", source)
         if source in bundled_banks():  # names first, so that no folder that lies about can take their place
             return BankSource(Bank.open(source))
         from gym_stepwise_routing.sources.simulator import SimulatorSource, preset_names

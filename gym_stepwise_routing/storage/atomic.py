@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 __all__ = ["new_folder", "read_arrays", "read_json", "replaced", "to_record", "write_arrays", "write_json"]
@@ -57,28 +59,37 @@ def write_json(path: Path, content: object) -> None:
         temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+def write_arrays(path: Path, arrays: Mapping[str, Any], *, compressed: bool = False) -> None:
     """Write arrays, and what becomes one, to an ``.npz`` file."""
     with replaced(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **arrays)
+        (np.savez_compressed if compressed else np.savez)(file, **arrays)
 
 
 @contextmanager
-def read_arrays(path: Path, what: str) -> Iterator[dict[str, NDArray[Any]]]:
+def read_arrays(path: Path, what: str, part: str | None = None) -> Iterator[dict[str, NDArray[Any]]]:
     """The arrays of an ``.npz`` file; no code of it is run.
 
     Args:
         path: the file.
         what: what the block takes it for, such as ``policy network``.
+        part: only the arrays whose names begin with ``part/``, which is left out; all if None.
 
     Raises:
-        ValueError: the file is missing or damaged, or the block finds that it is something else.
+        ValueError: the file is missing or damaged, has no such part, or the block finds that it is something else.
     """
+    start = "" if part is None else f"{part}/"
     try:
-        with np.load(path, allow_pickle=False) as file:
-            stored = dict(file)
+        file = np.load(path, allow_pickle=False)
+        if not isinstance(file, NpzFile):
+            raise ValueError("it holds a single array")
+        with file:
+            stored = {name.removeprefix(start): file[name] for name in file.files if name.startswith(start)}
+        if foreign := [name for name, array in stored.items() if not isinstance(array, np.ndarray)]:
+            raise ValueError(f"{foreign[0]!r} in it is no array")
+        if not stored:
+            raise ValueError(f"it has nothing named {start!r}")
         yield stored
-    except (OSError, EOFError, KeyError, IndexError, zipfile.BadZipFile, ValueError) as error:
+    except (OSError, EOFError, KeyError, IndexError, RuntimeError, zipfile.BadZipFile, zlib.error, ValueError) as error:
         raise ValueError(f"{path} is no {what}: {error}") from error
 
 

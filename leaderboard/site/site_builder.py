@@ -34,6 +34,7 @@ def build_site(
     entries: Path,
     artefacts: Path,
     tracks: Path = TRACKS,
+    rows: Path | None = None,
     rerun: bool = True,
     trust: bool = False,
     report: Callable[[str], None],
@@ -45,6 +46,7 @@ def build_site(
         entries: folder of the entries, ``TRACK/NAME.json``.
         artefacts: folder that artefact paths are relative to.
         tracks: folder of the tracks.
+        rows: file of the board's own rows; see :func:`...rows.find_rows` if None.
         rerun: whether routers are run again; without, the pages say that they were not.
         trust: whether code of unknown origin may run, so that such routers are run again, too.
         report: told, in a line each, what has been done.
@@ -58,7 +60,7 @@ def build_site(
     """
     if out.exists() and any(out.iterdir()) and not (out / _MARK).exists():
         raise ValueError(f"out={str(out)!r} has other files in it; allowed: an empty folder, or an earlier site")
-    boards = _verified_boards(entries, artefacts, tracks, rerun, trust, report)
+    boards = _verified_boards(entries, artefacts, tracks, rows, rerun, trust, report)
     building = out.with_name(f".{out.name}.building")
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
@@ -71,14 +73,22 @@ def build_site(
 
 
 def _verified_boards(
-    entries: Path, artefacts: Path, tracks: Path, rerun: bool, trust: bool, report: Callable[[str], None]
+    entries: Path,
+    artefacts: Path,
+    tracks: Path,
+    rows: Path | None,
+    rerun: bool,
+    trust: bool,
+    report: Callable[[str], None],
 ) -> list[Board]:
     boards, rejections = [], []
     for name in track_names(tracks):
         verdicts: list[Verdict] = []
         for path in sorted((entries / name).glob("*.json")):
             try:
-                verdicts.append(verify(path, artefacts=artefacts, tracks=tracks, run_again=rerun, trust=trust))
+                verdicts.append(
+                    verify(path, artefacts=artefacts, tracks=tracks, rows=rows, run_again=rerun, trust=trust)
+                )
             except EntryRejectedError as error:
                 rejections.append(str(error))
         if verdicts:
@@ -87,7 +97,10 @@ def _verified_boards(
     if rejections:
         raise ValueError("\n".join(rejections))
     if not boards:
-        raise ValueError(f"entries={str(entries)!r} has no entry; allowed: a folder with TRACK/NAME.json")
+        raise ValueError(
+            f"entries={str(entries)!r} has no entry; allowed: a folder with TRACK/NAME.json, such as "
+            "leaderboard/entries of a checkout of the repository (they are not installed)"
+        )
     return boards
 
 

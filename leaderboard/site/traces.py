@@ -59,7 +59,7 @@ def problem_index(board: Board) -> dict[str, Any]:
         "chunk": CHUNK,
         "models": list(board.track.models),
         "routers": [{"name": row.entry.name, "title": row.entry.about.title} for row in board.rows],
-        "problems": list(board.rows[0].entry.problems),
+        "problems": list(board.rows[0].runs[0].outcome.problems),
         "right": {
             row.entry.name: "".join("1" if right else "0" for right in row.runs[0].outcome.right) for row in board.rows
         },

@@ -34,7 +34,6 @@ __all__ = ["SETTINGS", "Extras", "Setting", "command", "main", "write_page", "wr
 
 COMMAND = "python -m studies.baselines.pages"
 BANK = "gsm8k-qwen2.5-coder"
-GROWN = "gsm8k-qwen2.5-coder-v2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +58,7 @@ SETTINGS = (
     Setting("gsm8k-escalate", BANK, "escalate", "flops"),
     Setting("gsm8k-regenerate", BANK, "regenerate", "flops"),
     Setting("gsm8k-regenerate-large-tokens", BANK, "regenerate", "large_tokens"),
-    Setting("gsm8k-v2-route", GROWN, "route", "flops"),
-    Setting("gsm8k-v2-escalate", GROWN, "escalate", "flops"),
-    Setting("gsm8k-v2-regenerate", GROWN, "regenerate", "flops"),
-    Setting("gsm8k-v2-regenerate-large-tokens", GROWN, "regenerate", "large_tokens"),
     Setting("math500-escalate", "math500-qwen2.5-coder", "escalate", "flops"),
-    Setting("math500-v2-escalate", "math500-qwen2.5-coder-v2", "escalate", "flops"),
     Setting("gsm8k-closed-models", "gsm8k-closed-models", "route", "dollars"),
     Setting("gsm8k-mixtral-gpt4", "gsm8k-mixtral-gpt4", "route", "dollars"),
     Setting("simulator-math-qwen2.5", "math-qwen2.5", "regenerate", "flops"),

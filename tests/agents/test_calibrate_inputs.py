@@ -34,7 +34,7 @@ def test_a_bank_by_name_is_its_calibration_split():
     assert named.certificate == whole.certificate
     with pytest.raises(ValueError, match="mode='route' with a game"):
         calibrate(RULE, Game(BANK, split="calibration"), target=TARGET, mode="route")
-    with pytest.raises(ValueError, match="shares 112 problems with 'test'"):
+    with pytest.raises(ValueError, match="shares 400 problems with 'test'"):
         calibrate(RULE, BANK, split="test", target=TARGET)
 
 

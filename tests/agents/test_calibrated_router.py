@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from bank_files import few_problems, with_cell
 from stable_baselines3 import PPO
 
 from gym_stepwise_routing.agents.runs import TrainedRouter, train_run
 from gym_stepwise_routing.agents.training import Hyperparameters
 from gym_stepwise_routing.banks.bank import Bank
+from gym_stepwise_routing.banks.bank_writer import write_bank
 from gym_stepwise_routing.baselines import ConfidenceThreshold
 from gym_stepwise_routing.calibration import (
     Accuracy,
@@ -126,41 +128,52 @@ def test_another_bank_is_refused(trained, other_bank, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def larger_bank():
-    """It has 28 of the bundled bank's train problems in its calibration split."""
-    return BankSource(Bank.open("gsm8k-qwen2.5-coder-v2"))
+def divided_otherwise(tmp_path_factory):
+    """Problems of the bundled bank under another salt: what is for training there may be for calibration here."""
+    folder = tmp_path_factory.mktemp("otherwise")
+    bank = Bank.open(few_problems(folder))
+    rule = replace(bank.manifest.split_rule, salt="another")
+    tables = {name: bank.read(name) for name in bank.manifest.files}
+    problems = tables["problems.parquet"]
+    for row, (_, official, _, question) in enumerate(bank.problems.references()):
+        problems = with_cell(problems, "bank_split", row, rule.assign(official, question))
+    tables["problems.parquet"] = problems
+    write_bank(replace(bank.manifest.recipe, name="otherwise", split_rule=rule), tables, folder / "otherwise")
+    return BankSource(Bank.open(folder / "otherwise"))
 
 
-def test_training_problems_are_found_in_another_bank_by_their_ids(trained, larger_bank):
+def test_training_problems_are_found_in_another_bank_by_their_ids(trained, divided_otherwise):
     common = {"cost_unit": "large_tokens", "target": TARGET, "transfer": True}
-    with pytest.raises(ValueError, match=r"shares 28 problems with 'train' of 'gsm8k-qwen2\.5-coder'"):
-        calibrate(trained, larger_bank, **common)
     learned = set(game("train").source.problem_ids(game("train").problems))
-    problems = larger_bank.problems("calibration")
-    new = [p for p, name in zip(problems, larger_bank.problem_ids(problems), strict=True) if name not in learned]
-    part = Part(larger_bank.bank, {"calibration": np.array(new)})
-    assert calibrate(trained, part, **common).game.problems == len(problems) - 28
+    problems = divided_otherwise.problems("calibration")
+    new = [p for p, name in zip(problems, divided_otherwise.problem_ids(problems), strict=True) if name not in learned]
+    shared = len(problems) - len(new)
+    assert 10 < shared < len(problems) - 10
+    with pytest.raises(ValueError, match=rf"shares {shared} problems with 'train' of 'gsm8k-qwen2\.5-coder'"):
+        calibrate(trained, divided_otherwise, **common)
+    part = Part(divided_otherwise.bank, {"calibration": np.array(new)})
+    assert calibrate(trained, part, **common).game.problems == len(new)
     # Of a bank that is not at hand nobody can look up the problems.
     elsewhere = replace(trained.manifest, game=replace(trained.manifest.game, source_hash="0" * 64))
-    calibrate(TrainedRouter(trained.network, elsewhere), larger_bank, **common)
+    calibrate(TrainedRouter(trained.network, elsewhere), divided_otherwise, **common)
 
 
 @pytest.mark.parametrize("wrap", [ThresholdRouter, lambda router: calibrate(router, game(), target=TARGET)])
 def test_training_problems_are_refused_behind_a_wrapper(wrap, trained):
-    with pytest.raises(ValueError, match="shares 70 problems with 'train'"):
+    with pytest.raises(ValueError, match="shares 640 problems with 'train'"):
         calibrate(wrap(trained), game("train"), target=TARGET)
 
 
 def test_a_part_of_a_bank_does_not_hide_training_problems(trained):
     part = Part(game().source.bank, {"calibration": game("train").problems})
-    with pytest.raises(ValueError, match="shares 70 problems with 'train'"):
+    with pytest.raises(ValueError, match="shares 640 problems with 'train'"):
         calibrate(trained, part, target=TARGET, cost_unit="large_tokens")
 
 
 def test_a_model_that_was_calibrated_still_knows_its_training_problems():
     model = PPO("MlpPolicy", RoutingVecEnv(8, cost_unit="large_tokens"), seed=0, device="cpu")
     calibrated = calibrate(model, game(), target=TARGET)
-    with pytest.raises(ValueError, match="shares 70 problems with 'train'"):
+    with pytest.raises(ValueError, match="shares 640 problems with 'train'"):
         calibrate(calibrated, game("train"), target=TARGET)
     again = calibrate(calibrated, game(), target=TARGET)
     assert again.base is calibrated.base

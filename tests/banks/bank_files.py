@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from gym_stepwise_routing.banks import Bank, Recipe
 from gym_stepwise_routing.banks.bank_writer import write_bank
+from gym_stepwise_routing.banks.jsonl import import_jsonl
 from gym_stepwise_routing.banks.manifest import Dataset, Decoding, Grader, Prompt, StepRule
 from gym_stepwise_routing.banks.splits import SplitRule
 from gym_stepwise_routing.costs.models import Model
@@ -51,6 +56,50 @@ def small_recipe(models: int = 2, horizon: int = 4, **changes: Any) -> Recipe:
 def copy_bundled(folder: Path) -> Path:
     """A copy of the bundled bank."""
     return Path(shutil.copytree(Bank.open(BUNDLED).path, folder / "bank"))
+
+
+@cache
+def _few() -> Path:
+    folder = tempfile.mkdtemp(prefix="few-problems-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return few_problems(Path(folder))
+
+
+def copy_few(folder: Path) -> Path:
+    """A copy of the first 252 problems of the bundled bank, for tests that damage it or write it often."""
+    return Path(shutil.copytree(_few(), folder / "bank"))
+
+
+def published(shared_dir: Path, folder: Path) -> Bank:
+    """The published recording of the same models, 252 problems, whose notes tell what comes out."""
+    recipe = replace(Bank.open(BUNDLED).manifest.recipe, name="published")
+    return import_jsonl(shared_dir / "traces" / "gsm8k-qwen2.5-coder.jsonl.gz", recipe, folder / "published")
+
+
+def few_problems(folder: Path, *, train: int = 70, calibration: int = 70, test: int = 112) -> Path:
+    """A bank of its own of the first problems of each split of the bundled bank, where speed matters and size does not.
+
+    The default is about as large as the first bank that came with this package.
+    """
+    bank = Bank.open(BUNDLED)
+    chosen = {"train": train, "calibration": calibration, "test": test}
+    keep = np.sort(np.concatenate([bank.split_problems(split)[:count] for split, count in chosen.items()]))
+    node = np.isin(bank.nodes.problem, keep)
+    row_of = {"problem": np.searchsorted(keep, np.arange(len(bank.problems))), "node": np.cumsum(node) - 1}
+
+    def moved(table: pa.Table, name: str, rows: str) -> pa.Table:
+        cells = [row if row is None or row < 0 else int(row_of[rows][row]) for row in table[name].to_pylist()]
+        place = table.schema.get_field_index(name)
+        return table.set_column(place, table.schema.field(place), pa.array(cells, table.schema.field(place).type))
+
+    tables = {name: bank.read(name).filter(pa.array(node)) for name in ("nodes.parquet", "texts.parquet")}
+    tables["problems.parquet"] = moved(bank.read("problems.parquet").take(pa.array(keep)), "root", "node")
+    nodes = moved(tables["nodes.parquet"], "problem", "problem")
+    for name in ("parent", "same_as", *(f"child_{model}" for model in range(len(bank.pool)))):
+        nodes = moved(nodes, name, "node")
+    tables["nodes.parquet"] = nodes
+    write_bank(replace(bank.manifest.recipe, name="few-problems"), tables, folder / "few-problems")
+    return folder / "few-problems"
 
 
 def with_cell(table: pa.Table, column: str, row: int, value: object) -> pa.Table:

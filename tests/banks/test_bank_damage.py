@@ -1,4 +1,4 @@
-"""Every kind of damage to a copy of the bundled bank is one ``BankError`` that names the file and the fault."""
+"""Every kind of damage to a copy of a bank is one ``BankError`` that names the file and the fault."""
 
 import json
 import re
@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pyarrow as pa
 import pytest
-from bank_files import BUNDLED, copy_bundled, resealed, with_cell
+from bank_files import BUNDLED, copy_few, resealed, with_cell
 
 from gym_stepwise_routing.banks import Bank
 from gym_stepwise_routing.banks.manifest import BANK_FILES, MANIFEST
@@ -15,12 +15,12 @@ from gym_stepwise_routing.errors import BankError
 
 @pytest.fixture
 def bank(tmp_path):
-    return copy_bundled(tmp_path)
+    return copy_few(tmp_path)
 
 
 @pytest.fixture(scope="module")
-def nodes():
-    return Bank.open(BUNDLED).nodes
+def nodes(tmp_path_factory):
+    return Bank.open(copy_few(tmp_path_factory.mktemp("few"))).nodes
 
 
 def rejected(path, *words):
@@ -133,7 +133,7 @@ def test_a_manifest_that_is_no_json_object(bank, text):
 def test_child_out_of_range(bank, nodes):
     inner = np.flatnonzero(~nodes.terminal)[5]
     cell(bank, "child_1", inner, len(nodes), f"row {inner}: child_1 is {len(nodes)}, out of range; allowed: 0 to")
-    cell(copy_bundled(bank.parent / "second"), "child_0", inner, -2, "child_0 is -2, out of range")
+    cell(copy_few(bank.parent / "second"), "child_0", inner, -2, "child_0 is -2, out of range")
 
 
 def test_cycle(bank, nodes):
@@ -297,7 +297,7 @@ def test_a_problem_twice(bank):
 
 
 def test_a_split_that_differs_from_the_rule(bank):
-    row = Bank.open(BUNDLED).split_problems("calibration")[0]
+    row = Bank.open(bank).split_problems("calibration")[0]
     words = f"row {row}: bank_split is 'train', but the split rule says 'calibration'"
     cell(bank, "bank_split", row, "train", words, table="problems.parquet")
 
@@ -332,13 +332,13 @@ def test_a_column_of_another_type(bank):
 
 def test_one_text_too_few(bank):
     resealed(bank, "texts.parquet", lambda table: table.slice(1))
-    rejected(bank, "texts.parquet: 8293 rows; allowed: 8294, one a node")
+    rejected(bank, "texts.parquet: 8429 rows; allowed: 8430, one a node")
 
 
 def test_other_rows_than_the_manifest_says(bank):
-    donor = resealed(copy_bundled(bank.parent / "donor"), "texts.parquet", lambda table: table.slice(1))
+    donor = resealed(copy_few(bank.parent / "donor"), "texts.parquet", lambda table: table.slice(1))
     (bank / "texts.parquet").write_bytes((donor / "texts.parquet").read_bytes())
-    with pytest.raises(BankError, match=r"texts.parquet: the file has 8293 rows, the manifest says 8294"):
+    with pytest.raises(BankError, match=r"texts.parquet: the file has 8429 rows, the manifest says 8430"):
         Bank.open(bank, verify=False).read("texts.parquet")
 
 

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from bank_files import BUNDLED, small_recipe
+from bank_files import published, small_recipe
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_trees import trees
@@ -28,16 +28,10 @@ def read_lines(path):
 
 def test_the_real_recording_survives_import_and_export(shared_dir, tmp_path):
     original = shared_dir / "traces" / "gsm8k-qwen2.5-coder.jsonl.gz"
-    import_jsonl(original, Bank.open(BUNDLED).manifest.recipe, tmp_path / "bank")
-    export_jsonl(Bank.open(tmp_path / "bank"), tmp_path / "again.jsonl.gz")
+    export_jsonl(published(shared_dir, tmp_path), tmp_path / "again.jsonl.gz")
     trees_before, trees_after = read_lines(original), read_lines(tmp_path / "again.jsonl.gz")
     assert len(trees_before) == 252
     assert trees_after == trees_before
-
-
-def test_the_bundled_bank_is_the_real_recording(shared_dir, tmp_path):
-    export_jsonl(Bank.open(BUNDLED), tmp_path / "bundled.jsonl")
-    assert read_lines(tmp_path / "bundled.jsonl") == read_lines(shared_dir / "traces" / "gsm8k-qwen2.5-coder.jsonl.gz")
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bank_files import BUNDLED, copy_bundled, resealed, with_cell
+from bank_files import BUNDLED, copy_bundled, copy_few, published, resealed, with_cell
 
 from gym_stepwise_routing.banks import Bank, Recipe, bundled_banks
 from gym_stepwise_routing.costs.units import available_units
@@ -28,8 +28,8 @@ def bank():
 
 def test_the_bundled_bank_holds_what_was_recorded(bank):
     assert BUNDLED in bundled_banks()
-    assert len(bank.problems) == 252
-    assert len(bank.nodes) == 8294
+    assert len(bank.problems) == 1440
+    assert len(bank.nodes) == 47616
     assert bank.manifest.horizon == 5
     assert not bank.manifest.simulated
     assert bank.pool.names == ("Qwen2.5-Coder-0.5B-Instruct", "Qwen2.5-Coder-1.5B-Instruct")
@@ -39,30 +39,43 @@ def test_the_bundled_bank_holds_what_was_recorded(bank):
     assert sum(file.stat().st_size for file in bank.path.iterdir()) < 8e6
 
 
+def walked(bank, node, model):
+    """Right answers, tokens and steps a problem with one model throughout."""
+    spent, taken = np.zeros(len(node)), np.zeros(len(node))
+    while (open_ := ~bank.terminal[node]).any():
+        node[open_] = bank.child[node[open_], model]
+        spent[open_] += bank.tokens[node[open_]]
+        taken += open_
+    return bank.correct[node], spent.mean(), taken.mean()
+
+
+@pytest.mark.parametrize(("model", "right"), [(0, 77), (1, 211)], ids=["small", "large"])
+def test_single_models_are_right_as_often_as_the_documentation_says(bank, model, right, repository):
+    correct, _, _ = walked(bank, bank.problems.root[bank.split_problems("test")], model)
+    assert (correct.sum(), len(correct)) == (right, 400)
+    assert re.search(rf"right on {right} of the 400|the larger on {right}", (repository / "docs/banks.md").read_text())
+
+
 @pytest.mark.parametrize(
     ("model", "accuracy", "tokens", "steps"), [(0, 0.202, 87.2, 4.02), (1, 0.560, 87.1, 4.13)], ids=["small", "large"]
 )
-def test_single_models_reach_the_figures_of_the_recording(bank, model, accuracy, tokens, steps):
+def test_single_models_reach_the_figures_of_the_published_recording(
+    shared_dir, tmp_path, model, accuracy, tokens, steps
+):
     """The table in the recording's own notes, for one model throughout."""
-    node = bank.problems.root.copy()
-    spent = taken = 0
-    while (open_ := ~bank.terminal[node]).any():
-        node[open_] = bank.child[node[open_], model]
-        spent += bank.tokens[node[open_]].sum()
-        taken += open_.sum()
-    assert round(bank.correct[node].mean(), 3) == accuracy
-    assert round(spent / 252, 1) == tokens
-    assert round(taken / 252, 2) == steps
+    bank = published(shared_dir, tmp_path)
+    correct, spent, taken = walked(bank, bank.problems.root.copy(), model)
+    assert len(correct) == 252
+    assert (round(correct.mean(), 3), round(spent, 1), round(taken, 2)) == (accuracy, tokens, steps)
 
 
 def test_splits_are_disjoint_and_of_their_official_split(bank):
     problems = {split: bank.split_problems(split) for split in SPLITS}
-    assert sorted(np.concatenate(list(problems.values()))) == list(range(252))
+    assert sorted(np.concatenate(list(problems.values()))) == list(range(1440))
     official = np.array(bank.problems.official_split.to_pylist())
     assert set(official[problems["test"]]) == {"test"}
     assert set(official[problems["train"]]) == set(official[problems["calibration"]]) == {"train"}
-    assert len(problems["test"]) == 112
-    assert 0.4 < len(problems["train"]) / 140 < 0.8
+    assert {split: len(found) for split, found in problems.items()} == {"train": 640, "calibration": 400, "test": 400}
 
 
 def test_an_unknown_split(bank):
@@ -74,11 +87,11 @@ def test_split_hashes_follow_ids_and_content(bank, tmp_path):
     assert len({bank.split_hash(split) for split in SPLITS}) == 3
     ids = sorted(bank.problem_ids[problem] for problem in bank.split_problems("test"))
     assert bank.split_hash("test") == hashlib.sha256("\n".join([bank.hash, *ids]).encode()).hexdigest()
-    changed = Bank.open(
-        resealed(copy_bundled(tmp_path), "nodes.parquet", lambda table: with_cell(table, "top1_mean", 1, 0.5))
-    )
-    assert changed.hash != bank.hash
-    assert changed.split_hash("test") != bank.split_hash("test")
+    few = Bank.open(copy_few(tmp_path))
+    changed = Bank.open(resealed(few.path, "nodes.parquet", lambda table: with_cell(table, "top1_mean", 1, 0.5)))
+    assert changed.hash != few.hash
+    assert changed.problem_ids == few.problem_ids
+    assert changed.split_hash("test") != few.split_hash("test")
 
 
 def test_arrays_cannot_be_changed(bank):
@@ -133,7 +146,7 @@ def test_the_recipe_gives_the_manifest(bank, repository):
 
 def test_a_folder_is_a_bank_too(bank, tmp_path):
     assert Bank.open(copy_bundled(tmp_path)).hash == bank.hash
-    assert "252 problems, 8294 nodes" in repr(bank)
+    assert "1440 problems, 47616 nodes" in repr(bank)
 
 
 def test_a_folder_cannot_take_the_place_of_a_bundled_bank(tmp_path, monkeypatch):

@@ -108,7 +108,7 @@ def test_the_bundled_bank_joins_the_official_files(shared_dir):
     texts = join_questions(
         bank, {f"gsm8k/{split}": shared_dir / f"data/gsm8k/{split}.jsonl" for split in ("train", "test")}
     )
-    assert len(texts) == 252
+    assert len(texts) == 1440
     assert [sha(text) for text in texts] == bank.problems.question_sha256.to_pylist()
     np.testing.assert_array_equal(bank.problems.question, np.array([question_counts(text) for text in texts]))
 

@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+from bank_files import published
 from fake_sources import TreeSource, Untabulated
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -54,9 +55,10 @@ def test_oracle_equals_brute_force(seed, models, mode, unit):
     assert played.router == "oracle"
 
 
-def test_known_answer_of_the_bundled_bank():
+def test_known_answer_of_the_published_recording(shared_dir, tmp_path):
     """The recording's README: accuracy 0.690 with 20.7 large tokens, the fewest on a right path, 0 where none is."""
-    games = [Game(split=split, cost_unit="large_tokens") for split in ("train", "calibration", "test")]
+    bank = published(shared_dir, tmp_path)
+    games = [Game(bank, split=split, cost_unit="large_tokens") for split in ("train", "calibration", "test")]
     right = np.concatenate([oracle_paths(game).right * game.normaliser for game in games])
     assert len(right) == 252
     assert f"{np.isfinite(right).mean():.3f} {np.where(np.isfinite(right), right, 0).mean():.1f}" == "0.690 20.7"

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from bank_files import published
 from fake_sources import TreeSource
 
 from gym_stepwise_routing.baselines import AlwaysLargest, AlwaysSmallest, EveryOther, FirstKLarge, LastKLarge, RandomMix
@@ -13,8 +14,9 @@ from gym_stepwise_routing.costs.ledger import KEPT
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.evaluation.evaluate import evaluate
 from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.sources.recorded import BankSource
 
-KNOWN = {  # accuracy, small tokens, large tokens, steps: table at the end of the recording's README, n = 252
+KNOWN = {  # accuracy, small tokens, large tokens, steps: table at the end of the published recording's README, n = 252
     "small": (AlwaysSmallest(), "0.202 87.2 0.0 4.02"),
     "large": (AlwaysLargest(), "0.560 0.0 87.1 4.13"),
     "first1large": (FirstKLarge(1), "0.290 67.6 21.1 4.12"),
@@ -28,27 +30,53 @@ KNOWN = {  # accuracy, small tokens, large tokens, steps: table at the end of th
 }
 
 
-def played(router) -> list[np.ndarray]:
-    """Right answers, tokens of both models and steps on all 252 problems of the bundled bank."""
-    parts = [evaluate(router, split=split) for split in ("train", "calibration", "test")]
+@pytest.fixture(scope="module")
+def recording(shared_dir, tmp_path_factory):
+    return BankSource(published(shared_dir, tmp_path_factory.mktemp("published")))
+
+
+def played(router, source) -> list[np.ndarray]:
+    """Right answers, tokens of both models and steps on all problems."""
+    parts = [evaluate(router, source, split) for split in ("train", "calibration", "test")]
     columns = [[part.right, part.ledger[:, 0, KEPT], part.ledger[:, 1, KEPT], part.steps] for part in parts]
     return [np.concatenate(column) for column in zip(*columns, strict=True)]
 
 
 @pytest.mark.parametrize("name", KNOWN)
-def test_known_answers_of_the_bundled_bank(name):
+def test_known_answers_of_the_published_recording(name, recording):
     router, expected = KNOWN[name]
-    right, small, large, steps = played(router)
+    right, small, large, steps = played(router, recording)
     assert len(right) == 252
     assert f"{right.mean():.3f} {small.mean():.1f} {large.mean():.1f} {steps.mean():.2f}" == expected
 
 
 @pytest.mark.parametrize(
+    ("router", "expected"),
+    [
+        (AlwaysSmallest(), "0.193 90.6 0.0 4.12"),
+        (AlwaysLargest(), "0.527 0.0 90.5 4.24"),
+        (FirstKLarge(2), "0.380 49.4 42.3 4.21"),
+        (LastKLarge(2), "0.230 60.9 34.7 4.12"),
+    ],
+)
+def test_the_bundled_bank_is_as_its_page_says(router, expected, repository):
+    """On the 400 test problems; the page that puts the simulator beside them has the same."""
+    result = evaluate(router, split="test")
+    kept = result.ledger[:, :, KEPT].mean(axis=0)
+    page = repository / "docs/results/simulator/gsm8k-like-against-gsm8k-qwen2.5-coder-test.md"
+    (line,) = [line for line in page.read_text().splitlines() if line.startswith(f"| {result.router} | route")]
+    cells = [cell.split(" ")[0] for cell in line.strip("| ").split(" | ")]
+    assert " ".join(cells[place] for place in (2, 5, 7, 9)) == expected
+    assert f"{kept[0]:.1f} {kept[1]:.1f} {result.steps.mean():.2f}" == expected.partition(" ")[2]
+    assert result.accuracy == pytest.approx(float(expected.split()[0]), abs=0.0005 + 1e-9)
+
+
+@pytest.mark.parametrize(
     ("p", "accuracy", "large_tokens"), [(0.25, 0.270, 23.4), (0.5, 0.365, 44.8), (0.75, 0.440, 70.1)]
 )
-def test_random_mixes_agree_with_the_recording_within_chance(p, accuracy, large_tokens):
+def test_random_mixes_agree_with_the_recording_within_chance(p, accuracy, large_tokens, recording):
     """One draw against ten of ours: the tolerance is four standard errors of that one draw."""
-    runs = [played(RandomMix(p, seed=seed)) for seed in range(10)]
+    runs = [played(RandomMix(p, seed=seed), recording) for seed in range(10)]
     right, tokens = np.mean([run[0] for run in runs], axis=0), np.array([run[2] for run in runs])
     assert right.mean() == pytest.approx(accuracy, abs=4 * np.sqrt((right * (1 - right)).sum()) / 252)
     assert tokens.mean() == pytest.approx(large_tokens, abs=4 * tokens.std() / np.sqrt(252))

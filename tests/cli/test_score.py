@@ -14,7 +14,6 @@ from gym_stepwise_routing.banks import Bank, questions
 from gym_stepwise_routing.baselines.verifiers import hub
 from gym_stepwise_routing.baselines.verifiers.score_files import read_scores, write_scores
 from gym_stepwise_routing.cli.app import app
-from gym_stepwise_routing.comparison import run
 from gym_stepwise_routing.costs.charging import Verifier
 
 BANK = "gsm8k-qwen2.5-coder"
@@ -132,8 +131,7 @@ class Prm:
         ("route", "STEER max-logit", "has no scores by 'Qwen2.5-Coder-0.5B-Instruct (max-logit)'"),
     ],
 )
-def test_without_scores_they_say_what_they_need(monkeypatch, tmp_path, mode, family, reason):
-    monkeypatch.setattr(run, "bundled_scores", lambda bank: [])
+def test_without_scores_they_say_what_they_need(tmp_path, mode, family, reason):
     arguments = ["compare", "--bank", BANK, "--mode", mode, "--only", family, "--out", str(tmp_path)]
     done = CliRunner().invoke(app, [*arguments, "--resamples", "100"])
     assert done.exit_code == 0, done.output

@@ -36,7 +36,7 @@ def test_comparison_with_a_bank(tmp_path):
     assert result.exit_code == 0, result.output
     table = (tmp_path / "gsm8k-like-against-gsm8k-qwen2.5-coder-test.md").read_text()
     assert table.startswith("# SIMULATED against recorded")
-    assert "bank n = 112, simulated n = 200" in table
+    assert "bank n = 400, simulated n = 200" in table
 
 
 def test_frontier_and_export(tmp_path):

@@ -103,7 +103,7 @@ RESETS = [
     ({"problems": 3}, "reset option='problems' is not known; allowed: 'problem', 'budget'"),
     (
         {"problem": "gsm8k/test/3"},
-        "problem='gsm8k/test/3' is not in split 'train' of .*; allowed: its 70 problems, such as",
+        "problem='gsm8k/test/3' is not in split 'train' of .*; allowed: its 640 problems, such as",
     ),
     ({"problem": "gsm8k/train/99999"}, "problem='gsm8k/train/99999' is not in split 'train'"),
     ({"problem": -1}, "problem=-1 is not in split 'train'"),

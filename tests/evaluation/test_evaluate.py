@@ -104,7 +104,7 @@ def test_every_problem_is_played_once_in_the_order_of_the_split():
     result = evaluate(AlwaysSmallest())
     game = Game(split="test")
     assert result.problems == tuple(game.source.problem_ids(game.problems))
-    assert len(set(result.problems)) == 112
+    assert len(set(result.problems)) == 400
 
 
 def test_decisions_can_be_replayed():

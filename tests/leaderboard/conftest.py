@@ -1,10 +1,11 @@
-"""A track on the bundled bank as it is now, and an honest entry on it."""
+"""A track on a part of the bundled bank, and an honest entry on it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from bank_files import few_problems
 from board_kit import ABOUT
 
 from gym_stepwise_routing.leaderboard.entry import Entry, RouterRef, Selection
@@ -14,13 +15,13 @@ from gym_stepwise_routing.leaderboard.track import Track, TrackSpec, measure
 
 @pytest.fixture(scope="session")
 def tracks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tracks")
+    folder, bank = tmp_path_factory.mktemp("tracks"), few_problems(tmp_path_factory.mktemp("bank"))
     for mode in ("route", "regenerate"):
         spec = TrackSpec(
             name=f"bank-{mode}",
             title=mode,
-            description="the bundled bank",
-            source="gsm8k-qwen2.5-coder",
+            description="a part of the bundled bank",
+            source=str(bank),
             split="test",
             mode=mode,
             cost_unit="large_tokens",

@@ -27,13 +27,17 @@ def cheaper_tokens(entry: Content) -> None:
     entry["runs"][0]["ledger"][largest]["kept"] //= 2
 
 
-def other_split(entry: Content) -> None:
-    """Played on problems that everybody may train on."""
-    from gym_stepwise_routing.banks import Bank
+def other_order(entry: Content) -> None:
+    """The decisions on the problems in another order, or on other problems."""
+    run = entry["runs"][0]
+    shape = (len(run["sweep"]["thresholds"]), len(run["decisions"]), 5)
+    run["decisions"] = run["decisions"][::-1]
+    run["sweep"]["decisions"] = pack(unpack(run["sweep"]["decisions"], shape)[:, ::-1])
 
-    bank = Bank.open("gsm8k-qwen2.5-coder")
-    train = [bank.problem_ids[problem] for problem in bank.split_problems("train")]
-    entry["problems"] = train[: len(entry["problems"])]
+
+def ids_of_problems(entry: Content) -> None:
+    """As entries had them before the hash of the split said which they are."""
+    entry["problems"] = [f"gsm8k/train/{number}" for number in range(len(entry["runs"][0]["decisions"]))]
 
 
 def split_hash(entry: Content) -> None:
@@ -42,16 +46,23 @@ def split_hash(entry: Content) -> None:
 
 def dropped_problem(entry: Content) -> None:
     """The hardest problem left out, consistently."""
-    entry["problems"] = entry["problems"][1:]
-    entry["runs"][0]["decisions"] = entry["runs"][0]["decisions"][1:]
+    run = entry["runs"][0]
+    shape = (len(run["sweep"]["thresholds"]), len(run["decisions"]), 5)
+    run["decisions"] = run["decisions"][1:]
+    run["sweep"]["decisions"] = pack(unpack(run["sweep"]["decisions"], shape)[:, 1:])
+    entry["figures"]["problems"] -= 1
 
 
 def repeated_problem(entry: Content) -> None:
-    entry["problems"] = [entry["problems"][1], *entry["problems"][1:]]
+    entry["runs"][0]["decisions"].insert(0, entry["runs"][0]["decisions"][0])
 
 
 def dropped_decisions(entry: Content) -> None:
     entry["runs"][0]["decisions"] = entry["runs"][0]["decisions"][1:]
+
+
+def fewer_problems_stated(entry: Content) -> None:
+    entry["figures"]["problems"] -= 1
 
 
 def cut_trace(entry: Content) -> None:
@@ -61,7 +72,7 @@ def cut_trace(entry: Content) -> None:
 
 def longer_trace(entry: Content) -> None:
     """A decision after the end of a trace."""
-    short = min(range(len(entry["problems"])), key=lambda i: len(entry["runs"][0]["decisions"][i]))
+    short = min(range(len(entry["runs"][0]["decisions"])), key=lambda i: len(entry["runs"][0]["decisions"][i]))
     entry["runs"][0]["decisions"][short] += "1"
 
 
@@ -72,7 +83,7 @@ def model_from_nowhere(entry: Content) -> None:
 def other_sweep(entry: Content) -> None:
     """Points of the sweep replaced by its first one."""
     sweep = entry["runs"][0]["sweep"]
-    shape = (len(sweep["thresholds"]), len(entry["problems"]), 5)
+    shape = (len(sweep["thresholds"]), len(entry["runs"][0]["decisions"]), 5)
     points = unpack(sweep["decisions"], shape)
     sweep["decisions"] = pack(np.broadcast_to(points[0], points.shape))
 
@@ -178,11 +189,13 @@ REJECTED_WITHOUT_THE_ROUTER: dict[Callable[[Content], None], tuple[FaultCode, st
     better_accuracy: ("figures", r"figures\.accuracy\.value=.*computed from the decisions"),
     narrower_interval: ("figures", r"figures\.units\.flops\.gain\.low="),
     cheaper_tokens: ("tokens", "1.5B-Instruct is stated .* recorded"),
-    other_split: ("problems", "of .* problems are missing"),
+    other_order: ("decisions", "but the recorded trace ends after"),
+    ids_of_problems: ("schema", "problems.*not permitted"),
     split_hash: ("split", "made with split 1111"),
-    dropped_problem: ("problems", "1 of .* problems are missing, such as"),
-    repeated_problem: ("problems", "1 of .* problems are missing"),
-    dropped_decisions: ("decisions", "decisions of .* problems; allowed"),
+    dropped_problem: ("problems", "results on 111 problems; allowed: 112, all of the split in its order"),
+    repeated_problem: ("problems", "results on 113 problems; allowed: 112"),
+    dropped_decisions: ("problems", "results on 111 problems; allowed: 112"),
+    fewer_problems_stated: ("problems", "results on 111 problems; allowed: 112"),
     cut_trace: ("decisions", "decisions, but the recorded trace ends after"),
     longer_trace: ("decisions", "but the recorded trace ends after|at most 5"),
     model_from_nowhere: ("decisions", "digits of 01"),

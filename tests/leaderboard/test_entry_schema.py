@@ -45,7 +45,7 @@ def test_names_are_fit_for_files(honest, name):
     [
         (lambda e: e.update(bonus=1), "bonus.*not permitted"),
         (lambda e: e.pop("figures"), "figures.*required"),
-        (lambda e: e.update(schema_version=2), "schema_version"),
+        (lambda e: e.update(schema_version=1), "schema_version"),
         (lambda e: e["figures"].update(steps="4"), "figures.steps"),
         (lambda e: e["figures"].update(steps=float("nan")), "figures.steps"),
     ],

@@ -126,7 +126,7 @@ def test_a_sweep_left_out_or_on_thresholds_of_ones_own(track, tracks, honest, ar
     keep = [0, run.sweep.thresholds.index(run.threshold), len(run.sweep.thresholds) - 1]
     from gym_stepwise_routing.leaderboard.encoding import pack, unpack
 
-    points = unpack(run.sweep.decisions, (len(run.sweep.thresholds), len(honest.problems), 5))[keep]
+    points = unpack(run.sweep.decisions, (len(run.sweep.thresholds), len(run.decisions), 5))[keep]
     short = SweepRecord(thresholds=tuple(run.sweep.thresholds[i] for i in keep), decisions=pack(points))
     outcomes = [play_on(track, Replay(decisions), game_of(track)) for decisions in points]
     own = play_on(track, Replay(decisions_from_text(run.decisions, 5, 2)), game_of(track))

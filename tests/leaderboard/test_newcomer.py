@@ -50,7 +50,7 @@ def test_a_router_of_ones_own_becomes_an_entry_in_two_minutes(newcomer, rules):
 
 def test_what_the_rules_say_of_the_board_is_on_it(repository, rules):
     for name, text in (("confidence-p-mean", "{:.1f} points below"), ("all-budgets-ppo", "is {:.1f} [")):
-        entry = Entry.read(repository / "leaderboard" / "entries" / "gsm8k-v2-route" / f"{name}.json")
+        entry = Entry.read(repository / "leaderboard" / "entries" / "gsm8k-route" / f"{name}.json")
         said = text.format(abs(100 * entry.figures.units["flops"].gain.value))
         assert f"`{name}`" in rules
         assert said in rules

@@ -8,6 +8,7 @@ import pytest
 from gym_stepwise_routing.leaderboard import refresh
 from gym_stepwise_routing.leaderboard.board_rows import Row, Training, read_rows, routers_on
 from gym_stepwise_routing.leaderboard.entry import Entry
+from gym_stepwise_routing.leaderboard.policy_files import policy_hashes, policy_names
 from gym_stepwise_routing.leaderboard.track import Track
 from gym_stepwise_routing.leaderboard.verify import verify
 
@@ -40,7 +41,7 @@ def test_a_fit_on_recorded_trees_is_one_run(track, sample_track):
 
 def test_agents_are_trained_once(track, tracks, tmp_path, monkeypatch):
     pytest.importorskip("stable_baselines3")
-    from gym_stepwise_routing.agents import training
+    from gym_stepwise_routing.agents import runs, training
     from gym_stepwise_routing.agents.training import Hyperparameters
 
     short = Hyperparameters(n_envs=8, total_timesteps=64, penalty=0.3, algorithm={"n_steps": 8, "batch_size": 64})
@@ -53,16 +54,23 @@ def test_agents_are_trained_once(track, tracks, tmp_path, monkeypatch):
         (path,) = refresh.refresh_rows(
             [track], entries=tmp_path / "e", artefacts=tmp_path / "a", report=lambda line: None
         )
-        return path, {p: p.stat().st_mtime_ns for p in (tmp_path / "a").rglob("router.npz")}
+        policies = tmp_path / "a" / f"{track.name}.npz"
+        return path, {name: policy_hashes(policies, name) for name in policy_names(policies)}
 
     path, first = run()
-    assert len(first) == 2
-    assert not list((tmp_path / "a").rglob("model.zip"))
+    assert list(first) == ["short-0", "short-1"]
+    assert [p.name for p in (tmp_path / "a").iterdir()] == [f"{track.name}.npz"]  # no model.zip, which holds pickles
     assert verify(path, artefacts=tmp_path / "a", tracks=tracks).rerun == "done"
     assert [run.seed for run in Entry.read(path).runs] == [0, 1]
+    monkeypatch.setattr(runs, "train_run", None)  # called again, it would fail
     assert run()[1] == first
+    monkeypatch.undo()
     monkeypatch.setattr(training, "hyperparameters", lambda agent: replace(short, penalty=0.5))
-    assert run()[1] != first
+    one = row.model_copy(update={"training": Training(agent="ppo", seeds=(0,))})
+    monkeypatch.setattr(refresh, "read_rows", lambda: (one,))
+    path, second = run()
+    assert list(second) == ["short-0"]  # what no row uses any more is taken out
+    assert second["short-0"] != first["short-0"]
 
 
 @pytest.mark.parametrize(

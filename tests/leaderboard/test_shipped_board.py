@@ -6,19 +6,21 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from gym_stepwise_routing.leaderboard.board_rows import read_rows
 from gym_stepwise_routing.leaderboard.entry import Entry
 from gym_stepwise_routing.leaderboard.faults import EntryRejectedError
 from gym_stepwise_routing.leaderboard.loading import FITTED, describe_artefact, is_harmless
+from gym_stepwise_routing.leaderboard.policy_files import policy_names, put_policies
 from gym_stepwise_routing.leaderboard.track import open_track, track_names
 from gym_stepwise_routing.leaderboard.verify import verify, verify_entry
+from gym_stepwise_routing.storage.atomic import read_arrays
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-ENTRIES = sorted((REPOSITORY / "leaderboard" / "entries").glob("*/*.json"))
-ARTEFACTS = REPOSITORY / "leaderboard" / "artefacts"
+FOLDER = REPOSITORY / "leaderboard"
+ENTRIES = sorted((FOLDER / "entries").glob("*/*.json"))
+ARTEFACTS = FOLDER / "artefacts"
 PERMANENT = {"always-smallest", "always-largest", "random-mix", "first-1-large", "last-2-large"}
 
 
@@ -53,13 +55,14 @@ def test_entries_are_verified(path):
 def test_a_kept_fit_says_what_it_was_fitted_on(tmp_path):
     """Taking over weights is as harmless as fitting only if they come from the train split."""
     entry = Entry.read(REPOSITORY / "leaderboard" / "entries" / "simulated-math-regenerate" / "trim-agg.json")
-    shutil.copytree(ARTEFACTS / "simulated-math-regenerate", tmp_path / "simulated-math-regenerate")
-    path = tmp_path / entry.runs[0].router.artefact.path
-    with np.load(path) as file:
-        content = dict(file)
-    told = json.loads(str(content["trained_on"]))
-    np.savez(path, **{**content, "trained_on": json.dumps({**told, "split": "test"})})
-    router = entry.runs[0].router.model_copy(update={"artefact": describe_artefact(path, tmp_path)})
+    artefact = entry.runs[0].router.artefact
+    path = Path(shutil.copy(ARTEFACTS / artefact.path, tmp_path))
+    with read_arrays(path, "fit", artefact.policy) as content:
+        told = json.loads(str(content["trained_on"]))
+    put_policies(path, {artefact.policy: {**content, "trained_on": json.dumps({**told, "split": "test"})}})
+    forged = describe_artefact(path, tmp_path, FITTED, artefact.policy)
+    assert forged.files["arrays"] == artefact.files["arrays"]
+    router = entry.runs[0].router.model_copy(update={"artefact": forged})
     runs = (entry.runs[0].model_copy(update={"router": router}), *entry.runs[1:])
     with pytest.raises(EntryRejectedError, match=r"provenance: runs\.0: trained on the test split; allowed: 'train'"):
         verify_entry(entry.model_copy(update={"runs": runs}), artefacts=tmp_path, run_again=False)
@@ -72,8 +75,22 @@ def test_rows_can_be_run_again_without_trust():
             assert ref.factory != FITTED or "baseline" in ref.kwargs
 
 
-def test_artefacts_are_those_of_the_entries():
+@pytest.mark.parametrize("track", track_names())
+def test_policies_are_those_of_the_entries(track):
+    """None is missing, none was changed, and none is left over."""
+    file = ARTEFACTS / f"{track}.npz"
+    used = set()
     for path in ENTRIES:
-        for run in Entry.read(path).runs:
-            if run.router.artefact is not None:
-                assert describe_artefact(ARTEFACTS / run.router.artefact.path, ARTEFACTS) == run.router.artefact
+        for run in Entry.read(path).runs if path.parent.name == track else ():
+            if (artefact := run.router.artefact) is not None:
+                assert artefact.path == file.name
+                assert describe_artefact(file, ARTEFACTS, run.router.factory, artefact.policy) == artefact
+                used.add(artefact.policy)
+    assert used == set(policy_names(file))
+
+
+def test_the_board_is_light():
+    """What every clone carries: entries, policies and tracks."""
+    files = [path for name in ("entries", "artefacts", "tracks") for path in (FOLDER / name).rglob("*.*")]
+    assert sum(path.stat().st_size for path in files) < 8e6
+    assert len(files) < 400

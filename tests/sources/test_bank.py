@@ -43,13 +43,13 @@ def test_a_bank_may_be_given_by_name_path_or_itself(source):
 def test_what_is_known_before_the_first_step(source):
     problems = everything(source)
     known = source.describe(problems)
-    assert known.prompt_tokens.shape == known.shared_prefix.shape == (252, 2)
+    assert known.prompt_tokens.shape == known.shared_prefix.shape == (1440, 2)
     assert known.prompt_tokens.dtype == known.shared_prefix.dtype == np.int64
     assert (known.shared_prefix == 452).all()
     assert (known.prompt_tokens > known.shared_prefix).all()
-    assert known.question.shape == (252, 4)
+    assert known.question.shape == (1440, 4)
     assert known.question.dtype == np.float32
-    assert source.problem_ids(np.array([0, 251])) == ["gsm8k/test/0", "gsm8k/train/139"]
+    assert source.problem_ids(np.array([0, 1439])) == ["gsm8k/test/0", "gsm8k/train/1039"]
 
 
 def test_start(source, rng):
@@ -62,7 +62,7 @@ def test_start(source, rng):
     assert np.isnan(state.score).all()
     assert not (state.terminal | state.correct | state.failed).any()
     assert state.available.all()
-    assert source.texts(state.latent) == [""] * 252
+    assert source.texts(state.latent) == [""] * 1440
 
 
 def test_random_walks_follow_the_recorded_trees(source, rng):
@@ -88,9 +88,9 @@ def test_random_walks_follow_the_recorded_trees(source, rng):
 
 
 def test_the_same_choices_give_the_same_trace_whatever_the_generator(source):
-    first = source.start(np.arange(252), np.random.default_rng(1))
-    second = source.start(np.arange(252), np.random.default_rng(2))
-    choices = np.random.default_rng(3).integers(0, 2, 252)
+    first = source.start(np.arange(1440), np.random.default_rng(1))
+    second = source.start(np.arange(1440), np.random.default_rng(2))
+    choices = np.random.default_rng(3).integers(0, 2, 1440)
     first = source.step(first, choices, np.random.default_rng(4))
     second = source.step(second, choices, np.random.default_rng(5))
     np.testing.assert_array_equal(first.latent["node"], second.latent["node"])
@@ -100,7 +100,7 @@ def test_probe(source, rng):
     state = source.start(everything(source), rng)
     figures, decoded, ahead = source.probe(state, rng)
     assert decoded.all()
-    drafted = source.step(state, np.zeros(252, dtype=np.int64), rng)
+    drafted = source.step(state, np.zeros(1440, dtype=np.int64), rng)
     wanted = drafted.confidence[:, [CONFIDENCE.index("entropy_first"), CONFIDENCE.index("margin_first")]]
     assert figures.dtype == np.float32
     np.testing.assert_array_equal(figures, wanted)

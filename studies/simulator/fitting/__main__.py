@@ -1,4 +1,8 @@
-"""Builds every preset anew: ``python -m studies.simulator.fitting PROCESSBENCH_FOLDER``."""
+"""Builds every preset anew: ``python -m studies.simulator.fitting PROCESSBENCH_FOLDER --bank FOLDER``.
+
+The presets were measured on an earlier recording of the bundled bank's models (252 problems of GSM8K). It is no longer
+bundled: without a copy of that bank the presets cannot be built, and no other bank is taken for it.
+"""
 
 from __future__ import annotations
 
@@ -27,16 +31,24 @@ from studies.simulator.fitting.build import (
 from studies.simulator.fitting.processbench import read_processbench
 from studies.simulator.fitting.recorded import confidence_table, recorded_steps
 
-BANK = "gsm8k-qwen2.5-coder"
+BANK_SHA256 = "e9dac8e56ff1c7104801c73611682d91e637b7f736fbe0f8dd3d19dca8dd493d"
+"""Content hash of the bank that the presets were measured on."""
 
 
 def main() -> None:
     """Measure, fit and write ``measured/confidence.json`` and ``presets/*.json``."""
     parser = argparse.ArgumentParser(prog="fitting", description="Build the simulator presets from measurements.")
     parser.add_argument("processbench", type=Path, help="folder with math.json, olympiadbench.json and omnimath.json")
+    parser.add_argument("--bank", type=Path, required=True, help=f"bank with the content hash {BANK_SHA256[:12]}")
     folder = Path(presets.__file__).parent
-    sources: Path = parser.parse_args().processbench
-    bank = Bank.open(BANK)
+    arguments = parser.parse_args()
+    sources: Path = arguments.processbench
+    bank = Bank.open(arguments.bank)
+    if bank.hash != BANK_SHA256:
+        parser.error(
+            f"--bank {arguments.bank} has the content {bank.hash[:12]}; allowed: {BANK_SHA256[:12]}, the recording of "
+            "252 GSM8K problems that the presets were measured on, which is no longer bundled"
+        )
     write(folder / "measured" / "confidence.json", measure_rows(bank))
     signals.confidence_rows.cache_clear()
     sets = Sets(*(read_processbench(sources / f"{name}.json") for name in ("math", "olympiadbench", "omnimath")))

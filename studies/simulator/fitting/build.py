@@ -310,7 +310,8 @@ def build_gsm8k(bank: Bank) -> Preset:
 def first_recorded(bank: Bank) -> NDArray[np.int64]:
     """The train and calibration problems that ``gsm8k-like`` stands for: rows 0 to 139 of GSM8K train.
 
-    The bundled bank grows; a preset that grew with it would be another one, with other optima, under the same name.
+    The recording grew at that time; a preset that grew with it would be another one, with other optima, under the same
+    name.
     """
     problems = np.concatenate([bank.split_problems("train"), bank.split_problems("calibration")])
     rows = np.asarray(bank.problems.index)[problems]

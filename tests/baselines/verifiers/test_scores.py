@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gym_stepwise_routing.banks import Bank, bundled_banks
-from gym_stepwise_routing.baselines.verifiers.score_files import bundled_scores, read_scores, write_scores
+from gym_stepwise_routing.banks import Bank
+from gym_stepwise_routing.baselines.verifiers.score_files import read_scores, write_scores
 from gym_stepwise_routing.costs.charging import Verifier
 from gym_stepwise_routing.costs.models import Latency, Model, Price
 from gym_stepwise_routing.errors import BankError
-from gym_stepwise_routing.game.game import Game
 
 
 @pytest.fixture(scope="module")
@@ -61,33 +58,3 @@ def test_other_files_are_refused(bank, tmp_path):
     write_scores(path, other, Model("judge", parameters=1.0), np.zeros(len(other.nodes)))
     with pytest.raises(BankError, match=f"scores of the bank with hash {other.hash}; allowed: of "):
         read_scores(path, bank)
-
-
-def test_bundled_scores_are_of_the_bundled_recording_and_of_all_that_the_small_model_wrote():
-    bank = Bank.open("gsm8k-qwen2.5-coder")
-    files = bundled_scores(bank)
-    scored = {each.pool.verifier.name: each for each in (read_scores(file, bank) for file in files)}
-    small, large = bank.pool.names
-    assert set(scored) == {f"{large} (rating)", f"{small} (max-logit)"}
-    written = np.flatnonzero((bank.depth > 0) & (bank.model == 0))
-    for name, each in scored.items():
-        assert np.array_equal(np.flatnonzero(np.isfinite(each.score)), written), name
-    every = {path.name for path in files[0].parent.glob("*.parquet")}
-    assert every == {path.name for name in bundled_banks() for path in bundled_scores(Bank.open(name))}
-
-
-def test_ratings_of_the_small_models_steps_cost_nothing_where_the_large_model_writes():
-    bank = Bank.open("gsm8k-qwen2.5-coder")
-    (file,) = (file for file in bundled_scores(bank) if "rating" in file.name)
-    table = Game(read_scores(file, bank), split="test", observation=["progress", "verifier"]).table
-    row = table.roots
-    while not table.stuck[row].all():
-        row = np.where(table.stuck[row], row, table.child[row, 1])
-    assert table.cost[row].mean() == pytest.approx(1.0)
-    assert not table.ledger[row, -1].any()
-
-
-def test_scores_of_an_earlier_recording_are_not_bundled_with_it():
-    bank = Bank.open("gsm8k-qwen2.5-coder")
-    grown = replace(bank, manifest=replace(bank.manifest, content_sha256="0" * 64))
-    assert bundled_scores(grown) == []
