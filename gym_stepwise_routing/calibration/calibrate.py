@@ -10,7 +10,7 @@ from typing import Any, Literal, Unpack, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.banks import Bank, bundled_banks
+from gym_stepwise_routing.banks import BANKS, Bank
 from gym_stepwise_routing.calibration.targets import CostLimit, RelativeAccuracy, Target
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.evaluation.evaluate import Sweep, sweep
@@ -300,7 +300,7 @@ def _source_of(trained_on: GameDescription, game: Game) -> StepSource | None:
     if trained_on.source_hash == game.source_hash:
         bank = getattr(game.source, "bank", None)
         return game.source if bank is None else BankSource(bank)  # all of the bank, where only a part of it is played
-    if trained_on.source in bundled_banks():
+    if trained_on.source in BANKS:
         bank = Bank.open(trained_on.source)
         if bank.hash == trained_on.source_hash:
             return BankSource(bank)
