@@ -15,6 +15,7 @@ from stable_baselines3.common.callbacks import BaseCallback, CallbackList, Check
 from stable_baselines3.common.utils import LinearSchedule
 
 from gym_stepwise_routing.agents.agent import AGENTS
+from gym_stepwise_routing.agents.limits import cheapest
 from gym_stepwise_routing.baselines import AlwaysLargest
 from gym_stepwise_routing.envs.sb3 import RoutingVecEnv
 from gym_stepwise_routing.evaluation.evaluate import play
@@ -240,8 +241,6 @@ def _feasible(budget: tuple[float, float], game: GameConfig) -> tuple[float, flo
     Raises:
         ValueError: none can be met.
     """
-    from gym_stepwise_routing.agents.limits import cheapest
-
     least = cheapest(train_game(game))
     low, high = max(budget[0], round(least, 6)), budget[1]
     if low >= high:

@@ -146,7 +146,7 @@ def _train_one(
     track: Track, row: Row, agent: str, seed: int, settings: Hyperparameters, arguments: dict[str, Any]
 ) -> dict[str, Any]:
     """The arrays of a policy, and the manifest of its training as JSON text."""
-    from gym_stepwise_routing.agents.runs import train_run
+    from gym_stepwise_routing.agents.run_training import train_run
 
     spec = track.spec
     game = GameConfig(

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import tempfile
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -13,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, V
 
 from gym_stepwise_routing.costs.units import COST_UNITS
 from gym_stepwise_routing.errors import check_choice
+from gym_stepwise_routing.storage.atomic import write_text
 from gym_stepwise_routing.storage.strict_json import canonical_json
 
 __all__ = [
@@ -28,7 +27,6 @@ __all__ = [
     "check_name",
     "explain",
     "sha256_of",
-    "write_text",
 ]
 
 TRACK_VERSION: Literal[1] = 1
@@ -115,17 +113,3 @@ def explain(error: ValidationError) -> str:
 def sha256_of(value: Any) -> str:
     """SHA-256 of a JSON value in its canonical spelling."""
     return hashlib.sha256(canonical_json(value)).hexdigest()
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file under a temporary name, then rename it: nobody ever reads half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)  # mkstemp makes files that only their owner can read
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

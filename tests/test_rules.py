@@ -13,7 +13,7 @@ from gym_stepwise_routing.costs.ledger import KINDS
 from gym_stepwise_routing.costs.units import COST_UNITS
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.game.transitions import Rules
-from gym_stepwise_routing.types import MODES
+from gym_stepwise_routing.types import CONFIDENCE, MODES
 
 
 @settings(max_examples=60, deadline=None)
@@ -82,3 +82,23 @@ def test_a_probe_is_masked_out_with_the_smallest_model():
 def test_a_verifier_block_needs_a_verifier():
     with pytest.raises(NotApplicableError, match=r"observation block 'verifier'.*'fake-tree' has no verifier scores"):
         Rules(TreeSource(), mode="route", observation=["verifier"], cost_unit="flops")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_at_the_horizon_no_model_goes_on_and_the_last_step_is_shown(mode):
+    source = TreeSource(1, problems=30, horizon=4)
+    source.horizon = 2  # the trees go on
+    rules = Rules(source, mode=mode, observation=["progress", "confidence"], cost_unit="flops")
+    rng = np.random.default_rng(0)
+    play = rules.start(np.arange(30), rng)
+    for _ in range(2):
+        alive = np.flatnonzero(rules.masks(play).any(axis=1))
+        play = rules.step(play.take(alive), np.zeros(len(alive), dtype=np.int64), rng)
+    going = play.take(play.trace.available.any(axis=1))
+    assert len(going) > 3
+    assert not rules.masks(going).any()
+    names = [feature.name for feature in rules.features]
+    shown = rules.observe(going, 1.0)
+    np.testing.assert_array_equal(shown[:, names.index("depth")], 1.0)
+    expected = np.exp(going.trace.confidence[:, CONFIDENCE.index("logprob_mean")])
+    np.testing.assert_allclose(shown[:, names.index("p_mean")], expected, rtol=1e-6)

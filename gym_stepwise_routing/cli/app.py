@@ -7,8 +7,6 @@ import typer
 from gym_stepwise_routing.cli import bank_command as bank
 from gym_stepwise_routing.cli import leaderboard_command as leaderboard
 from gym_stepwise_routing.cli.compare_command import compare
-from gym_stepwise_routing.cli.list_command import list_
-from gym_stepwise_routing.cli.processbench_command import processbench
 from gym_stepwise_routing.cli.record_command import record
 from gym_stepwise_routing.cli.score_command import score
 from gym_stepwise_routing.cli.simulate_command import simulate
@@ -25,7 +23,6 @@ app = typer.Typer(
 app.command("list")(list_)
 app.command()(compare)
 app.command()(score)
-app.command()(processbench)
 app.command()(train)
 app.command()(record)
 app.command()(simulate)

@@ -53,13 +53,12 @@ def train(
     Each folder holds manifest.json (the bank's hash, game, hyperparameters, seed, versions), router.npz (the policy as
     plain arrays) and model.zip (to go on training with Stable-Baselines3).
     """
-    try:
-        import torch
+    import torch
 
-        from gym_stepwise_routing.agents.runs import RunManifest, settings_of, train_run
-        from gym_stepwise_routing.agents.training import Checkpoints, hyperparameters
-    except ImportError as error:
-        raise typer.BadParameter(f"{error}; training needs: pip install 'gym-stepwise-routing[agents]'") from error
+    from gym_stepwise_routing.agents.run_training import settings_of, train_run
+    from gym_stepwise_routing.agents.runs import RunManifest
+    from gym_stepwise_routing.agents.training import Checkpoints, hyperparameters
+
     console = Console()
     torch.set_num_threads(1)  # the networks are tiny: more threads only wait for each other
     try:

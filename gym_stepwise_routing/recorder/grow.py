@@ -11,7 +11,8 @@ from typing import Any
 from gym_stepwise_routing.datasets.problem import Problem
 from gym_stepwise_routing.errors import RecordingError
 from gym_stepwise_routing.generators.generator import Completion, Failure, Generator, Request
-from gym_stepwise_routing.generators.steps import PartialStep, Step, StepRule, can_be_cut, read_steps
+from gym_stepwise_routing.generators.step_rule import StepRule
+from gym_stepwise_routing.generators.steps import PartialStep, Step, can_be_cut, read_steps
 from gym_stepwise_routing.grading import GRADERS
 from gym_stepwise_routing.recorder.settings import RecordingSettings
 from gym_stepwise_routing.recorder.tree import RoutingTree, Run

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.generators.prompts import PromptTemplate
-from gym_stepwise_routing.generators.steps import StepRule
+from gym_stepwise_routing.generators.step_rule import StepRule
 from gym_stepwise_routing.grading import GRADERS, Grading
 from gym_stepwise_routing.recorder.tree import MODES, Mode
 

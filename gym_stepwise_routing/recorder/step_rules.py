@@ -6,7 +6,7 @@ from typing import Any
 
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.generators.prompts import PromptTemplate
-from gym_stepwise_routing.generators.steps import BLANK_LINE, NEWLINE, StepRule
+from gym_stepwise_routing.generators.step_rule import BLANK_LINE, NEWLINE, StepRule
 from gym_stepwise_routing.grading import GRADERS, Grading
 
 __all__ = ["STEPS", "step_rule"]

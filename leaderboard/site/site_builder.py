@@ -13,13 +13,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from gym_stepwise_routing.costs.units import COST_UNITS
 from gym_stepwise_routing.leaderboard.board import Board, make_board
 from gym_stepwise_routing.leaderboard.faults import EntryRejectedError
-from gym_stepwise_routing.leaderboard.schema import write_text
 from gym_stepwise_routing.leaderboard.site.site_data import board_json, points, script_json
 from gym_stepwise_routing.leaderboard.site.site_pages import entry_page
 from gym_stepwise_routing.leaderboard.site.traces import path_chunks, problem_index, tree_chunks
 from gym_stepwise_routing.leaderboard.track import TRACKS, open_track, source_of, track_names
 from gym_stepwise_routing.leaderboard.verify import Verdict, verify
 from gym_stepwise_routing.sources.recorded import BankSource
+from gym_stepwise_routing.storage.atomic import write_text
 
 __all__ = ["build_site"]
 

@@ -13,7 +13,7 @@ import typer
 
 from gym_stepwise_routing.agents.scores import scored
 from gym_stepwise_routing.agents.training import train
-from gym_stepwise_routing.calibration.calibrate import CalibrationMethod
+from gym_stepwise_routing.calibration.certificate import CalibrationMethod
 from gym_stepwise_routing.evaluation.evaluate import Sweep, sweep, threshold_grid
 from gym_stepwise_routing.game.config import GameConfig
 from gym_stepwise_routing.game.game import Game

@@ -26,7 +26,7 @@ from gym_stepwise_routing.baselines import (
     oracle_paths,
 )
 from gym_stepwise_routing.calibration import CalibratedRouter, Certificate, RelativeAccuracy, calibrate
-from gym_stepwise_routing.calibration.calibrate import CalibrationMethod
+from gym_stepwise_routing.calibration.certificate import CalibrationMethod
 from gym_stepwise_routing.costs.units import CostUnit
 from gym_stepwise_routing.evaluation.evaluate import Evaluation, play, threshold_grid
 from gym_stepwise_routing.evaluation.expectation import Drawn

@@ -9,7 +9,8 @@ import pytest
 from bank_files import few_problems, with_cell
 from stable_baselines3 import PPO
 
-from gym_stepwise_routing.agents.runs import TrainedRouter, train_run
+from gym_stepwise_routing.agents.run_training import train_run
+from gym_stepwise_routing.agents.runs import TrainedRouter
 from gym_stepwise_routing.agents.training import Hyperparameters
 from gym_stepwise_routing.banks.bank import Bank
 from gym_stepwise_routing.banks.bank_writer import write_bank

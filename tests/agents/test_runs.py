@@ -9,7 +9,8 @@ import pytest
 import typer
 from stable_baselines3.common.callbacks import EvalCallback
 
-from gym_stepwise_routing.agents.runs import load_run, train_run
+from gym_stepwise_routing.agents.run_training import train_run
+from gym_stepwise_routing.agents.runs import load_run
 from gym_stepwise_routing.agents.scores import scored
 from gym_stepwise_routing.agents.training import Checkpoints, hyperparameters, train
 from gym_stepwise_routing.calibration import RelativeAccuracy, calibrate, load_calibrated, save_calibrated
@@ -35,8 +36,8 @@ def test_ccpo_with_three_models_plays_as_it_was_trained(kappa):
     model = train("ccpo", seed=0, game=game, settings=quick("ccpo", 2000), limit=0.5, constraint="cost_limit")
     model.set_kappa(kappa)
     router = scored(model, threshold=kappa)
-    router.bind(Game(**game).spec)
-    observation = RoutingVecEnv(256, seed=1, **game).reset()
+    router.bind(Game(game).spec)
+    observation = RoutingVecEnv(256, game, seed=1).reset()
     expected, _ = model.predict(observation, action_masks=np.ones((256, 3), dtype=bool), deterministic=True)
     np.testing.assert_array_equal(router.predict(observation)[0], expected)
 
@@ -157,7 +158,7 @@ def test_the_command_goes_on_with_seed_and_settings_of_the_run(tmp_path, capsys)
 
 def test_callbacks_of_stable_baselines_play_escalate(tmp_path):
     game = GameConfig(mode="escalate")
-    callback = EvalCallback(RoutingVecEnv(8, seed=1, **game), n_eval_episodes=8, eval_freq=4, verbose=0)
+    callback = EvalCallback(RoutingVecEnv(8, game, seed=1), n_eval_episodes=8, eval_freq=4, verbose=0)
     train("lagrangian_ppo", seed=0, game=game, settings=quick("lagrangian_ppo"), callbacks=[callback], limit=0.8)
     assert 0 <= callback.last_mean_reward <= 1
 

@@ -12,6 +12,7 @@ pytest.importorskip("transformers", reason="verifiers need the llm extra")
 
 from gym_stepwise_routing.banks import Bank, questions
 from gym_stepwise_routing.baselines.verifiers import hub
+from gym_stepwise_routing.baselines.verifiers.bank_judging import small_steps
 from gym_stepwise_routing.baselines.verifiers.score_files import read_scores, write_scores
 from gym_stepwise_routing.cli.app import app
 from gym_stepwise_routing.costs.charging import Verifier
@@ -81,7 +82,7 @@ def test_ratings_are_charged_as_the_largest_model_and_make_spec_reason_play(rate
 def test_a_split_without_ratings_is_not_played_on_zeros(rate, tmp_path):
     bank, path = Bank.open(BANK), rate(["--split", "train", "--split", "test"])
     problems = np.concatenate([bank.split_problems("train"), bank.split_problems("test")])
-    wanted = [row for row in hub.small_steps(bank) if bank.nodes.problem[row] in problems]
+    wanted = [row for row in small_steps(bank) if bank.nodes.problem[row] in problems]
     assert np.array_equal(np.flatnonzero(np.isfinite(read_scores(path, bank).score)), wanted)
     arguments = ["compare", "--bank", BANK, "--mode", "regenerate", "--only", "SpecReason", "--out", str(tmp_path)]
     done = CliRunner().invoke(app, [*arguments, "--resamples", "100", "--scores", str(path)])
@@ -147,15 +148,6 @@ def test_ratings_by_another_model_are_refused(monkeypatch, tmp_path):
     assert "model='weights' is not named like the bank's model" in done.output
     assert "--any-weights" in done.output
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("more", [["--split", "test"], ["--dtype", "float32"], ["--any-weights"]])
-def test_what_the_text_verifier_does_not_know_is_refused(monkeypatch, tmp_path, more):
-    monkeypatch.setattr(questions, "join_questions", lambda bank, files: ["Q"] * len(bank.problems))
-    arguments = ["score", BANK, "--kind", "text", "--model", "x", "--out", str(tmp_path / "x"), *more]
-    done = CliRunner(env={"COLUMNS": "400"}).invoke(app, arguments)
-    assert done.exit_code == 2
-    assert "with kind='text'; allowed: another kind" in done.output
 
 
 def test_an_unknown_kind_is_refused(tmp_path):

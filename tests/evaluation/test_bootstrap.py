@@ -19,6 +19,7 @@ from gym_stepwise_routing.evaluation.bootstrap import (
     bootstrap_curves,
     bootstrap_difference,
     bootstrap_mean,
+    resampled_means,
 )
 from gym_stepwise_routing.evaluation.outcomes import AnchorOutcomes, SweepOutcomes
 
@@ -304,3 +305,9 @@ def test_interval_reads_as_one():
 def test_bad_input_is_named(call: Callable[[], object], message: str):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_every_problem_is_drawn_as_often_as_every_other():
+    means = resampled_means(np.eye(20), 4000, np.random.default_rng(0))
+    shares = means.mean(axis=1)  # of a problem among the draws: 0.05, standard error 0.0008
+    np.testing.assert_allclose(shares, 0.05, atol=0.004)
