@@ -8,6 +8,7 @@ reward model of 7B parameters, here it is whatever the bank's scores come from, 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Literal, get_args
 
 import numpy as np
@@ -82,6 +83,10 @@ def _kept(arena: BuildContext) -> Settings:
     return Settings([RSD()])
 
 
+def _judged_by(figure: VerifierFigure, _: BuildContext) -> Thresholds:
+    return Thresholds(VerifierThreshold(figure))
+
+
 _TRIM = Family(
     name="TRIM-Thr",
     group="verifier",
@@ -101,7 +106,7 @@ for _name, _figure in _FIGURES:
             name=f"verifier, {_name}",
             group="verifier",
             router=VerifierThreshold,
-            build=lambda _, figure=_figure: Thresholds(VerifierThreshold(figure)),
+            build=partial(_judged_by, _figure),
             sees=VERIFIED,
             charges="the verifier's reading of every step or draft",
         )

@@ -62,7 +62,7 @@ def refresh_rows(
     Returns:
         The files that were written.
     """
-    written = []
+    written: list[Path] = []
     for track in tracks:
         before = len(written)
         for row in read_rows():

@@ -12,6 +12,9 @@ AGENTS.register(
         constrained=True,
         masks=True,
         keeps="tilt",
-        settings_for={"accuracy_floor": "floor", "relative_floor": "floor"},  # the multiplier starts where accuracy counts
+        settings_for={
+            "accuracy_floor": "floor",
+            "relative_floor": "floor",
+        },  # the multiplier starts where accuracy counts
     )
 )

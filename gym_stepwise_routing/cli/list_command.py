@@ -15,7 +15,7 @@ from rich.table import Table
 from gym_stepwise_routing.agents.agent import AGENTS
 from gym_stepwise_routing.banks import BANKS, BundledBank
 from gym_stepwise_routing.cli.compare_command import WIDE
-from gym_stepwise_routing.comparison.roster import ROUTERS
+from gym_stepwise_routing.comparison import ROUTERS
 from gym_stepwise_routing.costs.units import COST_UNITS
 from gym_stepwise_routing.datasets import DATASETS
 from gym_stepwise_routing.errors import check_choice

@@ -46,7 +46,9 @@ def record(
     question_field: Annotated[str, typer.Option(help="Field of the question in a file of your own.")] = "question",
     answer_field: Annotated[str, typer.Option(help="Field of the answer in a file of your own.")] = "answer",
     data_licence: Annotated[str, typer.Option(help="Licence of the problems in a file of your own.")] = "unknown",
-    grading: Annotated[str | None, typer.Option(help=f"One of {', '.join(GRADERS)}; by default what the dataset needs.")] = None,
+    grading: Annotated[
+        str | None, typer.Option(help=f"One of {', '.join(GRADERS)}; by default what the dataset needs.")
+    ] = None,
     max_tokens: Annotated[int, typer.Option(help="Most tokens that a model writes before it hands over.")] = 200,
     step: Annotated[str, typer.Option(help="What ends a step: newline or blank-line.")] = "newline",
     min_characters: Annotated[int, typer.Option(help="Shorter steps are merged into the next.")] = 1,

@@ -20,9 +20,7 @@ __all__ = ["train"]
 
 def train(
     out: Annotated[Path, typer.Option(help="Folder to write AGENT-seedN folders to.")],
-    agent: Annotated[str, typer.Option(help=f"One of {', '.join(AGENTS)}.")] = (
-        "lagrangian_ppo"
-    ),
+    agent: Annotated[str, typer.Option(help=f"One of {', '.join(AGENTS)}.")] = ("lagrangian_ppo"),
     bank: Annotated[str, typer.Option(help="Bundled bank, folder of a bank, or simulator preset.")] = (
         "gsm8k-qwen2.5-coder"
     ),

@@ -56,7 +56,15 @@ def _setting(result: Comparison) -> str:
 def _chosen_points(result: Comparison, rows: Sequence[Row], figure: Figure) -> Table:
     units: list[CostUnit] = list(result.reference.models[0].costs)
     title = f"Chosen on calibration ({result.rule}): {_setting(result)}"
-    header = ["router", "setting", "accuracy", "cost", "PGR", "regret", *(COST_UNITS.get(unit).measure for unit in units)]
+    header = [
+        "router",
+        "setting",
+        "accuracy",
+        "cost",
+        "PGR",
+        "regret",
+        *(COST_UNITS.get(unit).measure for unit in units),
+    ]
 
     def line(row: Row) -> list[str]:
         if row.chosen is None:

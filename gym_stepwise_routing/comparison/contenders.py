@@ -123,7 +123,9 @@ def contender(arena: Arena, family: Family) -> Contender:
     if isinstance(built, Settings):
         return Listed(arena, built.routers, family.sees, built.labels, mode)
     if not isinstance(built, Contender):
-        raise ValueError(f"router {family.name!r} builds {built!r}; allowed: Thresholds, Settings, Draws or a Contender")
+        raise ValueError(
+            f"router {family.name!r} builds {built!r}; allowed: Thresholds, Settings, Draws or a Contender"
+        )
     return built
 
 

@@ -9,7 +9,7 @@ from gym_stepwise_routing.comparison import cascades, contenders, queries, state
 from gym_stepwise_routing.registry import registering
 from gym_stepwise_routing.routers.families import ROUTERS, Family
 
-__all__ = ["roster"]
+__all__ = ["ROUTERS", "roster"]
 
 BESIDE = (cascades, contenders, queries, state_bounds)
 """What registers families here."""

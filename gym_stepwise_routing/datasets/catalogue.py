@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+
 from gym_stepwise_routing.registry import Registry
 
 __all__ = ["DATASETS", "DatasetSpec"]

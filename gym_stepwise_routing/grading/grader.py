@@ -61,5 +61,7 @@ class Grader:
     needs: str = ""
 
 
-GRADERS: Registry[Grader] = Registry("grading", Grader, group="gym_stepwise_routing.graders", builtin=registering(__package__))
+GRADERS: Registry[Grader] = Registry(
+    "grading", Grader, group="gym_stepwise_routing.graders", builtin=registering(__package__)
+)
 """The graders."""

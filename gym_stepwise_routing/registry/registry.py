@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, EntryPoints, entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, Protocol, TypeVar
 
 from gym_stepwise_routing.errors import check_choice
@@ -30,9 +30,9 @@ T = TypeVar("T", bound=Named)
 class Registry(Generic[T]):
     """Objects of one kind by name. Iterating gives names, in the order of ``order``, then of the names.
 
-    Other packages add objects by entry points, each of which names an object of the kind, or several in a list or tuple.
-    One that cannot be imported, is something else or has a name that is taken is left out with a warning; everything
-    else works.
+    Other packages add objects by entry points, each of which names an object of the kind, or several in a list or
+    tuple. One that cannot be imported, is something else or has a name that is taken is left out with a warning;
+    everything else works.
 
     Example:
         >>> from dataclasses import dataclass
@@ -130,7 +130,7 @@ class Registry(Generic[T]):
             except BaseException:
                 self._filled = False
                 raise
-            for point in sorted(_installed().select(group=self._group), key=lambda point: point.name):
+            for point in sorted(_installed(self._group), key=lambda point: point.name):
                 self._enter(point)
         return self._objects
 
@@ -141,15 +141,13 @@ class Registry(Generic[T]):
                 self.register(item)
         except Exception as error:  # whatever foreign code raises
             package = point.dist.name if point.dist is not None else "an unknown package"
-            warnings.warn(
-                f"{package}: its {self.kind} {point.name!r} ({point.value}) is left out: {type(error).__name__}: {error}",
-                stacklevel=2,
-            )
+            which = f"{package}: its {self.kind} {point.name!r} ({point.value})"
+            warnings.warn(f"{which} is left out: {type(error).__name__}: {error}", stacklevel=2)
 
 
 @cache
-def _installed() -> EntryPoints:
-    return entry_points()
+def _installed(group: str) -> tuple[EntryPoint, ...]:
+    return tuple(entry_points(group=group)) if group else ()
 
 
 def registering(package: str) -> Callable[[], tuple[()]]:

@@ -15,6 +15,7 @@ from gym_stepwise_routing.reporting.result_rows import Row
 
 __all__ = ["as_json", "markdown_table", "rich_table", "table_cells"]
 
+
 def table_cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     """Header and cells of the rows as text; units that a row lacks are left out."""
     units = [unit for unit in COST_UNITS if all(unit in row.costs for row in rows)]

@@ -37,7 +37,9 @@ def board_json(board: Board) -> dict[str, Any]:
             "fingerprint": track.fingerprint,
             "normalisers": dict(track.normalisers),
         },
-        "units": [{"name": u.name, "label": u.title, "meaning": u.definition} for u in map(COST_UNITS.get, track.units)],
+        "units": [
+            {"name": u.name, "label": u.title, "meaning": u.definition} for u in map(COST_UNITS.get, track.units)
+        ],
         "lines": {unit: _lines_json(lines) for unit, lines in board.lines.items()},
         "rows": [_row_json(row, track.units) for row in board.rows],
     }

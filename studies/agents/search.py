@@ -14,8 +14,8 @@ import numpy as np
 import torch
 import typer
 
-from gym_stepwise_routing.agents.scores import scored
 from gym_stepwise_routing.agents.agent import AGENTS
+from gym_stepwise_routing.agents.scores import scored
 from gym_stepwise_routing.agents.training import hyperparameters, train
 from gym_stepwise_routing.banks.bank import Bank
 from gym_stepwise_routing.costs.units import COST_UNITS, CostUnit

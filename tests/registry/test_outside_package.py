@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-MODULE = '''
+MODULE = """
 import numpy as np
 from generator_fakes import FakeGenerator
 from importlib.resources import files
@@ -68,7 +68,7 @@ def calls(pool):
 
 
 unit = Unit(name="calls", label="calls", measure="calls", definition="requests to models", weights=calls)
-'''
+"""
 KINDS = {
     "routers": "outside pair",
     "agents": "outside_ppo",

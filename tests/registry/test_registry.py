@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, EntryPoints
+from importlib.metadata import EntryPoint
 
 import pytest
 
@@ -24,8 +24,8 @@ MANY = [GREEN, RED]
 @pytest.fixture
 def installed(monkeypatch):
     def install(**values: str) -> None:
-        points = EntryPoints(EntryPoint(name, value, "colours") for name, value in values.items())
-        monkeypatch.setattr(registry, "_installed", lambda: points)
+        points = [EntryPoint(name, value, "colours") for name, value in values.items()]
+        monkeypatch.setattr(registry, "_installed", lambda group: points)
 
     return install
 
@@ -75,7 +75,7 @@ def test_other_packages_add_objects_one_or_several(installed):
 def test_a_bad_entry_point_is_left_out_with_one_warning(installed, value, fault):
     installed(bad=value, good=f"{__name__}:BLUE")
     colours = Registry("colour", Colour, group="colours", builtin=lambda: [Colour("red")])
-    with pytest.warns(UserWarning) as told:
+    with pytest.warns(UserWarning, match="is left out") as told:
         assert colours.names() == ("Blue", "red")
     (message,) = (str(warning.message) for warning in told)
     assert f"its colour 'bad' ({value}) is left out" in message

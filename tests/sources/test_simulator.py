@@ -19,6 +19,7 @@ from gym_stepwise_routing.sources.simulator.score_signals import confidence_rows
 from gym_stepwise_routing.sources.simulator.threshold_curves import solo, threshold_rule
 from gym_stepwise_routing.types import CONFIDENCE, SPLITS
 
+
 def play(source, model, episodes, seed=0):
     """One model alone: right, steps, tokens of each episode."""
     rng = np.random.default_rng(seed)
