@@ -3,9 +3,9 @@
 State: least earlier score, product of earlier scores, score of the draft, tokens of the draft / 300, step / 30. Reward:
 right answer minus price times cost. Network and hyperparameters are the paper's (64 units, layer norm, tanh; see
 ``training.aggregates_ppo``); its entropy bonus falls from .01 to .001. Reconstructed: the paper does not say how many
-steps it trains for; here the budget of environment steps is an argument, and of several seeds the one with the best objective on
-the train split is kept (:func:`best_of_seeds`). The cost is that of the game, of which the paper's,
-tokens of the large model, is one.
+steps it trains for; here the budget of environment steps is an argument, and of several seeds the one with the best
+objective on the train split is kept (:func:`best_of_seeds`). The cost is that of the game, of which the paper's, tokens
+of the large model, is one.
 """
 
 from __future__ import annotations

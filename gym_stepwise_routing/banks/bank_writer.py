@@ -36,7 +36,7 @@ def write_bank(recipe: Recipe, tables: Mapping[str, pa.Table], target: Path, *, 
         raise BankError(f"{target}: exists already; allowed: a new directory, or overwriting it")
     with new_folder(target, overwrite=overwrite) as directory:
         files = {name: _write_table(directory / name, table) for name, table in tables.items()}
-        created_with = f"gym-stepwise-routing {VERSION}, pyarrow {pa.VERSION}"
+        created_with = f"gym-stepwise-routing {VERSION}, pyarrow {pa.__version__}"
         manifest = Manifest.seal(recipe, created_with=created_with, files=files)
         write_json(directory / MANIFEST, to_json(manifest))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader
+from jinja2 import Environment, FileSystemLoader
 
 from gym_stepwise_routing.agents.limits import mean_outcome, tilt_to_limit, tilted
 from gym_stepwise_routing.agents.scores import scored
@@ -265,9 +265,7 @@ def _write(out: Path, demo: Demo, test: Game, panels: Sequence[Panel], seeds: Se
     }
     _write_text(out / "results.json", json.dumps(as_json(results), indent=2, allow_nan=False) + "\n")
     header, body = table_cells(demo.rows)
-    page = Environment(loader=PackageLoader("gym_stepwise_routing", "report"), autoescape=True).get_template(
-        "demo.html.j2"
-    )
+    page = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True).get_template("demo.html.j2")
     html = page.render(
         title=demo.title,
         setting=demo.setting,

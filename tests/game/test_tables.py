@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from fake_sources import TreeSource, Untabulated
 
+from gym_stepwise_routing.game import tabulation as tables
 from gym_stepwise_routing.game.game import Game
-from gym_stepwise_routing.game.game import tabulation as tables
 from gym_stepwise_routing.game.transitions import Rules
 
 
