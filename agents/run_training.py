@@ -11,12 +11,12 @@ from typing import Any
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 
+from gym_stepwise_routing.agents.agent import AGENTS
 from gym_stepwise_routing.agents.ccpo.fit import fit_to_game
 from gym_stepwise_routing.agents.limits import cheapest, mean_outcome, tilt_to_floor, tilt_to_limit, tilted
 from gym_stepwise_routing.agents.runs import FORMAT, RunManifest, TrainedRouter, check_trust
 from gym_stepwise_routing.agents.scores import scored
 from gym_stepwise_routing.agents.training import (
-    AGENTS,
     Checkpoints,
     Hyperparameters,
     Progress,
@@ -80,12 +80,13 @@ def train_run(
     Raises:
         ValueError: a bad argument, a folder that is not empty, or a run that cannot be resumed with these.
     """
-    algorithm = absolute(algorithm, game)
+    kind, algorithm = AGENTS.get(agent), absolute(algorithm, game)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):  # before the training, not after it
         raise ValueError(f"folder={str(folder)!r} exists and is not empty; allowed: a new folder, or an empty one")
     if settings is None:
-        settings = hyperparameters(agent, _variant(agent, algorithm)) if resume is None else settings_of(resume)
-    played, held_out = _held_out(game, seed) if agent == "ccpo" else (game, None)
+        variant = kind.settings_for.get(algorithm.get("constraint", ""))
+        settings = hyperparameters(agent, variant) if resume is None else settings_of(resume)
+    played, held_out = _held_out(game, seed) if kind.keeps == "held_out" else (game, None)
     resumed = None if resume is None else _resumed(resume, trust, agent, seed, played, settings, algorithm)
     _warn_unreachable(played, algorithm)
     begin = time.perf_counter()
@@ -103,7 +104,7 @@ def train_run(
     seconds = time.perf_counter() - begin
     env: Any = model.get_env()
     kappa_fit = None if held_out is None else _fit_kappa(model, held_out, seed)
-    tilt = _tilt(model, agent, env.env.game, algorithm)
+    tilt = _tilt(model, env.env.game, algorithm) if kind.keeps == "tilt" else 0.0
     accuracy, cost, kept = _achieved(model, env.env.game, tilt, algorithm)
     manifest = RunManifest(
         format=FORMAT,
@@ -125,21 +126,13 @@ def train_run(
     return save_run(folder, model, manifest)
 
 
-def _tilt(model: BaseAlgorithm, agent: str, game: Game, arguments: dict[str, Any]) -> float:
-    """The tilt that keeps a LagrangianPPO run to its limit; 0 for what has none."""
+def _tilt(model: BaseAlgorithm, game: Game, arguments: dict[str, Any]) -> float:
+    """The tilt that keeps a run to its limit; 0 for what has none."""
     limit = arguments.get("limit", math.inf)
-    if agent != "lagrangian_ppo" or limit in (0, math.inf):
-        return 0.0
-    if game.hard_budget:  # the policy's cost is cut off by the environment
+    if limit in (0, math.inf) or game.hard_budget:  # with a hard one the policy's cost is cut off by the environment
         return 0.0
     floor = arguments.get("constraint", "cost_limit") == "accuracy_floor"
     return (tilt_to_floor if floor else tilt_to_limit)(scored(model), game, limit)
-
-
-def _variant(agent: str, arguments: dict[str, Any]) -> str | None:
-    """Accuracy floors have settings of their own: their multiplier starts where accuracy counts."""
-    floor = agent == "lagrangian_ppo" and arguments.get("constraint") == "accuracy_floor"
-    return "floor" if floor else None
 
 
 def _held_out(game: GameConfig, seed: int) -> tuple[GameConfig, Game]:
@@ -263,5 +256,4 @@ def load_model(folder: Path, *, trust: bool = False) -> BaseAlgorithm:
     """
     manifest = RunManifest.load(folder / "manifest.json")
     check_trust(folder / "model.zip", trust)
-    check_choice("agent", manifest.agent, AGENTS)
-    return AGENTS[manifest.agent].load().load(folder / "model.zip", device="cpu")
+    return AGENTS.get(manifest.agent).load().load(folder / "model.zip", device="cpu")

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gym_stepwise_routing.errors import NotApplicableError, check_choice
+from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.game.config import GameConfig
 from gym_stepwise_routing.leaderboard.board_rows import Row, Training, read_rows, routers_on
 from gym_stepwise_routing.leaderboard.entry import Entry, RouterRef
@@ -126,9 +126,8 @@ def _fit(track: Track, row: Row, ref: RouterRef, number: int, artefacts: Path) -
 
 def _train(track: Track, row: Row, training: Training, artefacts: Path) -> tuple[RouterRef, ...]:
     """Train the agents of a row, but for those that lie there already, trained in just the same way."""
-    from gym_stepwise_routing.agents.training import AGENTS, hyperparameters
+    from gym_stepwise_routing.agents.training import hyperparameters
 
-    check_choice("agent", training.agent, AGENTS)
     settings = hyperparameters(training.agent)
     if training.penalty is not None:
         settings = replace(settings, penalty=training.penalty)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from gym_stepwise_routing.banks import Bank, bundled_banks
+from gym_stepwise_routing.banks import BANKS, Bank
 from gym_stepwise_routing.calibration.certificate import CalibratedRouter
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.routers.base import Scores
@@ -74,7 +74,7 @@ def _source_of(trained_on: GameDescription, game: Game) -> StepSource | None:
     if trained_on.source_hash == game.source_hash:
         bank = getattr(game.source, "bank", None)
         return game.source if bank is None else BankSource(bank)  # all of the bank, where only a part of it is played
-    if trained_on.source in bundled_banks():
+    if trained_on.source in BANKS:
         bank = Bank.open(trained_on.source)
         if bank.hash == trained_on.source_hash:
             return BankSource(bank)

@@ -7,6 +7,7 @@ import typer
 from gym_stepwise_routing.cli import bank_command as bank
 from gym_stepwise_routing.cli import leaderboard_command as leaderboard
 from gym_stepwise_routing.cli.compare_command import compare
+from gym_stepwise_routing.cli.list_command import list_
 from gym_stepwise_routing.cli.record_command import record
 from gym_stepwise_routing.cli.score_command import score
 from gym_stepwise_routing.cli.simulate_command import simulate
@@ -20,6 +21,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.command("list")(list_)
 app.command()(compare)
 app.command()(score)
 app.command()(train)

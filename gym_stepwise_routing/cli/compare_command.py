@@ -14,9 +14,9 @@ from gym_stepwise_routing.costs.units import COST_UNITS
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.types import MODES
 
-__all__ = ["compare", "question_files"]
+__all__ = ["WIDE", "compare", "question_files"]
 
-_WIDE = 160  # of a log file: the tables are wider than the 80 columns that rich assumes there
+WIDE = 160  # of a log file: the tables are wider than the 80 columns that rich assumes there
 
 
 def compare(
@@ -57,7 +57,7 @@ def compare(
 
     console = Console()
     if not console.is_terminal:
-        console = Console(width=_WIDE)
+        console = Console(width=WIDE)
     try:
         check_choice("mode", mode, MODES)
         if cost_unit:

@@ -5,20 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from gym_stepwise_routing.comparison.comparison import SWEEP_METRICS, Chosen, Comparison, Row
-from gym_stepwise_routing.costs.units import CostUnit
+from gym_stepwise_routing.costs.units import COST_UNITS, CostUnit
 from gym_stepwise_routing.evaluation.bootstrap import Interval
 from gym_stepwise_routing.reporting.formats import brief_text, interval_text
 from gym_stepwise_routing.reporting.pages import Table
 
 __all__ = ["tables"]
-
-_UNITS: dict[CostUnit, tuple[str, float]] = {
-    "flops": ("TFLOP", 1e-12),
-    "large_tokens": ("large tokens", 1.0),
-    "dollars": ("m$", 1e3),
-    "latency": ("s", 1.0),
-}
-
 
 Figure = Callable[[Interval | None], str]
 
@@ -49,7 +41,15 @@ def _setting(result: Comparison) -> str:
 def _chosen_points(result: Comparison, rows: Sequence[Row], figure: Figure) -> Table:
     units: list[CostUnit] = list(result.reference.models[0].costs)
     title = f"Chosen on calibration ({result.rule}): {_setting(result)}"
-    header = ["router", "setting", "accuracy", "cost", "PGR", "regret", *(_UNITS[unit][0] for unit in units)]
+    header = [
+        "router",
+        "setting",
+        "accuracy",
+        "cost",
+        "PGR",
+        "regret",
+        *(COST_UNITS.get(unit).measure for unit in units),
+    ]
 
     def line(row: Row) -> list[str]:
         if row.chosen is None:
@@ -70,7 +70,7 @@ def _chosen_points(result: Comparison, rows: Sequence[Row], figure: Figure) -> T
 
 def _spent(chosen: Chosen, unit: CostUnit) -> str:
     """Mean cost in a unit; '-' where a verifier has no price or measured speed, so that there is none."""
-    return f"{chosen.costs[unit].estimate * _UNITS[unit][1]:.3g}" if unit in chosen.costs else "-"
+    return f"{chosen.costs[unit].estimate * COST_UNITS.get(unit).scale:.3g}" if unit in chosen.costs else "-"
 
 
 def _oracle_sweeps(result: Comparison, rows: Sequence[Row], figure: Figure) -> Table:

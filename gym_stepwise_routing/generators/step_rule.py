@@ -7,17 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gym_stepwise_routing.errors import check_choice
+from gym_stepwise_routing.grading.numeric import STATED_NUMBER
 
-__all__ = ["BLANK_LINE", "BOXED_LINE", "NEWLINE", "STATED_NUMBER", "StepRule"]
+__all__ = ["BLANK_LINE", "NEWLINE", "StepRule"]
 
 NEWLINE, BLANK_LINE = "\n", "\n\n"
-
-_STATED = r"\d[\d,]*(?:\.\d+)?"
-STATED_NUMBER = rf"The answer is [^\d\n]{{0,8}}{_STATED}(?:(?:(?!\. )[^\n])*=[^\d\n]{{0,8}}{_STATED})?\.?"
-"""A stated answer that is a number, as after the bundled GSM8K prompt. Where the sentence goes on to work it out ("The
-answer is 180 / 3 = 60."), it ends with the number after the last equals sign."""
-BOXED_LINE = r"\\boxed\{[^\n]*"
-"""A stated answer in a box, up to the end of its line, as after the bundled MATH prompt."""
 _HEADING = re.compile(r"#{1,6} .*|\*\*[^*\n]+\*\*:?|(?:step|part|case)\s*\w{1,3}\s*[:.)]?|[^\w\\]*", re.IGNORECASE)
 
 

@@ -13,7 +13,7 @@ from gym_stepwise_routing.banks.manifest import Dataset
 from gym_stepwise_routing.costs.models import Model
 from gym_stepwise_routing.errors import RecordingError
 from gym_stepwise_routing.generators.generator import GeneratorInfo
-from gym_stepwise_routing.grading import grader_version
+from gym_stepwise_routing.grading import GRADERS
 from gym_stepwise_routing.recorder.settings import RecordingSettings
 from gym_stepwise_routing.storage.atomic import write_json
 from gym_stepwise_routing.types import VERSION
@@ -51,7 +51,7 @@ def recording_manifest(
         "mode": settings.mode,
         "rule": asdict(settings.rule),
         "prompt": {"name": settings.prompt.name, "sha256": settings.prompt.sha256, "text": settings.prompt.text},
-        "grader": grader_version(settings.grading),
+        "grader": GRADERS.get(settings.grading).version(),
         "models": [asdict(replace(model, price=None)) for model in models],
         "generators": [asdict(info) for info in generators],
         "shared_prefix_tokens": list(shared_prefix),

@@ -22,7 +22,7 @@ from gym_stepwise_routing.generators.prompts import PromptTemplate
 from gym_stepwise_routing.generators.step_rule import StepRule
 from gym_stepwise_routing.generators.steps import PartialStep, Step, read_steps
 from gym_stepwise_routing.generators.token_confidence import token_confidence
-from gym_stepwise_routing.grading import Grading, make_grader
+from gym_stepwise_routing.grading import GRADERS, Grading
 from gym_stepwise_routing.sources.contract import ProblemBatch, SourceState
 from gym_stepwise_routing.types import CONFIDENCE, QUESTION, SPLITS, Split
 
@@ -78,7 +78,7 @@ class LiveSource:
         self.horizon = self.rule.horizon
         self.generators = tuple(generators)
         self._prompt = prompt
-        self._grade = make_grader(grading)
+        self._grade = GRADERS.get(grading).make()
         self._all = [problem for split in problems for problem in problems[split]]
         if len({problem.sha256 for problem in self._all}) != len(self._all):
             raise ValueError("problems: the same question twice; allowed: disjoint splits of distinct questions")

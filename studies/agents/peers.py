@@ -19,7 +19,8 @@ from gym_stepwise_routing.agents.training import hyperparameters, train
 from gym_stepwise_routing.banks.bank import Bank
 from gym_stepwise_routing.baselines.verifiers.features import feature_verifier
 from gym_stepwise_routing.comparison.arena import Arena
-from gym_stepwise_routing.comparison.roster import exchange_rate, roster
+from gym_stepwise_routing.comparison.contenders import contender
+from gym_stepwise_routing.comparison.roster import roster
 from gym_stepwise_routing.costs.units import CostUnit
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.evaluation import curves
@@ -87,7 +88,7 @@ def swept_penalty(source: Bank, mode: Mode, unit: CostUnit, seed: int, game: Gam
     Once by MaskablePPO, and once by LagrangianPPO with a multiplier that stands still: the same penalty, with the
     barrier and the settings of the constrained agent, so that what the constraint adds can be told from what they add.
     """
-    rate = exchange_rate(Arena(source, mode=mode, cost_unit=unit))
+    rate = Arena(source, mode=mode, cost_unit=unit).exchange_rate()
     arguments = GameConfig(source, mode=mode, cost_unit=unit)
     plain, own = hyperparameters("maskable_ppo"), hyperparameters("lagrangian_ppo")
     still = own.algorithm | {"multiplier": "dual_ascent", "multiplier_lr": 1e-12, "limit_anneal": 0.0}
@@ -118,7 +119,7 @@ def verified(source: Bank, unit: CostUnit, game: Game) -> dict[str, SweepOutcome
     for family in roster():
         if family.name in VERIFIED:
             try:
-                points = family.build(arena).points("test")
+                points = contender(arena, family).points("test")
             except NotApplicableError:
                 continue
             found[family.name] = SweepOutcomes(right=points.right, cost=points.cost * scale)

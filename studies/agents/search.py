@@ -13,8 +13,9 @@ import numpy as np
 import torch
 import typer
 
+from gym_stepwise_routing.agents.agent import AGENTS
 from gym_stepwise_routing.agents.scores import scored
-from gym_stepwise_routing.agents.training import AGENTS, hyperparameters, train
+from gym_stepwise_routing.agents.training import hyperparameters, train
 from gym_stepwise_routing.banks.bank import Bank
 from gym_stepwise_routing.costs.units import CostUnit
 from gym_stepwise_routing.errors import check_choice
@@ -65,7 +66,7 @@ def validate(
     seen: list[float] = []
     for seed, part in enumerate(cross_validation(bank, folds)):
         game = GameConfig(part, mode=mode, cost_unit=unit)
-        limits: dict[str, Any] = {"limit": LIMIT} if AGENTS[agent].constrained else {}
+        limits: dict[str, Any] = {"limit": LIMIT} if AGENTS.get(agent).constrained else {}
         network = scored(train(agent, seed=seed, game=game, settings=settings, **limits), name=agent)
         fitted = Game(game)
         held_out = Game(game, split="calibration", normaliser=fitted.normaliser)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gym_stepwise_routing.agents.agent import AGENTS
 from gym_stepwise_routing.agents.scores import scored
 from gym_stepwise_routing.agents.training import train
 from gym_stepwise_routing.baselines import (
@@ -96,7 +97,7 @@ def budgets_shown(network: PolicyNetwork, game: Game) -> SweepOutcomes:
 
 def swept(agent: str, network: PolicyNetwork, game: Game) -> SweepOutcomes:
     """The sweep that an agent offers."""
-    if agent == "all_budgets":
+    if AGENTS.get(agent).budgets:
         return budgets_shown(network, game)
     found = sweep(network, game, THRESHOLDS)
     return SweepOutcomes(right=found.right, cost=found.cost)
@@ -104,7 +105,7 @@ def swept(agent: str, network: PolicyNetwork, game: Game) -> SweepOutcomes:
 
 def fit(agent: str, source: object, mode: Mode, unit: CostUnit, seed: int) -> PolicyNetwork:
     """Train one seed with the shipped hyperparameters."""
-    limits: dict[str, Any] = {"limit": LIMIT} if agent == "lagrangian_ppo" else {}
+    limits: dict[str, Any] = {"limit": LIMIT, "constraint": "cost_limit"} if AGENTS.get(agent).constrained else {}
     game = GameConfig(source, mode=mode, cost_unit=unit)
     return scored(train(agent, seed=seed, game=game, **limits), name=agent)
 

@@ -117,7 +117,7 @@ def simulate(
         if against:
             _against(console, source, against, out, seed=seed)
         if planned:
-            from studies.regret.contestants import AGENTS
+            from gym_stepwise_routing.agents.agent import AGENTS
             from studies.regret.report import draw_frontiers
 
             for name in agent or ():

@@ -8,10 +8,11 @@ from fake_sources import TreeSource, Untabulated
 
 from gym_stepwise_routing.baselines import ConfidenceThreshold, FirstKLarge, RandomMix
 from gym_stepwise_routing.baselines.cascade import SelfJudge, answers
+from gym_stepwise_routing.baselines.observed_figures import needs_blocks
 from gym_stepwise_routing.comparison import Rule, compare
 from gym_stepwise_routing.comparison.arena import Arena
 from gym_stepwise_routing.comparison.cascades import Cascade, LearnedCascade
-from gym_stepwise_routing.comparison.contenders import Averaged, Listed, Mixed, Swept, needs_figures
+from gym_stepwise_routing.comparison.contenders import Averaged, Listed, Mixed, Swept
 from gym_stepwise_routing.comparison.run import select
 from gym_stepwise_routing.comparison.state_bounds import StateOnly
 from gym_stepwise_routing.errors import NotApplicableError
@@ -159,7 +160,7 @@ def test_nobody_is_scored_on_zeros():
     source.confidence[:] = np.nan
     with pytest.raises(NotApplicableError, match="'fake-tree' has no confidence figures before any decision"):
         Swept(Arena(source), ConfidenceThreshold("p_min"), STEPS)
-    needs_figures(Arena(source).game("train", ("progress", "question")), ("progress", "question"))
+    needs_blocks(Arena(source).game("train", ("progress", "question")), ("progress", "question"))
 
 
 def test_an_api_that_tells_the_chosen_tokens_only_leaves_no_constant_rows():

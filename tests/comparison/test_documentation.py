@@ -1,4 +1,4 @@
-"""``docs/baselines.md`` against the code: papers, classes, commands and links."""
+"""The lists in ``docs/`` against the registries, and ``docs/baselines.md`` against the code."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import re
 import pytest
 from typer.main import get_command
 
+from gym_stepwise_routing.agents.agent import AGENTS
 from gym_stepwise_routing.cli.app import app
 from gym_stepwise_routing.comparison import roster
+from gym_stepwise_routing.costs.units import COST_UNITS
 from studies.baselines.pages import SETTINGS
 
 
@@ -17,8 +19,18 @@ def text(repository):
     return (repository / "docs" / "baselines.md").read_text(encoding="utf-8")
 
 
-def test_every_paper_is_named(text):
+def test_every_router_and_its_paper_are_named(text):
     assert {family.paper for family in roster()} - {""} <= set(re.findall(r"arXiv \d{4}\.\d{5}", text))
+    classes = {family.router.__name__ for family in roster() if family.router is not None}
+    assert {name for name in classes if f"`{name}`" not in text} == set()
+    others = [family.name for family in roster() if family.router is None]
+    assert [name for name in others if name.partition(",")[0] not in text] == []
+
+
+@pytest.mark.parametrize(("page", "registry"), [("agents", AGENTS), ("costs", COST_UNITS)])
+def test_every_name_is_in_the_table(repository, page, registry):
+    table = re.findall(r"^\| (.*?) \|", (repository / f"docs/{page}.md").read_text(), flags=re.MULTILINE)
+    assert set(registry) <= set(re.findall(r"`(\w+)`", " ".join(table)))
 
 
 def test_every_class_exists(text, repository):

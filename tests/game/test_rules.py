@@ -21,7 +21,7 @@ from gym_stepwise_routing.types import CONFIDENCE, MODES
     seed=st.integers(0, 10_000),
     models=st.integers(2, 4),
     mode=st.sampled_from(MODES),
-    unit=st.sampled_from(COST_UNITS),
+    unit=st.sampled_from(COST_UNITS.names()),
     probing=st.booleans(),
     scoring=st.booleans(),
     told=st.booleans(),

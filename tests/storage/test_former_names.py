@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from gym_stepwise_routing.banks import Bank, bundled_banks
+from gym_stepwise_routing.banks import BANKS, Bank
 from gym_stepwise_routing.errors import BankError
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.leaderboard.track import open_track, track_names
@@ -15,17 +15,17 @@ from gym_stepwise_routing.routers.provenance import GameDescription
 from gym_stepwise_routing.sources import resolve
 from gym_stepwise_routing.storage.former_names import FORMER_NAMES
 
-BANKS = {name: now for name, now in FORMER_NAMES.items() if now in bundled_banks()}
+NOW = {name: now for name, now in FORMER_NAMES.items() if now in BANKS}
 TRACKS = {name: now for name, now in FORMER_NAMES.items() if now in track_names()}
 OLD = "gsm8k-qwen2.5-coder-v2"
 
 
 def test_every_former_name_leads_to_something_that_is_there():
-    assert BANKS | TRACKS == FORMER_NAMES
-    assert not FORMER_NAMES.keys() & {*bundled_banks(), *track_names()}
+    assert NOW | TRACKS == FORMER_NAMES
+    assert not FORMER_NAMES.keys() & {*BANKS, *track_names()}
 
 
-@pytest.mark.parametrize(("name", "now"), BANKS.items())
+@pytest.mark.parametrize(("name", "now"), NOW.items())
 def test_a_bank(name, now, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / name).mkdir()  # a folder of that name changes nothing

@@ -18,7 +18,6 @@ from gym_stepwise_routing.baselines.schedules import EveryOther
 from gym_stepwise_routing.baselines.verifiers.score_files import write_scores
 from gym_stepwise_routing.comparison import Arena, Rule, compare, roster
 from gym_stepwise_routing.comparison.contenders import Listed
-from gym_stepwise_routing.comparison.roster import exchange_rate
 from gym_stepwise_routing.comparison.run import run_comparison, select
 from gym_stepwise_routing.costs.charging import Verifier
 from gym_stepwise_routing.evaluation.outcomes import SweepOutcomes
@@ -281,7 +280,7 @@ def test_the_command_refuses_pages_that_it_does_not_know(tmp_path):
 
 def test_prices_are_in_units_of_what_the_mode_charges():
     source = TreeSource(0, problems=120, verifier=True)
-    plain = exchange_rate(Arena(source, mode="route"))
-    drafting = exchange_rate(Arena(source, mode="regenerate"))
-    judged = exchange_rate(Arena(source, mode="regenerate"), ("progress", "verifier"))
+    plain = Arena(source, mode="route").exchange_rate()
+    drafting = Arena(source, mode="regenerate").exchange_rate()
+    judged = Arena(source, mode="regenerate").exchange_rate(("progress", "verifier"))
     assert judged < drafting < plain

@@ -9,8 +9,9 @@ from simulator_toys import toy
 from gym_stepwise_routing.comparison.roster import roster
 from gym_stepwise_routing.planning import Planner, Solution
 from gym_stepwise_routing.planning.optimal_frontier import Frontier
+from gym_stepwise_routing.routers.families import ROUTERS, Family
 from gym_stepwise_routing.sources.simulator import SimulatorSource
-from studies.regret.contestants import AGENTS, NotPlayed, Outcome, _sees, agent_outcomes, baseline_outcomes
+from studies.regret.contestants import NotPlayed, Outcome, _sees, agent_outcomes, baseline_outcomes
 from studies.regret.regret import regrets
 from studies.regret.report import regret_page
 
@@ -60,22 +61,21 @@ def test_what_no_optimum_bounds_has_no_regret_and_comes_last():
 
 
 @pytest.mark.parametrize(
-    ("router", "group", "mode", "unit", "sees"),
+    ("router", "mode", "unit", "sees"),
     [
-        ("confidence p_min", "handcrafted", "route", "flops", "confidence"),
-        ("TRIM-Thr", "verifier", "regenerate", "flops", "score"),
-        ("fitted Q with verifier", "fitted on trees", "route", "flops", "both"),
-        ("fitted Q with probe", "fitted on trees", "route", "flops", None),
-        ("GlimpRouter", "handcrafted", "route", "flops", None),
-        ("GlimpRouter", "handcrafted", "regenerate", "large_tokens", "confidence"),
-        ("FrugalGPT cascade", "query level", "route", "flops", None),
-        ("single models", "constants and schedules", "regenerate", "flops", None),
-        ("single models", "constants and schedules", "regenerate", "large_tokens", "confidence"),
-        ("single models", "constants and schedules", "route", "flops", "confidence"),
+        ("confidence p_min", "route", "flops", "confidence"),
+        ("TRIM-Thr", "regenerate", "flops", "score"),
+        ("fitted Q with verifier", "route", "flops", "both"),
+        ("fitted Q with probe", "route", "flops", None),
+        ("GlimpRouter", "route", "flops", None),
+        ("FrugalGPT cascade", "route", "flops", None),
+        ("single models", "regenerate", "flops", None),
+        ("single models", "regenerate", "large_tokens", "confidence"),
+        ("single models", "route", "flops", "confidence"),
     ],
 )
-def test_what_a_family_knows(router, group, mode, unit, sees):
-    assert _sees(router, group, mode, unit, "confidence") == sees
+def test_what_a_family_knows(router, mode, unit, sees):
+    assert _sees(ROUTERS.get(router), mode, unit, "confidence") == sees
 
 
 def test_routers_keep_to_the_budget_and_none_beats_the_optimum():
@@ -92,7 +92,7 @@ def test_routers_keep_to_the_budget_and_none_beats_the_optimum():
     )
     absent = {found.router: found.reason for found in outcomes if isinstance(found, NotPlayed)}
     rows = {row.router: row for row in regrets([o for o in outcomes if isinstance(o, Outcome)], frontiers)}
-    assert "verifier" in absent["TRIM-Thr"]
+    assert "regenerate" in absent["TRIM-Thr"]
     assert {family.name for family in roster()} == set(absent) | set(rows)  # nothing is dropped silently
     assert {"single models", "first k large", "confidence p_mean", "fitted Q", "GlimpRouter"} <= set(rows)
     assert all(row.cost < 0.56 for row in rows.values())  # chosen on other problems
@@ -117,13 +117,11 @@ def test_an_agent_is_trained_and_held_against_what_it_sees():
 
 
 def test_a_missing_package_is_a_reason_and_not_silence(monkeypatch):
-    class Broken:
-        name, group = "broken", "handcrafted"
+    def build(arena):
+        raise ImportError("needs torch")
 
-        def build(self, arena):
-            raise ImportError("needs torch")
-
-    monkeypatch.setattr("studies.regret.contestants.roster", lambda: [Broken()])
+    broken = Family(name="broken", group="handcrafted", build=build)
+    monkeypatch.setattr("studies.regret.contestants.roster", lambda: [broken])
     game = {"budget": 0.5, "mode": "route", "cost_unit": "large_tokens", "normaliser": 1.0}
     (found,) = baseline_outcomes(SimulatorSource("gsm8k-like", problems=20), **game)
     assert found == NotPlayed("broken", "handcrafted", "a package is missing: needs torch")
@@ -136,11 +134,6 @@ def test_routers_over_the_budget_are_marked():
     table = regret_page("t", "c", rows, FRONTIERS, 0.5, grids={"confidence": 5}).markdown()
     assert "| 0.600 (over) |" in table
     assert "| 0.400 |" in table
-
-
-def test_every_agent_of_the_package_can_be_held_against_the_optimum():
-    training = pytest.importorskip("gym_stepwise_routing.agents.training")
-    assert set(AGENTS) == set(training.AGENTS)
 
 
 def test_with_full_information_the_lower_bound_is_exact_and_not_played():

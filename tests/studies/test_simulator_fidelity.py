@@ -11,7 +11,7 @@ from gym_stepwise_routing.baselines import AlwaysLargest, AlwaysSmallest
 from gym_stepwise_routing.routers.base import name_of
 from gym_stepwise_routing.sources import resolve
 from gym_stepwise_routing.sources.recorded import BankSource
-from gym_stepwise_routing.sources.simulator import SimulatorSource, load_preset, preset_names
+from gym_stepwise_routing.sources.simulator import PRESETS, SimulatorSource, load_preset
 from gym_stepwise_routing.sources.simulator.threshold_curves import solo
 from studies.simulator.against_bank import compare_with_bank
 from studies.simulator.fidelity import measure_fidelity, smoothed, total_variation
@@ -87,7 +87,7 @@ def test_recovery_grows_with_difficulty_and_from_set_to_set():
 
 
 def test_a_larger_model_is_better_alone():
-    for name in preset_names():
+    for name in PRESETS:
         process = SimulatorSource(name).process
         right = [solo(process, model).accuracy for model in range(len(process.scored))]
         assert right == sorted(right)

@@ -42,7 +42,8 @@ from gym_stepwise_routing.evaluation import evaluate, sweep, threshold_grid
 from gym_stepwise_routing.game.config import GameConfig
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.game.normaliser import always_largest_cost
-from gym_stepwise_routing.grading import make_grader
+from gym_stepwise_routing.grading import GRADERS
+from gym_stepwise_routing.grading.mathematics import MathGrader
 from gym_stepwise_routing.leaderboard.board import make_board
 from gym_stepwise_routing.leaderboard.entry_figures import compute_figures
 from gym_stepwise_routing.leaderboard.faults import EntryRejectedError
@@ -417,7 +418,7 @@ ANSWERS = 100
 def grading() -> Items:
     """Verdicts on synthetic answers: right, wrong, oddly spelt and missing ones."""
     rng = np.random.default_rng(11)
-    numeric, mathematical = make_grader("numeric"), make_grader("math", timeout=60.0)
+    numeric, mathematical = GRADERS.get("numeric").make(), MathGrader(timeout=60.0)
     yield "numeric", [_graded(numeric, *_numeric_answer(rng, number)) for number in range(ANSWERS)]
     yield "math", [_graded(mathematical, *_math_answer(rng, number)) for number in range(ANSWERS)]
     mathematical.close()  # type: ignore[attr-defined]
