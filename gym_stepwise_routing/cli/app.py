@@ -6,7 +6,9 @@ import typer
 
 from gym_stepwise_routing.cli import bank_command as bank
 from gym_stepwise_routing.cli import leaderboard_command as leaderboard
+from gym_stepwise_routing.cli.calibrate_command import calibrate
 from gym_stepwise_routing.cli.compare_command import compare
+from gym_stepwise_routing.cli.evaluate_command import evaluate
 from gym_stepwise_routing.cli.processbench_command import processbench
 from gym_stepwise_routing.cli.record_command import record
 from gym_stepwise_routing.cli.score_command import score
@@ -25,6 +27,8 @@ app.command()(compare)
 app.command()(score)
 app.command()(processbench)
 app.command()(train)
+app.command()(calibrate)
+app.command()(evaluate)
 app.command()(record)
 app.command()(simulate)
 app.command()(leaderboard.submit)
