@@ -10,7 +10,6 @@ from typing import Any, get_args
 from gym_stepwise_routing.agents.runs import load_run
 from gym_stepwise_routing.baselines import AlwaysLargest, AlwaysSmallest, ConfidenceThreshold
 from gym_stepwise_routing.baselines.confidence import ConfidenceFigure
-from gym_stepwise_routing.calibration.calibrate import CalibratedRouter
 from gym_stepwise_routing.calibration.storage import load_calibrated
 from gym_stepwise_routing.routers.base import Router
 from gym_stepwise_routing.routers.provenance import GameDescription

@@ -66,7 +66,7 @@ class Asked:
     messages: tuple[Message, ...] | None = None
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
-    sampling: Sampling = Sampling()
+    sampling: Sampling = field(default_factory=Sampling)
     budget: float | None = None
     hard_budget: bool = False
     threshold: float | None = None
@@ -237,7 +237,9 @@ class Answering:
         if all(isinstance(count, Failure) for count in counts):
             raise self._no_model(*(count.reason for count in counts if isinstance(count, Failure)))
         names = self.pool.names
-        self._recalled = [RecalledGenerator(name, k, count) for k, (name, count) in enumerate(zip(names, counts, strict=True))]
+        self._recalled = [
+            RecalledGenerator(name, k, count) for k, (name, count) in enumerate(zip(names, counts, strict=True))
+        ]
         source = LiveSource(
             {"test": [Problem("served", "test", 0, self.asked.question, "")]},
             self._recalled,
@@ -360,4 +362,3 @@ def _continued(handed: Written, rest: Completion) -> Completion:
         logprob=np.concatenate([np.full(count, np.nan), rest.logprob]),
         top=np.concatenate([np.full((count, rest.top.shape[1]), np.nan), rest.top]),
     )
-

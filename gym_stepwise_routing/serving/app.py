@@ -58,7 +58,7 @@ class _Work:
             outcome, said = "no_model", str(error)
             message = f"no model can write the next step: {said}"
             self.error = (503, error_body(message, status=503, code="no_model"), error.retry_after)
-        except Exception as error:  # noqa: BLE001  whatever it is, the client gets an error and no stack trace
+        except Exception as error:
             said = type(error).__name__
             _LOGGER.exception("request %s", self.request.asked.id)
             message = f"{_BROKEN}: internal error, request {self.request.asked.id}"
@@ -184,7 +184,9 @@ async def _complete(service: Service, request: Request, kind: Kind) -> Response:
         takes_messages=service.config.takes_messages,
     )
     if kind == "text" and service.config.takes_messages:
-        raise RequestError("prompt='messages' in the pool file has chat only; allowed: /v1/chat/completions", status=404)
+        raise RequestError(
+            "prompt='messages' in the pool file has chat only; allowed: /v1/chat/completions", status=404
+        )
     most = service.config.server.concurrent
     if service.metrics.under_way._value.get() >= most:
         raise RequestError(f"{most} requests at a time are allowed", status=429, code="rate_limit_exceeded")
@@ -213,9 +215,7 @@ async def _complete(service: Service, request: Request, kind: Kind) -> Response:
     return JSONResponse(form.whole(work.answering), headers=_headers(id))
 
 
-async def _stream(
-    work: _Work, form: AnswerForm, piece: str | None, watch: asyncio.Task[None]
-) -> AsyncIterator[bytes]:
+async def _stream(work: _Work, form: AnswerForm, piece: str | None, watch: asyncio.Task[None]) -> AsyncIterator[bytes]:
     """The events of an answer; ends the work where the client leaves."""
     try:
         while piece is not _ENDED:

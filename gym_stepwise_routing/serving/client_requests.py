@@ -184,7 +184,9 @@ def _message(index: int, message: Any) -> dict[str, Any]:
     text = message.get("content")
     if isinstance(text, list):
         if any(not isinstance(part, dict) or part.get("type") != "text" for part in text):
-            raise _refused("messages", f"{where}.content holds more than text; allowed: text", code="unsupported_content")
+            raise _refused(
+                "messages", f"{where}.content holds more than text; allowed: text", code="unsupported_content"
+            )
         text = "".join(str(part.get("text", "")) for part in text)
     if not isinstance(text, str):
         raise _refused("messages", f"{where}.content is missing; allowed: text")
@@ -224,7 +226,7 @@ def _number(name: str, value: Any) -> float | None:
 
 def _flag(content: Mapping[str, Any], name: str) -> bool:
     value = content.get(name)
-    if value not in (None, False, True) or isinstance(value, int | float) and not isinstance(value, bool):
+    if value not in (None, False, True) or (isinstance(value, int | float) and not isinstance(value, bool)):
         raise _refused(name, f"{value!r}; allowed: true or false")
     return bool(value)
 

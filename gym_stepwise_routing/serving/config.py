@@ -27,8 +27,10 @@ __all__ = [
     "DriftConfig",
     "EndpointConfig",
     "FeedbackConfig",
+    "LatencyConfig",
     "LogConfig",
     "PoolConfig",
+    "PriceConfig",
     "ServerConfig",
     "StepConfig",
     "Timeouts",
@@ -115,7 +117,9 @@ class EndpointConfig(_Part):
         if self.api_key_env is None:
             return "none"
         if not (key := os.environ.get(self.api_key_env)):
-            raise ValueError(f"models: {self.name}: api_key_env={self.api_key_env!r} is not set; allowed: a set variable")
+            raise ValueError(
+                f"models: {self.name}: api_key_env={self.api_key_env!r} is not set; allowed: a set variable"
+            )
         return key
 
     def pool_model(self) -> Model:
@@ -157,9 +161,10 @@ class StepConfig(_Part):
 
 
 class Timeouts(_Part):
-    """Seconds: to connect, to the first token, between two tokens, and for one request to an endpoint in all."""
+    """Seconds: to connect, to count a prompt, to the first token, between two, and for a request in all."""
 
     connect: _Positive = 3.0
+    count: _Positive = 5.0
     first_token: _Positive = 30.0
     between_tokens: _Positive = 15.0
     request: _Positive = 120.0
@@ -333,8 +338,12 @@ class PoolConfig(BaseSettings):
         return step_rule(self.template(), self.grading, step=self.step.delimiter, **figures)
 
 
-def load_config(path: Path) -> PoolConfig:
+def load_config(path: Path, **changes: Any) -> PoolConfig:
     """Read a pool file.
+
+    Args:
+        path: the file.
+        **changes: fields, or parts of them, that replace the file's and the environment's.
 
     Raises:
         ValueError: it cannot be read, is no YAML, or a field is unknown or out of range; the message names each.
@@ -350,7 +359,7 @@ def load_config(path: Path) -> PoolConfig:
         model_config = SettingsConfigDict(yaml_file=path)
 
     try:
-        config = _File()
+        config = _File(**changes)
     except ValidationError as error:
         raise ValueError(f"{path}: " + "; ".join(map(_said, error.errors()))) from None
     for model in config.models:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ class DecisionLog:
         path = self._config.path
         numbered = [path.with_name(f"{path.name}.{number}") for number in range(1, self._config.keep + 1)]
         older: list[Path] = [path, *numbered]
-        for source, target in reversed(list(zip(older[:-1], older[1:], strict=True))):
+        for source, target in reversed(list(pairwise(older))):
             if source.exists():
                 os.replace(source, target)
         self._file = path.open("ab")

@@ -57,8 +57,8 @@ def reference_features(router: Predicts, game: Game) -> NDArray[np.float64]:
 class DriftAlarm:
     """Compares windows of requests with the calibration split, feature by feature.
 
-    Each window is tested once, by two-sample Kolmogorov-Smirnov tests with Bonferroni's correction over the features. If
-    live requests are like the calibration problems, the probability that a window raises the alarm is at most
+    Each window is tested once, by two-sample Kolmogorov-Smirnov tests with Bonferroni's correction over the features.
+    If live requests are like the calibration problems, the probability that a window raises the alarm is at most
     ``false_alarm``.
 
     Args:

@@ -166,7 +166,11 @@ class Endpoint:
             spent.add(answer)
             return answer.prompt_tokens
 
-        result = await self._guarded(ask)
+        async def ask_in_time() -> int:
+            async with asyncio.timeout(self.timeouts.count):
+                return await ask()
+
+        result = await self._guarded(ask_in_time)
         if isinstance(result, int):
             self._counts[remembered] = result
             while len(self._counts) > _REMEMBERED:
@@ -182,6 +186,13 @@ class Endpoint:
             return True
 
         return (await self._guarded(ask)) is True
+
+    async def served_models(self) -> list[str]:
+        """Names of the models that the server says it has; none where it does not say."""
+        try:
+            return [model.id async for model in self._client.models.list()]
+        except (openai.OpenAIError, ValueError, TypeError, AttributeError):
+            return []
 
     async def count_head(self, head: str) -> int:
         """Tokens of the template's head that all problems share, a lower bound; 0 while nobody can count them."""
@@ -232,7 +243,7 @@ class Endpoint:
                 trial = Abilities(top, streams, False)
                 try:
                     answer = await self._ask(Request("", "", 1), _QUESTION, Sampling(), trial, Written(), None)
-                except (openai.APIStatusError, _Unreadable) as error:
+                except (openai.APIStatusError, _UnreadableError) as error:
                     if isinstance(error, openai.APIStatusError) and error.status_code not in _REFUSED:
                         raise
                     refusal = refusal or error
@@ -273,18 +284,18 @@ class Endpoint:
                     try:
                         grown = gathered.add(chunk)
                     except (ValueError, TypeError, AttributeError, KeyError) as error:
-                        raise _Broken(str(error)) from None
+                        raise _BrokenError(str(error)) from None
                     if grown:
                         written.text, written.tokens = gathered.text, gathered.tokens
                         if show is not None:
                             show(gathered.text)
                 if not gathered.finished:
-                    raise _Broken("the stream broke off")
+                    raise _BrokenError("the stream broke off")
                 answer = gathered.answer()
         try:
             run = completion_of(answer, abilities.top_logprobs)
         except (ValueError, TypeError, AttributeError, KeyError) as error:
-            raise _Unreadable(str(error)) from None
+            raise _UnreadableError(str(error)) from None
         found = [at for at in (run.text.find(stop) for stop in request.stop) if at >= 0]
         run = replace(run, text=run.text[: min(found)], finish="stop") if found else run
         if not abilities.streams and show is not None:
@@ -310,7 +321,7 @@ class Endpoint:
                     try:
                         chunk = json.loads(data)
                     except json.JSONDecodeError:
-                        raise _Broken(f"a chunk that is no JSON after {time.monotonic() - began:.1f} s") from None
+                        raise _BrokenError(f"a chunk that is no JSON after {time.monotonic() - began:.1f} s") from None
                     limit.reschedule(None)  # what the reader does with the chunk does not count
                     yield chunk
                     limit.reschedule(asyncio.get_running_loop().time() + self.timeouts.between_tokens)
@@ -331,11 +342,11 @@ class Endpoint:
         return count if isinstance(count, int) else None
 
 
-class _Broken(Exception):
+class _BrokenError(Exception):
     """A stream that ended before its end."""
 
 
-class _Unreadable(Exception):
+class _UnreadableError(Exception):
     """An answer without what is needed, such as the counts of its tokens."""
 
 
@@ -349,9 +360,9 @@ def _failure(name: str, error: BaseException) -> tuple[Failure | None, float | N
         return Failure(f"{name}: too slow", retryable=True), None
     if isinstance(error, openai.APIConnectionError):
         return Failure(f"{name}: no connection ({_line(error)})", retryable=True), None
-    if isinstance(error, _Broken):
+    if isinstance(error, _BrokenError):
         return Failure(f"{name}: broke off ({_line(error)})", retryable=True), None
-    if isinstance(error, _Unreadable):
+    if isinstance(error, _UnreadableError):
         return Failure(f"{name}: an answer that cannot be read ({_line(error)})", retryable=True), None
     transport = type(error).__module__.partition(".")[0] in ("httpx", "httpx2", "httpcore", "httpcore2", "anyio")
     if transport and isinstance(error, Exception):

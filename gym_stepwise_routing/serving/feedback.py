@@ -79,8 +79,8 @@ class FeedbackStore:
             _TABLES.create_all(self._engine)
         except (ArgumentError, ImportError, SQLAlchemyError) as error:
             raise ValueError(
-                f"feedback.database: {type(error).__name__}; allowed: an address such as sqlite:///feedback.sqlite, of a "
-                "database that can be written to, with its driver installed"
+                f"feedback.database: {type(error).__name__}; allowed: an address such as sqlite:///feedback.sqlite, "
+                "of a database that can be written to, with its driver installed"
             ) from None
 
     def answered(self, answers: list[tuple[str, bool]]) -> None:

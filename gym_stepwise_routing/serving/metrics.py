@@ -35,9 +35,7 @@ class Metrics:
         self.seconds = Histogram(
             f"{prefix}request_seconds", "Seconds to the end of the answer", buckets=_SECONDS, registry=registry
         )
-        self.circuit = Gauge(
-            f"{prefix}circuit", "0 closed, 1 half-open, 2 open", ["model"], registry=registry
-        )
+        self.circuit = Gauge(f"{prefix}circuit", "0 closed, 1 half-open, 2 open", ["model"], registry=registry)
         self.failures = Gauge(
             f"{prefix}endpoint_failures", "Requests to an endpoint that came to nothing", ["model"], registry=registry
         )

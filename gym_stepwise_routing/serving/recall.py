@@ -1,8 +1,8 @@
 """Generators that know only what has been asked for already, so that the rules run without waiting.
 
-The rules of the game are plain functions: the same calls give the same result. They are run; where they need a step that
-nobody has written yet, :class:`Wanted` says which, it is fetched, and they are run again with it. So the server plays
-by the very code that environments and evaluation play by, and holds no thread while a model writes.
+The rules of the game are plain functions: the same calls give the same result. They are run; where they need a step
+that nobody has written yet, :class:`Wanted` says which, it is fetched, and they are run again with it. So the server
+plays by the very code that environments and evaluation play by, and holds no thread while a model writes.
 """
 
 from __future__ import annotations

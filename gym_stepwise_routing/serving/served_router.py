@@ -45,7 +45,14 @@ class ServedRouter:
     """
 
     def __init__(
-        self, name: str, *, pool: ModelPool, bank: str | None, mode: str | None, cost_unit: str | None, trust: bool = False
+        self,
+        name: str,
+        *,
+        pool: ModelPool,
+        bank: str | None,
+        mode: str | None,
+        cost_unit: str | None,
+        trust: bool = False,
     ) -> None:
         self.router: Predicts = load_router(name, trust=trust)
         self.called = name_of(self.router)
@@ -95,7 +102,9 @@ class ServedRouter:
         """Raise ``ValueError`` for a budget that would change nothing, or that the router has never met."""
         known = self.arguments.get("budget")
         if not (np.isfinite(budget) and budget > 0):
-            raise ValueError(f"budget={budget!r}; allowed: a finite number > 0, where always-largest costs 1 on average")
+            raise ValueError(
+                f"budget={budget!r}; allowed: a finite number > 0, where always-largest costs 1 on average"
+            )
         if known is None and not hard:
             raise ValueError(
                 f"budget={budget!r} with {self.called!r}, which knows no budgets; allowed: none, or hard_budget=true, "
@@ -112,7 +121,9 @@ class ServedRouter:
         if isinstance(self.router, ScoringRouter):
             scores = np.asarray(self.router.scores(rows))
             limit = self.router.threshold if threshold is None else threshold
-            shown = tuple(float(score) for score in np.atleast_2d(scores)[0]) if scores.ndim == 2 else (float(scores[0]),)
+            shown = (
+                tuple(float(score) for score in np.atleast_2d(scores)[0]) if scores.ndim == 2 else (float(scores[0]),)
+            )
             return Decision(int(decide(scores, limit, models)[0]), shown)
         actions, _ = self.router.predict(rows, deterministic=True)
         return Decision(int(np.asarray(actions)[0]), None)

@@ -52,7 +52,9 @@ class Service:
 
     def __init__(self, config: PoolConfig, *, trust: bool = False) -> None:
         if config.router is None:
-            raise ValueError("router is missing; allowed: the folder of a run or of a calibrated router, or a rule's name")
+            raise ValueError(
+                "router is missing; allowed: the folder of a run or of a calibrated router, or a rule's name"
+            )
         self.config = config
         self.pool, self.prompt, self.rule = config.pool, config.template(), config.rule()
         self.router = self._router(config.router, trust)
@@ -124,13 +126,13 @@ class Service:
             threshold = self.follower.threshold
         shared = [await endpoint.count_head(self.prompt.head) for endpoint in self._counting()]
         try:
-            return Answering(
-                asked, router, threshold, self.endpoints, self.pool, self.prompt, self.rule, shared, show
-            )
+            return Answering(asked, router, threshold, self.endpoints, self.pool, self.prompt, self.rule, shared, show)
         except ValueError as error:
             raise RequestError(str(error), param="stop") from None
 
-    def finished(self, request: ClientRequest, answering: Answering | None, outcome: str, client: str, error: str) -> None:
+    def finished(
+        self, request: ClientRequest, answering: Answering | None, outcome: str, client: str, error: str
+    ) -> None:
         """Count and log a request that has ended, one way or another."""
         self.metrics.requests.labels(outcome).inc()
         if answering is None:
@@ -206,7 +208,9 @@ class Service:
         if config.target is None:
             return None
         if self.router.threshold is None:
-            raise ValueError(f"feedback.target={config.target!r}; allowed with {self.router.called!r}: none, no threshold")
+            raise ValueError(
+                f"feedback.target={config.target!r}; allowed with {self.router.called!r}: none, no threshold"
+            )
         return ThresholdFollower(
             store,
             parse_target(config.target),
@@ -296,7 +300,7 @@ class Service:
             await asyncio.sleep(_FOLLOW_SECONDS)
             try:
                 await asyncio.to_thread(follower.catch_up)
-            except Exception:  # noqa: BLE001  the database may come back
+            except Exception:
                 _LOGGER.exception("feedback cannot be read")
 
 

@@ -9,8 +9,12 @@ from typing import Any
 import pytest
 import yaml
 
-for package in ("fastapi", "uvicorn", "openai", "pydantic_settings", "sqlalchemy", "prometheus_client"):
-    pytest.importorskip(package)
+pytest.importorskip("fastapi")
+pytest.importorskip("uvicorn")
+pytest.importorskip("openai")
+pytest.importorskip("pydantic_settings")
+pytest.importorskip("sqlalchemy")
+pytest.importorskip("prometheus_client")
 
 from fake_endpoint import FakeEndpoint, lines_of
 from running_server import BANK, MODELS, running

@@ -12,8 +12,12 @@ from typing import Any
 
 import pytest
 
-for package in ("fastapi", "uvicorn", "openai", "pydantic_settings", "sqlalchemy", "prometheus_client"):
-    pytest.importorskip(package)
+pytest.importorskip("fastapi")
+pytest.importorskip("uvicorn")
+pytest.importorskip("openai")
+pytest.importorskip("pydantic_settings")
+pytest.importorskip("sqlalchemy")
+pytest.importorskip("prometheus_client")
 
 import openai
 import uvicorn
