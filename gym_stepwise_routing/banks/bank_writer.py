@@ -38,7 +38,7 @@ def write_bank(recipe: Recipe, tables: Mapping[str, pa.Table], target: Path, *, 
     """
     with _replaced(target, overwrite=overwrite) as directory:
         files = {name: _write_table(directory / name, table) for name, table in tables.items()}
-        created_with = f"gym-stepwise-routing {VERSION}, pyarrow {pa.VERSION}"
+        created_with = f"gym-stepwise-routing {VERSION}, pyarrow {pa.__version__}"
         manifest = Manifest.seal(recipe, created_with=created_with, files=files)
         text = json.dumps(to_json(manifest), indent=2, ensure_ascii=False, allow_nan=False)
         (directory / MANIFEST).write_text(text + "\n", encoding="utf-8")
