@@ -15,7 +15,7 @@ $(STAMP): pyproject.toml setup.py constraints.txt
 	$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
 	touch $@
 
-demo: $(STAMP)  ## train, calibrate, compare: runs/demo/index.html
+demo: $(STAMP)  ## train, calibrate, compare: runs/demo/demo.html
 	$(BIN)/python -m studies.demo --out runs/demo
 
 test: $(STAMP)  ## the whole test suite

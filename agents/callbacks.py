@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Figure as LoggedFigure
@@ -12,6 +11,7 @@ from gym_stepwise_routing.agents.scores import scored
 from gym_stepwise_routing.baselines import AlwaysLargest, AlwaysSmallest
 from gym_stepwise_routing.evaluation.evaluate import play, sweep
 from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.reporting.figures import BLACK, new_figure
 from gym_stepwise_routing.routers.base import Scores
 
 __all__ = ["FrontierFigure", "frontier_figure"]
@@ -54,12 +54,10 @@ class FrontierFigure(BaseCallback):
 def frontier_figure(router: Scores, game: Game, thresholds: np.ndarray) -> Figure:
     """Accuracy against mean cost of a router's thresholds, and of always-smallest and always-largest."""
     played = sweep(router, game, thresholds)
-    figure = Figure(figsize=(4.6, 3.6), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    figure, (axes,) = new_figure(1)
     axes.plot(played.cost.mean(axis=1), played.right.mean(axis=1), "o-", ms=3, label=played.router)
     ends = [play(router, game) for router in (AlwaysSmallest(), AlwaysLargest())]
-    axes.plot([end.mean_cost for end in ends], [end.accuracy for end in ends], "s--", color="black", label="constants")
+    axes.plot([end.mean_cost for end in ends], [end.accuracy for end in ends], "s--", color=BLACK, label="constants")
     title = f"{game.source.name}, {game.split}, {game.rules.mode}"
     axes.set(xlabel=f"mean cost, {game.cost_unit}", ylabel="accuracy", title=title)
     axes.legend(fontsize=8)

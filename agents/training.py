@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from importlib import import_module, resources
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +14,15 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList, CheckpointCallback
 from stable_baselines3.common.utils import LinearSchedule
 
+from gym_stepwise_routing.agents.agent import AGENTS
+from gym_stepwise_routing.agents.limits import cheapest
 from gym_stepwise_routing.baselines import AlwaysLargest
 from gym_stepwise_routing.envs.sb3 import RoutingVecEnv
-from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.evaluation.evaluate import play
 from gym_stepwise_routing.game.config import GameConfig
 from gym_stepwise_routing.game.game import Game
 
 __all__ = [
-    "AGENTS",
-    "Agent",
     "Checkpoints",
     "Hyperparameters",
     "Progress",
@@ -37,43 +35,6 @@ __all__ = [
 
 Progress = Callable[[int], None]
 """Called with the number of environment steps taken since the last call."""
-
-
-@dataclass(frozen=True, slots=True)
-class Agent:
-    """How an agent is trained.
-
-    Attributes:
-        module: module of the algorithm, imported when it is needed.
-        algorithm: name of its class there.
-        constrained: it takes a ``limit`` and a ``constraint``; the others take costs as a penalty in the reward.
-        masks: it honours action masks; for the others masked actions are projected.
-        policy: its first argument.
-    """
-
-    module: str
-    algorithm: str
-    constrained: bool = False
-    masks: bool = False
-    policy: str = "MlpPolicy"
-
-    def load(self) -> type[BaseAlgorithm]:
-        """The algorithm's class."""
-        algorithm: type[BaseAlgorithm] = getattr(import_module(self.module), self.algorithm)
-        return algorithm
-
-
-_OWN = "gym_stepwise_routing.agents"
-AGENTS: dict[str, Agent] = {
-    "lagrangian_ppo": Agent(f"{_OWN}.lagrangian_ppo", "LagrangianPPO", constrained=True, masks=True),
-    "ccpo": Agent(f"{_OWN}.ccpo", "CCPO", constrained=True, masks=True),
-    "all_budgets": Agent(f"{_OWN}.all_budgets", "AllBudgetsPPO", masks=True),
-    "ppo": Agent("stable_baselines3", "PPO"),
-    "maskable_ppo": Agent("sb3_contrib", "MaskablePPO", masks=True),
-    "recurrent_ppo": Agent("sb3_contrib", "RecurrentPPO", policy="MlpLstmPolicy"),
-    "dqn": Agent("stable_baselines3", "DQN"),
-    "qr_dqn": Agent("sb3_contrib", "QRDQN"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,14 +94,7 @@ def hyperparameters(agent: str, variant: str | None = None) -> Hyperparameters:
     Raises:
         ValueError: unknown agent, or a variant that it does not have.
     """
-    check_choice("agent", agent, AGENTS)
-    folder = resources.files(__package__).joinpath("hyperparameters")
-    prefix = f"{agent}-"
-    names = [path.name for path in folder.iterdir()]
-    variants = sorted(n.removeprefix(prefix).removesuffix(".yml") for n in names if n.startswith(prefix))
-    check_choice("variant", variant, [None, *variants])
-    name = agent if variant is None else prefix + variant
-    content = yaml.safe_load(folder.joinpath(f"{name}.yml").read_text(encoding="utf-8"))
+    content = yaml.safe_load(AGENTS.get(agent).settings(variant))
     if "budget" in content:
         content["budget"] = tuple(content["budget"])
     return Hyperparameters(**content)
@@ -192,7 +146,7 @@ def train(
     """Train one agent with one seed.
 
     Args:
-        agent: name of the agent, a key of :data:`AGENTS`.
+        agent: name of the agent, see :data:`gym_stepwise_routing.agents.agent.AGENTS`.
         seed: seeds networks, sampling and the environment.
         game: the game; masked actions are projected unless it says otherwise, and ``all_budgets`` gets the budgets of
             its settings.
@@ -211,12 +165,11 @@ def train(
     Raises:
         ValueError: unknown agent, an argument out of range, or a split other than train.
     """
-    check_choice("agent", agent, AGENTS)
-    kind = AGENTS[agent]
+    kind = AGENTS.get(agent)
     if not kind.constrained and (given := {"limit", "constraint"} & set(algorithm)):
         raise ValueError(
             f"{min(given)}={algorithm[min(given)]!r} with agent={agent!r}, which has no constraint; allowed with: "
-            f"{', '.join(name for name, other in AGENTS.items() if other.constrained)}; or give a penalty"
+            f"{', '.join(other.name for other in AGENTS.values() if other.constrained)}; or give a penalty"
         )
     if game.split != "train":
         raise ValueError(f"split={game.split!r}; allowed: 'train', the others are for calibration and test")
@@ -288,8 +241,6 @@ def _feasible(budget: tuple[float, float], game: GameConfig) -> tuple[float, flo
     Raises:
         ValueError: none can be met.
     """
-    from gym_stepwise_routing.agents.limits import cheapest
-
     least = cheapest(train_game(game))
     low, high = max(budget[0], round(least, 6)), budget[1]
     if low >= high:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal, Self, get_args
 
 import numpy as np
@@ -12,6 +13,8 @@ from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.game.config import RoutingSpec
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.routers.base import ScoringRouter, columns_of
+from gym_stepwise_routing.routers.families import ROUTERS, BuildContext, Family, Thresholds
+from gym_stepwise_routing.types import Block
 
 __all__ = ["ConfidenceFigure", "ConfidenceThreshold"]
 
@@ -65,3 +68,30 @@ class ConfidenceThreshold(ScoringRouter):
         value, known = observation[:, self._columns].T
         confident = np.exp(-value) if self.figure.startswith("entropy") else value
         return np.where(given(value, known), np.clip(1 - confident, 0, 1), np.float32(0))
+
+
+_STEPS: tuple[Block, ...] = ("progress", "confidence")
+_COMPARED: tuple[ConfidenceFigure, ...] = (
+    "p_mean",
+    "p_min",
+    "entropy_mean",
+    "entropy_max",
+    "entropy_first",
+    "margin_mean",
+)
+
+
+def _by_confidence(figure: ConfidenceFigure, arena: BuildContext) -> Thresholds:
+    return Thresholds(ConfidenceThreshold(figure).fit(arena.game("train", _STEPS)))
+
+
+for _figure in _COMPARED:
+    ROUTERS.register(
+        Family(
+            name=f"confidence {_figure}",
+            group="handcrafted",
+            router=ConfidenceThreshold,
+            build=partial(_by_confidence, _figure),
+            sees=_STEPS,
+        )
+    )

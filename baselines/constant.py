@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from gym_stepwise_routing.game.config import RoutingSpec
 from gym_stepwise_routing.routers.base import Router
+from gym_stepwise_routing.routers.families import ROUTERS, BuildContext, Family, Settings
 
 __all__ = ["AlwaysLargest", "AlwaysModel", "AlwaysSmallest"]
 
@@ -55,3 +56,13 @@ class AlwaysLargest(AlwaysModel):
     def __init__(self) -> None:
         super().__init__(-1)
         self.name = "always-largest"
+
+
+def _single(arena: BuildContext) -> Settings:
+    names = arena.source.pool.names
+    return Settings([AlwaysModel(model) for model in range(len(names))], names)
+
+
+ROUTERS.register(
+    Family(name="single models", group="constants and schedules", router=AlwaysModel, build=_single, plays="plain")
+)

@@ -14,11 +14,6 @@ from numpy.typing import NDArray
 
 from gym_stepwise_routing.baselines.experience import folds
 
-try:
-    from sklearn.linear_model import LogisticRegression
-except ImportError as error:
-    raise ImportError("fitted baselines need scikit-learn: pip install 'gym-stepwise-routing[agents]'") from error
-
 __all__ = ["OutcomeRegression", "SoftClassifier"]
 
 Floats = NDArray[np.float64]
@@ -130,6 +125,10 @@ class SoftClassifier:
         Raises:
             ValueError: all labels are 0, or all are 1.
         """
+        try:
+            from sklearn.linear_model import LogisticRegression
+        except ImportError as error:
+            raise ImportError("this needs scikit-learn: pip install 'gym-stepwise-routing[agents]'") from error
         if not 0 < weight @ label < weight.sum():
             raise ValueError("label is the same everywhere; allowed: labels of both kinds")
 

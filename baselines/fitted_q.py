@@ -10,6 +10,8 @@ On a random source only the sampled actions have an outcome; for the others the 
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -18,7 +20,10 @@ from numpy.typing import NDArray
 from gym_stepwise_routing.baselines.estimators import OutcomeRegression, predict_all
 from gym_stepwise_routing.baselines.experience import Experience, experience, path_values, reach, uniform_values
 from gym_stepwise_routing.baselines.fitted_router import FittedRouter
+from gym_stepwise_routing.baselines.observed_figures import needs_blocks
 from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.routers.families import ROUTERS, BuildContext, Family, Settings, at_prices
+from gym_stepwise_routing.types import DEFAULT_BLOCKS, Block
 
 __all__ = ["FittedQ", "advantages"]
 
@@ -90,3 +95,42 @@ def advantages(gain: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
     above = np.maximum.accumulate(gain[:, ::-1], axis=1)[:, ::-1][:, 1:]
     upto = np.maximum.accumulate(gain, axis=1)[:, :-1]
     return np.asarray(1 / (1 + np.exp(-np.clip((above - upto) / scale, -30, 30))))
+
+
+def _fitted(blocks: tuple[Block, ...], arena: BuildContext) -> Settings:
+    game, rate = arena.game("train", blocks), arena.exchange_rate(blocks)
+    needs_blocks(game, [block for block in blocks if block not in DEFAULT_BLOCKS], arena.seed)
+    known = experience(game, seed=arena.seed)
+    return at_prices(lambda price: FittedQ(price, seed=arena.seed).fit(game, known), rate)
+
+
+_PLAIN = Family(
+    name="fitted Q",
+    group="fitted on trees",
+    router=FittedQ,
+    build=partial(_fitted, DEFAULT_BLOCKS),
+    sees=DEFAULT_BLOCKS,
+    fitted=True,
+)
+_PROBED: tuple[Block, ...] = (*DEFAULT_BLOCKS, "probe")
+_VERIFIED: tuple[Block, ...] = (*DEFAULT_BLOCKS, "verifier")
+ROUTERS.register(_PLAIN)
+ROUTERS.register(
+    replace(
+        _PLAIN,
+        name="fitted Q with probe",
+        build=partial(_fitted, _PROBED),
+        sees=_PROBED,
+        charges="one token and its prefill, unless the small model goes on",
+        modes=("route", "escalate"),  # a probe tells less than the draft that regenerate has paid for
+    )
+)
+ROUTERS.register(
+    replace(
+        _PLAIN,
+        name="fitted Q with verifier",
+        build=partial(_fitted, _VERIFIED),
+        sees=_VERIFIED,
+        charges="the verifier's reading of every step or draft",
+    )
+)

@@ -17,6 +17,8 @@ from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.game.config import RoutingSpec
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.routers.base import ScoringRouter, columns_of
+from gym_stepwise_routing.routers.families import ROUTERS, BuildContext, Family, Thresholds
+from gym_stepwise_routing.types import Block
 
 __all__ = ["GlimpRouter"]
 
@@ -55,3 +57,24 @@ class GlimpRouter(ScoringRouter):
         """Uncertainty about the first token, ``float32[B]`` in [0, 1]."""
         entropy, known = observation[:, self._columns].T
         return np.where(given(entropy, known), np.clip(1 - np.exp(-entropy), 0, 1), np.float32(0))
+
+
+_PROBED: tuple[Block, ...] = ("progress", "probe")
+
+
+def _glimpse(arena: BuildContext) -> Thresholds:
+    return Thresholds(GlimpRouter().fit(arena.game("train", _PROBED)))
+
+
+ROUTERS.register(
+    Family(
+        name="GlimpRouter",
+        group="handcrafted",
+        paper="arXiv 2601.05110",
+        router=GlimpRouter,
+        build=_glimpse,
+        sees=_PROBED,
+        charges="one token and its prefill, unless the small model goes on",
+        modes=("route", "escalate"),  # regenerate pays for the whole draft
+    )
+)

@@ -7,6 +7,7 @@ so repetition itself cannot be seen.)
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -19,6 +20,8 @@ from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.game.config import RoutingSpec
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.routers.base import columns_of
+from gym_stepwise_routing.routers.families import ROUTERS, BuildContext, Family, Thresholds
+from gym_stepwise_routing.types import Block
 
 __all__ = ["LengthRule", "LoopRule"]
 
@@ -85,3 +88,24 @@ class LoopRule(LengthRule):
     def scores(self, observation: NDArray[np.float32]) -> NDArray[np.float64]:
         """How long and sure the last step is, ``float64[B]`` in [0, 1]."""
         return np.clip(super().scores(observation) * observation[:, self._sure], 0, 1)
+
+
+def _ruled(kind: type[LengthRule], blocks: tuple[Block, ...], arena: BuildContext) -> Thresholds:
+    return Thresholds(kind(seed=arena.seed).fit(arena.game("train", blocks)))
+
+
+_KINDS: tuple[tuple[type[LengthRule], tuple[Block, ...]], ...] = (
+    (LengthRule, ("progress",)),
+    (LoopRule, ("progress", "confidence")),
+)
+for _kind, _blocks in _KINDS:
+    ROUTERS.register(
+        Family(
+            name=_kind.name,
+            group="handcrafted",
+            router=_kind,
+            build=partial(_ruled, _kind, _blocks),
+            sees=_blocks,
+            fitted=True,
+        )
+    )

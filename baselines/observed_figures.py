@@ -7,6 +7,8 @@ a constant score, so each rule asks for its own figure.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,8 +16,28 @@ from gym_stepwise_routing.baselines.experience import experience
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.routers.base import columns_of
+from gym_stepwise_routing.routers.families import BuildContext
+from gym_stepwise_routing.types import SPLITS, Block
 
-__all__ = ["LOGIT_SCALE", "given", "logit_name", "needs_figure"]
+__all__ = [
+    "LOGIT_SCALE",
+    "VERIFIED",
+    "given",
+    "judged",
+    "known_on_all_splits",
+    "logit_name",
+    "needs_blocks",
+    "needs_figure",
+]
+
+VERIFIED: tuple[Block, ...] = ("progress", "verifier")
+"""What routers see that go by a verifier alone."""
+_KNOWN: Mapping[Block, str] = {
+    "confidence": "confidence_known",
+    "probe": "probe_known",
+    "verifier": "score_known",
+    "question": "question_known",
+}
 
 LOGIT_SCALE = 100.0
 """What mean largest logits are divided by to be scores in [0, 1]."""
@@ -56,3 +78,32 @@ def needs_figure(game: Game, figure: str, known: str = "confidence_known", *, se
     seen = experience(game, episodes=_EPISODES, seed=seed)
     if not given(*seen.observation[~seen.ended][:, columns].T).any():
         raise NotApplicableError(f"{game.spec.source!r} has no {figure} before any decision of mode {game.spec.mode!r}")
+
+
+def needs_blocks(game: Game, blocks: Sequence[Block], seed: int = 0) -> None:
+    """Check that each of these blocks is ever known when a decision is taken, so that nobody is scored on zeros.
+
+    Raises:
+        NotApplicableError: one of them is not.
+    """
+    known = experience(game, seed=seed)
+    shown = known.observation[~known.ended]
+    names = game.spec.feature_names
+    for block in blocks:
+        if block in _KNOWN and not (shown[:, names.index(_KNOWN[block])] > 0).any():
+            raise NotApplicableError(
+                f"{game.spec.source!r} has no {block} figures before any decision of mode {game.spec.mode!r}"
+            )
+
+
+def known_on_all_splits(arena: BuildContext, verifier: str) -> None:
+    """Check that a file of scores, which may be of some splits only, has some for each split that is played."""
+    for split in SPLITS:
+        needs_blocks(arena.game(split, VERIFIED, verifier=verifier), VERIFIED, arena.seed)
+
+
+def judged(arena: BuildContext) -> Game:
+    """The train game with verifier scores, some of which are known where decisions are taken."""
+    game = arena.game("train", VERIFIED)
+    needs_blocks(game, VERIFIED, arena.seed)
+    return game

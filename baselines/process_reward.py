@@ -22,6 +22,8 @@ from gym_stepwise_routing.baselines.experience import Experience, experience
 from gym_stepwise_routing.baselines.fitted_q import FittedQ
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.routers.families import ROUTERS, BuildContext, Family, Settings, at_prices
+from gym_stepwise_routing.types import DEFAULT_BLOCKS
 
 __all__ = ["ProcessReward", "mean_scores"]
 
@@ -80,3 +82,21 @@ def mean_scores(known: Experience, score: NDArray[np.float64]) -> NDArray[np.flo
             total[children] += total[parents]
             count[children] += count[parents]
     return np.asarray(total / np.maximum(count, 1))
+
+
+def _rewarded(arena: BuildContext) -> Settings:
+    scores, game = arena.step_scores, arena.game("train", DEFAULT_BLOCKS)
+    return at_prices(lambda p: ProcessReward(p, seed=arena.seed).fit_scored(game, scores), arena.exchange_rate())
+
+
+ROUTERS.register(
+    Family(
+        name="process reward",
+        group="fitted on trees",
+        paper="arXiv 2605.29310",
+        build=_rewarded,
+        sees=DEFAULT_BLOCKS,
+        needs=("a recorded tree", "verifier scores of its train steps"),
+        fitted=True,
+    )
+)

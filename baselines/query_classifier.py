@@ -20,6 +20,7 @@ from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.game.config import RoutingSpec
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.routers.base import columns_of
+from gym_stepwise_routing.routers.families import ROUTERS, BuildContext, Family, Thresholds
 
 __all__ = ["QueryClassifier"]
 
@@ -90,3 +91,21 @@ class QueryClassifier(FittedRouter):
     def scores(self, observation: NDArray[np.float32]) -> NDArray[np.float64]:
         """Probability that the largest model is needed, ``float64[B]``."""
         return self._classifier.predict(observation[:, self._columns])
+
+
+def _classified(arena: BuildContext) -> Thresholds:
+    return Thresholds(QueryClassifier(seed=arena.seed).fit(arena.game("train", ("question",), mode=arena.plain)))
+
+
+ROUTERS.register(
+    Family(
+        name="query classifier",
+        group="query level",
+        paper="arXiv 2406.18665",
+        router=QueryClassifier,
+        build=_classified,
+        sees=("question",),
+        plays="plain",
+        fitted=True,
+    )
+)

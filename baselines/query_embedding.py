@@ -19,12 +19,6 @@ from gym_stepwise_routing.baselines.estimators import SoftClassifier
 from gym_stepwise_routing.costs.models import Model
 from gym_stepwise_routing.errors import NotApplicableError
 
-try:
-    import torch
-    from transformers import AutoModel, AutoTokenizer
-except ImportError as error:
-    raise ImportError("text embeddings need torch and transformers: pip install 'gym-stepwise-routing[llm]'") from error
-
 __all__ = ["Embedder", "needed_large"]
 
 Floats = NDArray[np.float64]
@@ -41,6 +35,12 @@ class Embedder:
     """
 
     def __init__(self, encoder: str | Path, max_tokens: int = 256) -> None:
+        try:
+            from transformers import AutoModel, AutoTokenizer
+        except ImportError as error:
+            raise ImportError(
+                "text embeddings need torch and transformers: pip install 'gym-stepwise-routing[llm]'"
+            ) from error
         self.max_tokens = max_tokens
         self._tokenizer: Any = AutoTokenizer.from_pretrained(encoder)
         self._encoder: Any = AutoModel.from_pretrained(encoder).eval()
@@ -50,6 +50,8 @@ class Embedder:
 
     def embed(self, texts: Sequence[str]) -> tuple[Floats, NDArray[np.int64]]:
         """Embeddings ``float64[n, hidden]`` and the number of tokens that were read for each, ``int64[n]``."""
+        import torch
+
         vectors, lengths = [], []
         for start in range(0, len(texts), _BATCH):
             tokens = self._tokenizer(

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from gym_stepwise_routing.game.config import RoutingSpec
 from gym_stepwise_routing.routers.base import ALWAYS_SMALLEST, ScoringRouter
+from gym_stepwise_routing.routers.families import ROUTERS, Draws, Family, Settings
 
 __all__ = ["RandomMix"]
 
@@ -36,3 +37,15 @@ class RandomMix(ScoringRouter):
     def scores(self, observation: NDArray[np.float32]) -> NDArray[np.float64]:
         """Uniform noise, ``float64[B]``."""
         return self._rng.random(len(observation))
+
+
+_SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+_DRAWS = 20
+
+
+def _mixed(_: object) -> Draws:
+    labels = [f"p = {p:g}" for p in _SHARES]
+    return Draws([Settings([RandomMix(p, seed) for p in _SHARES], labels) for seed in range(_DRAWS)])
+
+
+ROUTERS.register(Family(name="random per step", group="constants and schedules", router=RandomMix, build=_mixed))

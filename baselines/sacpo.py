@@ -20,6 +20,8 @@ from gym_stepwise_routing.baselines.experience import Experience, experience, pa
 from gym_stepwise_routing.baselines.fitted_q import FittedQ, advantages
 from gym_stepwise_routing.baselines.fitted_router import FittedRouter
 from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.routers.families import ROUTERS, BuildContext, Family, Settings, at_prices
+from gym_stepwise_routing.types import DEFAULT_BLOCKS
 
 __all__ = ["Reweighted"]
 
@@ -90,3 +92,21 @@ def _fitted(
     rows = np.flatnonzero(known.child[:, action] >= 0)
     target = cost[known.child[rows, action]] - known.cost[rows]
     return OutcomeRegression().fit(known.observation[rows], target, weight[rows], known.problem[rows])
+
+
+def _reweighted(arena: BuildContext) -> Settings:
+    fitted = Reweighted(0.0, seed=arena.seed).fit(arena.game("train", DEFAULT_BLOCKS))
+    return at_prices(fitted.priced, arena.exchange_rate())
+
+
+ROUTERS.register(
+    Family(
+        name="re-weighted (SACPO)",
+        group="fitted on trees",
+        paper="arXiv 2404.11049",
+        router=Reweighted,
+        build=_reweighted,
+        sees=DEFAULT_BLOCKS,
+        fitted=True,
+    )
+)

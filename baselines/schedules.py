@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from gym_stepwise_routing.game.config import RoutingSpec
 from gym_stepwise_routing.routers.base import Router, columns_of
+from gym_stepwise_routing.routers.families import ROUTERS, BuildContext, Family, Settings
 
 __all__ = ["EveryOther", "FirstKLarge", "LastKLarge"]
 
@@ -87,3 +89,24 @@ class EveryOther(_Schedule):
     def _large(self, step: NDArray[np.int64]) -> NDArray[np.bool_]:
         large: NDArray[np.bool_] = step % (self.k + 1) == 0
         return large
+
+
+def _scheduled(kind: type[FirstKLarge | LastKLarge | EveryOther], arena: BuildContext) -> Settings:
+    return Settings([kind(k) for k in range(arena.source.horizon + 1)])
+
+
+_KINDS: tuple[tuple[str, type[FirstKLarge | LastKLarge | EveryOther], str], ...] = (
+    ("first k large", FirstKLarge, "arXiv 2504.07891"),
+    ("last k large", LastKLarge, ""),
+    ("every other", EveryOther, ""),
+)
+for _name, _kind, _paper in _KINDS:
+    ROUTERS.register(
+        Family(
+            name=_name,
+            group="constants and schedules",
+            paper=_paper,
+            router=_kind,
+            build=partial(_scheduled, _kind),
+        )
+    )

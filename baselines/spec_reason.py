@@ -11,9 +11,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from gym_stepwise_routing.baselines.observed_figures import VERIFIED, known_on_all_splits
 from gym_stepwise_routing.baselines.verifier_threshold import TrimThreshold
 from gym_stepwise_routing.game.config import RoutingSpec
 from gym_stepwise_routing.routers.base import columns_of
+from gym_stepwise_routing.routers.families import ROUTERS, BuildContext, Family, Thresholds
 
 __all__ = ["SpecReason", "rating_name"]
 
@@ -51,3 +53,24 @@ class SpecReason(TrimThreshold):
         """Lack of approval, ``float32[B]`` in [0, 1]; 1 for the first steps."""
         step = np.rint(observation[:, self._depth] * self._horizon)
         return np.where(step < self.first_large, np.float32(1), super().scores(observation))
+
+
+def _rated(arena: BuildContext) -> Thresholds:
+    ratings = rating_name(arena.source.pool.names[-1])
+    known_on_all_splits(arena, ratings)
+    return Thresholds(SpecReason(), verifier=ratings, own=True)
+
+
+ROUTERS.register(
+    Family(
+        name="SpecReason",
+        group="verifier",
+        paper="arXiv 2504.07891",
+        router=SpecReason,
+        build=_rated,
+        sees=VERIFIED,
+        needs=("ratings by the largest model",),
+        charges="the largest model's rating of every draft",
+        modes=("regenerate",),
+    )
+)

@@ -13,6 +13,7 @@ last step.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal, Self, get_args
 
 import numpy as np
@@ -20,16 +21,19 @@ from numpy.typing import NDArray
 
 from gym_stepwise_routing.baselines.experience import experience
 from gym_stepwise_routing.baselines.fitted_router import FittedRouter
-from gym_stepwise_routing.baselines.observed_figures import given, needs_figure
+from gym_stepwise_routing.baselines.observed_figures import (
+    VERIFIED,
+    given,
+    known_on_all_splits,
+    logit_name,
+    needs_figure,
+)
 from gym_stepwise_routing.errors import NotApplicableError, check_choice
 from gym_stepwise_routing.game.config import RoutingSpec
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.routers.base import columns_of
-
-try:
-    from sklearn.mixture import GaussianMixture
-except ImportError as error:
-    raise ImportError("STEER needs scikit-learn: pip install 'gym-stepwise-routing[agents]'") from error
+from gym_stepwise_routing.routers.families import ROUTERS, BuildContext, Family, Thresholds
+from gym_stepwise_routing.types import Block
 
 __all__ = ["Reading", "Steer"]
 
@@ -73,6 +77,10 @@ class Steer(FittedRouter):
         Raises:
             NotApplicableError: no step, or hardly any, has the figure.
         """
+        try:
+            from sklearn.mixture import GaussianMixture
+        except ImportError as error:
+            raise ImportError("STEER needs scikit-learn: pip install 'gym-stepwise-routing[agents]'") from error
         self.bind_to(game)
         figure, flag = _FIGURES[self.reading]
         needs_figure(game, figure, flag, seed=self.seed)
@@ -107,3 +115,28 @@ def _log_density(
     variance = covariances.reshape(-1)
     density: NDArray[np.float64] = -0.5 * (np.square(values - means.reshape(-1)) / variance + np.log(variance))
     return density
+
+
+def _steered(reading: Reading, blocks: tuple[Block, ...], arena: BuildContext) -> Thresholds:
+    logits = logit_name(arena.source.pool.names[0]) if reading == "max-logit" else ""
+    if logits:
+        known_on_all_splits(arena, logits)
+    router = Steer(reading, seed=arena.seed)
+    return Thresholds(router.fit(arena.game("train", blocks, verifier=logits)), verifier=logits)
+
+
+for _reading in get_args(Reading):
+    _logits = _reading == "max-logit"
+    _blocks: tuple[Block, ...] = VERIFIED if _logits else ("progress", "confidence")
+    ROUTERS.register(
+        Family(
+            name=f"STEER {_reading}",
+            group="handcrafted",
+            paper="arXiv 2511.06190",
+            router=Steer,
+            build=partial(_steered, _reading, _blocks),
+            sees=_blocks,
+            needs=("largest logits of the smallest model",) if _logits else (),
+            fitted=True,
+        )
+    )

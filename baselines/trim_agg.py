@@ -2,10 +2,10 @@
 
 State: least earlier score, product of earlier scores, score of the draft, tokens of the draft / 300, step / 30. Reward:
 right answer minus price times cost. Network and hyperparameters are the paper's (64 units, layer norm, tanh; see
-``HYPERPARAMETERS``); its entropy bonus falls from .01 to .001. Reconstructed: the paper does not say how many steps it
-trains for; here the budget of environment steps is an argument, and of several seeds the one with the best objective on
-the train split is kept (:func:`best_of_seeds`). The cost is that of the game, of which the paper's,
-tokens of the large model, is one.
+``training.aggregates_ppo``); its entropy bonus falls from .01 to .001. Reconstructed: the paper does not say how many
+steps it trains for; here the budget of environment steps is an argument, and of several seeds the one with the best
+objective on the train split is kept (:func:`best_of_seeds`). The cost is that of the game, of which the paper's, tokens
+of the large model, is one.
 """
 
 from __future__ import annotations
@@ -14,67 +14,34 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.baselines.fitted_router import FittedRouter
+from gym_stepwise_routing.baselines.observed_figures import VERIFIED, judged
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.evaluation.evaluate import play
 from gym_stepwise_routing.game.config import RoutingSpec
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.routers.base import columns_of
+from gym_stepwise_routing.routers.families import ROUTERS, BuildContext, Family, Settings, at_prices
 from gym_stepwise_routing.routers.policy_network import DECIMALS, Dense, PolicyNetwork, tail_probabilities
 from gym_stepwise_routing.routers.provenance import GameDescription
 from gym_stepwise_routing.storage.atomic import read_arrays, write_arrays
 
-try:
-    import torch
-    from gymnasium.spaces import Box
-    from stable_baselines3 import PPO
-    from stable_baselines3.common.callbacks import BaseCallback
-    from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
-    from stable_baselines3.common.vec_env import VecEnvWrapper
-    from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
+__all__ = ["TrimAgg", "best_of_seeds"]
 
-    from gym_stepwise_routing.envs.sb3 import RoutingVecEnv
-except ImportError as error:
-    raise ImportError("TRIM-Agg needs Stable-Baselines3: pip install 'gym-stepwise-routing[agents]'") from error
-
-__all__ = ["HYPERPARAMETERS", "TrimAgg", "best_of_seeds"]
-
-HYPERPARAMETERS: dict[str, Any] = {
-    "learning_rate": 3e-4,
-    "gamma": 1.0,
-    "gae_lambda": 0.95,
-    "clip_range": 0.2,
-    "vf_coef": 0.5,
-    "ent_coef": 0.01,
-    "n_epochs": 3,
-    "batch_size": 64,
-}
-LAST_ENTROPY = 0.001
-ENVIRONMENTS = 128
-ROLLOUT = 8
-"""Decisions of each environment in a rollout; an episode has a handful."""
+AGG_SEEDS = 3
+"""Training seeds of a comparison at each price, the best of which on the train split is kept."""
+AGG_STEPS = 20_000
+"""Environment steps of each of these trainings: what fits into two minutes for a whole comparison."""
+FEW_PRICES = (0.5, 0.65, 0.8, 0.95, 1.2)
+"""Prices in a comparison: a policy is dear to train."""
 _WEIGHTS = tuple(f"{layer}_{part}" for layer in ("hidden", "norm", "action") for part in ("weight", "bias"))
 _NORM_EPSILON = 1e-5  # torch's
 _LOG_SCALE = 10.0  # the observation holds log(1 + count) / 10
-
-
-class _Normed(BaseFeaturesExtractor):
-    """The paper's hidden layer: linear, layer norm, tanh."""
-
-    def __init__(self, observation_space: Box, width: int = 64) -> None:
-        super().__init__(observation_space, width)
-        inputs = int(np.prod(observation_space.shape))
-        self.net = torch.nn.Sequential(torch.nn.Linear(inputs, width), torch.nn.LayerNorm(width), torch.nn.Tanh())
-
-    def forward(self, observations: torch.Tensor) -> torch.Tensor:
-        """``[B, 5] -> [B, 64]``."""
-        out: torch.Tensor = self.net(observations)
-        return out
 
 
 class _Aggregates:
@@ -91,40 +58,6 @@ class _Aggregates:
         features[:, 3] = np.expm1(features[:, 3] * _LOG_SCALE) / 300
         features[:, 4] *= self._horizon / 30
         return features
-
-
-class _AggregatedEnv(VecEnvWrapper):
-    """The vector environment with the five features for an observation."""
-
-    def __init__(self, venv: RoutingVecEnv, aggregates: _Aggregates) -> None:
-        super().__init__(venv, observation_space=Box(0.0, np.inf, (5,), np.float32))
-        self._aggregates = aggregates
-
-    def reset(self) -> NDArray[np.float32]:
-        """Start every episode."""
-        observation = self.venv.reset()
-        assert isinstance(observation, np.ndarray)
-        return self._aggregates(observation)
-
-    def step_wait(self) -> VecEnvStepReturn:
-        """One decision in every episode."""
-        observation, reward, done, infos = self.venv.step_wait()
-        assert isinstance(observation, np.ndarray)
-        for row in np.flatnonzero(done):
-            infos[row]["terminal_observation"] = self._aggregates(infos[row]["terminal_observation"][None])[0]
-        return self._aggregates(observation), reward, done, infos
-
-
-class _FallingEntropy(BaseCallback):
-    """Entropy bonus from .01 down to .001 over the training."""
-
-    def _on_step(self) -> bool:
-        return True
-
-    def _on_rollout_start(self) -> None:
-        assert isinstance(self.model, PPO)
-        first = HYPERPARAMETERS["ent_coef"]
-        self.model.ent_coef = LAST_ENTROPY + (first - LAST_ENTROPY) * self.model._current_progress_remaining
 
 
 class TrimAgg(FittedRouter):
@@ -158,37 +91,15 @@ class TrimAgg(FittedRouter):
         self._aggregates = _Aggregates(spec)
 
     def fit(self, game: Game) -> Self:
-        """Train on a game of the train split."""
+        """Train on a game of the train split.
+
+        Raises:
+            ImportError: Stable-Baselines3 is missing.
+        """
+        from gym_stepwise_routing.baselines.training.aggregates_ppo import train_on_aggregates
+
         self.bind_to(game)
-        inner = RoutingVecEnv(
-            ENVIRONMENTS,
-            penalty=self.price,
-            seed=self.seed,
-            source=game.source,
-            split=game.split,
-            mode=game.spec.mode,
-            cost_unit=game.cost_unit,
-            observation=game.rules.blocks,
-            masked_action="project",
-        )
-        trained = PPO(
-            "MlpPolicy",
-            _AggregatedEnv(inner, self._aggregates),
-            n_steps=ROLLOUT,
-            policy_kwargs={"features_extractor_class": _Normed, "net_arch": []},
-            device="cpu",
-            seed=self.seed,
-            **HYPERPARAMETERS,
-        ).learn(self.steps, callback=_FallingEntropy())
-        inner.close()
-        extractor = trained.policy.features_extractor
-        assert isinstance(extractor, _Normed)
-        layers = {"hidden": extractor.net[0], "norm": extractor.net[1], "action": trained.policy.action_net}
-        self._weights = {
-            f"{name}_{part}": getattr(layer, part).detach().double().numpy()
-            for name, layer in layers.items()
-            for part in ("weight", "bias")
-        }
+        self._weights = train_on_aggregates(game, self._aggregates, price=self.price, steps=self.steps, seed=self.seed)
         return self
 
     def save(self, path: Path) -> None:
@@ -251,3 +162,24 @@ def best_of_seeds(price: float, game: Game, seeds: Sequence[int], steps: int = 4
         return played.accuracy - price * played.mean_cost
 
     return max(routers, key=objective)
+
+
+def _best_at_prices(arena: BuildContext) -> Settings:
+    game, rate = judged(arena), arena.exchange_rate(VERIFIED)
+    seeds = [arena.seed + number for number in range(AGG_SEEDS)]
+    return at_prices(lambda price: best_of_seeds(price, game, seeds, AGG_STEPS), rate, FEW_PRICES)
+
+
+ROUTERS.register(
+    Family(
+        name="TRIM-Agg",
+        group="verifier",
+        paper="arXiv 2601.10245",
+        router=TrimAgg,
+        build=_best_at_prices,
+        sees=VERIFIED,
+        charges="the verifier's reading of every draft",
+        modes=("regenerate",),
+        fitted=True,
+    )
+)

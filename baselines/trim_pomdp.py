@@ -23,10 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.baselines.experience import Experience, experience, path_values, reach
+from gym_stepwise_routing.baselines.observed_figures import VERIFIED, judged
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.game.config import RoutingSpec
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.routers.base import Router, columns_of
+from gym_stepwise_routing.routers.families import ROUTERS, BuildContext, Family, Settings, at_prices
 
 __all__ = ["Pomdp", "TrimPomdp", "estimate", "plan"]
 
@@ -206,3 +208,25 @@ class TrimPomdp(Router):
             actions[rows] = np.argmax(worth, axis=1)
         belief = np.einsum("bc,bcd->bd", belief, self.process.moves[actions])
         return np.where(actions == REWRITE, self.models - 1, 0), belief
+
+
+def _planned(arena: BuildContext) -> Settings:
+    game, rate = judged(arena), arena.exchange_rate(VERIFIED)
+    process = TrimPomdp(0.0).estimate(game)
+    return at_prices(lambda price: TrimPomdp(price).fit(game, process), rate)
+
+
+ROUTERS.register(
+    Family(
+        name="TRIM-POMDP",
+        group="verifier",
+        paper="arXiv 2601.10245",
+        router=TrimPomdp,
+        build=_planned,
+        sees=VERIFIED,
+        needs=("a recorded tree",),
+        charges="the verifier's reading of every draft",
+        modes=("regenerate",),
+        fitted=True,
+    )
+)

@@ -23,6 +23,8 @@ from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.game.config import RoutingSpec
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.routers.base import columns_of
+from gym_stepwise_routing.routers.families import ROUTERS, BuildContext, Family, Thresholds
+from gym_stepwise_routing.types import Block
 
 __all__ = ["TwoPartRisk"]
 
@@ -80,3 +82,24 @@ class TwoPartRisk(FittedRouter):
         for part, risk in zip(self._parts, self._maps, strict=True):
             safe *= 1 - risk.predict(observation[:, [part]])
         return np.where(self._both_given(observation), 1 - safe, 0.0)
+
+
+_STEPS: tuple[Block, ...] = ("progress", "confidence")
+
+
+def _risk(arena: BuildContext) -> Thresholds:
+    return Thresholds(TwoPartRisk().fit(arena.game("train", _STEPS)))
+
+
+ROUTERS.register(
+    Family(
+        name="two-part risk",
+        group="handcrafted",
+        paper="arXiv 2605.29319",
+        router=TwoPartRisk,
+        build=_risk,
+        sees=_STEPS,
+        needs=("a recorded tree",),
+        fitted=True,
+    )
+)

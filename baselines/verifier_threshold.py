@@ -7,14 +7,18 @@ reward model of 7B parameters, here it is whatever the bank's scores come from, 
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gym_stepwise_routing.baselines.observed_figures import VERIFIED, judged
 from gym_stepwise_routing.errors import NotApplicableError, check_choice
 from gym_stepwise_routing.game.config import RoutingSpec
 from gym_stepwise_routing.routers.base import ScoringRouter, columns_of
+from gym_stepwise_routing.routers.families import ROUTERS, BuildContext, Family, Settings, Thresholds
 
 __all__ = ["RSD", "TrimThreshold", "VerifierFigure", "VerifierThreshold"]
 
@@ -72,3 +76,38 @@ class RSD(TrimThreshold):
     def __init__(self) -> None:
         super().__init__(threshold=float(np.nextafter(np.float32(0.3), np.float32(1))))
         self.name = "rsd"
+
+
+def _kept(arena: BuildContext) -> Settings:
+    judged(arena)
+    return Settings([RSD()])
+
+
+def _judged_by(figure: VerifierFigure, _: BuildContext) -> Thresholds:
+    return Thresholds(VerifierThreshold(figure))
+
+
+_TRIM = Family(
+    name="TRIM-Thr",
+    group="verifier",
+    paper="arXiv 2601.10245",
+    router=TrimThreshold,
+    build=lambda _: Thresholds(TrimThreshold()),
+    sees=VERIFIED,
+    charges="the verifier's reading of every draft",
+    modes=("regenerate",),
+)
+ROUTERS.register(_TRIM)
+ROUTERS.register(replace(_TRIM, name="RSD", paper="arXiv 2501.19324", router=RSD, build=_kept))
+_FIGURES: tuple[tuple[str, VerifierFigure], ...] = (("least score", "score_min"), ("product", "score_product"))
+for _name, _figure in _FIGURES:
+    ROUTERS.register(
+        Family(
+            name=f"verifier, {_name}",
+            group="verifier",
+            router=VerifierThreshold,
+            build=partial(_judged_by, _figure),
+            sees=VERIFIED,
+            charges="the verifier's reading of every step or draft",
+        )
+    )

@@ -20,7 +20,7 @@ import gymnasium as gym
 import numpy as np
 
 import gym_stepwise_routing  # noqa: F401  (registers the environment)
-from gym_stepwise_routing.sources.simulator import SimulatorSource, preset_names
+from gym_stepwise_routing.sources.simulator import PRESETS, SimulatorSource
 
 WANTED = 10e6
 
@@ -80,7 +80,7 @@ def main() -> None:
     write(f"million steps/s of CPU time, one thread, median of {rounds} rounds, batch {batch:,}\n")
     write(f"{'preset':16}{'step':>10}{'episodes':>10}{'env':>10}\n")
     slowest = np.inf
-    for name in preset_names():
+    for name in PRESETS:
         source = SimulatorSource(name)
         steps(source, batch, batch)  # warm up
         one = rate(lambda source=source: steps(source, batch, 2_000_000), rounds)

@@ -13,7 +13,8 @@ from dataclasses import replace
 
 import torch
 
-from gym_stepwise_routing.agents.training import AGENTS, hyperparameters, train
+from gym_stepwise_routing.agents.agent import AGENTS
+from gym_stepwise_routing.agents.training import hyperparameters, train
 
 
 def main() -> None:
@@ -27,7 +28,7 @@ def main() -> None:
     for agent in sorted(arguments.agents, key=lambda name: name != "ppo"):
         settings = hyperparameters(agent)
         settings = replace(settings, total_timesteps=max(1, int(arguments.share * settings.total_timesteps)))
-        limit = {"limit": 0.5, "constraint": "cost_limit"} if AGENTS[agent].constrained else {}
+        limit = {"limit": 0.5, "constraint": "cost_limit"} if AGENTS.get(agent).constrained else {}
         # Once for imports, the bank and the first allocations, which are no part of the training.
         train(agent, seed=0, game={"cost_unit": "large_tokens"}, settings=replace(settings, total_timesteps=1), **limit)
         begin = time.perf_counter()

@@ -15,7 +15,6 @@ from gym_stepwise_routing.baselines import fitted_q
 from gym_stepwise_routing.baselines.estimators import OutcomeRegression
 from gym_stepwise_routing.baselines.experience import experience
 from gym_stepwise_routing.comparison.arena import Arena
-from gym_stepwise_routing.comparison.roster import exchange_rate
 from gym_stepwise_routing.evaluation.evaluate import play
 from gym_stepwise_routing.evaluation.metrics import aiq
 from gym_stepwise_routing.types import DEFAULT_BLOCKS
@@ -52,7 +51,7 @@ def main() -> None:
     """Print one line an estimator."""
     bank = sys.argv[1] if len(sys.argv) > 1 else "gsm8k-qwen2.5-coder"
     arena = Arena(bank, mode=sys.argv[2] if len(sys.argv) > 2 else "route")
-    rate = exchange_rate(arena)
+    rate = arena.exchange_rate()
     for name, estimator in ESTIMATORS.items():
         fitted_q.OutcomeRegression = estimator
         game = arena.game("train", DEFAULT_BLOCKS)

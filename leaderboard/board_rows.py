@@ -21,7 +21,7 @@ class Training(Strict):
     """How the agent of a row is trained on the train split of a track.
 
     Attributes:
-        agent: name of the agent, see :data:`gym_stepwise_routing.agents.training.AGENTS`.
+        agent: name of the agent, see :data:`gym_stepwise_routing.agents.agent.AGENTS`.
         seeds: training seeds, one run each.
         limit: of a constrained agent, the highest mean cost, where always-largest costs 1.
         penalty: of the other agents, the price of cost in the reward; as shipped if None.

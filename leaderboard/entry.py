@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from gym_stepwise_routing.costs.units import CostUnit
 from gym_stepwise_routing.leaderboard.schema import (
     ENTRY_VERSION,
     Address,
+    CostUnit,
     FileModel,
     Name,
     Sha256,

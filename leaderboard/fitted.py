@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from gym_stepwise_routing.comparison.roster import roster
 from gym_stepwise_routing.costs.units import CostUnit
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.game.observation import check_blocks
@@ -18,22 +20,15 @@ from gym_stepwise_routing.types import Block
 
 __all__ = ["BASELINES", "KEPT", "fitted"]
 
-_PACKAGE = "gym_stepwise_routing.baselines"
-BASELINES = (
-    "steer:Steer",
-    "two_part_risk:TwoPartRisk",
-    "heuristics:LengthRule",
-    "heuristics:LoopRule",
-    "query_classifier:QueryClassifier",
-    "fitted_q:FittedQ",
-    "sacpo:Reweighted",
-    "trim_agg:TrimAgg",
-    "trim_pomdp:TrimPomdp",
-)
-"""What can be fitted: ``module:class`` below ``gym_stepwise_routing.baselines``."""
+_PACKAGE = "gym_stepwise_routing.baselines."
+BASELINES: Mapping[str, type] = {
+    f"{router.__module__.removeprefix(_PACKAGE)}:{router.__name__}": router
+    for router in (family.router for family in roster() if family.fitted)
+    if router is not None and router.__module__.startswith(_PACKAGE)  # an entry must be played without other packages
+}
+"""What can be fitted: routers of the registry by ``module:class`` below ``gym_stepwise_routing.baselines``."""
 
-
-KEPT = ("trim_agg:TrimAgg",)
+KEPT = tuple(name for name, router in BASELINES.items() if hasattr(router, "restore"))
 """Those whose fit is kept in a file, since it is not the same to the last bit on another kind of processor."""
 
 
@@ -63,11 +58,10 @@ def fitted(
         NotApplicableError: the game lacks what the baseline needs.
     """
     check_choice("baseline", baseline, BASELINES)
-    module, _, name = baseline.partition(":")
     frozen = open_track(track)
     if price is not None:
         kwargs = {**kwargs, "price": price * exchange_rate(frozen, frozen.spec.cost_unit)}
-    router = getattr(importlib.import_module(f"{_PACKAGE}.{module}"), name)(**kwargs)
+    router: Any = BASELINES[baseline](**kwargs)
     if path is not None:
         check_choice("baseline with a file", baseline, KEPT)
         kept: Predicts = router.restore(path, policy)

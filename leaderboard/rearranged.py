@@ -110,7 +110,7 @@ class Shadowed:
         shadows: the others.
     """
 
-    def __init__(self, router: Predicts, shadows: Sequence[Rearranged | Jittered]) -> None:
+    def __init__(self, router: Predicts, shadows: Sequence[Rearranged]) -> None:
         self.name = name_of(router)
         self.router = router
         self.shadows = shadows

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gym_stepwise_routing.errors import NotApplicableError, check_choice
+from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.game.config import GameConfig
 from gym_stepwise_routing.leaderboard.board_rows import Row, Training, read_rows, routers_on
 from gym_stepwise_routing.leaderboard.entry import Entry, RouterRef
@@ -62,7 +62,7 @@ def refresh_rows(
     Returns:
         The files that were written.
     """
-    written = []
+    written: list[Path] = []
     for track in tracks:
         before = len(written)
         for row in read_rows():
@@ -126,9 +126,8 @@ def _fit(track: Track, row: Row, ref: RouterRef, number: int, artefacts: Path) -
 
 def _train(track: Track, row: Row, training: Training, artefacts: Path) -> tuple[RouterRef, ...]:
     """Train the agents of a row, but for those that lie there already, trained in just the same way."""
-    from gym_stepwise_routing.agents.training import AGENTS, hyperparameters
+    from gym_stepwise_routing.agents.training import hyperparameters
 
-    check_choice("agent", training.agent, AGENTS)
     settings = hyperparameters(training.agent)
     if training.penalty is not None:
         settings = replace(settings, penalty=training.penalty)
@@ -147,7 +146,7 @@ def _train_one(
     track: Track, row: Row, agent: str, seed: int, settings: Hyperparameters, arguments: dict[str, Any]
 ) -> dict[str, Any]:
     """The arrays of a policy, and the manifest of its training as JSON text."""
-    from gym_stepwise_routing.agents.runs import train_run
+    from gym_stepwise_routing.agents.run_training import train_run
 
     spec = track.spec
     game = GameConfig(

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import tempfile
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
 
+from gym_stepwise_routing.costs.units import COST_UNITS
+from gym_stepwise_routing.errors import check_choice
+from gym_stepwise_routing.storage.atomic import write_text
 from gym_stepwise_routing.storage.strict_json import canonical_json
 
 __all__ = [
     "ENTRY_VERSION",
     "TRACK_VERSION",
     "Address",
+    "CostUnit",
     "FileModel",
     "Name",
     "Sha256",
@@ -25,7 +27,6 @@ __all__ = [
     "check_name",
     "explain",
     "sha256_of",
-    "write_text",
 ]
 
 TRACK_VERSION: Literal[1] = 1
@@ -48,6 +49,13 @@ def _web_address(value: str) -> str:
         raise ValueError(f"{value!r}; allowed: an address that begins with https:// or http://")
     return value
 
+
+def _cost_unit(value: str) -> str:
+    check_choice("cost_unit", value, COST_UNITS)
+    return value
+
+
+CostUnit = Annotated[str, AfterValidator(_cost_unit)]
 
 Address = Annotated[str, StringConstraints(max_length=500), AfterValidator(_web_address)]
 """A link that is shown on the site: never ``javascript:``."""
@@ -105,17 +113,3 @@ def explain(error: ValidationError) -> str:
 def sha256_of(value: Any) -> str:
     """SHA-256 of a JSON value in its canonical spelling."""
     return hashlib.sha256(canonical_json(value)).hexdigest()
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file under a temporary name, then rename it: nobody ever reads half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)  # mkstemp makes files that only their owner can read
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -12,18 +12,19 @@ import math
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from pydantic import Field
 
 from gym_stepwise_routing.costs.models import ModelPool
-from gym_stepwise_routing.costs.units import CostUnit, available_units
+from gym_stepwise_routing.costs.units import COST_UNITS, available_units
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.game.normaliser import always_largest_cost
 from gym_stepwise_routing.leaderboard.faults import StaleTrackError
 from gym_stepwise_routing.leaderboard.schema import (
     TRACK_VERSION,
+    CostUnit,
     FileModel,
     Name,
     Sha256,
@@ -151,7 +152,7 @@ class Track(FileModel):
     def units(self) -> tuple[CostUnit, ...]:
         """The cost units that entries report: the track's own one first."""
         own = self.spec.cost_unit
-        return (own, *(unit for unit in get_args(CostUnit) if unit in self.normalisers and unit != own))
+        return (own, *(unit for unit in COST_UNITS if unit in self.normalisers and unit != own))
 
     def __hash__(self) -> int:
         return hash(self.fingerprint)

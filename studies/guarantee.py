@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from gym_stepwise_routing.calibration.calibrate import CalibrationMethod
+from gym_stepwise_routing.calibration.certificate import CalibrationMethod
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.evaluation.evaluate import Sweep
 from gym_stepwise_routing.evaluation.p_values import METHODS, check_level, p_value

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import torch as th
@@ -18,7 +17,7 @@ from stable_baselines3.common.utils import explained_variance
 from torch.nn import functional
 
 from gym_stepwise_routing.agents.ccpo.action_sets import Selection
-from gym_stepwise_routing.agents.ccpo.conformal import ConformalFit, OnlineThreshold, conformal_fit
+from gym_stepwise_routing.agents.ccpo.conformal import OnlineThreshold, kappa_threshold
 from gym_stepwise_routing.agents.ccpo.policies import MlpPolicy, ThresholdPolicy
 from gym_stepwise_routing.agents.ccpo.surrogate import Surrogate, line_search
 from gym_stepwise_routing.agents.ccpo.trust_region import solve_step
@@ -44,11 +43,11 @@ class CCPO(ConstrainedOnPolicyAlgorithm, TRPO):  # type: ignore[misc]
 
     Without a finished episode in the rollout the violation is unknown, and neither scores nor kappa move.
 
-    After training, :meth:`fit_kappa` fixes kappa on held-out items. Choices of ours where the sources leave room: a
-    share of the environments samples pi, so that every action keeps being tried, and the rest sample S; violation and
-    conformal step are taken per rollout, from the finished episodes of the latter; ``selection="largest"`` is offered
-    because uniform choice from a larger set need not be more accurate in routing, while the largest admitted model
-    makes kappa = 0 the always-largest router.
+    After training, :func:`.fit.fit_to_game` fixes kappa on held-out problems. Choices of ours where the sources leave
+    room: a share of the environments samples pi, so that every action keeps being tried, and the rest sample S;
+    violation and conformal step are taken per rollout, from the finished episodes of the latter;
+    ``selection="largest"`` is offered because uniform choice from a larger set need not be more accurate in routing,
+    while the largest admitted model makes kappa = 0 the always-largest router.
 
     Records: ``train/kappa``, ``train/limit``, ``train/constraint_violation`` and ``rollout/ep_cost`` (both of S),
     ``train/kl_divergence``, ``train/step_accepted``, ``train/recovery_step``, losses and explained variances of both
@@ -173,9 +172,9 @@ class CCPO(ConstrainedOnPolicyAlgorithm, TRPO):  # type: ignore[misc]
             raise ValueError(f"action_space={self.action_space!r} must be Discrete")
         if "threshold" not in self.__dict__:  # a loaded agent brings its own
             uniform = 1.0 / float(self.action_space.n)
-            self.threshold = OnlineThreshold(
-                value=uniform if self.kappa_init is None else self.kappa_init,
-                maximum=uniform if self.selection == "uniform" else 1.0,
+            self.threshold = kappa_threshold(
+                uniform if self.kappa_init is None else self.kappa_init,
+                uniform if self.selection == "uniform" else 1.0,
                 step_size=self.kappa_step_size,
                 decay=self.kappa_decay,
             )
@@ -201,37 +200,6 @@ class CCPO(ConstrainedOnPolicyAlgorithm, TRPO):  # type: ignore[misc]
             raise ValueError(f"kappa={kappa!r} must lie in [0, {self.threshold.maximum:g}]")
         self.threshold.value = kappa
         self.policy.kappa.fill_(kappa)
-
-    def fit_kappa(
-        self, losses: Callable[[Self], NDArray[np.float64]], kappas: NDArray[np.float64], *, alpha: float
-    ) -> ConformalFit:
-        """Fix the threshold on held-out items by a batch conformal fit, and return what was found.
-
-        Args:
-            losses: Runs this agent, at the threshold it has when called, on the same held-out items each time and
-                returns the loss of each, float[n] in [0, 1]. For relative correctness: 1 where always-largest is right
-                and this agent is wrong. Call ``predict(..., deterministic=True)``: the fit needs one loss per item.
-            kappas: Candidates that :meth:`set_kappa` takes, strictly increasing, float[m].
-            alpha: Largest expected loss, in (0, 1).
-
-        Returns:
-            The fit. Where its ``kappa`` is None no candidate passed, and the threshold is what it was before.
-
-        Raises:
-            ValueError: If an argument is out of its range.
-        """
-        before = self.kappa
-        columns = []
-        try:
-            for kappa in kappas:
-                self.set_kappa(float(kappa))
-                columns.append(losses(self))
-            fit = conformal_fit(np.stack(columns, axis=1), kappas, alpha=alpha)
-        finally:
-            self.set_kappa(before)
-        if fit.kappa is not None:
-            self.set_kappa(fit.kappa)
-        return fit
 
     def _finish_rollout(
         self,

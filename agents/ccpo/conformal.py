@@ -7,47 +7,36 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gym_stepwise_routing.evaluation.online_threshold import OnlineThreshold
 from gym_stepwise_routing.evaluation.risk_control import expected_loss_bounds
 
+__all__ = [
+    "ConformalFit",
+    "OnlineThreshold",
+    "conformal_fit",
+    "kappa_threshold",
+]  # saved agents name OnlineThreshold here
 
-@dataclass
-class OnlineThreshold:
-    """A threshold kappa in [0, ``maximum``] that follows the misses of a stream (adaptive conformal inference).
 
-    kappa <- clip(kappa - eta_t * (miss rate - alpha), 0, maximum), eta_t = step_size * t^-decay. A miss *lowers* kappa:
-    more actions pass it, larger models among them. Decaying steps are those of Angelopoulos, Barber and Bates 2024
-    (arXiv 2402.01139).
+def kappa_threshold(kappa_init: float, maximum: float, *, step_size: float, decay: float) -> OnlineThreshold:
+    """CCPO's threshold, which moves by decaying steps and stays within [0, ``maximum``].
 
-    Attributes:
-        value: Kappa now; the initial one when constructed. Within [0, maximum].
-        maximum: Upper bound of kappa, in (0, 1].
+    Args:
+        kappa_init: Threshold at the start, in [0, maximum].
+        maximum: Its upper bound, in (0, 1].
         step_size: First step per unit of miss rate above alpha, >= 0; 0 keeps kappa where it is.
         decay: Exponent of the decaying step, in (0.5, 1) for convergence.
-        updates: Steps taken so far.
+
+    Raises:
+        ValueError: If an argument is out of its range.
     """
-
-    value: float
-    maximum: float = 1.0
-    step_size: float = 0.05
-    decay: float = 0.6
-    updates: int = 0
-
-    def __post_init__(self) -> None:
-        if not 0.0 < self.maximum <= 1.0:
-            raise ValueError(f"maximum={self.maximum!r} must lie in (0, 1]")
-        if not 0.0 <= self.value <= self.maximum:
-            raise ValueError(f"kappa_init={self.value!r} must lie in [0, {self.maximum:g}]")
-        if not self.step_size >= 0.0:
-            raise ValueError(f"kappa_step_size={self.step_size!r} must be >= 0")
-        if not 0.5 < self.decay < 1.0:
-            raise ValueError(f"kappa_decay={self.decay!r} must lie in (0.5, 1)")
-
-    def update(self, excess_miss_rate: float) -> float:
-        """Take one step on miss rate - alpha (positive: too many misses) and return the new kappa."""
-        self.updates += 1
-        step = self.step_size * self.updates**-self.decay
-        self.value = min(max(self.value - step * excess_miss_rate, 0.0), self.maximum)
-        return self.value
+    if not 0.0 <= kappa_init <= maximum:
+        raise ValueError(f"kappa_init={kappa_init!r} must lie in [0, {maximum:g}]")
+    if not step_size >= 0.0:
+        raise ValueError(f"kappa_step_size={step_size!r} must be >= 0")
+    if not 0.5 < decay < 1.0:
+        raise ValueError(f"kappa_decay={decay!r} must lie in (0.5, 1)")
+    return OnlineThreshold(kappa_init, maximum=maximum, step_size=step_size, decay=decay)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ scores of another bank, or of an earlier state of a grown one, are refused.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,8 +19,10 @@ from numpy.typing import NDArray
 from gym_stepwise_routing.banks import Bank
 from gym_stepwise_routing.baselines.verifiers.attach import with_verifier
 from gym_stepwise_routing.costs.charging import Verifier
-from gym_stepwise_routing.costs.models import Latency, Model, Price
+from gym_stepwise_routing.costs.models import Model
 from gym_stepwise_routing.errors import BankError
+from gym_stepwise_routing.storage.atomic import replaced
+from gym_stepwise_routing.storage.strict_json import decode
 
 __all__ = ["known_scores", "read_scores", "write_scores"]
 
@@ -44,9 +45,8 @@ def write_scores(path: Path, bank: Bank, verifier: Model, scores: NDArray[np.flo
     checked = with_verifier(bank, verifier, scores)
     table = pa.table({"score": pa.array(checked.score, pa.float32(), from_pandas=True)})
     metadata = {_BANK: bank.hash.encode(), _VERIFIER: json.dumps(asdict(verifier)).encode()}
-    partial = path.with_name(f".{path.name}.tmp")
-    pq.write_table(table.replace_schema_metadata(metadata), partial, compression="zstd")
-    os.replace(partial, path)
+    with replaced(path) as temporary:
+        pq.write_table(table.replace_schema_metadata(metadata), temporary, compression="zstd")
 
 
 def read_scores(path: Path, bank: Bank) -> Bank:
@@ -67,14 +67,8 @@ def read_scores(path: Path, bank: Bank) -> Bank:
     if (scored := metadata[_BANK].decode()) != bank.hash:
         raise BankError(f"{path}: scores of the bank with hash {scored}; allowed: of {bank.name!r}, {bank.hash}")
     figures = json.loads(metadata[_VERIFIER])
-    price, latency = figures.pop("price"), figures.pop("latency")
     # only those who read more than each step once have these figures
-    kind = Verifier if "prefix_cache" in figures else Model
-    verifier = kind(
-        **figures,
-        price=None if price is None else Price(**price),
-        latency=None if latency is None else Latency(**latency),
-    )
+    verifier = decode(Verifier if "prefix_cache" in figures else Model, figures, path, error=BankError)
     scores = table["score"].to_numpy(zero_copy_only=False).astype(np.float32)
     return with_verifier(bank, verifier, scores)
 

@@ -19,25 +19,50 @@ from gym_stepwise_routing.banks.checks import check_nodes, check_problems
 from gym_stepwise_routing.banks.manifest import MANIFEST, Manifest
 from gym_stepwise_routing.costs.models import ModelPool
 from gym_stepwise_routing.errors import BankError, check_choice
+from gym_stepwise_routing.registry import Registry
 from gym_stepwise_routing.storage.former_names import check_former
 from gym_stepwise_routing.types import SPLITS, Split
 
-__all__ = ["Bank", "bundled_banks"]
+__all__ = ["BANKS", "Bank", "BundledBank"]
 
 
 def _data_directory() -> Path:
     return Path(str(resources.files("gym_stepwise_routing"))) / "data"
 
 
-def bundled_banks() -> tuple[str, ...]:
-    """Names of the banks that come with the package."""
-    return tuple(sorted(path.parent.name for path in _data_directory().glob(f"*/{MANIFEST}")))
+@dataclass(frozen=True, slots=True)
+class BundledBank:
+    """A bank that comes with the package.
+
+    Attributes:
+        path: its folder.
+    """
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """Its name: that of the folder."""
+        return self.path.name
+
+    @property
+    def manifest(self) -> Manifest:
+        """What is stated of it."""
+        return Manifest.load(self.path / MANIFEST)
+
+
+BANKS: Registry[BundledBank] = Registry(
+    "bank",
+    BundledBank,
+    builtin=lambda: [BundledBank(path.parent) for path in _data_directory().glob(f"*/{MANIFEST}")],
+)
+"""The banks that come with the package."""
 
 
 def _locate(path_or_name: str | Path) -> Path:
     """Directory of a bank. A string that names a bundled bank is that bank, whatever folder lies about."""
-    if isinstance(path_or_name, str) and path_or_name in bundled_banks():
-        return _data_directory() / path_or_name
+    if isinstance(path_or_name, str) and path_or_name in BANKS:
+        return BANKS.get(path_or_name).path
     try:
         check_former("bank", path_or_name)
     except ValueError as error:
@@ -46,7 +71,7 @@ def _locate(path_or_name: str | Path) -> Path:
     if str(path_or_name) and path.is_dir():  # the path '' would be the working directory
         return path
     raise BankError(
-        f"bank={str(path_or_name)!r} is neither a directory nor a bundled bank; bundled: {', '.join(bundled_banks())}"
+        f"bank={str(path_or_name)!r} is neither a directory nor a bundled bank; bundled: {', '.join(BANKS)}"
     )
 
 

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,6 +11,7 @@ import pyarrow.parquet as pq
 
 from gym_stepwise_routing.banks.manifest import MANIFEST, FileEntry, Manifest, Recipe
 from gym_stepwise_routing.errors import BankError
+from gym_stepwise_routing.storage.atomic import new_folder, write_json
 from gym_stepwise_routing.storage.strict_json import to_json
 from gym_stepwise_routing.types import VERSION
 
@@ -36,12 +32,13 @@ def write_bank(recipe: Recipe, tables: Mapping[str, pa.Table], target: Path, *, 
     Raises:
         BankError: ``target`` exists and ``overwrite`` is False.
     """
-    with _replaced(target, overwrite=overwrite) as directory:
+    if target.exists() and not overwrite:
+        raise BankError(f"{target}: exists already; allowed: a new directory, or overwriting it")
+    with new_folder(target, overwrite=overwrite) as directory:
         files = {name: _write_table(directory / name, table) for name, table in tables.items()}
         created_with = f"gym-stepwise-routing {VERSION}, pyarrow {pa.__version__}"
         manifest = Manifest.seal(recipe, created_with=created_with, files=files)
-        text = json.dumps(to_json(manifest), indent=2, ensure_ascii=False, allow_nan=False)
-        (directory / MANIFEST).write_text(text + "\n", encoding="utf-8")
+        write_json(directory / MANIFEST, to_json(manifest))
 
 
 def _write_table(path: Path, table: pa.Table) -> FileEntry:
@@ -49,29 +46,3 @@ def _write_table(path: Path, table: pa.Table) -> FileEntry:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return FileEntry(sha256=digest, bytes=path.stat().st_size, rows=table.num_rows)
-
-
-@contextmanager
-def _replaced(target: Path, *, overwrite: bool) -> Iterator[Path]:
-    """A temporary directory beside ``target`` that takes its place if the block ends well, and is removed if not."""
-    if target.exists() and not overwrite:
-        raise BankError(f"{target}: exists already; allowed: a new directory, or overwriting it")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
-    try:
-        yield temporary
-        temporary.chmod(0o755)  # mkdtemp makes it private
-        if target.exists():
-            # A directory cannot be replaced in one step: the old one is set aside, and put back if the new one fails.
-            aside = temporary.with_suffix(".old.tmp")
-            os.replace(target, aside)
-            try:
-                os.replace(temporary, target)
-            except OSError:
-                os.replace(aside, target)
-                raise
-            shutil.rmtree(aside)
-        else:
-            os.replace(temporary, target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import pairwise
@@ -30,6 +29,7 @@ from gym_stepwise_routing.banks.records import (
     read_trees,
 )
 from gym_stepwise_routing.errors import BankError
+from gym_stepwise_routing.storage.atomic import replaced
 from gym_stepwise_routing.types import QUESTION
 
 __all__ = ["QuestionCounts", "export_jsonl", "import_jsonl"]
@@ -195,14 +195,9 @@ def export_jsonl(bank: Bank, target: Path, *, overwrite: bool = False) -> None:
     """
     if target.exists() and not overwrite:
         raise BankError(f"{target}: exists already; allowed: a new file, or overwriting it")
-    temporary = target.with_name(f".{target.stem}.tmp{target.suffix}")
-    try:
-        with open_lines(temporary, "w") as file:
-            for tree in _trees_of(bank):
-                file.write(json.dumps(tree, ensure_ascii=False, allow_nan=False) + "\n")
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replaced(target) as temporary, open_lines(temporary, "w", name=target) as file:
+        for tree in _trees_of(bank):
+            file.write(json.dumps(tree, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def _trees_of(bank: Bank) -> Iterator[dict[str, Any]]:

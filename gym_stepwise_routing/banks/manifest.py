@@ -195,7 +195,7 @@ class Recipe:
         Raises:
             BankError: missing file, or unknown, missing or wrong key; the message names file and key.
         """
-        recipe: Recipe = decode(Recipe, read_json(path), path)
+        recipe: Recipe = decode(Recipe, read_json(path, BankError), path, error=BankError)
         return recipe
 
 
@@ -244,7 +244,7 @@ class Manifest(Recipe):
         Raises:
             BankError: missing file; unknown, missing or wrong key; changed content. The message names file and key.
         """
-        manifest: Manifest = decode(Manifest, read_json(path), path)
+        manifest: Manifest = decode(Manifest, read_json(path, BankError), path, error=BankError)
         if manifest.computed_sha256() != manifest.content_sha256:
             raise BankError(
                 f"{path}: content_sha256 is {manifest.content_sha256!r}, but the manifest hashes to "

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gym_stepwise_routing.banks.bank import Bank
 from gym_stepwise_routing.banks.manifest import Dataset
-from gym_stepwise_routing.datasets import CATALOGUE, load_file, load_problems, question_sha256
+from gym_stepwise_routing.datasets import DATASETS, load_file, load_problems, question_sha256
 from gym_stepwise_routing.errors import BankError
 
 __all__ = ["Questions", "join_questions", "question_counts"]
@@ -89,7 +89,7 @@ class Questions:
                 return [problem.question for problem in load_file(file, question=field, answer=field)]
             except (ValueError, OSError) as error:
                 raise BankError(str(error)) from None
-        if dataset not in CATALOGUE:
+        if dataset not in DATASETS:
             raise BankError(f"the texts of {key} are not at hand: no library has this dataset. {advice}")
         try:
             return [problem.question for problem in load_problems(dataset, split)]

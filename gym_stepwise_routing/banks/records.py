@@ -135,9 +135,9 @@ class TreeRecord:
     nodes: tuple[NodeRecord, ...]
 
 
-def open_lines(path: Path, mode: str) -> Any:
-    """Open a JSON Lines file as text, gzipped if its name ends in ``.gz``."""
-    if path.suffix == ".gz":
+def open_lines(path: Path, mode: str, *, name: Path | None = None) -> Any:
+    """Open a JSON Lines file as text, gzipped if its name (or the one that it is to get) ends in ``.gz``."""
+    if (name or path).suffix == ".gz":
         return gzip.open(path, f"{mode}t", encoding="utf-8")
     return path.open(mode, encoding="utf-8")
 
@@ -166,7 +166,7 @@ def _parse(line: str, where: str) -> TreeRecord:
         value = json.loads(line)
     except json.JSONDecodeError as error:
         raise BankError(f"{where}: not JSON ({error})") from None
-    tree: TreeRecord = decode(TreeRecord, value, where)
+    tree: TreeRecord = decode(TreeRecord, value, where, error=BankError)
     for number, node in enumerate(value["nodes"]):
         place = f"{where}: key 'nodes[{number}]'"
         # A key that is null says no more than one that is absent, and could not be told from it on export.

@@ -6,10 +6,11 @@ except ImportError as error:
     raise ImportError("threshold calibration needs scipy: pip install 'gym-stepwise-routing[agents]'") from error
 
 from gym_stepwise_routing.calibration.adaptive import AdaptiveRouter
-from gym_stepwise_routing.calibration.calibrate import CalibratedRouter, Certificate, calibrate
-from gym_stepwise_routing.calibration.online import AdaptiveThreshold
+from gym_stepwise_routing.calibration.calibrate import calibrate
+from gym_stepwise_routing.calibration.certificate import CalibratedRouter, Certificate
 from gym_stepwise_routing.calibration.storage import load_calibrated, save_calibrated
 from gym_stepwise_routing.calibration.targets import Accuracy, CostLimit, RelativeAccuracy, Target
+from gym_stepwise_routing.evaluation.online_threshold import OnlineThreshold
 from gym_stepwise_routing.evaluation.p_values import (
     METHODS,
     Method,
@@ -32,13 +33,13 @@ __all__ = [
     "METHODS",
     "Accuracy",
     "AdaptiveRouter",
-    "AdaptiveThreshold",
     "CalibratedRouter",
     "CannotCertify",
     "Certificate",
     "Certified",
     "CostLimit",
     "Method",
+    "OnlineThreshold",
     "RelativeAccuracy",
     "Risk",
     "Target",

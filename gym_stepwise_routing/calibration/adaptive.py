@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from gym_stepwise_routing.calibration.calibrate import CalibratedRouter
-from gym_stepwise_routing.calibration.online import AdaptiveThreshold
+from gym_stepwise_routing.calibration.certificate import CalibratedRouter
 from gym_stepwise_routing.calibration.targets import Accuracy, RelativeAccuracy
+from gym_stepwise_routing.evaluation.online_threshold import OnlineThreshold
 from gym_stepwise_routing.routers.base import ALWAYS_SMALLEST, Scores, ThresholdRouter
 
 __all__ = ["AdaptiveRouter"]
 
 
 class AdaptiveRouter(ThresholdRouter):
-    """A router at the threshold of :class:`AdaptiveThreshold`, which says what holds in the long run.
+    """A router at the threshold of :class:`OnlineThreshold`, which says what holds in the long run.
 
     Problems are routed one after the other: route a problem, tell how it went, route the next. Problems that are under
     way together share the threshold that they began with only if feedback waits until all of them have ended.
@@ -41,14 +41,16 @@ class AdaptiveRouter(ThresholdRouter):
         if initial is None:
             initial = min(router.threshold, ALWAYS_SMALLEST) if isinstance(router, CalibratedRouter) else 0.0
         base = router.base if isinstance(router, CalibratedRouter) else router
-        self._adaptive = AdaptiveThreshold(alpha=target.alpha, initial=initial, step=step, decay=decay)
-        super().__init__(base, self._adaptive.threshold)
+        if not step > 0.0:
+            raise ValueError(f"step={step!r}; allowed: a number above 0")
+        self._online = OnlineThreshold(initial, step_size=step, decay=decay, slack=step)
+        super().__init__(base, self._online.threshold)
         self.target = target
 
     @property
     def updates(self) -> int:
         """Problems that moved the threshold so far."""
-        return self._adaptive.updates
+        return self._online.updates
 
     def feedback(self, right: bool, *, largest_right: bool | None = None) -> float:
         """Tell how a problem ended that was routed at the threshold of the moment.
@@ -69,5 +71,5 @@ class AdaptiveRouter(ThresholdRouter):
             allowed = "True or False" if relative else "None"
             raise ValueError(f"largest_right={largest_right!r}; allowed with target {self.target}: {allowed}")
         if largest_right is not False:
-            self.threshold = self._adaptive.update(float(not right))
+            self.threshold = self._online.update(float(not right) - self.target.alpha)
         return self.threshold

@@ -2,125 +2,31 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, Unpack, get_args
+from typing import Unpack, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.banks import Bank, bundled_banks
+from gym_stepwise_routing.calibration.certificate import CalibratedRouter, CalibrationMethod, Certificate
 from gym_stepwise_routing.calibration.targets import CostLimit, RelativeAccuracy, Target
+from gym_stepwise_routing.calibration.trained_on import refuse_training, taken_out, trained_game
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.evaluation.evaluate import Sweep, sweep
 from gym_stepwise_routing.evaluation.p_values import check_level
 from gym_stepwise_routing.evaluation.risk_control import CannotCertify, Certified, Risk, certify, control_expectation
-from gym_stepwise_routing.game.config import GameArguments, GameConfig, RoutingSpec
+from gym_stepwise_routing.game.config import GameArguments, GameConfig
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.game.normaliser import always_largest_cost
-from gym_stepwise_routing.routers.base import ALWAYS_LARGEST, ALWAYS_SMALLEST, Scores, ThresholdRouter, name_of
+from gym_stepwise_routing.routers.base import ALWAYS_LARGEST, ALWAYS_SMALLEST, Scores, name_of
 from gym_stepwise_routing.routers.provenance import GameDescription
-from gym_stepwise_routing.sources.contract import StepSource
-from gym_stepwise_routing.sources.recorded import BankSource
 
-__all__ = ["CalibratedRouter", "CalibrationMethod", "Certificate", "calibrate"]
+__all__ = ["calibrate"]
 
-CalibrationMethod = Literal["exact", "ltt", "crc", "empirical"]
 JOINT_STARTS = 5
 """Where accuracy and cost are promised together, testing starts at so many thresholds spread over the grid."""
 
 _GRID = np.append(np.linspace(0, 1, 201), ALWAYS_SMALLEST)  # a score may be 1, which the threshold 1 lets pass
-
-
-@dataclass(frozen=True, slots=True)
-class Certificate:
-    """What a threshold promises, and on what grounds.
-
-    Attributes:
-        target: what was asked for, in words.
-        promise: what is guaranteed, in one sentence; or why nothing is.
-        certified: whether there is a guarantee.
-        method: ``exact``, ``ltt``, ``crc`` or ``empirical``.
-        threshold: the chosen threshold.
-        risk: empirical risk of each target at the threshold.
-        alpha: highest tolerated risk of each target.
-        delta: highest probability that the promise is wrong; None where the promise is in expectation, or none.
-        n: items that count for each target.
-        items_needed: items that would have been needed, if it could not be certified and some number would do.
-        router: name of the router.
-        source: name of the bank or preset.
-        source_hash: content hash of the bank, '' for a source without one.
-        split_hash: hash of the calibration split, '' for a source without one.
-        mode: mode of the game.
-        cost_unit: cost unit of the game.
-        simulated: True if the items are simulated.
-    """
-
-    target: str
-    promise: str
-    certified: bool
-    method: CalibrationMethod
-    threshold: float
-    risk: tuple[float, ...]
-    alpha: tuple[float, ...]
-    delta: float | None
-    n: tuple[int, ...]
-    items_needed: int | None
-    router: str
-    source: str
-    source_hash: str
-    split_hash: str
-    mode: str
-    cost_unit: str
-    simulated: bool
-
-    @property
-    def k(self) -> tuple[float, ...]:
-        """Sum of each target's losses at the threshold: the number of errors among ``n`` where losses are 0 and 1."""
-        return tuple(round(risk * n, 9) for risk, n in zip(self.risk, self.n, strict=True))
-
-
-class CalibratedRouter(ThresholdRouter):
-    """A router at its calibrated threshold, with the certificate.
-
-    Args:
-        base: the router whose scores are thresholded.
-        certificate: what the threshold promises.
-        game: the game that it was calibrated on.
-        trained_on: the game that ``base`` was trained or fitted on; None for rules, and where nobody knows.
-    """
-
-    def __init__(
-        self, base: Scores, certificate: Certificate, game: GameDescription, trained_on: GameDescription | None = None
-    ) -> None:
-        super().__init__(base, certificate.threshold)
-        self.certificate = certificate
-        self.game = game
-        self.trained_on = trained_on
-
-    def bind(self, spec: RoutingSpec) -> None:
-        """Check that observations, actions, cost and budget mean what they meant in calibration.
-
-        Raises:
-            ValueError: another mode, cost unit, pool, observation or budget.
-        """
-        self.game.check_spec(spec, self._called)
-        self.game.check_budget(spec, self._called)
-        super().bind(spec)
-
-    def check_game(self, game: Game) -> None:
-        """Refuse another bank than that of the calibration, of whose problems the certificate speaks.
-
-        Raises:
-            ValueError: the bank's content differs, or as :meth:`bind`.
-        """
-        self.game.check_game(game, self._called)
-        self.game.check_budget(game.spec, self._called)
-
-    @property
-    def _called(self) -> str:
-        return f"calibrated router {self.name!r}"
 
 
 def calibrate(
@@ -170,8 +76,8 @@ def calibrate(
         raise ValueError(f"delta={delta!r}; allowed: a number in (0, 1)")
     targets = _targets(target)
     game = _game(game, arguments)
-    trained_on = _training(router, transfer)
-    router = _taken_out(router)
+    trained_on = trained_game(router, transfer)
+    router = taken_out(router)
     if not isinstance(router, Scores):
         raise ValueError(f"router={name_of(router)!r} has no scores(observation); allowed: a router that has")
     check_level("delta", delta)
@@ -179,7 +85,7 @@ def calibrate(
     _refuse_cut_off(targets, game)
     if trained_on is not None and not transfer:
         trained_on.check_game(game, f"router {name_of(router)!r}")
-    _refuse_training(trained_on, game)
+    refuse_training(trained_on, game)
     outcome = sweep(router, game, _GRID if thresholds is None else thresholds, seed=seed)
     only_cost = all(isinstance(t, CostLimit) for t in targets)
     if only_cost and not outcome.thresholds[-1] > 1:
@@ -240,71 +146,6 @@ def _game(given: object, arguments: GameArguments) -> Game:
     for name, value in arguments.items():
         raise ValueError(f"{name}={value!r} with a game, which has one; allowed: a bank")
     return given
-
-
-def _sb3_model(router: object) -> Any:
-    """The router if it is a Stable-Baselines3 model, else None."""
-    sb3 = sys.modules.get("stable_baselines3.common.base_class")  # not imported: then it is no such model
-    return router if sb3 is not None and isinstance(router, sb3.BaseAlgorithm) else None
-
-
-def _taken_out(router: Scores) -> Scores:
-    """The policy of a Stable-Baselines3 model, or what was calibrated before: what will be saved, to the last bit."""
-    if isinstance(router, CalibratedRouter):
-        return _taken_out(router.base)
-    model = _sb3_model(router)
-    if model is None:
-        return router
-    from gym_stepwise_routing.agents.scores import scored
-
-    return scored(model)
-
-
-def _training(router: object, transfer: bool) -> GameDescription | None:
-    """The game that a router, or what it thresholds, was trained on; None for rules, and where no record says so.
-
-    Raises:
-        ValueError: a Stable-Baselines3 model whose environment plays no game, unless ``transfer``.
-    """
-    model = _sb3_model(router)
-    if model is None:
-        told = getattr(router, "trained_on", None)
-        base = getattr(router, "base", None)
-        return told if isinstance(told, GameDescription) or base is None else _training(base, transfer)
-    env = model.get_env()
-    try:
-        return GameDescription.of(env.get_attr("game")[0])
-    except AttributeError:
-        if transfer:
-            return None
-        raise ValueError(
-            f"router={type(model).__name__} with env={env!r}, which does not tell the bank it was trained on; allowed: "
-            "a model with its environment (load(..., env=env)), or transfer=True"
-        ) from None
-
-
-def _refuse_training(trained_on: GameDescription | None, game: Game) -> None:
-    """What a policy was trained on makes it look better than it is: no promise can rest on it."""
-    if trained_on is None or trained_on.kind == "simulator" or (source := _source_of(trained_on, game)) is None:
-        return
-    learned = source.problem_ids(source.problems(trained_on.split))  # type: ignore[arg-type]
-    if shared := set(learned) & set(game.source.problem_ids(game.problems)):
-        raise ValueError(
-            f"split={game.split!r} shares {len(shared)} problems with {trained_on.split!r} of {trained_on.source!r}, "
-            "which the router was trained on; allowed: a split without them, normally 'calibration'"
-        )
-
-
-def _source_of(trained_on: GameDescription, game: Game) -> StepSource | None:
-    """Where the problems that a policy was trained on can be looked up: in the game's source, or in a bundled bank."""
-    if trained_on.source_hash == game.source_hash:
-        bank = getattr(game.source, "bank", None)
-        return game.source if bank is None else BankSource(bank)  # all of the bank, where only a part of it is played
-    if trained_on.source in bundled_banks():
-        bank = Bank.open(trained_on.source)
-        if bank.hash == trained_on.source_hash:
-            return BankSource(bank)
-    return None
 
 
 def _refuse_test(game: Game) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.calibration.calibrate import CalibratedRouter, Certificate
+from gym_stepwise_routing.calibration.certificate import CalibratedRouter, Certificate
 from gym_stepwise_routing.calibration.targets import CostLimit, RelativeAccuracy, Target
 from gym_stepwise_routing.evaluation.bootstrap import (
     Interval,

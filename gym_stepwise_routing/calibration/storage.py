@@ -21,13 +21,14 @@ from pathlib import Path
 
 from gym_stepwise_routing.agents.runs import RunManifest, TrainedRouter, check_trust
 from gym_stepwise_routing.baselines import ConfidenceThreshold
-from gym_stepwise_routing.calibration.calibrate import CalibratedRouter, Certificate
+from gym_stepwise_routing.calibration.certificate import CalibratedRouter, Certificate
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.routers.base import Scores
 from gym_stepwise_routing.routers.policy_network import PolicyNetwork
 from gym_stepwise_routing.routers.provenance import GameDescription
-from gym_stepwise_routing.storage.atomic import new_folder, read_json, replaced, to_record, write_json
+from gym_stepwise_routing.storage.atomic import new_folder, replaced, write_json
+from gym_stepwise_routing.storage.strict_json import decode, read_json
 
 __all__ = ["load_calibrated", "save_calibrated"]
 
@@ -64,11 +65,12 @@ def load_calibrated(folder: Path, *, trust: bool = False, game: Game | None = No
         ValueError: a file is missing or damaged; a pickle without ``trust``; or a game in which observations or actions
             mean something else, or on another bank.
     """
-    content = read_json(folder / "certificate.json")
+    promised, played = folder / "certificate.json", folder / "game.json"
+    content = read_json(promised)
     if isinstance(content, dict):
-        check_choice(f"{folder / 'certificate.json'}: format", content.pop("format", None), [FORMAT])
-    certificate = to_record(content, Certificate, folder / "certificate.json")
-    description = GameDescription.read(read_json(folder / "game.json"), folder / "game.json")
+        check_choice(f"{promised}: format", content.pop("format", None), [FORMAT])
+    certificate: Certificate = decode(Certificate, content, promised)
+    description = GameDescription.read(read_json(played), played)
     base = _load_base(folder, trust)
     trained_on = None
     if isinstance(base, TrainedRouter):

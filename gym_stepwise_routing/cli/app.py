@@ -10,7 +10,7 @@ from gym_stepwise_routing.cli.calibrate_command import calibrate
 from gym_stepwise_routing.cli.check_command import check
 from gym_stepwise_routing.cli.compare_command import compare
 from gym_stepwise_routing.cli.evaluate_command import evaluate
-from gym_stepwise_routing.cli.processbench_command import processbench
+from gym_stepwise_routing.cli.list_command import list_
 from gym_stepwise_routing.cli.record_command import record
 from gym_stepwise_routing.cli.score_command import score
 from gym_stepwise_routing.cli.serve_command import serve
@@ -25,9 +25,9 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.command("list")(list_)
 app.command()(compare)
 app.command()(score)
-app.command()(processbench)
 app.command()(train)
 app.command()(calibrate)
 app.command()(evaluate)

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from gym_stepwise_routing.banks import Bank, Recipe, bundled_banks
+from gym_stepwise_routing.banks import BANKS, Bank, Recipe
 from gym_stepwise_routing.banks.jsonl import export_jsonl, import_jsonl
 from gym_stepwise_routing.banks.manifest import MANIFEST
 from gym_stepwise_routing.banks.questions import Questions, join_questions
@@ -65,8 +65,8 @@ def info(
     console = Console()
     with _told_plainly():
         if bank is None:
-            for name in bundled_banks():
-                console.print(f"[bold]{name}[/]  {escape(Bank.open(name).manifest.description)}")
+            for name, bundled in BANKS.items():
+                console.print(f"[bold]{name}[/]  {escape(bundled.manifest.description)}")
             return
         opened = Bank.open(bank)
     manifest = opened.manifest

@@ -6,19 +6,17 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table as RichTable
 
 from gym_stepwise_routing.cli.bank_command import QuestionsOption
 from gym_stepwise_routing.costs.units import COST_UNITS
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.types import MODES
 
-__all__ = ["compare", "question_files"]
+__all__ = ["WIDE", "compare", "question_files"]
 
-_WIDE = 160  # of a log file: the tables are wider than the 80 columns that rich assumes there
+WIDE = 160  # of a log file: the tables are wider than the 80 columns that rich assumes there
 
 
 def compare(
@@ -55,10 +53,11 @@ def compare(
     from gym_stepwise_routing.comparison.comparison_tables import tables
     from gym_stepwise_routing.comparison.output import write
     from gym_stepwise_routing.comparison.run import run_comparison, select
+    from gym_stepwise_routing.reporting.terminal import rich_table
 
     console = Console()
     if not console.is_terminal:
-        console = Console(width=_WIDE)
+        console = Console(width=WIDE)
     try:
         check_choice("mode", mode, MODES)
         if cost_unit:
@@ -90,14 +89,7 @@ def compare(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     for table in tables(result, brief=True):
-        shown = RichTable(title=table.title, title_justify="left", box=box.SIMPLE_HEAD)
-        for name in table.header:
-            shown.add_column(name, overflow="fold")
-        for group, lines in table.groups:
-            shown.add_row(f"[bold]{group}[/bold]")
-            for line in lines:
-                shown.add_row(*line)
-        console.print(shown)
+        console.print(rich_table(table))
     for path in write(result, out):
         console.print(f"wrote {path}", highlight=False)
 

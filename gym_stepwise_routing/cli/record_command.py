@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from gym_stepwise_routing.generators.prompts import default_prompt, load_prompt
 from gym_stepwise_routing.generators.specs import GeneratorSpec
-from gym_stepwise_routing.grading import Grading
+from gym_stepwise_routing.grading import GRADERS
 from gym_stepwise_routing.recorder.grow import RecordingStats
 from gym_stepwise_routing.recorder.problem_selection import Selection
 from gym_stepwise_routing.recorder.session import RecordingSession
@@ -67,7 +67,9 @@ def record(
     question_field: Annotated[str, typer.Option(help="Field of the question in a file of your own.")] = "question",
     answer_field: Annotated[str, typer.Option(help="Field of the answer in a file of your own.")] = "answer",
     data_licence: Annotated[str, typer.Option(help="Licence of the problems in a file of your own.")] = "unknown",
-    grading: Annotated[str | None, typer.Option(help="numeric or math; by default what the dataset needs.")] = None,
+    grading: Annotated[
+        str | None, typer.Option(help=f"One of {', '.join(GRADERS)}; by default what the dataset needs.")
+    ] = None,
     max_tokens: Annotated[int, typer.Option(help="Most tokens that a model writes before it hands over.")] = 200,
     step: Annotated[str, typer.Option(help="What ends a step: newline or blank-line.")] = "newline",
     min_characters: Annotated[int, typer.Option(help="Shorter steps are merged into the next.")] = 1,
@@ -99,7 +101,7 @@ def record(
                 data=data,
                 question=question_field,
                 answer=answer_field,
-                grading=_grading(grading),
+                grading=grading,
                 licence=data_licence,
             )
             for text in dataset
@@ -188,10 +190,6 @@ def _pool(config: Path, context: typer.Context) -> PoolConfig:
 
 def _mode(mode: str) -> Mode:
     return mode  # type: ignore[return-value]  # checked by RecordingSettings, which names what is allowed
-
-
-def _grading(grading: str | None) -> Grading | None:
-    return grading  # type: ignore[return-value]  # likewise
 
 
 def _command() -> str:

@@ -17,41 +17,38 @@ from gym_stepwise_routing.errors import check_choice
 __all__ = ["score"]
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
-KINDS = ("text", "prm-tag", "prm-labels", "rating", "max-logit")
+KINDS = ("prm-tag", "prm-labels", "rating", "max-logit")
 
 
 def score(
     bank: BankArgument,
-    model: Annotated[str, typer.Option(help="Local folder or hub name of the encoder, PRM, or model of the bank.")],
-    out: Annotated[Path, typer.Option(help="Parquet file to write; all kinds but text go on with one that is there.")],
+    model: Annotated[str, typer.Option(help="Local folder or hub name of the PRM, or of the model of the bank.")],
+    out: Annotated[Path, typer.Option(help="Parquet file to write; goes on with one that is there.")],
     kind: Annotated[
         str,
         typer.Option(
-            help="text: encoder, fine-tuned on the train split's trees; prm-tag, prm-labels: process reward model; "
+            help="prm-tag, prm-labels: process reward model; "
             "rating: the bank's largest model rates drafts (SpecReason); max-logit: largest logits of its smallest "
             "model (STEER)."
         ),
-    ] = "text",
+    ],
     questions: QuestionsOption = None,
-    layers: Annotated[int, typer.Option(help="text: topmost layers that are fine-tuned.")] = 2,
-    epochs: Annotated[int, typer.Option(help="text: passes over the train steps.")] = 2,
-    seed: Annotated[int, typer.Option(help="text: seed of training.")] = 0,
     split: Annotated[
-        list[str] | None, typer.Option(help="Not text: a split to score, may be repeated; all splits if left out.")
+        list[str] | None, typer.Option(help="A split to score, may be repeated; all splits if left out.")
     ] = None,
     any_weights: Annotated[
         bool, typer.Option("--any-weights", help="rating, max-logit: do not check that MODEL is the bank's.")
     ] = False,
     dtype: Annotated[
-        str, typer.Option(help="Not text: float32, bfloat16 or float16; auto is the type of the weights' files.")
+        str, typer.Option(help="float32, bfloat16 or float16; auto is the type of the weights' files.")
     ] = "auto",
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Runs code from the hub; not with text.")
-    ] = False,
+    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Runs code from the hub.")] = False,
 ) -> None:
     """Score every step of a bank with a verifier. Question texts come from files, or else from the datasets library."""
     from gym_stepwise_routing.banks import Bank
     from gym_stepwise_routing.banks.questions import join_questions
+    from gym_stepwise_routing.baselines.verifiers import hub
+    from gym_stepwise_routing.baselines.verifiers.bank_judging import check_weights, judge_bank, prompt_of, small_steps
     from gym_stepwise_routing.baselines.verifiers.score_files import known_scores, write_scores
     from gym_stepwise_routing.cli.compare_command import question_files
 
@@ -59,47 +56,36 @@ def score(
         check_choice("kind", kind, KINDS)
         opened = Bank.open(bank)
         texts = join_questions(opened, question_files(questions) if questions else None)
-        if kind == "text":
-            if split or dtype != "auto" or any_weights or trust_remote_code:
-                raise ValueError("split, dtype, any_weights, trust_remote_code with kind='text'; allowed: another kind")
-            from gym_stepwise_routing.baselines.verifiers.text import TextVerifier, text_scores
-
-            verifier = TextVerifier(model, layers=layers, epochs=epochs, seed=seed)
-            scored, charged = text_scores(opened, texts, verifier), verifier.as_model()
-            write_scores(out, opened, charged, scored)
+        check_choice("dtype", dtype, DTYPES)
+        loading: dict[str, Any] = {"dtype": dtype, "trust_remote_code": trust_remote_code}
+        judge: hub.StepJudge
+        smallest, largest = opened.pool[0], opened.pool[-1]
+        if not any_weights and kind in ("rating", "max-logit"):
+            check_weights(model, largest if kind == "rating" else smallest)
+        if kind == "rating":
+            judge = hub.LargeModelRater(model, **loading)
+            charged = judge.as_model(largest)
+        elif kind == "max-logit":
+            delimiter = opened.manifest.step_rule.separator
+            judge = hub.MaxLogit(model, prompt_of(opened), delimiter=delimiter, **loading)
+            charged = judge.as_model(smallest)
         else:
-            from gym_stepwise_routing.baselines.verifiers import hub
-
-            check_choice("dtype", dtype, DTYPES)
-            loading: dict[str, Any] = {"dtype": dtype, "trust_remote_code": trust_remote_code}
-            judge: hub.StepJudge
-            smallest, largest = opened.pool[0], opened.pool[-1]
-            if not any_weights and kind in ("rating", "max-logit"):
-                hub.check_weights(model, largest if kind == "rating" else smallest)
-            if kind == "rating":
-                judge = hub.LargeModelRater(model, **loading)
-                charged = judge.as_model(largest)
-            elif kind == "max-logit":
-                delimiter = opened.manifest.step_rule.separator
-                judge = hub.MaxLogit(model, hub.prompt_of(opened), delimiter=delimiter, **loading)
-                charged = judge.as_model(smallest)
-            else:
-                style = hub.PrmStyle() if kind == "prm-tag" else hub.PrmStyle("labels", separator="\n")
-                judge = hub.HubPrm(model, style, **loading)
-                charged = judge.as_model()
-            rows = hub.small_steps(opened) if kind in ("rating", "max-logit") else np.arange(len(opened.nodes))
-            if split:
-                problems = np.concatenate([opened.split_problems(name) for name in split])  # type: ignore[arg-type]
-                rows = rows[np.isin(opened.nodes.problem[rows], problems)]
-            scored = hub.judge_bank(
-                opened,
-                texts,
-                judge,
-                rows=rows,
-                known=known_scores(out, opened, charged) if out.exists() else None,
-                save=partial(write_scores, out, opened, charged),
-                shown=partial(track, description="problems"),
-            )
+            style = hub.PrmStyle() if kind == "prm-tag" else hub.PrmStyle("labels", separator="\n")
+            judge = hub.HubPrm(model, style, **loading)
+            charged = judge.as_model()
+        rows = small_steps(opened) if kind in ("rating", "max-logit") else np.arange(len(opened.nodes))
+        if split:
+            problems = np.concatenate([opened.split_problems(name) for name in split])  # type: ignore[arg-type]
+            rows = rows[np.isin(opened.nodes.problem[rows], problems)]
+        scored = judge_bank(
+            opened,
+            texts,
+            judge,
+            rows=rows,
+            known=known_scores(out, opened, charged) if out.exists() else None,
+            save=partial(write_scores, out, opened, charged),
+            shown=partial(track, description="problems"),
+        )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     Console().print(f"wrote {out}: {int((scored == scored).sum())} steps scored by {charged.name}", highlight=False)

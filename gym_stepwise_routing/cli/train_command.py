@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 
+from gym_stepwise_routing.agents.agent import AGENTS
+from gym_stepwise_routing.costs.units import COST_UNITS
 from gym_stepwise_routing.game.config import GameConfig
 
 __all__ = ["train"]
@@ -18,14 +20,12 @@ __all__ = ["train"]
 
 def train(
     out: Annotated[Path, typer.Option(help="Folder to write AGENT-seedN folders to.")],
-    agent: Annotated[str, typer.Option(help="lagrangian_ppo, ccpo, all_budgets, ppo, maskable_ppo, ...")] = (
-        "lagrangian_ppo"
-    ),
+    agent: Annotated[str, typer.Option(help=f"One of {', '.join(AGENTS)}.")] = ("lagrangian_ppo"),
     bank: Annotated[str, typer.Option(help="Bundled bank, folder of a bank, or simulator preset.")] = (
         "gsm8k-qwen2.5-coder"
     ),
     mode: Annotated[str, typer.Option(help="route, escalate or regenerate.")] = "route",
-    cost_unit: Annotated[str, typer.Option(help="flops, large_tokens, dollars or latency.")] = "flops",
+    cost_unit: Annotated[str, typer.Option(help=f"One of {', '.join(COST_UNITS)}.")] = "flops",
     seeds: Annotated[int, typer.Option(min=1, help="Number of runs.")] = 5,
     first_seed: Annotated[
         int | None,
@@ -51,13 +51,12 @@ def train(
     Each folder holds manifest.json (the bank's hash, game, hyperparameters, seed, versions), router.npz (the policy as
     plain arrays) and model.zip (to go on training with Stable-Baselines3).
     """
-    try:
-        import torch
+    import torch
 
-        from gym_stepwise_routing.agents.runs import RunManifest, settings_of, train_run
-        from gym_stepwise_routing.agents.training import AGENTS, Checkpoints, hyperparameters
-    except ImportError as error:
-        raise typer.BadParameter(f"{error}; training needs: pip install 'gym-stepwise-routing[agents]'") from error
+    from gym_stepwise_routing.agents.run_training import settings_of, train_run
+    from gym_stepwise_routing.agents.runs import RunManifest
+    from gym_stepwise_routing.agents.training import Checkpoints, hyperparameters
+
     console = Console()
     torch.set_num_threads(1)  # the networks are tiny: more threads only wait for each other
     try:
@@ -68,15 +67,13 @@ def train(
         if resume is not None and variant is None:
             settings = settings_of(resume)
         else:
-            if variant is None and agent == "lagrangian_ppo" and constraint in ("accuracy_floor", "relative_floor"):
-                variant = "floor"
-            settings = hyperparameters(agent, variant)
+            settings = hyperparameters(agent, variant or AGENTS.get(agent).settings_for.get(constraint))
         settings = replace(
             settings,
             penalty=settings.penalty if penalty is None else penalty,
             total_timesteps=settings.total_timesteps if steps is None else steps,
         )
-        arguments = _constraint(agent, AGENTS[agent].constrained, limit, constraint, penalty)
+        arguments = _constraint(agent, AGENTS.get(agent).constrained, limit, constraint, penalty)
         game = GameConfig(bank, mode=mode, cost_unit=cost_unit)  # type: ignore[arg-type]
         for seed in range(first_seed, first_seed + seeds):
             folder = out / f"{agent}-seed{seed}"

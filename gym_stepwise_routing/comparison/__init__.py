@@ -3,6 +3,6 @@
 from gym_stepwise_routing.comparison.arena import Arena
 from gym_stepwise_routing.comparison.choose import Rule
 from gym_stepwise_routing.comparison.comparison import Comparison, compare
-from gym_stepwise_routing.comparison.roster import roster
+from gym_stepwise_routing.comparison.roster import ROUTERS, roster
 
-__all__ = ["Arena", "Comparison", "Rule", "compare", "roster"]
+__all__ = ["ROUTERS", "Arena", "Comparison", "Rule", "compare", "roster"]

@@ -169,6 +169,17 @@ class Arena:
             self._references[split] = self._reference(split)
         return self._references[split]
 
+    def exchange_rate(self, blocks: Sequence[Block] = ("progress",)) -> float:
+        """Accuracy that the largest model at every step buys for each unit of cost, on the train split; 1 if none.
+
+        Played in the arena's own mode and with the blocks that a router sees, so that drafts, probes and verifiers are
+        in the cost: prices in units of this rate bracket the tradeoff in every mode.
+        """
+        game = self.game("train", blocks)
+        small, large = (play(router, game, seed=self.seed) for router in (AlwaysSmallest(), AlwaysLargest()))
+        gap, gain = large.mean_cost - small.mean_cost, large.accuracy - small.accuracy
+        return float(gain / gap) if gap > 0 and gain > 0 else 1.0
+
     def _reference(self, split: Split) -> Reference:
         game = self.game(split, ("progress",), mode=self.plain)
         middle = [AlwaysModel(model) for model in range(1, len(game.spec.models) - 1)]

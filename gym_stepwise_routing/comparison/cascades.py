@@ -8,17 +8,18 @@ train split. AutoMix asks all models of the pool in turn, at one threshold.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, product
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.baselines.cascade import AnswerJudge, answers, tried
+from gym_stepwise_routing.baselines.cascade import AnswerJudge, FrugalJudge, SelfJudge, answers, tried
 from gym_stepwise_routing.comparison.arena import Arena
 from gym_stepwise_routing.comparison.contenders import GRID, Costs, Floats, Points
 from gym_stepwise_routing.comparison.signals import Signal
 from gym_stepwise_routing.routers.base import ALWAYS_LARGEST, ALWAYS_SMALLEST
+from gym_stepwise_routing.routers.families import ROUTERS, Family
 from gym_stepwise_routing.types import DEFAULT_BLOCKS, Split
 
 __all__ = ["Cascade", "LearnedCascade", "Plan"]
@@ -187,3 +188,25 @@ def _follow(
     paid = np.cumsum([cost[model] for model in plan.models], axis=0)
     found = np.stack([right[model] for model in plan.models])
     return np.take_along_axis(found, kept, axis=0)[0], np.take_along_axis(paid, kept, axis=0)[0]
+
+
+_LEARNED = Family(
+    name="FrugalGPT cascade",
+    group="query level",
+    paper="arXiv 2305.05176",
+    build=lambda arena: LearnedCascade(arena, FrugalJudge()),
+    sees=DEFAULT_BLOCKS,
+    charges="every answer that was tried",
+    plays="answers",
+    fitted=True,
+)
+ROUTERS.register(_LEARNED)
+ROUTERS.register(
+    replace(
+        _LEARNED,
+        name="AutoMix cascade",
+        paper="arXiv 2310.12963",
+        build=lambda arena: Cascade(arena, SelfJudge()),
+        fitted=False,
+    )
+)

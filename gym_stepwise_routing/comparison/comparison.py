@@ -18,7 +18,7 @@ from functools import partial
 
 from gym_stepwise_routing.comparison.arena import Arena, Reference
 from gym_stepwise_routing.comparison.choose import Rule
-from gym_stepwise_routing.comparison.contenders import Contender, Decides, Family, Points, Signals
+from gym_stepwise_routing.comparison.contenders import Contender, Decides, Points, Signals, contender
 from gym_stepwise_routing.comparison.signals import auroc
 from gym_stepwise_routing.costs.units import CostUnit
 from gym_stepwise_routing.errors import NotApplicableError
@@ -27,6 +27,7 @@ from gym_stepwise_routing.evaluation.bootstrap import CurveMetric, Interval, boo
 from gym_stepwise_routing.evaluation.curves import Array, Curves
 from gym_stepwise_routing.evaluation.frontier import Frontier
 from gym_stepwise_routing.evaluation.outcomes import SweepOutcomes
+from gym_stepwise_routing.routers.families import Family
 from gym_stepwise_routing.types import Mode, Split
 
 __all__ = ["SWEEP_METRICS", "Chosen", "Comparison", "Row", "compare"]
@@ -183,14 +184,14 @@ def compare(
 
 def _row(arena: Arena, family: Family, rule: Rule, resamples: int) -> Row:
     try:
-        contender = family.build(arena)
-        points = contender.points(arena.split)
-        choice = rule.choose(contender.points("calibration"), arena.reference("calibration").anchors)
+        opponent = contender(arena, family)
+        points = opponent.points(arena.split)
+        choice = rule.choose(opponent.points("calibration"), arena.reference("calibration").anchors)
     except (NotApplicableError, ImportError) as error:
         return Row(name=family.name, group=family.group, paper=family.paper, not_applicable=str(error))
     outcomes = SweepOutcomes(right=points.right, cost=points.cost)
     told, later = (
-        (contender.signal(arena.split, after) for after in (0, 1)) if isinstance(contender, Signals) else (None, None)
+        (opponent.signal(arena.split, after) for after in (0, 1)) if isinstance(opponent, Signals) else (None, None)
     )
     anchors = arena.reference(arena.split).anchors
     sweep = bootstrap_curves(
@@ -202,15 +203,15 @@ def _row(arena: Arena, family: Family, rule: Rule, resamples: int) -> Row:
         name=family.name,
         group=family.group,
         paper=family.paper,
-        chosen=None if choice is None else _chosen(arena, contender, points, choice, resamples),
+        chosen=None if choice is None else _chosen(arena, opponent, points, choice, resamples),
         sweep=sweep,
-        settings=tuple(contender.labels),
+        settings=tuple(opponent.labels),
         costs=points.costs,
         accuracies=points.accuracies,
         outcomes=outcomes,
         signal=None if told is None else auroc(told, seed=arena.seed),
         later_signal=None if later is None else auroc(later, seed=arena.seed),
-        constant=isinstance(contender, Decides) and contender.constant(arena.split),
+        constant=isinstance(opponent, Decides) and opponent.constant(arena.split),
     )
 
 

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gym_stepwise_routing.comparison.comparison import Comparison, Row
 from gym_stepwise_routing.evaluation.frontier import zero_router_hull
+from gym_stepwise_routing.reporting.figures import new_figure, save_figure
 
-try:
+if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-except ImportError as error:
-    raise ImportError("figures need matplotlib: pip install 'gym-stepwise-routing[cli]'") from error
 
 __all__ = ["draw"]
-
-_COLUMNS = 3
-_PANEL = (5.4, 4.4)
 
 
 def draw(result: Comparison, path: Path) -> None:
@@ -32,28 +26,16 @@ def draw(result: Comparison, path: Path) -> None:
     """
     played = [row for row in result.rows if not row.not_applicable]
     groups = list(dict.fromkeys(row.group for row in played)) or ["nobody could play"]
-    columns = min(_COLUMNS, len(groups))
-    lines = -(-len(groups) // columns)
-    figure = Figure(figsize=(_PANEL[0] * columns, _PANEL[1] * lines + 0.5), layout="constrained")
-    axes: Sequence[Axes] = list(np.atleast_1d(figure.subplots(lines, columns, sharex=True, sharey=True)).ravel())
-    for panel, group in zip(axes, groups, strict=False):
+    title = f"{result.source}, mode {result.mode}, {result.split} split, n = {result.problems[result.split]}"
+    figure, axes = new_figure(len(groups), columns=3, title=title, simulated=result.simulated, shared=True)
+    for panel, group in zip(axes, groups, strict=True):
         _references(panel, result)
         _curves(panel, [row for row in played if row.group == group])
         panel.set_title(group)
-        panel.grid(alpha=0.25)
         panel.legend(fontsize=7, loc="lower right")
-    for panel in axes[len(groups) :]:
-        panel.set_visible(False)
-    simulated = "SIMULATED: " if result.simulated else ""
-    figure.suptitle(
-        f"{simulated}{result.source}, mode {result.mode}, {result.split} split, n = {result.problems[result.split]}"
-    )
     figure.supxlabel(f"cost in {result.cost_unit} (always-largest = 1)")
     figure.supylabel("accuracy")
-    FigureCanvasAgg(figure)
-    partial = path.with_name(f".{path.stem}.tmp{path.suffix}")
-    figure.savefig(partial, dpi=110)
-    os.replace(partial, path)
+    save_figure(figure, path)
 
 
 def _references(panel: Axes, result: Comparison) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol, runtime_checkable
@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.baselines.experience import experience
+from gym_stepwise_routing.baselines.observed_figures import needs_blocks
 from gym_stepwise_routing.comparison.arena import Arena
 from gym_stepwise_routing.comparison.signals import Signal, query_signal, step_signal
 from gym_stepwise_routing.costs.units import CostUnit
@@ -19,19 +19,19 @@ from gym_stepwise_routing.evaluation.evaluate import Evaluation, play, sweep, th
 from gym_stepwise_routing.evaluation.frontier import zero_router_hull
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.routers.base import Predicts, ScoringRouter, ThresholdRouter, name_of
+from gym_stepwise_routing.routers.families import ROUTERS, Draws, Family, Settings, Thresholds
 from gym_stepwise_routing.types import Block, Mode, Split
 
 __all__ = [
     "Averaged",
     "Contender",
     "Decides",
-    "Family",
     "Listed",
     "Mixed",
     "Points",
     "Signals",
     "Swept",
-    "needs_figures",
+    "contender",
 ]
 
 GRID = 41
@@ -64,6 +64,7 @@ class Points:
         return np.asarray(self.cost.mean(axis=1))
 
 
+@runtime_checkable
 class Contender(Protocol):
     """A fitted family of routers. Settings were fixed on the train split; nothing here depends on other splits."""
 
@@ -104,45 +105,28 @@ def keeps_to_one_model(played: Iterable[Evaluation]) -> bool:
     return all(len(np.unique(each.decisions[each.decisions >= 0])) <= 1 for each in played)
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
-    """An opponent: how it is called, whose idea it is, and how it is made ready.
-
-    Attributes:
-        name: name in tables.
-        group: heading that it stands under.
-        paper: where the idea comes from, '' for folklore.
-        build: makes the contender; fits on the train split what is to be fitted.
-    """
-
-    name: str
-    group: str
-    paper: str
-    build: Callable[[Arena], Contender]
-
-
-_KNOWN: Mapping[Block, str] = {
-    "confidence": "confidence_known",
-    "probe": "probe_known",
-    "verifier": "score_known",
-    "question": "question_known",
-}
-
-
-def needs_figures(game: Game, blocks: Sequence[Block], seed: int = 0) -> None:
-    """Check that each of these blocks is ever known when a decision is taken, so that nobody is scored on zeros.
+def contender(arena: Arena, family: Family) -> Contender:
+    """A family made ready: what is to be fitted is fitted on the train split.
 
     Raises:
-        NotApplicableError: one of them is not.
+        NotApplicableError: what it needs is not there; the message says what.
+        ValueError: its ``build`` gives something that cannot be played.
     """
-    known = experience(game, seed=seed)
-    shown = known.observation[~known.ended]
-    names = game.spec.feature_names
-    for block in blocks:
-        if block in _KNOWN and not (shown[:, names.index(_KNOWN[block])] > 0).any():
-            raise NotApplicableError(
-                f"{game.spec.source!r} has no {block} figures before any decision of mode {game.spec.mode!r}"
-            )
+    if arena.mode not in family.modes:
+        raise NotApplicableError(f"mode={arena.mode!r}; allowed: {', '.join(map(repr, family.modes))}")
+    mode = arena.plain if family.plays == "plain" else arena.mode
+    built = family.build(arena)
+    if isinstance(built, Thresholds):
+        return Swept(arena, built.router, family.sees, mode, built.verifier, built.own)
+    if isinstance(built, Draws):
+        return Averaged([Listed(arena, each.routers, family.sees, each.labels, mode) for each in built.draws])
+    if isinstance(built, Settings):
+        return Listed(arena, built.routers, family.sees, built.labels, mode)
+    if not isinstance(built, Contender):
+        raise ValueError(
+            f"router {family.name!r} builds {built!r}; allowed: Thresholds, Settings, Draws or a Contender"
+        )
+    return built
 
 
 class Swept:
@@ -168,7 +152,7 @@ class Swept:
     ) -> None:
         self._arena, self._router, self._observation = arena, router, observation
         self._mode, self._verifier = mode, verifier
-        needs_figures(self._game("train"), observation, arena.seed)
+        needs_blocks(self._game("train"), observation, arena.seed)
         self._grid = threshold_grid(router, self._game("train"), GRID, seed=arena.seed)
         self.labels = [f"threshold {threshold:.3g}" for threshold in self._grid]
         if own:
@@ -313,3 +297,15 @@ def _mean(mixture: Mapping[int, float], figures: Sequence[NDArray[np.generic]]) 
     for model, share in mixture.items():
         mean += share * np.asarray(figures[model], dtype=np.float64)
     return mean
+
+
+ROUTERS.register(
+    Family(
+        name="zero router",
+        group="constants and schedules",
+        paper="arXiv 2403.12031",
+        build=Mixed,
+        plays="plain",
+        fitted=True,
+    )
+)

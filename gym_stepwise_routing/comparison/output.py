@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import math
-import os
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from gym_stepwise_routing.comparison.comparison import Comparison
 from gym_stepwise_routing.comparison.comparison_figure import draw
-from gym_stepwise_routing.comparison.comparison_tables import tables, to_markdown
+from gym_stepwise_routing.comparison.comparison_tables import tables
+from gym_stepwise_routing.storage.atomic import write_json, write_text
+from gym_stepwise_routing.storage.strict_json import plain
 from gym_stepwise_routing.types import VERSION
 
-__all__ = ["strict", "write"]
+__all__ = ["write"]
 
 
 def write(result: Comparison, folder: Path) -> tuple[Path, ...]:
@@ -26,17 +22,16 @@ def write(result: Comparison, folder: Path) -> tuple[Path, ...]:
     Every figure of the tables is in the JSON file, with ``null`` for what is undefined and ``"inf"`` for what is
     unreached, beside the whole curves.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     paths = tuple(folder / name for name in ("table.md", "figure.png", "comparison.json"))
-    _replace(paths[0], to_markdown(tables(result)))
+    write_text(paths[0], "\n".join(table.markdown() for table in tables(result)))
     draw(result, paths[1])
-    _replace(paths[2], json.dumps(_plain(result), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_json(paths[2], plain(_numbers(result)), indent=1)
     return paths
 
 
-def _plain(result: Comparison) -> dict[str, Any]:
+def _numbers(result: Comparison) -> dict[str, Any]:
     reference = result.reference
-    plain = {
+    return {
         "version": VERSION,
         "source": result.source,
         "source_hash": result.source_hash,
@@ -56,25 +51,5 @@ def _plain(result: Comparison) -> dict[str, Any]:
         "oracle_frontier": None
         if reference.ceiling is None
         else {"costs": reference.ceiling.costs, "accuracies": reference.ceiling.accuracies},
-        "rows": [asdict(replace(row, outcomes=None)) for row in result.rows],
+        "rows": [replace(row, outcomes=None) for row in result.rows],
     }
-    converted: dict[str, Any] = strict(plain)
-    return converted
-
-
-def strict(value: Any) -> Any:
-    """Values that strict JSON has: arrays become lists, NaN null, and infinities the strings "inf" and "-inf"."""
-    if isinstance(value, Mapping):
-        return {str(key): strict(part) for key, part in value.items()}
-    if isinstance(value, np.ndarray | list | tuple):
-        return [strict(part) for part in value]
-    if isinstance(value, float | np.floating):
-        number = float(value)
-        return number if math.isfinite(number) else None if math.isnan(number) else str(number)
-    return value
-
-
-def _replace(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.tmp")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)

@@ -15,6 +15,7 @@ from gym_stepwise_routing.costs.models import ModelPool
 from gym_stepwise_routing.costs.units import CostUnit, available_units, cost_weights
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.routers.base import ALWAYS_LARGEST, ALWAYS_SMALLEST
+from gym_stepwise_routing.routers.families import ROUTERS, Family
 from gym_stepwise_routing.types import Split
 
 __all__ = ["QueryEmbedding"]
@@ -77,3 +78,24 @@ class QueryEmbedding:
             unit: np.where(pick, models[-1].costs[unit], models[0].costs[unit]) + self._reading(split, unit)
             for unit in available_units(self._pool)
         }
+
+
+def _embedded(arena: Arena) -> QueryEmbedding:
+    if arena.questions is None or arena.encoder is None:
+        raise NotApplicableError("needs the question texts (--questions) and a text encoder (--encoder)")
+    return QueryEmbedding(arena, Embedder(arena.encoder), arena.questions)
+
+
+ROUTERS.register(
+    Family(
+        name="query embedding",
+        group="query level",
+        paper="arXiv 2406.18665",
+        build=_embedded,
+        sees=(),
+        needs=("question texts", "a text encoder"),
+        charges="the encoder's reading of the question",
+        plays="plain",
+        fitted=True,
+    )
+)

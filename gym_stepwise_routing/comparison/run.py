@@ -10,10 +10,10 @@ from gym_stepwise_routing.baselines.verifiers.score_files import read_scores
 from gym_stepwise_routing.comparison.arena import Arena, asked_by_name
 from gym_stepwise_routing.comparison.choose import Rule
 from gym_stepwise_routing.comparison.comparison import Comparison, compare
-from gym_stepwise_routing.comparison.contenders import Family
 from gym_stepwise_routing.comparison.roster import roster
 from gym_stepwise_routing.costs.units import CostUnit, available_units
 from gym_stepwise_routing.errors import NotApplicableError
+from gym_stepwise_routing.routers.families import Family
 from gym_stepwise_routing.sources import resolve
 from gym_stepwise_routing.sources.contract import StepSource
 from gym_stepwise_routing.sources.recorded import BankSource

@@ -12,6 +12,7 @@ outcomes of the reported split, so they are no routers either.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -26,6 +27,7 @@ from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.evaluation.evaluate import Evaluation, play
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.routers.base import Replay
+from gym_stepwise_routing.routers.families import PRICES, ROUTERS, Family
 from gym_stepwise_routing.types import DEFAULT_BLOCKS, SPLITS, Split
 
 __all__ = ["Oracle", "StateOnly"]
@@ -133,3 +135,25 @@ def _along(known: Experience, actions: NDArray[np.int64], game: Game) -> NDArray
         decisions[:, step] = actions[row]
         row = np.where(known.ended[row], row, known.child[row, actions[row]])
     return decisions
+
+
+def _state_only(fit: Literal["cross", "same"], arena: Arena) -> StateOnly:
+    rate = arena.exchange_rate()
+    return StateOnly(arena, [price * rate for price in PRICES], fit)
+
+
+_GROUP = "bounds (see outcomes of the reported split)"
+_TREE = ("a recorded tree",)
+ROUTERS.register(Family(name="oracle", group=_GROUP, build=Oracle, sees=(), needs=_TREE))
+_FITS: tuple[tuple[str, Literal["cross", "same"]], ...] = (("cross-fitted", "cross"), ("in sample", "same"))
+for _name, _fit in _FITS:
+    ROUTERS.register(
+        Family(
+            name=f"state only, {_name}",
+            group=_GROUP,
+            build=partial(_state_only, _fit),
+            sees=DEFAULT_BLOCKS,
+            needs=_TREE,
+            fitted=True,
+        )
+    )

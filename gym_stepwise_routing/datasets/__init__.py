@@ -1,14 +1,13 @@
 """Problems: GSM8K, MATH, MATH-500, Omni-MATH, and any JSON Lines file with questions and answers."""
 
-from gym_stepwise_routing.datasets.catalogue import CATALOGUE, DatasetSpec, dataset_spec
+from gym_stepwise_routing.datasets.catalogue import DATASETS, DatasetSpec
 from gym_stepwise_routing.datasets.load import load_file, load_problems
 from gym_stepwise_routing.datasets.problem import Problem, question_sha256
 
 __all__ = [
-    "CATALOGUE",
+    "DATASETS",
     "DatasetSpec",
     "Problem",
-    "dataset_spec",
     "load_file",
     "load_problems",
     "question_sha256",

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-from gym_stepwise_routing.errors import check_choice
+from gym_stepwise_routing.registry import Registry
 
-__all__ = ["CATALOGUE", "DatasetSpec", "Grading", "dataset_spec"]
-
-Grading = Literal["numeric", "math"]
+__all__ = ["DATASETS", "DatasetSpec"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +23,7 @@ class DatasetSpec:
         answer: field of the final answer; None: it stands in the solution after ``####``.
         solution: field of the reference solution.
         level: field of the difficulty, None if there is none.
-        grading: how answers are compared.
+        grading: name of the grader.
         licence: licence as its publisher states it.
         source: paper.
     """
@@ -39,92 +36,82 @@ class DatasetSpec:
     answer: str | None
     solution: str
     level: str | None
-    grading: Grading
+    grading: str
     licence: str
     source: str
 
 
-CATALOGUE = {
-    spec.name: spec
-    for spec in (
-        DatasetSpec(
-            name="gsm8k",
-            hub="openai/gsm8k",
-            hub_config="main",
-            splits={
-                "train": ("train", 7473, ("gsm8k/train.jsonl", "train.jsonl")),
-                "test": ("test", 1319, ("gsm8k/test.jsonl", "test.jsonl")),
-            },
-            question="question",
-            answer=None,
-            solution="answer",
-            level=None,
-            grading="numeric",
-            licence="MIT",
-            source="Cobbe et al. 2021, arXiv 2110.14168",
-        ),
-        DatasetSpec(
-            name="math500",
-            hub="HuggingFaceH4/MATH-500",
-            hub_config=None,
-            splits={"test": ("test", 500, ("math500/test.jsonl", "test.jsonl"))},
-            question="problem",
-            answer="answer",
-            solution="solution",
-            level="level",
-            grading="math",
-            licence="MIT (problems)",
-            source="Lightman et al. 2023, arXiv 2305.20050; problems of Hendrycks et al. 2021, arXiv 2103.03874",
-        ),
-        DatasetSpec(
-            name="math",
-            hub="EleutherAI/hendrycks_math",
-            hub_config="*",
-            splits={"train": ("train", 7500, ("math/train.jsonl", "train.jsonl"))},
-            question="problem",
-            answer="answer",
-            solution="solution",
-            level="level",
-            grading="math",
-            licence="MIT",
-            source="Hendrycks et al. 2021, arXiv 2103.03874",
-        ),
-        DatasetSpec(
-            name="omni_math",
-            hub="KbsdJames/Omni-MATH",
-            hub_config=None,
-            splits={"test": ("test", 4428, ())},
-            question="problem",
-            answer="answer",
-            solution="solution",
-            level="difficulty",
-            grading="math",
-            licence="Apache-2.0",
-            source="Gao et al. 2024, arXiv 2410.07985",
-        ),
-        DatasetSpec(
-            name="omni_math_rule",
-            hub="",
-            hub_config=None,
-            splits={"test": ("", 2000, ("omni_math/omni_math_rule_first2000.jsonl", "omni_math_rule_first2000.jsonl"))},
-            question="problem",
-            answer="answer",
-            solution="solution",
-            level="difficulty",
-            grading="math",
-            licence="Apache-2.0 (parent set)",
-            source="first 2,000 of the rule-gradable subset of Omni-MATH, Gao et al. 2024, arXiv 2410.07985",
-        ),
-    )
-}
-"""The known datasets by name."""
+DATASETS: Registry[DatasetSpec] = Registry("dataset", DatasetSpec, group="gym_stepwise_routing.datasets")
+"""The known datasets."""
 
-
-def dataset_spec(name: str) -> DatasetSpec:
-    """The entry of a dataset.
-
-    Raises:
-        ValueError: unknown name; the message lists the known ones.
-    """
-    check_choice("dataset", name, CATALOGUE)
-    return CATALOGUE[name]
+for _spec in (
+    DatasetSpec(
+        name="gsm8k",
+        hub="openai/gsm8k",
+        hub_config="main",
+        splits={
+            "train": ("train", 7473, ("gsm8k/train.jsonl", "train.jsonl")),
+            "test": ("test", 1319, ("gsm8k/test.jsonl", "test.jsonl")),
+        },
+        question="question",
+        answer=None,
+        solution="answer",
+        level=None,
+        grading="numeric",
+        licence="MIT",
+        source="Cobbe et al. 2021, arXiv 2110.14168",
+    ),
+    DatasetSpec(
+        name="math500",
+        hub="HuggingFaceH4/MATH-500",
+        hub_config=None,
+        splits={"test": ("test", 500, ("math500/test.jsonl", "test.jsonl"))},
+        question="problem",
+        answer="answer",
+        solution="solution",
+        level="level",
+        grading="math",
+        licence="MIT (problems)",
+        source="Lightman et al. 2023, arXiv 2305.20050; problems of Hendrycks et al. 2021, arXiv 2103.03874",
+    ),
+    DatasetSpec(
+        name="math",
+        hub="EleutherAI/hendrycks_math",
+        hub_config="*",
+        splits={"train": ("train", 7500, ("math/train.jsonl", "train.jsonl"))},
+        question="problem",
+        answer="answer",
+        solution="solution",
+        level="level",
+        grading="math",
+        licence="MIT",
+        source="Hendrycks et al. 2021, arXiv 2103.03874",
+    ),
+    DatasetSpec(
+        name="omni_math",
+        hub="KbsdJames/Omni-MATH",
+        hub_config=None,
+        splits={"test": ("test", 4428, ())},
+        question="problem",
+        answer="answer",
+        solution="solution",
+        level="difficulty",
+        grading="math",
+        licence="Apache-2.0",
+        source="Gao et al. 2024, arXiv 2410.07985",
+    ),
+    DatasetSpec(
+        name="omni_math_rule",
+        hub="",
+        hub_config=None,
+        splits={"test": ("", 2000, ("omni_math/omni_math_rule_first2000.jsonl", "omni_math_rule_first2000.jsonl"))},
+        question="problem",
+        answer="answer",
+        solution="solution",
+        level="difficulty",
+        grading="math",
+        licence="Apache-2.0 (parent set)",
+        source="first 2,000 of the rule-gradable subset of Omni-MATH, Gao et al. 2024, arXiv 2410.07985",
+    ),
+):
+    DATASETS.register(_spec)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gym_stepwise_routing.datasets.catalogue import DatasetSpec, dataset_spec
+from gym_stepwise_routing.datasets.catalogue import DATASETS, DatasetSpec
 from gym_stepwise_routing.datasets.problem import Problem
 from gym_stepwise_routing.errors import check_choice
 
@@ -36,7 +36,7 @@ def load_problems(name: str, split: str, *, data: Path | None = None) -> list[Pr
         ValueError: unknown dataset or split, no file in ``data``, a row without a field, a wrong number of rows.
         ImportError: ``data`` is None and the ``datasets`` library is missing.
     """
-    spec = dataset_spec(name)
+    spec = DATASETS.get(name)
     check_choice("split", split, spec.splits)
     hub_split, count, files = spec.splits[split]
     if data is None:

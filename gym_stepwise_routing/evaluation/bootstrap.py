@@ -69,9 +69,6 @@ class Interval:
     level: float
     undefined: int = 0
 
-    def __str__(self) -> str:
-        return f"{_figure(self.estimate)} [{_figure(self.low)}, {_figure(self.high)}]"
-
 
 def bootstrap_mean(
     values: ArrayLike, *, resamples: int = 10_000, level: float = 0.95, rng: np.random.Generator | int = 0
@@ -298,7 +295,3 @@ def _generator(resamples: int, level: float, rng: np.random.Generator | int) -> 
     if not 0.0 < level < 1.0:
         raise ValueError(f"level={level!r} must lie strictly between 0 and 1")
     return np.random.default_rng(rng)
-
-
-def _figure(value: float) -> str:
-    return f"{value:.4g}" if math.isfinite(value) else "unreached"

@@ -38,12 +38,10 @@ __all__ = [
     "accuracy_at",
     "aiq",
     "apgr",
-    "bankruptcy_rate",
     "cost_at",
     "cost_save",
     "cpt",
     "delta_ibc",
-    "floor_compliance",
     "ibc",
     "pgr",
 ]
@@ -170,41 +168,6 @@ def cost_save(costs: ArrayLike, accuracies: ArrayLike, anchors: Anchors) -> floa
         None where no point is as accurate as always-largest (unreached), or ``C_s = 0`` (undefined).
     """
     return _answer(curves.cost_save(_sweep(costs, accuracies, anchors)))
-
-
-def bankruptcy_rate(costs: ArrayLike, budget: float | ArrayLike) -> float:
-    """Share of episodes that cost more than their hard budget.
-
-    Args:
-        costs: cost of each episode, ``[n]``, >= 0.
-        budget: the budget, one for all or ``[n]``; an episode that spends it to the last unit is not bankrupt.
-
-    Returns:
-        A share in [0, 1].
-    """
-    spent = _vector("costs", costs)
-    limits = np.asarray(budget, dtype=np.float64)
-    if limits.shape not in ((), spent.shape) or np.isnan(limits).any():
-        raise ValueError(
-            f"budget has shape {limits.shape} and must be one number or one for each of {len(spent)} costs"
-        )
-    return float((spent > limits * (1.0 + curves.TOLERANCE)).mean())
-
-
-def floor_compliance(accuracies: ArrayLike, floors: ArrayLike) -> float:
-    """Share of accuracy targets that were met, ``A_j >= floor_j``.
-
-    Args:
-        accuracies: accuracy reached for each target, ``[J]``, in [0, 1].
-        floors: the targets, ``[J]``, in [0, 1].
-
-    Returns:
-        A share in [0, 1].
-    """
-    reached, targets = _vector("accuracies", accuracies, top=1.0), _vector("floors", floors, top=1.0)
-    if len(reached) != len(targets):
-        raise ValueError(f"accuracies has {len(reached)} values and floors {len(targets)}; they must be as many")
-    return float((reached >= targets - curves.TOLERANCE).mean())
 
 
 def _sweep(costs: ArrayLike, accuracies: ArrayLike, anchors: Anchors) -> Curves:

@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 from gym_stepwise_routing.errors import check_choice
-from gym_stepwise_routing.grading import Grading
+from gym_stepwise_routing.grading import GRADERS, Grading
 
 __all__ = ["PROMPTS", "PromptTemplate", "default_prompt", "load_prompt"]
 
@@ -56,7 +56,7 @@ class PromptTemplate:
 
 def default_prompt(grading: Grading) -> str:
     """Name of the bundled prompt whose answers a grader reads."""
-    return "math-4shot" if grading == "math" else "gsm8k-4shot"
+    return GRADERS.get(grading).prompt
 
 
 def load_prompt(name: str) -> PromptTemplate:

@@ -1,9 +1,10 @@
-"""Models as they are named on the command line: ``backend:model,key=value,...``."""
+"""Models as they are named on the command line, ``backend:model,key=value,...``, and what can run them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any
 
 from gym_stepwise_routing.costs.models import Model
 from gym_stepwise_routing.errors import check_choice
@@ -11,21 +12,38 @@ from gym_stepwise_routing.generators.generator import Generator, GeneratorInfo
 from gym_stepwise_routing.generators.openai_server import CONTINUATIONS
 from gym_stepwise_routing.generators.prices import api_price
 from gym_stepwise_routing.generators.tokenizers import parameters_of
+from gym_stepwise_routing.registry import Registry
 
-__all__ = ["BACKENDS", "Backend", "GeneratorSpec", "pool_model"]
+__all__ = ["GENERATORS", "Backend", "GeneratorSpec", "pool_model"]
 
-Backend = Literal["transformers", "vllm", "openai"]
-BACKENDS: tuple[Backend, ...] = get_args(Backend)
-_OPTIONS: dict[str, tuple[Backend, ...]] = {
-    "url": ("openai",),
-    "key": ("openai",),
-    "continuation": ("openai",),
-    "chat": ("transformers", "vllm"),
-    "dtype": ("transformers", "vllm"),
-    "context": ("vllm",),
-}
-"""Options that not every backend has."""
 _DTYPES = ("float32", "bfloat16", "float16")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backend:
+    """What runs models.
+
+    Attributes:
+        name: what it is asked for by.
+        title: what it is, for readers.
+        build: loads the model of a spec, or connects to its server; ``ImportError`` where a package is missing.
+        options: options of :class:`GeneratorSpec` that it takes beside those that every backend takes.
+        needs: extra of this package (or package) that it needs, '' if none.
+        served: its models are those of a server: their whole names are their names in the pool.
+    """
+
+    name: str
+    title: str
+    build: Callable[[GeneratorSpec], Generator]
+    options: tuple[str, ...] = ()
+    needs: str = ""
+    served: bool = False
+
+
+GENERATORS: Registry[Backend] = Registry("backend", Backend, group="gym_stepwise_routing.generators")
+"""The backends."""
+_COMMON = ("backend", "model", "name", "parameters", "licence", "provider", "batch")
+"""Options that every backend takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +51,9 @@ class GeneratorSpec:
     """One model and how it is run.
 
     Args:
-        backend: ``"transformers"``, ``"vllm"`` or ``"openai"``.
+        backend: name of the backend.
         model: local folder, hub name, or name on the server.
-        name: name in the pool; by default the last part of ``model``, for ``openai`` all of it.
+        name: name in the pool; by default the last part of ``model``, of a server all of it.
         parameters: number of parameters; None: counted from local weights, unknown for a server.
         licence: SPDX identifier of the weights' licence.
         url: address of the server, for ``openai``.
@@ -48,7 +66,7 @@ class GeneratorSpec:
         batch: requests at a time; None: 16, with ``vllm`` 32.
     """
 
-    backend: Backend
+    backend: str
     model: str
     name: str | None = None
     parameters: float | None = None
@@ -63,15 +81,13 @@ class GeneratorSpec:
     batch: int | None = None
 
     def __post_init__(self) -> None:
-        check_choice("backend", self.backend, BACKENDS)
+        taken = (*_COMMON, *GENERATORS.get(self.backend).options)
         if not self.model:
             raise ValueError("model=''; allowed: a folder, a hub name, or a model of the server")
         for option in fields(self):
-            backends = _OPTIONS.get(option.name, BACKENDS)
-            if self.backend not in backends and getattr(self, option.name) != option.default:
-                raise ValueError(
-                    f"model option {option.name!r} with {self.backend}; allowed: with {', '.join(backends)}"
-                )
+            if option.name not in taken and getattr(self, option.name) != option.default:
+                others = [name for name, backend in GENERATORS.items() if option.name in backend.options]
+                raise ValueError(f"model option {option.name!r} with {self.backend}; allowed: with {', '.join(others)}")
         check_choice("dtype", self.dtype, (None, *_DTYPES))
         check_choice("continuation", self.continuation, CONTINUATIONS)
         if self.batch is not None and self.batch < 1:
@@ -80,7 +96,8 @@ class GeneratorSpec:
     @property
     def pool_name(self) -> str:
         """Name in the pool."""
-        return self.name or (self.model if self.backend == "openai" else self.model.rstrip("/").split("/")[-1])
+        whole = GENERATORS.get(self.backend).served
+        return self.name or (self.model if whole else self.model.rstrip("/").split("/")[-1])
 
     @classmethod
     def parse(cls, text: str) -> GeneratorSpec:
@@ -91,8 +108,9 @@ class GeneratorSpec:
         """
         backend, colon, rest = text.partition(":")
         if not colon:
-            raise ValueError(f"models={text!r}; allowed: BACKEND:MODEL[,key=value...], backends {', '.join(BACKENDS)}")
-        check_choice("backend", backend, BACKENDS)
+            names = ", ".join(GENERATORS)
+            raise ValueError(f"models={text!r}; allowed: BACKEND:MODEL[,key=value...], backends {names}")
+        GENERATORS.get(backend)
         model, *options = rest.split(",")
         kinds = {f.name: str(f.type) for f in fields(cls) if f.name not in ("backend", "model")}
         values: dict[str, Any] = {}
@@ -102,7 +120,7 @@ class GeneratorSpec:
             if not equals:
                 raise ValueError(f"model option {option!r}; allowed: {key}=VALUE")
             values[key] = _value(key, value, kinds[key])
-        return cls(backend=backend, model=model, **values)  # type: ignore[arg-type]
+        return cls(backend=backend, model=model, **values)
 
     def build(self) -> Generator:
         """Load the model, or connect to the server.
@@ -111,37 +129,68 @@ class GeneratorSpec:
             ImportError: the backend's packages are missing.
             ValueError: no such model, or the server does not answer.
         """
-        if self.backend == "openai":
-            from gym_stepwise_routing.generators.openai_server import OpenAIGenerator
+        return GENERATORS.get(self.backend).build(self)
 
-            return OpenAIGenerator(
-                self.model,
-                base_url=self.url,
-                api_key=self.key,
-                name=self.pool_name,
-                continuation=self.continuation,  # type: ignore[arg-type]
-                concurrency=self.batch or 16,
-            )
-        if self.backend == "vllm":
-            from gym_stepwise_routing.generators.vllm_engine import VllmGenerator
 
-            return VllmGenerator(
-                self.model,
-                name=self.name,
-                chat=self.chat,
-                max_model_len=self.context,
-                dtype=self.dtype or "bfloat16",
-                max_num_seqs=self.batch or 32,
-            )
-        from gym_stepwise_routing.generators.transformers_model import TransformersGenerator
+def _server(spec: GeneratorSpec) -> Generator:
+    from gym_stepwise_routing.generators.openai_server import OpenAIGenerator
 
-        return TransformersGenerator(
-            self.model,
-            name=self.name,
-            chat=self.chat,
-            dtype=self.dtype,
-            batch_size=self.batch or 16,
-        )
+    return OpenAIGenerator(
+        spec.model,
+        base_url=spec.url,
+        api_key=spec.key,
+        name=spec.pool_name,
+        continuation=spec.continuation,  # type: ignore[arg-type]
+        concurrency=spec.batch or 16,
+    )
+
+
+def _vllm(spec: GeneratorSpec) -> Generator:
+    from gym_stepwise_routing.generators.vllm_engine import VllmGenerator
+
+    return VllmGenerator(
+        spec.model,
+        name=spec.name,
+        chat=spec.chat,
+        max_model_len=spec.context,
+        dtype=spec.dtype or "bfloat16",
+        max_num_seqs=spec.batch or 32,
+    )
+
+
+def _transformers(spec: GeneratorSpec) -> Generator:
+    from gym_stepwise_routing.generators.transformers_model import TransformersGenerator
+
+    return TransformersGenerator(
+        spec.model, name=spec.name, chat=spec.chat, dtype=spec.dtype, batch_size=spec.batch or 16
+    )
+
+
+for _backend in (
+    Backend(
+        name="openai",
+        title="any OpenAI-compatible server",
+        build=_server,
+        options=("url", "key", "continuation"),
+        needs="llm",
+        served=True,
+    ),
+    Backend(
+        name="transformers",
+        title="transformers, local or from the hub",
+        build=_transformers,
+        options=("chat", "dtype"),
+        needs="llm",
+    ),
+    Backend(
+        name="vllm",
+        title="vLLM's offline engine",
+        build=_vllm,
+        options=("chat", "dtype", "context"),
+        needs="vllm",
+    ),
+):
+    GENERATORS.register(_backend)
 
 
 def pool_model(spec: GeneratorSpec, name: str, info: GeneratorInfo) -> Model:

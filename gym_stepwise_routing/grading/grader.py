@@ -1,4 +1,4 @@
-"""What a grader says of a text."""
+"""What a grader is, what it says of a text, and the registry of graders."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gym_stepwise_routing.datasets.problem import Problem
+from gym_stepwise_routing.registry import Registry, registering
 
-__all__ = ["Grade", "GradeFunction"]
+__all__ = ["GRADERS", "Grade", "GradeFunction", "Grader", "Grading"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +27,41 @@ class Grade:
 
 
 GradeFunction = Callable[[str, Problem], Grade]
+
+Grading = str
+"""Name of a grader, one of :data:`GRADERS`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grader:
+    """How final answers are compared.
+
+    Attributes:
+        name: what it is asked for by.
+        title: how it compares, for readers.
+        make: gives the function that grades; ``ImportError`` where a package is missing.
+        version: what the manifest of a recording says of it.
+        prompt: bundled prompt whose answers it reads.
+        answer: regular expression of a stated answer, with which a trace ends; None: a trace ends where its model does.
+        question: what announces a question, where the prompt does not say.
+        reads: whether it can read a reference answer.
+        allowed: which reference answers it can read, for messages.
+        needs: package that it needs, '' if none.
+    """
+
+    name: str
+    title: str
+    make: Callable[[], GradeFunction]
+    version: Callable[[], str]
+    prompt: str = "gsm8k-4shot"
+    answer: str | None = None
+    question: str = "Question:"
+    reads: Callable[[str], bool] = lambda _: True
+    allowed: str = "any"
+    needs: str = ""
+
+
+GRADERS: Registry[Grader] = Registry(
+    "grading", Grader, group="gym_stepwise_routing.graders", builtin=registering(__package__)
+)
+"""The graders."""

@@ -12,9 +12,12 @@ from importlib import metadata
 
 from gym_stepwise_routing.datasets.boxed import last_boxed
 from gym_stepwise_routing.datasets.problem import Problem
-from gym_stepwise_routing.grading.grader import Grade
+from gym_stepwise_routing.grading.grader import GRADERS, Grade, Grader
 
-__all__ = ["MathGrader", "normalised", "stated_expression"]
+__all__ = ["BOXED_LINE", "MathGrader", "normalised", "stated_expression"]
+
+BOXED_LINE = r"\\boxed\{[^\n]*"
+"""A stated answer in a box, up to the end of its line, as after the bundled MATH prompt."""
 
 _MARKER = re.compile(r"(?:final answer|the answer)(?: is)?:?\s*(?P<answer>[^\n]*)", re.IGNORECASE)
 _DROPPED = re.compile(
@@ -152,3 +155,17 @@ class MathGrader:
         if not line.endswith(b"\n"):
             raise EOFError
         return dict(json.loads(line))
+
+
+GRADERS.register(
+    Grader(
+        name="math",
+        title="math-verify compares the last boxed or stated answer",
+        make=MathGrader,
+        version=lambda: f"math-verify {metadata.version('math-verify')} on the last boxed or stated answer (version 1)",
+        prompt="math-4shot",
+        answer=BOXED_LINE,
+        question="Problem:",
+        needs="math-verify",
+    )
+)

@@ -6,9 +6,14 @@ import re
 from decimal import Decimal, InvalidOperation
 
 from gym_stepwise_routing.datasets.problem import Problem
-from gym_stepwise_routing.grading.grader import Grade
+from gym_stepwise_routing.grading.grader import GRADERS, Grade, Grader
 
-__all__ = ["grade_number", "parse_number", "stated_answer"]
+__all__ = ["STATED_NUMBER", "grade_number", "parse_number", "stated_answer"]
+
+_STATED = r"\d[\d,]*(?:\.\d+)?"
+STATED_NUMBER = rf"The answer is [^\d\n]{{0,8}}{_STATED}(?:(?:(?!\. )[^\n])*=[^\d\n]{{0,8}}{_STATED})?\.?"
+"""A stated answer that is a number, as after the bundled GSM8K prompt. Where the sentence goes on to work it out ("The
+answer is 180 / 3 = 60."), it ends with the number after the last equals sign."""
 
 _MARKER = re.compile(r"the (?:final )?answer is:?|####", re.IGNORECASE)
 _NUMBER = re.compile(r"(?P<sign>[-\u2212]?)\s?(?P<currency>[$€£]?)(?P<inner>-?)(?P<digits>\d[\d,]*(?:\.\d+)?|\.\d+)")
@@ -51,3 +56,16 @@ def grade_number(text: str, problem: Problem) -> Grade:
         raise ValueError(f"problem {problem.id}: answer={problem.answer!r}; allowed: a number, or grading='math'")
     answer = stated_answer(text)
     return Grade(None if answer is None else f"{answer:f}", answer == reference)
+
+
+GRADERS.register(
+    Grader(
+        name="numeric",
+        title="the stated number equals the reference exactly",
+        make=lambda: grade_number,
+        version=lambda: "number after 'The answer is', compared exactly (version 3)",
+        answer=STATED_NUMBER,
+        reads=lambda answer: parse_number(answer) is not None,
+        allowed="a number, or --grading math",
+    )
+)

@@ -22,7 +22,6 @@ import csv
 import gzip
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +33,7 @@ from typing import Any
 from gym_stepwise_routing.banks.manifest import Dataset, Decoding, Grader, Prompt, Recipe, StepRule
 from gym_stepwise_routing.banks.splits import SplitRule
 from gym_stepwise_routing.costs.models import Model, Price
+from gym_stepwise_routing.storage.atomic import replaced
 from gym_stepwise_routing.storage.strict_json import to_json
 
 __all__ = ["BANKS", "MODELS", "Answer", "ClosedModel", "read_answers", "recipe", "trees", "write"]
@@ -218,9 +218,8 @@ def write(folder: Path, questions: Path, out: Path) -> tuple[Path, ...]:
             (out / f"{name}.jsonl.gz", gzip.compress(lines.encode(), mtime=0)),
             (out / f"{name}.json", text.encode()),
         ):
-            partial = path.with_name(f".{path.name}.tmp")
-            partial.write_bytes(content)
-            os.replace(partial, path)
+            with replaced(path) as temporary:
+                temporary.write_bytes(content)
             paths.append(path)
     return tuple(paths)
 

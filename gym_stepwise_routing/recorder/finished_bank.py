@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from gym_stepwise_routing.costs.models import Latency, Model, Price
 from gym_stepwise_routing.errors import RecordingError
 from gym_stepwise_routing.recorder.recording_manifest import MANIFEST, recorded_commands
 from gym_stepwise_routing.recorder.store import read_trees
+from gym_stepwise_routing.storage.atomic import replaced
 from gym_stepwise_routing.types import Split
 
 __all__ = ["bank_from_recording", "merge_trees"]
@@ -41,11 +41,9 @@ def merge_trees(folder: Path) -> Path:
     if len(keyed) != len(trees):
         raise RecordingError(f"{folder}: {len(trees) - len(keyed)} problems were recorded twice")
     path = folder / "trees.jsonl"
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w", encoding="utf-8") as stream:
+    with replaced(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
         for key in sorted(keyed):
             stream.write(json.dumps(keyed[key], ensure_ascii=False) + "\n")
-    os.replace(temporary, path)
     return path
 
 

@@ -11,8 +11,9 @@ from typing import Any
 from gym_stepwise_routing.datasets.problem import Problem
 from gym_stepwise_routing.errors import RecordingError
 from gym_stepwise_routing.generators.generator import Completion, Failure, Generator, Request
-from gym_stepwise_routing.generators.steps import PartialStep, Step, StepRule, can_be_cut, read_steps
-from gym_stepwise_routing.grading import make_grader
+from gym_stepwise_routing.generators.step_rule import StepRule
+from gym_stepwise_routing.generators.steps import PartialStep, Step, can_be_cut, read_steps
+from gym_stepwise_routing.grading import GRADERS
 from gym_stepwise_routing.recorder.settings import RecordingSettings
 from gym_stepwise_routing.recorder.tree import RoutingTree, Run
 
@@ -84,7 +85,7 @@ def grow_trees(
     """
     if len(generators) < 2:
         raise ValueError(f"generators={[g.name for g in generators]!r}; allowed: at least 2, smallest first")
-    grade = make_grader(settings.grading)
+    grade = GRADERS.get(settings.grading).make()
     pool = _Pool(generators, settings.rule)
     again: deque[Problem] = deque()
     waiting = iter(problems)

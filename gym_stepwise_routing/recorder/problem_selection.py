@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gym_stepwise_routing.banks.manifest import Dataset
-from gym_stepwise_routing.datasets import CATALOGUE, Problem, load_file, load_problems
+from gym_stepwise_routing.datasets import DATASETS, Problem, load_file, load_problems
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.grading import Grading
 from gym_stepwise_routing.types import SPLITS
@@ -78,17 +78,17 @@ class Selection:
         else:
             name, slash, split = name.partition("/")
             if not slash:
-                allowed = ", ".join(f"{entry.name}/{s}" for entry in CATALOGUE.values() for s in entry.splits)
+                allowed = ", ".join(f"{entry.name}/{s}" for entry in DATASETS.values() for s in entry.splits)
                 raise ValueError(f"dataset={text!r}; allowed: FILE.jsonl, {allowed}, with [:ROWS]")
             problems = load_problems(name, split, data=data)
-            spec = CATALOGUE[name]
+            spec = DATASETS.get(name)
             dataset = Dataset(question_field=spec.question, source=spec.hub or spec.source, licence=spec.licence)
             default = spec.grading
         rows = _rows(form["rows"], len(problems))
         if not rows or rows[-1] >= len(problems):
             raise ValueError(f"dataset={text!r}; allowed: rows within 0-{len(problems)}, at least one")
         chosen = tuple(problems[row] for row in rows)
-        return cls(chosen, name, dataset, grading or default)  # type: ignore[arg-type]
+        return cls(chosen, name, dataset, grading or default)
 
 
 def _rows(text: str | None, count: int) -> list[int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -14,8 +13,9 @@ from gym_stepwise_routing.banks.manifest import Dataset
 from gym_stepwise_routing.costs.models import Model
 from gym_stepwise_routing.errors import RecordingError
 from gym_stepwise_routing.generators.generator import GeneratorInfo
-from gym_stepwise_routing.grading import grader_version
+from gym_stepwise_routing.grading import GRADERS
 from gym_stepwise_routing.recorder.settings import RecordingSettings
+from gym_stepwise_routing.storage.atomic import write_json
 from gym_stepwise_routing.types import VERSION
 
 __all__ = ["MANIFEST", "recorded_commands", "recording_manifest", "seal_manifest"]
@@ -51,7 +51,7 @@ def recording_manifest(
         "mode": settings.mode,
         "rule": asdict(settings.rule),
         "prompt": {"name": settings.prompt.name, "sha256": settings.prompt.sha256, "text": settings.prompt.text},
-        "grader": grader_version(settings.grading),
+        "grader": GRADERS.get(settings.grading).version(),
         "models": [asdict(replace(model, price=None)) for model in models],
         "generators": [asdict(info) for info in generators],
         "shared_prefix_tokens": list(shared_prefix),
@@ -88,9 +88,7 @@ def seal_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
         if set(now) <= set(before):
             return
         manifest = old | {"notes": old["notes"] | {"commands": list(dict.fromkeys([*before, *now]))}}
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    write_json(path, manifest)
 
 
 def recorded_commands(notes: Mapping[str, Any]) -> list[str]:

@@ -14,7 +14,7 @@ from gym_stepwise_routing.datasets.problem import Problem
 from gym_stepwise_routing.errors import BankError
 from gym_stepwise_routing.generators.generator import Generator, GeneratorInfo, shared_prefix_tokens
 from gym_stepwise_routing.generators.specs import GeneratorSpec, pool_model
-from gym_stepwise_routing.grading.numeric import parse_number
+from gym_stepwise_routing.grading import GRADERS
 from gym_stepwise_routing.recorder.finished_bank import bank_from_recording
 from gym_stepwise_routing.recorder.grow import RecordingStats
 from gym_stepwise_routing.recorder.problem_selection import Selection, interleaved
@@ -86,10 +86,10 @@ class RecordingSession:
             raise ValueError(
                 f"dataset: {len(twice)} problems are selected twice, such as {twice[0]}; allowed: once each"
             )
-        unreadable = [p for p in problems if self.settings.grading == "numeric" and parse_number(p.answer) is None]
-        if unreadable:
+        grader = GRADERS.get(self.settings.grading)
+        if unreadable := [problem for problem in problems if not grader.reads(problem.answer)]:
             first = unreadable[0]
-            raise ValueError(f"problem {first.id}: answer={first.answer!r}; allowed: a number, or --grading math")
+            raise ValueError(f"problem {first.id}: answer={first.answer!r}; allowed: {grader.allowed}")
 
     def missing(self) -> list[Problem]:
         """The problems that have no tree in the folder yet, in the order in which they are recorded.

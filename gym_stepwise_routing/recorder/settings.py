@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.generators.prompts import PromptTemplate
-from gym_stepwise_routing.generators.steps import StepRule
-from gym_stepwise_routing.grading import GRADINGS, Grading
+from gym_stepwise_routing.generators.step_rule import StepRule
+from gym_stepwise_routing.grading import GRADERS, Grading
 from gym_stepwise_routing.recorder.tree import MODES, Mode
 
 __all__ = ["RecordingSettings"]
@@ -35,7 +35,7 @@ class RecordingSettings:
 
     def __post_init__(self) -> None:
         check_choice("mode", self.mode, MODES)
-        check_choice("grading", self.grading, GRADINGS)
+        check_choice("grading", self.grading, GRADERS)
         for parameter in ("in_flight", "patience"):
             if getattr(self, parameter) < 1:
                 raise ValueError(f"{parameter}={getattr(self, parameter)!r}; allowed: an integer >= 1")

@@ -6,8 +6,8 @@ from typing import Any
 
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.generators.prompts import PromptTemplate
-from gym_stepwise_routing.generators.steps import BLANK_LINE, BOXED_LINE, NEWLINE, STATED_NUMBER, StepRule
-from gym_stepwise_routing.grading import Grading
+from gym_stepwise_routing.generators.step_rule import BLANK_LINE, NEWLINE, StepRule
+from gym_stepwise_routing.grading import GRADERS, Grading
 
 __all__ = ["STEPS", "step_rule"]
 
@@ -28,12 +28,12 @@ def step_rule(prompt: PromptTemplate, grading: Grading, *, step: str = "newline"
         ValueError: unknown ``step``, or a bad figure.
     """
     check_choice("step", step, STEPS)
-    math = grading == "math"
-    marker = prompt.marker or ("Problem:" if math else "Question:")
+    grader = GRADERS.get(grading)
+    marker = prompt.marker or grader.question
     blank = () if step == "blank-line" else (BLANK_LINE,)
     return StepRule(
         delimiter=STEPS[step],
         stop=(*blank, marker, "Human:"),
-        answer=BOXED_LINE if math else STATED_NUMBER,
+        answer=grader.answer,
         **figures,
     )

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from gym_stepwise_routing.datasets.problem import Problem
 from gym_stepwise_routing.errors import check_choice
-from gym_stepwise_routing.generators.steps import Step, StepRule
+from gym_stepwise_routing.generators.step_rule import StepRule
+from gym_stepwise_routing.generators.steps import Step
 from gym_stepwise_routing.grading import Grade, GradeFunction
 
 __all__ = ["MODES", "Mode", "Node", "RoutingTree", "Run"]

@@ -1,17 +1,6 @@
-"""Results as people read them: rows with intervals, tables and the accuracy-cost picture."""
+"""Results as people read them: pages with tables, one format of intervals, one style of figures."""
 
-from gym_stepwise_routing.reporting.frontier_figure import Curve, Panel, draw_frontiers
-from gym_stepwise_routing.reporting.result_rows import Row, row_of
-from gym_stepwise_routing.reporting.text_table import as_json, markdown_table, rich_table, table_cells
+from gym_stepwise_routing.reporting.formats import brief_text, interval_text, span_text
+from gym_stepwise_routing.reporting.pages import Page, Table, write_page
 
-__all__ = [
-    "Curve",
-    "Panel",
-    "Row",
-    "as_json",
-    "draw_frontiers",
-    "markdown_table",
-    "rich_table",
-    "row_of",
-    "table_cells",
-]
+__all__ = ["Page", "Table", "brief_text", "interval_text", "span_text", "write_page"]

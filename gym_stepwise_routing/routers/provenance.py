@@ -10,8 +10,8 @@ from typing import Any
 
 from gym_stepwise_routing.game.config import Budget, RoutingSpec
 from gym_stepwise_routing.game.game import Game
-from gym_stepwise_routing.storage.atomic import to_record
 from gym_stepwise_routing.storage.former_names import check_former
+from gym_stepwise_routing.storage.strict_json import decode
 
 __all__ = ["GameDescription", "versions"]
 
@@ -60,12 +60,12 @@ class GameDescription:
 
     @classmethod
     def read(cls, content: Any, where: Path) -> GameDescription:
-        """A description from what ``dataclasses.asdict`` and JSON made of it.
+        """A description from its JSON content, which stood in ``where``.
 
         Raises:
             ValueError: other fields, or a source by a former name; the message names the file ``where``.
         """
-        description = to_record(content, cls, where)
+        description: GameDescription = decode(cls, content, where)
         hint = ", with another content hash: train or calibrate again on it"
         check_former(f"{where}: source", description.source, hint)
         return description

@@ -18,7 +18,8 @@ from gym_stepwise_routing.game.episodes import RuleCursor, ending, project_actio
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.generators.generator import Completion, Failure
 from gym_stepwise_routing.generators.prompts import PromptTemplate
-from gym_stepwise_routing.generators.steps import StepRule, settled_text
+from gym_stepwise_routing.generators.step_rule import StepRule
+from gym_stepwise_routing.generators.steps import settled_text
 from gym_stepwise_routing.serving.endpoint import Endpoint, Spent, Written
 from gym_stepwise_routing.serving.recall import RecalledGenerator, Wanted
 from gym_stepwise_routing.serving.served_router import ServedRouter

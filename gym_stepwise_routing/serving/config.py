@@ -16,7 +16,7 @@ from gym_stepwise_routing.generators.openai_server import Continuation
 from gym_stepwise_routing.generators.prices import api_price
 from gym_stepwise_routing.generators.prompts import PromptTemplate, default_prompt, load_prompt
 from gym_stepwise_routing.generators.specs import GeneratorSpec
-from gym_stepwise_routing.generators.steps import StepRule
+from gym_stepwise_routing.generators.step_rule import StepRule
 from gym_stepwise_routing.grading import Grading
 from gym_stepwise_routing.recorder.step_rules import step_rule
 from gym_stepwise_routing.types import Mode

@@ -14,8 +14,8 @@ from sqlalchemy import Boolean, Column, Float, Integer, MetaData, String, Table,
 from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
-from gym_stepwise_routing.calibration.online import AdaptiveThreshold
 from gym_stepwise_routing.calibration.targets import CostLimit, RelativeAccuracy, Target
+from gym_stepwise_routing.evaluation.online_threshold import OnlineThreshold
 
 __all__ = ["FeedbackStore", "Said", "ThresholdFollower", "UnknownAnswerError"]
 
@@ -129,7 +129,7 @@ class FeedbackStore:
 
 
 class ThresholdFollower:
-    """The threshold that follows what was said (:class:`...calibration.online.AdaptiveThreshold`).
+    """The threshold that follows what was said (:class:`...evaluation.online_threshold.OnlineThreshold`).
 
     Args:
         store: where it is said.
@@ -157,7 +157,8 @@ class ThresholdFollower:
             raise ValueError(f"feedback.target={str(target)!r}; allowed: an accuracy (feedback says right or wrong)")
         self._store = store
         self._relative = isinstance(target, RelativeAccuracy)
-        self._adaptive = AdaptiveThreshold(alpha=target.alpha, initial=initial, step=step, decay=decay)
+        self._alpha = target.alpha
+        self._online = OnlineThreshold(initial, step_size=step, decay=decay, slack=step)
         self._told = told
         self._number = 0
         self.catch_up()
@@ -165,12 +166,12 @@ class ThresholdFollower:
     @property
     def threshold(self) -> float:
         """The threshold of the moment."""
-        return self._adaptive.threshold
+        return self._online.threshold
 
     @property
     def updates(self) -> int:
         """Answers that have moved it."""
-        return self._adaptive.updates
+        return self._online.updates
 
     @property
     def needs_largest(self) -> bool:
@@ -182,7 +183,7 @@ class ThresholdFollower:
         for said in self._store.since(self._number):
             self._number = said.number
             if said.follows and (not self._relative or said.largest_right):
-                self._adaptive.update(float(not said.right))
+                self._online.update(float(not said.right) - self._alpha)
         self._told(self.threshold)
         return self.threshold
 

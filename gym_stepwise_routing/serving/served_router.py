@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.calibration.calibrate import CalibratedRouter
+from gym_stepwise_routing.calibration.certificate import CalibratedRouter
 from gym_stepwise_routing.calibration.router_files import game_of, load_router, play_arguments
 from gym_stepwise_routing.costs.models import ModelPool
 from gym_stepwise_routing.game.config import GameConfig

@@ -22,7 +22,7 @@ def resolve(source: object) -> StepSource:
         ValueError: it is none of these; the message lists the names there are. Or a former name of a bank.
         BankError: it is a bank, but a damaged one.
     """
-    from gym_stepwise_routing.banks import Bank, bundled_banks
+    from gym_stepwise_routing.banks import BANKS, Bank
     from gym_stepwise_routing.sources.recorded import BankSource
 
     if isinstance(source, Bank):
@@ -31,16 +31,16 @@ def resolve(source: object) -> StepSource:
         return source
     if isinstance(source, str | Path):
         check_former("source", source)
-        if source in bundled_banks():  # names first, so that no folder that lies about can take their place
+        if source in BANKS:  # names first, so that no folder that lies about can take their place
             return BankSource(Bank.open(source))
-        from gym_stepwise_routing.sources.simulator import SimulatorSource, preset_names
+        from gym_stepwise_routing.sources.simulator import PRESETS, SimulatorSource
 
-        if source in preset_names():
+        if source in PRESETS:
             return SimulatorSource(str(source))
         if str(source) and Path(source).is_dir():
             return BankSource(Bank.open(source))
         raise ValueError(
-            f"source={str(source)!r} is not known; allowed: a bundled bank ({', '.join(bundled_banks())}), "
-            f"a simulator preset ({', '.join(preset_names())}), or the folder of a bank"
+            f"source={str(source)!r} is not known; allowed: a bundled bank ({', '.join(BANKS)}), "
+            f"a simulator preset ({', '.join(PRESETS)}), or the folder of a bank"
         )
     raise ValueError(f"source={source!r}; allowed: a StepSource, a Bank, a name or a path")

@@ -19,9 +19,10 @@ from gym_stepwise_routing.datasets.problem import Problem
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.generators.generator import Completion, Failure, Generator, Request, shared_prefix_tokens
 from gym_stepwise_routing.generators.prompts import PromptTemplate
-from gym_stepwise_routing.generators.steps import PartialStep, Step, StepRule, read_steps
+from gym_stepwise_routing.generators.step_rule import StepRule
+from gym_stepwise_routing.generators.steps import PartialStep, Step, read_steps
 from gym_stepwise_routing.generators.token_confidence import token_confidence
-from gym_stepwise_routing.grading import Grading, make_grader
+from gym_stepwise_routing.grading import GRADERS, Grading
 from gym_stepwise_routing.sources.contract import ProblemBatch, SourceState
 from gym_stepwise_routing.types import CONFIDENCE, QUESTION, SPLITS, Split
 
@@ -80,7 +81,7 @@ class LiveSource:
         self.horizon = self.rule.horizon
         self.generators = tuple(generators)
         self._prompt = prompt
-        self._grade = None if grading is None else make_grader(grading)
+        self._grade = None if grading is None else GRADERS.get(grading).make()
         self._all = [problem for split in problems for problem in problems[split]]
         if len({problem.sha256 for problem in self._all}) != len(self._all):
             raise ValueError("problems: the same question twice; allowed: disjoint splits of distinct questions")

@@ -10,22 +10,19 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
-__all__ = ["new_folder", "read_arrays", "read_json", "replaced", "to_record", "write_arrays", "write_json"]
-
-Record = TypeVar("Record")
+__all__ = ["new_folder", "read_arrays", "replaced", "write_arrays", "write_json", "write_text"]
 
 
 @contextmanager
 def replaced(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its place if the block ends well."""
+    """A temporary path beside ``path`` that takes its place if the block ends well; it always ends in ``.tmp``."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
@@ -35,28 +32,48 @@ def replaced(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
+def new_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """A temporary folder that becomes ``path`` if the block ends well.
 
+    Args:
+        path: the folder.
+        overwrite: take the place of a folder that is there.
+
     Raises:
-        ValueError: ``path`` is there already and not empty; nothing is overwritten.
+        ValueError: ``path`` is there already and not empty, without ``overwrite``.
     """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if not overwrite and path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise ValueError(f"folder={str(path)!r} exists and is not empty; allowed: a new folder, or an empty one")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+    aside = temporary.with_suffix(".old.tmp")
     try:
         yield temporary
         temporary.chmod(0o755)  # mkdtemp's folders are private
-        os.replace(temporary, path)
+        # A folder cannot be replaced in one step: the old one is set aside, and put back if the new one fails.
+        if path.exists():
+            os.replace(path, aside)
+        try:
+            os.replace(temporary, path)
+        except OSError:
+            if aside.exists():
+                os.replace(aside, path)
+            raise
     finally:
+        shutil.rmtree(aside, ignore_errors=True)
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def write_json(path: Path, content: object) -> None:
-    """Write ``content`` as indented JSON."""
+def write_text(path: Path, text: str) -> None:
+    """Write text in UTF-8 with line feeds; folders above are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with replaced(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: Path, content: object, *, indent: int | None = 2) -> None:
+    """Write ``content`` as JSON; what JSON has no word for is an error."""
+    write_text(path, json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Any], *, compressed: bool = False) -> None:
@@ -91,28 +108,3 @@ def read_arrays(path: Path, what: str, part: str | None = None) -> Iterator[dict
         yield stored
     except (OSError, EOFError, KeyError, IndexError, RuntimeError, zipfile.BadZipFile, zlib.error, ValueError) as error:
         raise ValueError(f"{path} is no {what}: {error}") from error
-
-
-def read_json(path: Path) -> Any:
-    """The content of a JSON file.
-
-    Raises:
-        ValueError: no such file, or no JSON.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} cannot be read: {error}") from error
-
-
-def to_record(content: Any, kind: type[Record], where: Path) -> Record:
-    """A dataclass from the dictionary that ``dataclasses.asdict`` and JSON made of it; lists become tuples.
-
-    Raises:
-        ValueError: other fields than those of ``kind``; the message names the file ``where``.
-    """
-    names = sorted(field.name for field in fields(kind))  # type: ignore[arg-type]
-    if not isinstance(content, dict) or sorted(content) != names:
-        found = sorted(content) if isinstance(content, dict) else type(content).__name__
-        raise ValueError(f"{where} has {found}; allowed: {names}")
-    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in content.items()})

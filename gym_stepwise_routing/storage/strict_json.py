@@ -1,6 +1,7 @@
-"""JSON to frozen dataclasses and back, strictly: every unknown, missing or wrong key is a ``BankError`` of its own.
+"""JSON to frozen dataclasses and back, strictly: every unknown, missing or wrong key is an error that names it.
 
-The core install has no pydantic; the manifest needs no more than this.
+Everything that the core writes as JSON is read by this; it has no pydantic. The leaderboard, whose files come from
+strangers and have patterns, lengths and links to check, is pydantic's.
 """
 
 from __future__ import annotations
@@ -14,26 +15,27 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from gym_stepwise_routing.errors import BankError
+import numpy as np
 
-__all__ = ["canonical_json", "decode", "read_json", "to_json"]
+__all__ = ["canonical_json", "decode", "plain", "read_json", "to_json"]
 
+Error = type[ValueError]
 
 _SCALARS = {float: "a number", int: "an integer", str: "a string", bool: "true or false"}
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, error: Error = ValueError) -> Any:
     """Content of a JSON file.
 
     Raises:
-        BankError: the file is missing, or is not JSON; the message names it.
+        ValueError: ``error``: the file is missing, or is not JSON; the message names it.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise BankError(f"{path}: the file is missing") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise BankError(f"{path}: not JSON ({error})") from None
+        raise error(f"{path}: the file is missing") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as fault:
+        raise error(f"{path}: not JSON ({fault})") from None
 
 
 def canonical_json(value: Any) -> bytes:
@@ -43,28 +45,49 @@ def canonical_json(value: Any) -> bytes:
 
 def to_json(value: Any) -> dict[str, Any]:
     """A dataclass as JSON values: :func:`decode` gives back an equal dataclass."""
-    plain: dict[str, Any] = json.loads(json.dumps(asdict(value), allow_nan=False))
-    return plain
+    values: dict[str, Any] = json.loads(json.dumps(asdict(value), allow_nan=False))
+    return values
 
 
-def decode(annotation: Any, value: Any, file: object, key: str = "") -> Any:
+def plain(value: Any) -> Any:
+    """Values that strict JSON has: dataclasses become objects, arrays lists, NaN null, and infinities "inf" and "-inf".
+
+    What :func:`decode` reads again should be written by :func:`to_json`.
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(part) for key, part in value.items()}
+    if isinstance(value, np.ndarray | list | tuple):
+        return [plain(part) for part in value]
+    if isinstance(value, float | np.floating):
+        number = float(value)
+        return number if math.isfinite(number) else None if math.isnan(number) else str(number)
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def decode(annotation: Any, value: Any, file: object, key: str = "", error: Error = ValueError) -> Any:
     """``value`` (as ``json`` reads it) as an instance of ``annotation``.
 
-    Knows dataclasses, ``X | None``, ``X | tuple[X, ...]``, ``Literal``, ``tuple[X, ...]``, ``Mapping[str, X]``,
-    ``str``, ``int``, ``float`` and ``bool``. A key that has a default may be left out.
+    Knows dataclasses, ``X | None``, ``X | tuple[X, ...]``, ``Literal``, ``tuple[X, ...]``, ``tuple[X, Y]``,
+    ``Mapping[str, X]``, ``dict[str, X]``, ``str``, ``int``, ``float``, ``bool`` and ``Any``. A key that has a default
+    may be left out.
 
     Args:
         annotation: the type to make.
         value: the JSON value.
         file: the file (and the line) that the value comes from, for messages.
         key: its place in the file, such as ``models[0].price``, for messages.
+        error: what is raised.
 
     Raises:
-        BankError: unknown key, missing key, or wrong type or value; the message names file and key.
+        ValueError: ``error``: unknown key, missing key, or wrong type or value; the message names file and key.
     """
     origin, arguments = get_origin(annotation), get_args(annotation)
     if is_dataclass(annotation) and isinstance(annotation, type):
-        return _decode_dataclass(annotation, value, file, key)
+        return _decode_dataclass(annotation, value, file, key, error)
+    if annotation is Any:
+        return value
     if origin in (types.UnionType, Union):
         if value is None and type(None) in arguments:
             return None
@@ -73,31 +96,35 @@ def decode(annotation: Any, value: Any, file: object, key: str = "") -> Any:
         lists = [argument for argument in inner if get_origin(argument) is tuple]
         others = [argument for argument in inner if argument not in lists]
         (chosen,) = lists if lists and (isinstance(value, list) or not others) else others
-        return decode(chosen, value, file, key)
+        return decode(chosen, value, file, key, error)
     if origin is Literal:
         if value not in arguments or isinstance(value, bool):
-            raise _wrong(file, key, value, f"one of {', '.join(map(repr, arguments))}")
+            raise _wrong(error, file, key, value, f"one of {', '.join(map(repr, arguments))}")
         return value
     if origin is tuple:
         if not isinstance(value, list):
-            raise _wrong(file, key, value, "a list")
-        return tuple(decode(arguments[0], item, file, f"{key}[{number}]") for number, item in enumerate(value))
-    if origin is Mapping:
+            raise _wrong(error, file, key, value, "a list")
+        kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
+        if len(kinds) != len(value):
+            raise _wrong(error, file, key, value, f"a list of {len(kinds)}")
+        pairs = zip(kinds, value, strict=True)
+        return tuple(decode(kind, item, file, f"{key}[{number}]", error) for number, (kind, item) in enumerate(pairs))
+    if origin in (Mapping, dict):
         if not isinstance(value, dict):
-            raise _wrong(file, key, value, "an object")
-        return {name: decode(arguments[1], item, file, f"{key}.{name}") for name, item in value.items()}
-    return _decode_scalar(annotation, value, file, key)
+            raise _wrong(error, file, key, value, "an object")
+        return {name: decode(arguments[1], item, file, f"{key}.{name}", error) for name, item in value.items()}
+    return _decode_scalar(annotation, value, file, key, error)
 
 
-def _decode_scalar(annotation: type, value: Any, file: object, key: str) -> Any:
+def _decode_scalar(annotation: type, value: Any, file: object, key: str, error: Error) -> Any:
     if annotation is float and isinstance(value, int | float) and not isinstance(value, bool):
         if not math.isfinite(value):
-            raise _wrong(file, key, value, "a finite number")
+            raise _wrong(error, file, key, value, "a finite number")
         return float(value)
     # bool is a subclass of int, so that ``isinstance`` alone would let True pass as 1.
     if isinstance(value, annotation) and (annotation is bool or not isinstance(value, bool)):
         return value
-    raise _wrong(file, key, value, _SCALARS[annotation])
+    raise _wrong(error, file, key, value, _SCALARS[annotation])
 
 
 @cache
@@ -105,27 +132,25 @@ def _hints(cls: type) -> dict[str, Any]:
     return get_type_hints(cls)
 
 
-def _decode_dataclass(cls: type, value: Any, file: object, key: str) -> Any:
+def _decode_dataclass(cls: type, value: Any, file: object, key: str, error: Error) -> Any:
     if not isinstance(value, dict):
-        raise _wrong(file, key, value, "an object")
+        raise _wrong(error, file, key, value, "an object")
     prefix = f"{key}." if key else ""
     known = {field.name: field for field in fields(cls)}
     for name in value:
         if name not in known:
-            raise BankError(f"{file}: unknown key {prefix + name!r}; allowed: {', '.join(known)}")
+            raise error(f"{file}: unknown key {prefix + name!r}; allowed: {', '.join(known)}")
     for name, field in known.items():
         if name not in value and field.default is MISSING and field.default_factory is MISSING:
-            raise BankError(f"{file}: key {prefix + name!r} is missing")
+            raise error(f"{file}: key {prefix + name!r} is missing")
     hints = _hints(cls)
-    arguments = {name: decode(hints[name], item, file, prefix + name) for name, item in value.items()}
+    arguments = {name: decode(hints[name], item, file, prefix + name, error) for name, item in value.items()}
     try:
         return cls(**arguments)
-    except BankError:
-        raise
-    except ValueError as error:
-        raise BankError(f"{file}: {f'key {key!r}: ' if key else ''}{error}") from None
+    except ValueError as fault:
+        raise error(f"{file}: {f'key {key!r}: ' if key else ''}{fault}") from None
 
 
-def _wrong(file: object, key: str, value: Any, allowed: str) -> BankError:
+def _wrong(error: Error, file: object, key: str, value: Any, allowed: str) -> ValueError:
     place = f"key {key!r}" if key else "the file"
-    return BankError(f"{file}: {place} is {value!r:.80}; allowed: {allowed}")
+    return error(f"{file}: {place} is {value!r:.80}; allowed: {allowed}")

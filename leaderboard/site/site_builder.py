@@ -10,15 +10,16 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from gym_stepwise_routing.costs.units import COST_UNITS
 from gym_stepwise_routing.leaderboard.board import Board, make_board
 from gym_stepwise_routing.leaderboard.faults import EntryRejectedError
-from gym_stepwise_routing.leaderboard.schema import write_text
-from gym_stepwise_routing.leaderboard.site.site_data import UNIT_NAMES, board_json, points, script_json
+from gym_stepwise_routing.leaderboard.site.site_data import board_json, points, script_json
 from gym_stepwise_routing.leaderboard.site.site_pages import entry_page
 from gym_stepwise_routing.leaderboard.site.traces import path_chunks, problem_index, tree_chunks
 from gym_stepwise_routing.leaderboard.track import TRACKS, open_track, source_of, track_names
 from gym_stepwise_routing.leaderboard.verify import Verdict, verify
 from gym_stepwise_routing.sources.recorded import BankSource
+from gym_stepwise_routing.storage.atomic import write_text
 
 __all__ = ["build_site"]
 
@@ -155,5 +156,5 @@ class _Writer:
 
     def _page(self, template: str, path: Path, **values: Any) -> None:
         root = "../" * len(path.relative_to(self.out).parent.parts)
-        write_text(path, self._templates.get_template(template).render(root=root, units=UNIT_NAMES, **values))
+        write_text(path, self._templates.get_template(template).render(root=root, units=COST_UNITS, **values))
         self.pages += 1

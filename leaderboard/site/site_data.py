@@ -6,20 +6,13 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from gym_stepwise_routing.costs.units import CostUnit
+from gym_stepwise_routing.costs.units import COST_UNITS, CostUnit
 from gym_stepwise_routing.evaluation.frontier import Frontier
 from gym_stepwise_routing.leaderboard.board import Board, BoardRow, UnitLines
 from gym_stepwise_routing.leaderboard.entry import CurveFigures, Estimate
 
-__all__ = ["UNIT_NAMES", "board_json", "points", "script_json"]
+__all__ = ["board_json", "points", "script_json"]
 
-UNIT_NAMES: dict[CostUnit, tuple[str, str]] = {
-    "flops": ("FLOPs", "decoded tokens and prefill that no cache serves, times twice the parameters"),
-    "large_tokens": ("Large tokens", "tokens decoded by the largest model"),
-    "dollars": ("Dollars", "a dated price table: fresh input, cached input, output"),
-    "latency": ("Latency", "seconds, one call after the other, from measured speeds"),
-}
-"""Label and meaning of each cost unit."""
 _DECIMALS = 5
 
 
@@ -44,7 +37,9 @@ def board_json(board: Board) -> dict[str, Any]:
             "fingerprint": track.fingerprint,
             "normalisers": dict(track.normalisers),
         },
-        "units": [{"name": unit, "label": UNIT_NAMES[unit][0], "meaning": UNIT_NAMES[unit][1]} for unit in track.units],
+        "units": [
+            {"name": u.name, "label": u.title, "meaning": u.definition} for u in map(COST_UNITS.get, track.units)
+        ],
         "lines": {unit: _lines_json(lines) for unit, lines in board.lines.items()},
         "rows": [_row_json(row, track.units) for row in board.rows],
     }

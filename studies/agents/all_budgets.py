@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import torch
@@ -23,14 +22,27 @@ from gym_stepwise_routing.evaluation.bootstrap import Interval, bootstrap_curve_
 from gym_stepwise_routing.evaluation.expectation import expected_outcomes
 from gym_stepwise_routing.evaluation.outcomes import SweepOutcomes
 from gym_stepwise_routing.game.config import GameConfig
-from studies.agents.study_tables import Page, Table, command_of, new_figure, save_figure, write_page
-from studies.agents.sweeps import DEFAULT, METRIC, anchors_of, apgr, games_of, page_name, stack
+from gym_stepwise_routing.reporting import Page, Table, interval_text, write_page
+from gym_stepwise_routing.reporting.figures import BLACK, BLUE, ORANGE, new_figure, save_figure
+from studies.agents.sweeps import METRIC, anchors_of, apgr, games_of, stack
+from studies.options import (
+    AGENT_PAGES,
+    DEFAULT,
+    BankOption,
+    OutOption,
+    ResamplesOption,
+    SeedsOption,
+    command_of,
+    described,
+    page_name,
+)
 
 __all__ = ["main"]
 
 COMMAND = "python -m studies.agents.all_budgets"
 BUDGETS = (0.1, 0.3, 0.5, 0.7, 0.9)
 SPLITS = ("train", "test")
+COLUMNS = ("split", "budget", "kind", "accuracy", "cost", "cost over budget")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +58,15 @@ class Point:
 
     def cells(self) -> tuple[str, ...]:
         """As a row of a table."""
-        return (self.split, f"{self.budget:g}", self.kind, f"{self.accuracy:.3f}", f"{self.cost:.3f}")
+        figures = (f"{self.accuracy:.3f}", f"{self.cost:.3f}", f"{self.violation:+.4f}")
+        return (self.split, f"{self.budget:g}", self.kind, *figures)
 
 
 def main(
-    bank: Annotated[str, typer.Option(help="Bundled bank, or folder of a bank.")] = DEFAULT,
-    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("docs/results/agents"),
-    seeds: Annotated[int, typer.Option(min=3, help="Training seeds.")] = 5,
-    resamples: Annotated[int, typer.Option(min=1000, help="Bootstrap resamples.")] = 10_000,
+    bank: BankOption = DEFAULT,
+    out: OutOption = AGENT_PAGES,
+    seeds: SeedsOption = 5,
+    resamples: ResamplesOption = 10_000,
 ) -> None:
     """Train both kinds and compare APGR, paired by problem."""
     torch.set_num_threads(1)
@@ -115,38 +128,30 @@ def _page(
     name: str,
     command: str,
 ) -> Page:
-    worst = {
-        kind: max(p.violation for p in points if p.kind == kind and p.split == "train") for kind in ("all", "each")
-    }
+    gained = [
+        (s, f"{values[f'{s}, all']:.3f}", f"{values[f'{s}, each']:.3f}", interval_text(gaps[s], signed=True))
+        for s in SPLITS
+    ]
     return Page(
         title="One policy for all budgets, and one run per budget",
         command=command,
         setting=(
-            f"{'SIMULATED: ' if bank.manifest.simulated else ''}bank {bank.name}, content {bank.hash[:12]}; mode "
-            "route, cost: tokens of the larger model, 1 is always-largest; trained on the train split.",
+            described(bank, "large_tokens"),
+            "Mode route; 1 is the cost of always-largest; trained on the train split.",
             f"{seeds} seeds; actions are drawn, accuracy and cost are exact expectations on the recorded trees. After "
             "training, budgets are met on the train split: all by choosing the budget to show, each by a tilt.",
             f"all: AllBudgetsPPO, one run, {np.mean(seconds['all']):.0f} s on this machine (shared with others); each: "
             f"LagrangianPPO, {len(BUDGETS)} runs, {np.mean(seconds['each']):.0f} s.",
         ),
         tables=(
-            Table(
-                "APGR of the five points",
-                ("split", "all", "each", "all minus each [95 %]"),
-                tuple((s, f"{values[f'{s}, all']:.3f}", f"{values[f'{s}, each']:.3f}", str(gaps[s])) for s in SPLITS),
-            ),
-            Table("Points", ("split", "budget", "kind", "accuracy", "cost"), tuple(p.cells() for p in points)),
-        ),
-        findings=(
-            *(f"{s}: APGR of one policy for all budgets minus one run per budget: {gaps[s]}." for s in SPLITS),
-            "Highest mean cost above a budget, on the train split: "
-            f"{worst['all']:+.4f} for all budgets, {worst['each']:+.4f} for one run per budget.",
+            Table("APGR of the five points", ("split", "all", "each", "all minus each [95 %]"), gained),
+            Table("Points", COLUMNS, [point.cells() for point in points]),
         ),
         figure=f"{name}.png",
         numbers={
-            "points": [asdict(point) for point in points],
+            "points": points,
             "apgr": values,
-            "difference": {split: None if gap is None else asdict(gap) for split, gap in gaps.items()},
+            "difference": gaps,
             "seconds": seconds,
         },
     )
@@ -155,11 +160,11 @@ def _page(
 def _draw(points: Sequence[Point], path: Path) -> None:
     figure, panels = new_figure(len(SPLITS))
     for axes, split in zip(panels, SPLITS, strict=True):
-        for kind, colour in (("all", "#D55E00"), ("each", "#0072B2")):
+        for kind, colour in (("all", ORANGE), ("each", BLUE)):
             here = [p for p in points if (p.split, p.kind) == (split, kind)]
             axes.plot([p.cost for p in here], [p.accuracy for p in here], "o-", ms=4, color=colour, label=kind)
             for p in here:
-                axes.axvline(p.budget, color="black", lw=0.4, ls=":")
+                axes.axvline(p.budget, color=BLACK, lw=0.4, ls=":")
         axes.set(title=f"{split} problems", xlabel="mean cost (dotted: the budgets)", ylabel="accuracy")
     panels[0].legend(fontsize=8)
     save_figure(figure, path)

@@ -8,9 +8,6 @@ split either, a second comparison takes both together, for more problems.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
-from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import torch
@@ -19,34 +16,44 @@ from numpy.typing import NDArray
 
 from gym_stepwise_routing.banks.bank import Bank
 from gym_stepwise_routing.baselines import AlwaysLargest, AlwaysSmallest, oracle_paths
-from gym_stepwise_routing.costs.units import COST_UNITS, CostUnit
-from gym_stepwise_routing.errors import check_choice
+from gym_stepwise_routing.costs.units import CostUnit
 from gym_stepwise_routing.evaluation import metrics
 from gym_stepwise_routing.evaluation.bootstrap import bootstrap_curve_differences, bootstrap_curves
 from gym_stepwise_routing.evaluation.evaluate import play, sweep
 from gym_stepwise_routing.evaluation.frontier import oracle_frontier
 from gym_stepwise_routing.evaluation.outcomes import AnchorOutcomes, SweepOutcomes
 from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.reporting.pages import write_page
 from gym_stepwise_routing.routers.base import ThresholdRouter
 from gym_stepwise_routing.routers.policy_network import PolicyNetwork
 from gym_stepwise_routing.types import BLOCKS
 from studies.agents.folds import learning_curve
 from studies.agents.learning_page import TEST, UNSEEN, Line, Point, draw, page_of
-from studies.agents.study_tables import command_of, write_page
 from studies.agents.sweeps import (
-    DEFAULT,
     METRIC,
     MODES,
     THRESHOLDS,
     anchors_of,
+    anchors_together,
     apgr,
     fit,
     games_of,
     handcrafted,
-    page_name,
     stack,
     swept,
     together,
+)
+from studies.options import (
+    AGENT_PAGES,
+    DEFAULT,
+    BankOption,
+    OutOption,
+    ResamplesOption,
+    SeedsOption,
+    UnitOption,
+    checked_unit,
+    command_of,
+    page_name,
 )
 
 __all__ = ["main"]
@@ -156,15 +163,14 @@ def ceiling(game: Game) -> float | None:
 
 
 def main(
-    bank: Annotated[str, typer.Option(help="Bundled bank, or folder of a bank.")] = DEFAULT,
-    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("docs/results/agents"),
-    cost_unit: Annotated[str, typer.Option(help="Unit of the cost.")] = "large_tokens",
-    seeds: Annotated[int, typer.Option(min=3, help="Training seeds.")] = 5,
-    resamples: Annotated[int, typer.Option(min=1000, help="Bootstrap resamples.")] = 10_000,
+    bank: BankOption = DEFAULT,
+    out: OutOption = AGENT_PAGES,
+    cost_unit: UnitOption = "large_tokens",
+    seeds: SeedsOption = 5,
+    resamples: ResamplesOption = 10_000,
 ) -> None:
     """Train each agent in each mode and compare it with handcrafted routers on the test split."""
-    check_choice("cost_unit", cost_unit, COST_UNITS)
-    unit: CostUnit = cost_unit  # type: ignore[assignment]
+    unit = checked_unit(cost_unit)
     torch.set_num_threads(1)
     out.mkdir(parents=True, exist_ok=True)
     opened = Bank.open(bank)
@@ -183,9 +189,7 @@ def main(
                 free = networks
         sweeps[UNSEEN] = {name: together([sweeps[s][name] for s in ("calibration", TEST)]) for name in sweeps[TEST]}
         ends = [anchors[split] for split in ("calibration", TEST)]
-        anchors[UNSEEN] = AnchorOutcomes(
-            **{f.name: np.concatenate([getattr(end, f.name) for end in ends]) for f in fields(AnchorOutcomes)}
-        )
+        anchors[UNSEEN] = anchors_together(ends)
         for problems in (TEST, UNSEEN):
             lines += compare(mode, problems, sweeps, anchors, seeds, resamples)
         ceilings[mode] = ceiling(games["test"])

@@ -8,11 +8,9 @@ curves on the test split, paired by problem.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import Annotated, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
-import numpy as np
 import torch
 import typer
 
@@ -21,19 +19,33 @@ from gym_stepwise_routing.agents.training import hyperparameters, train
 from gym_stepwise_routing.banks.bank import Bank
 from gym_stepwise_routing.baselines.verifiers.features import feature_verifier
 from gym_stepwise_routing.comparison.arena import Arena
-from gym_stepwise_routing.comparison.roster import exchange_rate, roster
-from gym_stepwise_routing.costs.units import COST_UNITS, CostUnit
-from gym_stepwise_routing.errors import NotApplicableError, check_choice
+from gym_stepwise_routing.comparison.contenders import contender
+from gym_stepwise_routing.comparison.roster import roster
+from gym_stepwise_routing.costs.units import CostUnit
+from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.evaluation import curves
 from gym_stepwise_routing.evaluation.bootstrap import Interval, bootstrap_curve_differences, bootstrap_curves
 from gym_stepwise_routing.evaluation.evaluate import Evaluation, play
 from gym_stepwise_routing.evaluation.outcomes import SweepOutcomes
 from gym_stepwise_routing.game.config import GameConfig
 from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.reporting import Page, Table, span_text, write_page
 from gym_stepwise_routing.sources.recorded import BankSource
 from gym_stepwise_routing.types import Mode
-from studies.agents.study_tables import Page, Table, command_of, write_page
-from studies.agents.sweeps import DEFAULT, MODES, anchors_of, fit, games_of, page_name, stack, swept
+from studies.agents.sweeps import MODES, anchors_of, fit, games_of, outcomes_of, stack, swept
+from studies.options import (
+    AGENT_PAGES,
+    DEFAULT,
+    BankOption,
+    OutOption,
+    ResamplesOption,
+    SeedsOption,
+    UnitOption,
+    checked_unit,
+    command_of,
+    described,
+    page_name,
+)
 
 __all__ = ["main"]
 
@@ -66,7 +78,7 @@ class Difference:
 
     def cells(self) -> tuple[str, ...]:
         """As a row of a table."""
-        gap = f"{self.difference:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
+        gap = span_text(self.difference, self.low, self.high, signed=True)
         return self.agent, self.peer, self.metric, f"{self.value:.3f}", f"{self.peer_value:.3f}", gap
 
 
@@ -76,7 +88,7 @@ def swept_penalty(source: Bank, mode: Mode, unit: CostUnit, seed: int, game: Gam
     Once by MaskablePPO, and once by LagrangianPPO with a multiplier that stands still: the same penalty, with the
     barrier and the settings of the constrained agent, so that what the constraint adds can be told from what they add.
     """
-    rate = exchange_rate(Arena(source, mode=mode, cost_unit=unit))
+    rate = Arena(source, mode=mode, cost_unit=unit).exchange_rate()
     arguments = GameConfig(source, mode=mode, cost_unit=unit)
     plain, own = hyperparameters("maskable_ppo"), hyperparameters("lagrangian_ppo")
     still = own.algorithm | {"multiplier": "dual_ascent", "multiplier_lr": 1e-12, "limit_anneal": 0.0}
@@ -94,10 +106,7 @@ def swept_penalty(source: Bank, mode: Mode, unit: CostUnit, seed: int, game: Gam
         }
         for name, model in models.items():
             played[name].append(play(scored(model), game))
-    return {
-        name: SweepOutcomes(right=np.stack([e.right for e in each]), cost=np.stack([e.cost for e in each]))
-        for name, each in played.items()
-    }
+    return {name: outcomes_of(each) for name, each in played.items()}
 
 
 def verified(source: Bank, unit: CostUnit, game: Game) -> dict[str, SweepOutcomes]:
@@ -110,7 +119,7 @@ def verified(source: Bank, unit: CostUnit, game: Game) -> dict[str, SweepOutcome
     for family in roster():
         if family.name in VERIFIED:
             try:
-                points = family.build(arena).points("test")
+                points = contender(arena, family).points("test")
             except NotApplicableError:
                 continue
             found[family.name] = SweepOutcomes(right=points.right, cost=points.cost * scale)
@@ -141,15 +150,14 @@ def _estimates(sweep: SweepOutcomes, anchors: Any) -> dict[str, float]:
 
 
 def main(
-    bank: Annotated[str, typer.Option(help="Bundled bank, or folder of a bank.")] = DEFAULT,
-    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("docs/results/agents"),
-    cost_unit: Annotated[str, typer.Option(help="Unit of the cost.")] = "large_tokens",
-    seeds: Annotated[int, typer.Option(min=3, help="Training seeds.")] = 5,
-    resamples: Annotated[int, typer.Option(min=1000, help="Bootstrap resamples.")] = 10_000,
+    bank: BankOption = DEFAULT,
+    out: OutOption = AGENT_PAGES,
+    cost_unit: UnitOption = "large_tokens",
+    seeds: SeedsOption = 5,
+    resamples: ResamplesOption = 10_000,
 ) -> None:
     """Train both kinds in each mode and compare APGR and AIQ, paired by problem."""
-    check_choice("cost_unit", cost_unit, COST_UNITS)
-    unit: CostUnit = cost_unit  # type: ignore[assignment]
+    unit = checked_unit(cost_unit)
     torch.set_num_threads(1)
     out.mkdir(parents=True, exist_ok=True)
     opened = Bank.open(bank)
@@ -176,9 +184,8 @@ def _page(found: list[Difference], bank: Bank, unit: CostUnit, seeds: int, resam
         title="Constrained agents, a swept penalty and verifiers",
         command=command,
         setting=(
-            f"{'SIMULATED: ' if bank.manifest.simulated else ''}bank {bank.name}, content {bank.hash[:12]}; cost unit "
-            f"{unit}; fitted on {len(bank.split_problems('train'))} train problems, compared on the "
-            f"{len(bank.split_problems('test'))} test problems.",
+            described(bank, unit),
+            "Fitted on the train problems, compared on the test problems.",
             f"{seeds} training seeds of the agents and of {SWEPT}; verifier-based routers are fitted once (TRIM-Agg: "
             f"the best of three on train, a price). {resamples:,} bootstrap resamples over problems and seeds, paired.",
             f"{SWEPT}: MaskablePPO with shipped settings, {len(PRICES)} policies a seed, at "
@@ -191,18 +198,8 @@ def _page(found: list[Difference], bank: Bank, unit: CostUnit, seeds: int, resam
         tables=tuple(
             Table(f"Mode {mode}", columns, tuple(d.cells() for d in found if d.mode == mode)) for mode in MODES
         ),
-        findings=tuple(_sentence(d) for d in found if d.metric == "apgr"),
-        figure=None,
-        numbers=[asdict(d) for d in found],
+        numbers=found,
         simulated=bank.manifest.simulated,
-    )
-
-
-def _sentence(d: Difference) -> str:
-    verdict = "above it" if d.low > 0 else "below it" if d.high < 0 else "not told apart from it"
-    return (
-        f"{d.mode}: {d.agent} {d.value:.3f} APGR, {d.peer} {d.peer_value:.3f}: {verdict} "
-        f"({d.difference:+.3f} [{d.low:+.3f}, {d.high:+.3f}])."
     )
 
 

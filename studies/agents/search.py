@@ -6,26 +6,37 @@ The settings shipped in ``agents/hyperparameters`` are held against others in th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Annotated, Any
 
 import numpy as np
 import torch
 import typer
 
+from gym_stepwise_routing.agents.agent import AGENTS
 from gym_stepwise_routing.agents.scores import scored
-from gym_stepwise_routing.agents.training import AGENTS, hyperparameters, train
+from gym_stepwise_routing.agents.training import hyperparameters, train
 from gym_stepwise_routing.banks.bank import Bank
-from gym_stepwise_routing.costs.units import COST_UNITS, CostUnit
+from gym_stepwise_routing.costs.units import CostUnit
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.evaluation.outcomes import AnchorOutcomes, SweepOutcomes
 from gym_stepwise_routing.game.config import GameConfig
 from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.reporting import Page, Table, write_page
 from gym_stepwise_routing.types import Mode
 from studies.agents.folds import cross_validation
-from studies.agents.study_tables import Page, Table, command_of, write_page
-from studies.agents.sweeps import DEFAULT, LIMIT, MODES, anchors_of, apgr, page_name, swept, together
+from studies.agents.sweeps import LIMIT, MODES, anchors_of, anchors_together, apgr, swept, together
+from studies.options import (
+    AGENT_PAGES,
+    DEFAULT,
+    BankOption,
+    OutOption,
+    UnitOption,
+    checked_unit,
+    command_of,
+    described,
+    page_name,
+)
 
 __all__ = ["CANDIDATES", "main"]
 
@@ -55,28 +66,26 @@ def validate(
     seen: list[float] = []
     for seed, part in enumerate(cross_validation(bank, folds)):
         game = GameConfig(part, mode=mode, cost_unit=unit)
-        limits: dict[str, Any] = {"limit": LIMIT} if AGENTS[agent].constrained else {}
+        limits: dict[str, Any] = {"limit": LIMIT} if AGENTS.get(agent).constrained else {}
         network = scored(train(agent, seed=seed, game=game, settings=settings, **limits), name=agent)
         fitted = Game(game)
         held_out = Game(game, split="calibration", normaliser=fitted.normaliser)
         sweeps.append(swept(agent, network, held_out))
         anchors.append(anchors_of(held_out))
         seen.append(apgr(swept(agent, network, fitted), anchors_of(fitted)))
-    ends = {f.name: np.concatenate([getattr(a, f.name) for a in anchors]) for f in fields(AnchorOutcomes)}
-    return apgr(together(sweeps), AnchorOutcomes(**ends)), float(np.mean(seen))
+    return apgr(together(sweeps), anchors_together(anchors)), float(np.mean(seen))
 
 
 def main(
     agent: Annotated[str, typer.Option(help="lagrangian_ppo or all_budgets.")] = "lagrangian_ppo",
-    bank: Annotated[str, typer.Option(help="Bundled bank, or folder of a bank.")] = DEFAULT,
-    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("docs/results/agents"),
+    bank: BankOption = DEFAULT,
+    out: OutOption = AGENT_PAGES,
     folds: Annotated[int, typer.Option(min=2, help="Number of folds.")] = 5,
-    cost_unit: Annotated[str, typer.Option(help="Unit of the cost.")] = "flops",
+    cost_unit: UnitOption = "flops",
 ) -> None:
     """Cross-validate each candidate in each mode."""
     check_choice("agent", agent, ["lagrangian_ppo", "all_budgets"])
-    check_choice("cost_unit", cost_unit, COST_UNITS)
-    unit: CostUnit = cost_unit  # type: ignore[assignment]
+    unit = checked_unit(cost_unit)
     torch.set_num_threads(1)
     out.mkdir(parents=True, exist_ok=True)
     opened = Bank.open(bank)
@@ -88,19 +97,15 @@ def main(
         (name, *(f"{held:.3f} ({seen:.3f})" for held, seen in by_mode.values()), f"{_mean(by_mode):.3f}")
         for name, by_mode in found.items()
     )
-    best = max(found, key=lambda name: _mean(found[name]))
     page = Page(
         title=f"Hyperparameters of {agent}",
         command=command_of(f"{COMMAND} --agent {agent}", main, bank=bank, folds=folds, cost_unit=cost_unit),
         setting=(
-            f"{'SIMULATED: ' if opened.manifest.simulated else ''}bank {opened.name}, content {opened.hash[:12]}, its "
-            f"{len(opened.split_problems('train'))} train problems only; {folds} folds, one seed each; cost unit "
-            f"{unit}.",
+            described(opened, unit),
+            f"Train problems only; {folds} folds, one seed each.",
             "APGR on the held-out folds, and in brackets on the folds that were trained on.",
         ),
         tables=(Table("Candidates", ("candidate", *MODES, "mean, held out"), rows),),
-        findings=(f"Highest mean over the modes: {best}, {_mean(found[best]):.3f}.",),
-        figure=None,
         numbers=found,
     )
     write_page(page, out, page_name(f"search-{agent}", opened.name, "" if unit == "flops" else unit))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
+from gym_stepwise_routing.agents.agent import AGENTS
 from gym_stepwise_routing.agents.scores import scored
 from gym_stepwise_routing.agents.training import train
 from gym_stepwise_routing.baselines import (
@@ -21,7 +23,7 @@ from gym_stepwise_routing.baselines.confidence import ConfidenceFigure
 from gym_stepwise_routing.costs.units import CostUnit
 from gym_stepwise_routing.evaluation import curves
 from gym_stepwise_routing.evaluation.bootstrap import bootstrap_curves
-from gym_stepwise_routing.evaluation.evaluate import play, sweep
+from gym_stepwise_routing.evaluation.evaluate import Evaluation, play, sweep
 from gym_stepwise_routing.evaluation.outcomes import AnchorOutcomes, SweepOutcomes
 from gym_stepwise_routing.game.config import GameConfig
 from gym_stepwise_routing.game.game import Game
@@ -31,24 +33,22 @@ from gym_stepwise_routing.types import Mode
 
 __all__ = [
     "BUDGETS",
-    "DEFAULT",
     "LIMIT",
     "METRIC",
     "MODES",
     "THRESHOLDS",
     "anchors_of",
+    "anchors_together",
     "apgr",
     "fit",
     "games_of",
     "handcrafted",
-    "page_name",
+    "outcomes_of",
     "stack",
     "swept",
     "together",
 ]
 
-DEFAULT = "gsm8k-qwen2.5-coder"
-"""Bank that studies are made on, if no other is asked for."""
 MODES: tuple[Mode, ...] = ("route", "escalate", "regenerate")
 FIGURES: tuple[ConfidenceFigure, ...] = ("p_mean", "p_min", "entropy_mean", "entropy_first", "margin_first")
 BUDGETS = tuple(round(0.05 * k, 2) for k in range(1, 21))
@@ -56,11 +56,6 @@ THRESHOLDS = np.linspace(0, 1, 101)
 LIMIT = 0.5
 """Cost limit that agents with one policy are trained at; their sweep is over thresholds."""
 METRIC = {"apgr": curves.apgr}
-
-
-def page_name(study: str, source: str, *options: str) -> str:
-    """Name of a study's page: with the bank or preset, if it is not the default, and the options that are not ''."""
-    return "-".join([study, *([] if source == DEFAULT else [source]), *filter(None, options)])
 
 
 def games_of(bank: object, mode: Mode, unit: CostUnit) -> dict[str, Game]:
@@ -88,8 +83,7 @@ def handcrafted(game: Game) -> dict[str, SweepOutcomes]:
     }
     found = {}
     for name, routers in families.items():
-        played = [play(router, game) for router in routers]
-        found[name] = SweepOutcomes(right=np.stack([e.right for e in played]), cost=np.stack([e.cost for e in played]))
+        found[name] = outcomes_of([play(router, game) for router in routers])
     for figure in FIGURES:
         swept = sweep(ConfidenceThreshold(figure), game, THRESHOLDS)
         found[f"confidence-{figure}"] = SweepOutcomes(right=swept.right, cost=swept.cost)
@@ -98,19 +92,12 @@ def handcrafted(game: Game) -> dict[str, SweepOutcomes]:
 
 def budgets_shown(network: PolicyNetwork, game: Game) -> SweepOutcomes:
     """The sweep of a policy for all budgets: the budget shown, deterministic decisions."""
-    played = []
-    for budget in BUDGETS:
-        shown = Game(
-            game.config,
-            budget=budget,
-        )
-        played.append(play(network, shown))
-    return SweepOutcomes(right=np.stack([e.right for e in played]), cost=np.stack([e.cost for e in played]))
+    return outcomes_of([play(network, Game(game.config, budget=budget)) for budget in BUDGETS])
 
 
 def swept(agent: str, network: PolicyNetwork, game: Game) -> SweepOutcomes:
     """The sweep that an agent offers."""
-    if agent == "all_budgets":
+    if AGENTS.get(agent).budgets:
         return budgets_shown(network, game)
     found = sweep(network, game, THRESHOLDS)
     return SweepOutcomes(right=found.right, cost=found.cost)
@@ -118,7 +105,7 @@ def swept(agent: str, network: PolicyNetwork, game: Game) -> SweepOutcomes:
 
 def fit(agent: str, source: object, mode: Mode, unit: CostUnit, seed: int) -> PolicyNetwork:
     """Train one seed with the shipped hyperparameters."""
-    limits: dict[str, Any] = {"limit": LIMIT} if agent == "lagrangian_ppo" else {}
+    limits: dict[str, Any] = {"limit": LIMIT, "constraint": "cost_limit"} if AGENTS.get(agent).constrained else {}
     game = GameConfig(source, mode=mode, cost_unit=unit)
     return scored(train(agent, seed=seed, game=game, **limits), name=agent)
 
@@ -127,6 +114,11 @@ def apgr(outcomes: SweepOutcomes, anchors: AnchorOutcomes) -> float:
     """APGR, mean over seeds."""
     interval = bootstrap_curves(outcomes, anchors, METRIC, resamples=100)["apgr"]
     return float("nan") if interval is None else interval.estimate
+
+
+def outcomes_of(played: Sequence[Evaluation]) -> SweepOutcomes:
+    """Plays at several settings as a sweep, ``[T, n]``."""
+    return SweepOutcomes(right=np.stack([e.right for e in played]), cost=np.stack([e.cost for e in played]))
 
 
 def stack(outcomes: Sequence[SweepOutcomes]) -> SweepOutcomes:
@@ -139,4 +131,11 @@ def together(parts: Sequence[SweepOutcomes]) -> SweepOutcomes:
     return SweepOutcomes(
         right=np.concatenate([np.asarray(p.right) for p in parts], axis=-1),
         cost=np.concatenate([np.asarray(p.cost) for p in parts], axis=-1),
+    )
+
+
+def anchors_together(parts: Sequence[AnchorOutcomes]) -> AnchorOutcomes:
+    """The constants on the problems of several splits."""
+    return AnchorOutcomes(
+        **{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(AnchorOutcomes)}
     )

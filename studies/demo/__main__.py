@@ -19,7 +19,7 @@ def demo(
 ) -> None:
     """Train a constrained router on recorded traces, calibrate it, and compare it with baselines on test problems."""
     from gym_stepwise_routing.agents.training import hyperparameters
-    from gym_stepwise_routing.reporting import rich_table
+    from gym_stepwise_routing.reporting.terminal import rich_table
     from studies.demo.demo import AGENT, run_demo
 
     console = Console()
@@ -37,15 +37,14 @@ def demo(
                 tasks[stage] = bars.add_task(stage, total=total)
             bars.advance(tasks[stage], steps)
 
-        result = run_demo(out, seeds=range(seeds), progress=advance, announce=announce)
-    console.print(f"\n[bold]{result.title}[/bold]\n{result.setting}\n")
-    console.print(rich_table(result.rows, title=f"test problems, n = {result.rows[0].n}; costs: always-largest = 1"))
-    for line in (*result.promises, *result.findings):
+        page = run_demo(out, seeds=range(seeds), progress=advance, announce=announce)
+    console.print(f"\n[bold]{page.heading}[/bold]")
+    for line in page.setting:
         console.print(f"- {escape(line)}", highlight=False)
+    for table in page.tables:
+        console.print(rich_table(table))
     shown = escape(str(out))
-    console.print(
-        f"\nPicture, table and numbers: {shown}/index.html; TensorBoard: tensorboard --logdir {shown}/tensorboard"
-    )
+    console.print(f"Page: {shown}/demo.html; TensorBoard: tensorboard --logdir {shown}/tensorboard")
 
 
 if __name__ == "__main__":

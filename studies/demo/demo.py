@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader
 
 from gym_stepwise_routing.agents.limits import mean_outcome, tilt_to_limit, tilted
 from gym_stepwise_routing.agents.scores import scored
@@ -23,75 +19,127 @@ from gym_stepwise_routing.baselines import (
     LastKLarge,
     RandomMix,
     oracle,
-    oracle_paths,
 )
-from gym_stepwise_routing.calibration import CalibratedRouter, Certificate, RelativeAccuracy, calibrate
-from gym_stepwise_routing.calibration.calibrate import CalibrationMethod
+from gym_stepwise_routing.calibration import (
+    CalibratedRouter,
+    RelativeAccuracy,
+    calibrate,
+    certifiable_errors,
+    required_n,
+)
+from gym_stepwise_routing.calibration.certificate import CalibrationMethod
 from gym_stepwise_routing.costs.units import CostUnit
+from gym_stepwise_routing.evaluation.bootstrap import (
+    Interval,
+    average_seeds,
+    bootstrap_difference,
+    bootstrap_mean,
+    percentile_interval,
+    resampled_means,
+    seed_draws,
+)
 from gym_stepwise_routing.evaluation.evaluate import Evaluation, play, threshold_grid
 from gym_stepwise_routing.evaluation.expectation import Drawn
-from gym_stepwise_routing.evaluation.frontier import oracle_frontier
 from gym_stepwise_routing.game.config import GameConfig
 from gym_stepwise_routing.game.game import Game
-from gym_stepwise_routing.reporting import (
-    Curve,
-    Panel,
-    Row,
-    as_json,
-    draw_frontiers,
-    markdown_table,
-    row_of,
-    table_cells,
-)
-from gym_stepwise_routing.routers.base import ThresholdRouter
-from gym_stepwise_routing.types import SPLITS, VERSION, Split
-from studies.demo.findings import (
-    COST_LIMIT,
-    DELTA,
-    DRAWS,
-    FEW_ERRORS,
-    NAME,
-    RESAMPLES,
-    TARGET,
-    findings,
-    limit_kept,
-    promises,
-    schedule_found,
-    second_promises,
-    second_target,
-    settled,
-)
+from gym_stepwise_routing.reporting import Page, Table, interval_text, write_page
+from gym_stepwise_routing.routers.base import Scores
+from gym_stepwise_routing.routers.policy_network import PolicyNetwork
+from gym_stepwise_routing.types import SPLITS
+from studies.demo.demo_figure import draw
 
-__all__ = ["Demo", "Progress", "run_demo"]
+__all__ = ["AGENT", "Line", "Progress", "run_demo"]
 
 BANK = "gsm8k-qwen2.5-coder"
 AGENT = "lagrangian_ppo"
+NAME = "lagrangian-ppo"
+COST_LIMIT = 0.5
+TARGET = RelativeAccuracy(0.95)
+DELTA = 0.1
+RESAMPLES = 10_000
+DRAWS = 20
+"""How often a router that draws its actions is played on the test problems."""
 UNITS: tuple[CostUnit, ...] = ("large_tokens", "flops")
 GRID = 41
+NOTES = (
+    "Small models: the point is the method, not the score. Costs are in units of always-largest; intervals are 95 %, "
+    "bootstrap over problems and training seeds, and differences are paired by problem.",
+    f"*{NAME}* draws its actions, its odds tilted after training so that the training problems cost at most "
+    f"{COST_LIMIT:g} in tokens of the larger model. *Tuned*: threshold from the calibration split, no guarantee. "
+    "*Certified*: threshold from the exact binomial test; always-largest where it cannot certify. The oracle knows how "
+    "every branch ends: a bound, no router. Of many schedules the best is picked in hindsight.",
+    "In FLOPs, with prefill, a model that takes over late has to read everything that it did not write.",
+)
 
 Progress = Callable[[str, int], None]
 """Called with the name of the stage and the work done since the last call, in environment steps."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Demo:
-    """What the demo found.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One router on the test problems.
 
     Attributes:
-        title: headline.
-        setting: which models, problems and costs.
-        rows: every router on the test problems.
-        promises: what calibration can and cannot promise, in sentences.
-        findings: what happened on the test problems, in sentences.
-        certificates: one a seed, then, if there is a second target, one a seed for that.
+        router: its name.
+        group: heading that it stands under.
+        accuracy: share of right answers.
+        difference: that minus always-largest's, paired by problem.
+        costs: mean cost in each unit, where always-largest costs 1 on average.
+        n: number of problems.
+        seeds: training seeds, or draws.
     """
 
-    title: str
-    setting: str
-    rows: tuple[Row, ...]
-    promises: tuple[str, ...]
-    findings: tuple[str, ...]
-    certificates: tuple[Certificate, ...]
+    router: str
+    group: str
+    accuracy: Interval
+    difference: Interval
+    costs: dict[CostUnit, Interval]
+    n: int
+    seeds: int
+
+    @classmethod
+    def of(
+        cls, runs: Sequence[Evaluation], largest: Evaluation, group: str, name: str | None = None, draws: int = 1
+    ) -> Line:
+        """A router played once, or its seeds; ``draws`` plays in a row of a seed are averaged problem by problem."""
+
+        def by_seed(values: Sequence[np.ndarray]) -> np.ndarray:
+            return np.stack(values).astype(np.float64).reshape(-1, draws, len(largest)).mean(axis=1)
+
+        right = by_seed([run.right for run in runs])
+        return cls(
+            router=name or runs[0].router,
+            group=group,
+            accuracy=bootstrap_mean(right, resamples=RESAMPLES),
+            difference=bootstrap_difference(right, largest.right.astype(np.float64), resamples=RESAMPLES),
+            costs={
+                unit: relative_cost(by_seed([run.costs[unit] for run in runs]), largest.costs[unit]) for unit in UNITS
+            },
+            n=len(largest),
+            seeds=len(runs) // draws,
+        )
+
+    def cells(self) -> tuple[str, ...]:
+        """As a row of a table."""
+        costs = (interval_text(self.costs[unit]) for unit in UNITS)
+        gap = interval_text(self.difference, signed=True)
+        return self.router, str(self.seeds), interval_text(self.accuracy), gap, *costs
+
+
+def relative_cost(costs: np.ndarray, reference: np.ndarray) -> Interval:
+    """Interval of mean cost over the reference's mean cost.
+
+    Long problems are dear for every router. So both means are taken over the same resamples, where that cancels: the
+    reference itself costs 1 [1, 1].
+
+    Args:
+        costs: ``[S, n]``, one row a seed.
+        reference: ``[n]``, positive on average.
+    """
+    rng = np.random.default_rng(0)
+    means = resampled_means(np.vstack([costs, reference[None]]), RESAMPLES, rng)
+    own = average_seeds(means[:-1], seed_draws(len(costs), RESAMPLES, rng))
+    return percentile_interval(own / means[-1], float(costs.mean() / reference.mean()), len(reference), 0.95)
 
 
 def run_demo(
@@ -100,14 +148,14 @@ def run_demo(
     seeds: Sequence[int] = (0, 1, 2),
     progress: Progress | None = None,
     announce: Callable[[str], None] | None = None,
-) -> Demo:
-    """Train, calibrate, compare; write results.json, table.md, frontier.png, index.html and TensorBoard logs.
+) -> Page:
+    """Train, calibrate, compare; write demo.html, demo.md, demo.json, demo.png and TensorBoard logs.
 
     Args:
         out: folder to write; made if absent.
         seeds: training seeds, at least one.
         progress: told about training steps.
-        announce: told, before training, what is settled already.
+        announce: told, before training, what the number of calibration problems settles already.
 
     Raises:
         ValueError: no seeds.
@@ -115,204 +163,113 @@ def run_demo(
     if not seeds:
         raise ValueError("seeds=(); allowed: at least one training seed")
     out.mkdir(parents=True, exist_ok=True)
-    games = {split: _game(split) for split in SPLITS}
-    solved = int(play(AlwaysLargest(), games["calibration"]).right.sum())
-    known, second = settled(solved), second_target(solved)
+    games = {split: Game(BANK, split=split, cost_unit="large_tokens") for split in SPLITS}
+    settled = _settled(int(play(AlwaysLargest(), games["calibration"]).right.sum()))
     if announce is not None:
-        announce(known)
-    agents = []
-    for seed in seeds:
-        told = None if progress is None else (lambda steps, seed=seed: progress(f"training, seed {seed}", steps))
-        trained = train(
+        announce(settled)
+    agents = [_trained(seed, games["train"], out, progress) for seed in seeds]
+    drawn = [tilted(agent, tilt_to_limit(agent, games["train"], COST_LIMIT)) for agent in agents]
+    certified, tuned = ([_calibrated(agent, games, method) for agent in agents] for method in ("exact", "empirical"))
+    rule = ConfidenceThreshold("p_min")
+    lines = _lines(games, drawn, certified, tuned, _calibrated(rule, games, "empirical"))
+    draw(out / "demo.png", games, lines, [*agents, rule], UNITS, GRID)
+    on_train = float(np.mean([mean_outcome(policy, games["train"])[1] for policy in drawn]))
+    page = Page(
+        title="Stepwise routing of two real language models on GSM8K",
+        command=f"python -m studies.demo --seeds {len(seeds)}",
+        setting=(
+            f"Bank {BANK}, content {games['test'].source_hash[:12]}: {' and '.join(games['test'].spec.models)}.",
+            f"Problems: {', '.join(f'{len(game.problems)} {split}' for split, game in games.items())}; mode route; "
+            f"training seeds {', '.join(map(str, seeds))}.",
+            settled,
+            f"Mean cost of {NAME} on the training problems: {on_train:.3f} (limit {COST_LIMIT:g}, in large tokens).",
+        ),
+        notes=NOTES,
+        tables=(
+            _certificates(seeds, certified),
+            Table(
+                f"Test problems, n = {lines[0].n}",
+                ("router", "seeds", "accuracy", "minus always-largest's", *UNITS),
+                groups={
+                    group: [line.cells() for line in lines if line.group == group]
+                    for group in dict.fromkeys(line.group for line in lines)
+                },
+            ),
+        ),
+        figure="demo.png",
+        numbers={
+            "bank": {"name": BANK, "hash": games["test"].source_hash},
+            "seeds": list(seeds),
+            "resamples": RESAMPLES,
+            "target": str(TARGET),
+            "delta": DELTA,
+            "cost_on_train": on_train,
+            "certificates": [router.certificate for router in certified],
+            "lines": lines,
+        },
+    )
+    write_page(page, out, "demo", html=True)
+    return page
+
+
+def _settled(solved: int) -> str:
+    """What the number of problems settles before anything is trained: it alone may rule the target out."""
+    allowed = certifiable_errors(solved, TARGET.alpha, DELTA) if solved else None
+    return (
+        f"Target: {TARGET}, delta = {DELTA:g}; it is tested on the {solved} calibration problems that always-largest "
+        f"solves. Needed without a single error: {required_n(TARGET.alpha, DELTA)}; errors that can be certified: "
+        f"{'none, whatever is trained' if allowed is None else allowed}."
+    )
+
+
+def _trained(seed: int, game: Game, out: Path, progress: Progress | None) -> PolicyNetwork:
+    return scored(
+        train(
             AGENT,
             seed=seed,
-            game=GameConfig(games["train"].source, cost_unit="large_tokens"),
+            game=GameConfig(game.source, cost_unit="large_tokens"),
             tensorboard_log=out / "tensorboard",
-            progress=told,
+            progress=None if progress is None else (lambda steps: progress(f"training, seed {seed}", steps)),
             limit=COST_LIMIT,
-        )
-        agents.append(scored(trained, name=NAME))
-    grids = [threshold_grid(agent, games["train"], GRID) for agent in agents]
-
-    def calibrated(target: RelativeAccuracy, method: CalibrationMethod) -> list[CalibratedRouter]:
-        game = games["calibration"]
-        return [
-            calibrate(agent, game, target=target, delta=DELTA, method=method, thresholds=grid)
-            for agent, grid in zip(agents, grids, strict=True)
-        ]
-
-    drawn = [tilted(agent, tilt_to_limit(agent, games["train"], COST_LIMIT)) for agent in agents]
-    routers = {"exact": calibrated(TARGET, "exact"), "empirical": calibrated(TARGET, "empirical")}
-    if second is not None:
-        routers["second"] = calibrated(second, "exact")
-    rule = ConfidenceThreshold("p_min")
-    rule_calibrated = calibrate(
-        rule, games["calibration"], target=TARGET, method="empirical", thresholds=threshold_grid(rule, games["train"])
+        ),
+        name=NAME,
     )
+
+
+def _calibrated(router: Scores, games: dict[str, Game], method: CalibrationMethod) -> CalibratedRouter:
+    thresholds = threshold_grid(router, games["train"], GRID)
+    return calibrate(router, games["calibration"], target=TARGET, delta=DELTA, method=method, thresholds=thresholds)
+
+
+def _lines(
+    games: dict[str, Game],
+    drawn: Sequence[PolicyNetwork],
+    certified: Sequence[CalibratedRouter],
+    tuned: Sequence[CalibratedRouter],
+    rule: CalibratedRouter,
+) -> list[Line]:
     test = games["test"]
     largest = play(AlwaysLargest(), test)
-    runs = {
-        "drawn": [play(Drawn(policy, draw), test) for policy in drawn for draw in range(DRAWS)],
-        **{key: [play(router, test) for router in each] for key, each in routers.items()},
-    }
-    schedules = [play(schedule, test) for schedule in _schedules(test.source.horizon)]
-    rows = _rows(test, largest, runs, rule_calibrated, schedules, second)
-    certificates = tuple(router.certificate for router in routers["exact"])
-    seconds = tuple(router.certificate for router in routers.get("second", ()))
-    on_train = float(np.mean([mean_outcome(policy, games["train"])[1] for policy in drawn]))
-    demo = Demo(
-        title="Stepwise routing of two real language models on GSM8K",
-        setting=_setting(games, seeds),
-        rows=rows,
-        promises=(known, *promises(certificates), *second_promises(seconds)),
-        findings=(
-            limit_kept(rows, on_train),
-            schedule_found(schedules, runs["drawn"], len(seeds)),
-            *findings(largest, runs, rows),
-        ),
-        certificates=(*certificates, *seconds),
-    )
-    curves = [
-        [play(ThresholdRouter(agent, threshold), test) for threshold in grid]
-        for agent, grid in zip(agents, grids, strict=True)
+    horizon = test.source.horizon
+    schedules = [schedule(k) for schedule in (FirstKLarge, LastKLarge) for k in range(1, horizon)]
+    played: list[tuple[str, str | None, int, list[Evaluation]]] = [
+        ("constants", None, 1, [play(AlwaysSmallest(), test)]),
+        ("constants", None, 1, [largest]),
+        *(("rules", None, DRAWS, [play(RandomMix(p, k), test) for k in range(DRAWS)]) for p in (0.25, 0.5, 0.75)),
+        *(("rules", None, 1, [play(schedule, test)]) for schedule in schedules),
+        ("rules", f"{rule.name}, tuned", 1, [play(rule, test)]),
+        ("agent", NAME, DRAWS, [play(Drawn(policy, k), test) for policy in drawn for k in range(DRAWS)]),
+        ("agent", f"{NAME}, tuned", 1, [play(router, test) for router in tuned]),
+        ("agent", f"{NAME}, certified", 1, [play(router, test) for router in certified]),
+        ("bound", None, 1, [oracle(test)]),
     ]
-    swept = [play(ThresholdRouter(rule, threshold), test) for threshold in threshold_grid(rule, games["train"], GRID)]
-    panels = [_panel(unit, curves, swept, largest) for unit in UNITS]
-    _write(out, demo, test, panels, seeds)
-    return demo
+    return [Line.of(runs, largest, group, name, draws) for group, name, draws, runs in played]
 
 
-def _game(split: Split, cost_unit: CostUnit = "large_tokens") -> Game:
-    return Game(BANK, split=split, cost_unit=cost_unit)
-
-
-def _schedules(horizon: int) -> list[FirstKLarge | LastKLarge]:
-    return [schedule(k) for schedule in (FirstKLarge, LastKLarge) for k in range(1, horizon)]
-
-
-def _rows(
-    test: Game,
-    largest: Evaluation,
-    runs: dict[str, list[Evaluation]],
-    rule: CalibratedRouter,
-    schedules: Sequence[Evaluation],
-    second: RelativeAccuracy | None,
-) -> tuple[Row, ...]:
-    tuned = "threshold tuned on calibration to the target, no guarantee"
-    rows = [
-        row_of([play(AlwaysSmallest(), test)], largest, kind="constant"),
-        *(
-            row_of([play(RandomMix(p, seed), test) for seed in range(20)], largest, kind="baseline", note="20 draws")
-            for p in (0.25, 0.5, 0.75)
-        ),
-        *(row_of([run], largest, kind="baseline") for run in schedules),
-        row_of([play(rule, test)], largest, kind="baseline", note=tuned),
-        row_of(
-            runs["drawn"],
-            largest,
-            kind="agent",
-            draws=DRAWS,
-            note=f"actions drawn, odds tilted after training so that the training problems cost <= {COST_LIMIT:g}",
-        ),
-        row_of(runs["empirical"], largest, kind="agent", name=f"{NAME}, tuned", note=tuned),
-        row_of(
-            runs["exact"],
-            largest,
-            kind="agent",
-            name=f"{NAME}, certified",
-            note="threshold from the exact binomial test; always-largest where it cannot certify",
-        ),
-    ]
-    if second is not None:
-        note = f"second target: {second}, the strictest that {FEW_ERRORS} errors on calibration certify"
-        rows.append(row_of(runs["second"], largest, kind="agent", name=f"{NAME}, 2nd target", note=note))
-    return (
-        *rows,
-        row_of([largest], largest, kind="constant"),
-        row_of(
-            [oracle(test)],
-            largest,
-            kind="bound",
-            note="fewest large-model tokens; knows how every branch ends: a bound, not a router",
-        ),
-    )
-
-
-def _setting(games: dict[Split, Game], seeds: Sequence[int]) -> str:
-    sizes = ", ".join(f"{len(game.problems)} {split}" for split, game in games.items())
-    models = " and ".join(games["test"].spec.models)
-    return (
-        f"Recorded routing trees of {models} (small models: the point is the method, not the score) on GSM8K problems: "
-        f"{sizes}. Mode route; the agent is trained for large-model tokens; {len(seeds)} training seeds."
-    )
-
-
-def _write(out: Path, demo: Demo, test: Game, panels: Sequence[Panel], seeds: Sequence[int]) -> None:
-    title = f"{BANK}, {len(test.problems)} test problems, mode route; 95 % intervals; training seeds: {len(seeds)}"
-    draw_frontiers(demo.rows, panels, out / "frontier.png", title=title)
-    _write_text(out / "table.md", markdown_table(demo.rows))
-    results: dict[str, Any] = {
-        "version": VERSION,
-        "bank": {"name": BANK, "hash": test.source_hash, "simulated": test.spec.simulated},
-        "seeds": list(seeds),
-        "resamples": RESAMPLES,
-        "target": str(TARGET),
-        "delta": DELTA,
-        "promises": demo.promises,
-        "findings": demo.findings,
-        "certificates": [asdict(certificate) for certificate in demo.certificates],
-        "rows": list(demo.rows),
-    }
-    _write_text(out / "results.json", json.dumps(as_json(results), indent=2, allow_nan=False) + "\n")
-    header, body = table_cells(demo.rows)
-    page = Environment(loader=PackageLoader("gym_stepwise_routing", "report"), autoescape=True).get_template(
-        "demo.html.j2"
-    )
-    html = page.render(
-        title=demo.title,
-        setting=demo.setting,
-        promises=demo.promises,
-        findings=demo.findings,
-        header=header,
-        body=[(row.kind, cells) for row, cells in zip(demo.rows, body, strict=True)],
-        resamples=f"{RESAMPLES:,}",
-        seeds=", ".join(map(str, seeds)),
-        version=VERSION,
-        bank_hash=test.source_hash,
-        command=f"stepwise-routing demo --seeds {len(seeds)}",
-    )
-    _write_text(out / "index.html", html)
-
-
-def _panel(
-    unit: CostUnit, curves: Sequence[Sequence[Evaluation]], rule: Sequence[Evaluation], largest: Evaluation
-) -> Panel:
-    """The oracle's frontier, every seed's swept thresholds and the rule's in one cost unit."""
-    paths = oracle_paths(_game("test", unit))
-    frontier = oracle_frontier(paths.right, paths.any)
-    reference = float(largest.costs[unit].mean())
-    return Panel(
-        unit=unit,
-        frontier=Curve(
-            name="oracle frontier (knows every outcome)", costs=frontier.costs, accuracies=frontier.accuracies
-        ),
-        curves=(
-            *(_curve(f"{NAME}, every threshold of each seed", curve, unit, reference) for curve in curves),
-            _curve(f"{rule[0].router}, every threshold", rule, unit, reference, kind="baseline"),
-        ),
-    )
-
-
-def _curve(name: str, runs: Sequence[Evaluation], unit: CostUnit, reference: float, *, kind: str = "agent") -> Curve:
-    return Curve(
-        name=name,
-        costs=np.array([run.costs[unit].mean() / reference for run in runs]),
-        accuracies=np.array([run.accuracy for run in runs]),
-        kind=kind,
-    )
-
-
-def _write_text(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".tmp")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+def _certificates(seeds: Sequence[int], certified: Sequence[CalibratedRouter]) -> Table:
+    lines = []
+    for seed, router in zip(seeds, certified, strict=True):
+        told = router.certificate
+        kept = "yes" if told.certified else "no"
+        lines.append((str(seed), kept, str(told.n[0]), f"{told.risk[0]:.3f}", f"{told.threshold:.3f}", told.promise))
+    return Table("What is promised", ("seed", "certified", "n", "risk", "threshold", "promise"), lines)

@@ -9,26 +9,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gym_stepwise_routing.agents.agent import AGENTS, Agent
 from gym_stepwise_routing.comparison.arena import Arena
 from gym_stepwise_routing.comparison.choose import Rule
+from gym_stepwise_routing.comparison.contenders import contender
 from gym_stepwise_routing.comparison.roster import roster
 from gym_stepwise_routing.costs.units import CostUnit
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.game.config import GameConfig
 from gym_stepwise_routing.planning.planner import Information
 from gym_stepwise_routing.routers.base import Predicts
+from gym_stepwise_routing.routers.families import Family
 from gym_stepwise_routing.sources.simulator.simulator_source import SimulatorSource
 from gym_stepwise_routing.types import DEFAULT_BLOCKS, Block, Mode
 
 if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
 
-__all__ = ["AGENTS", "NotPlayed", "Outcome", "agent_outcomes", "baseline_outcomes"]
-
-AGENTS = ("lagrangian_ppo", "ccpo", "all_budgets", "ppo", "maskable_ppo", "recurrent_ppo", "dqn", "qr_dqn")
-"""Agents that can be trained here."""
-LIMITED = ("lagrangian_ppo", "ccpo")
-"""Those that are trained for a limit of their mean cost."""
+__all__ = ["NotPlayed", "Outcome", "agent_outcomes", "baseline_outcomes"]
 
 Floats = NDArray[np.float64]
 Progress = Callable[[str], None]
@@ -97,9 +95,9 @@ def baseline_outcomes(
         if progress is not None:
             progress(family.name)
         try:
-            contender = family.build(arena)
-            points = contender.points("test")
-            choice = rule.choose(contender.points("calibration"), arena.reference("calibration").anchors)
+            opponent = contender(arena, family)
+            points = opponent.points("test")
+            choice = rule.choose(opponent.points("calibration"), arena.reference("calibration").anchors)
         except NotApplicableError as error:
             yield NotPlayed(family.name, family.group, str(error))
             continue
@@ -112,29 +110,22 @@ def baseline_outcomes(
         yield Outcome(
             router=family.name,
             group=family.group,
-            sees=_sees(family.name, family.group, mode, cost_unit, shows),  # type: ignore[arg-type]
-            setting=contender.labels[choice],
+            sees=_sees(family, mode, cost_unit, shows),  # type: ignore[arg-type]
+            setting=opponent.labels[choice],
             right=points.right[choice],
             cost=points.cost[choice] * scale,
             curve=np.stack([points.accuracies, points.costs * scale], axis=1),
         )
 
 
-def _sees(router: str, group: str, mode: Mode, unit: CostUnit, shows: Information) -> Information | None:
-    """What a family of the roster knows."""
-    if "cascade" in router:
-        return None  # plays a problem once for each model
-    if mode == "regenerate" and unit != "large_tokens" and (group == "query level" or router in _PLAIN):
-        return None  # plays without drafts, and so without paying for them
-    if router == "GlimpRouter" or "probe" in router:
-        # a probe shows the step that is coming; a draft shows the same and more
-        return shows if mode == "regenerate" else None
-    if "with verifier" in router:
-        return "both"
-    return "score" if group == "verifier" else shows
-
-
-_PLAIN = ("single models", "zero router")
+def _sees(family: Family, mode: Mode, unit: CostUnit, shows: Information) -> Information | None:
+    """What a family knows; None where it plays by other rules than the optima: several answers, probes, no drafts."""
+    free_of_drafts = family.plays == "plain" and mode == "regenerate" and unit != "large_tokens"
+    if family.plays == "answers" or free_of_drafts or "probe" in family.sees:
+        return None
+    if "verifier" not in family.sees:
+        return shows
+    return "both" if "confidence" in family.sees else "score"
 
 
 def agent_outcomes(
@@ -167,33 +158,31 @@ def agent_outcomes(
         if progress is not None:
             progress(agent)
         settings = hyperparameters(agent)
-        limited = agent in LIMITED
+        kind = AGENTS.get(agent)
         game = GameConfig(source, mode=mode, cost_unit=cost_unit, observation=blocks, normaliser=normaliser)
-        limits: dict[str, Any] = {"limit": budget} if limited else {}
-        if agent == "ccpo":
-            limits["constraint"] = "cost_limit"
+        limits: dict[str, Any] = {"limit": budget, "constraint": "cost_limit"} if kind.constrained else {}
         trained = train(agent, seed=seed, game=game, settings=settings, **limits)
-        shown = budget if agent == "all_budgets" else None
-        router = _player(agent, trained, seed)
+        shown = budget if kind.budgets else None
+        router = _player(kind, trained, seed)
         played = evaluate(router, game, "test", budget=shown, seed=seed)
         right, cost = played.right.astype(np.float64), played.cost
         yield Outcome(
             router=agent,
             group="agents",
             sees=sees,
-            setting=f"limit {budget:g}" if limited or shown else f"penalty {settings.penalty:g}",
+            setting=f"limit {budget:g}" if kind.constrained or shown else f"penalty {settings.penalty:g}",
             right=right,
             cost=cost,
             curve=np.array([[right.mean(), cost.mean()]]),
         )
 
 
-def _player(agent: str, trained: BaseAlgorithm, seed: int) -> Predicts:
+def _player(agent: Agent, trained: BaseAlgorithm, seed: int) -> Predicts:
     """The router of a trained agent: its policy draws, its values or its own threshold (CCPO) decide."""
     from gym_stepwise_routing.agents.scores import scored
     from gym_stepwise_routing.evaluation.expectation import Drawn
 
-    if agent == "ccpo":
+    if agent.plays == "threshold":
         return scored(trained, threshold=float(trained.kappa))  # type: ignore[attr-defined]
     network = scored(trained)
-    return network if "dqn" in agent else Drawn(network, seed)
+    return network if agent.plays == "values" else Drawn(network, seed)

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from gym_stepwise_routing.costs.units import COST_UNITS, CostUnit
 from gym_stepwise_routing.errors import check_choice
+from gym_stepwise_routing.reporting.pages import write_page
 from gym_stepwise_routing.types import MODES, SPLITS, Mode
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def simulate(
         if against:
             _against(console, source, against, out, seed=seed)
         if planned:
-            from studies.regret.contestants import AGENTS
+            from gym_stepwise_routing.agents.agent import AGENTS
             from studies.regret.report import draw_frontiers
 
             for name in agent or ():
@@ -150,30 +151,30 @@ def _check_options(*options: tuple[str, object, bool, str]) -> None:
 
 
 def _figure(console: Console, source: SimulatorSource, out: Path) -> None:
-    from studies.regret.report import draw_curve, fidelity_table, write_text
+    from studies.regret.report import draw_curve, fidelity_page
     from studies.simulator.fidelity import measure_fidelity
 
     fidelity = measure_fidelity(source)
-    picture, table = out / f"{source.name}-curve.png", out / f"{source.name}-curve.md"
-    draw_curve(source.name, fidelity, picture)
+    name = f"{source.name}-curve"
+    draw_curve(source.name, fidelity, out / f"{name}.png")
     command = f"python -m studies.simulator --preset {source.name} --figure"
-    write_text(table, fidelity_table(source.name, command, fidelity))
-    console.print(f"wrote {picture}\nwrote {table}", highlight=False)
+    write_page(fidelity_page(source.name, command, fidelity), out, name)
+    console.print(f"wrote {out / name}.md and .png", highlight=False)
 
 
 def _against(console: Console, source: SimulatorSource, bank: str, out: Path, *, seed: int) -> None:
     from gym_stepwise_routing.sources.recorded import BankSource
-    from studies.regret.report import bank_table, write_text
+    from studies.regret.report import bank_page
     from studies.simulator.against_bank import compare_with_bank
 
     recorded = BankSource(bank)
     for split in SPLITS:
         rows = compare_with_bank(source, recorded, splits=(split,), seed=seed)
-        table = out / f"{source.name}-against-{recorded.name}-{split}.md"
+        name = f"{source.name}-against-{recorded.name}-{split}"
         options = f"--preset {source.name} --against {bank} --problems {source.size} --seed {seed}"
         command = f"python -m studies.simulator {options}"
-        write_text(table, bank_table(f"{source.name} and {recorded.name}, {split} split", command, rows))
-        console.print(f"wrote {table}", highlight=False)
+        write_page(bank_page(f"{source.name} and {recorded.name}, {split} split", command, rows), out, name)
+        console.print(f"wrote {out / name}.md", highlight=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +234,7 @@ def _information(source: SimulatorSource, chosen: Sequence[str] | None, *, both:
 
 def _frontiers(console: Console, task: _Task, out: Path) -> dict[Information, Frontier]:
     from gym_stepwise_routing.planning.planner import Planner
-    from studies.regret.report import frontier_table, write_text
+    from studies.regret.report import frontier_page
 
     frontiers: dict[Information, Frontier] = {}
     for information in task.information:
@@ -253,8 +254,8 @@ def _frontiers(console: Console, task: _Task, out: Path) -> dict[Information, Fr
             f"{time.perf_counter() - begin:.0f} s",
             highlight=False,
         )
-    table = frontier_table(task.title, task.command("--frontier"), frontiers, _grids(task, frontiers))
-    write_text(out / f"{task.stem}-frontier.md", table)
+    page = frontier_page(task.title, task.command("--frontier"), frontiers, _grids(task, frontiers))
+    write_page(page, out, f"{task.stem}-frontier")
     return frontiers
 
 
@@ -275,7 +276,7 @@ def _regrets(
     from gym_stepwise_routing.sources.simulator import SimulatorSource
     from studies.regret.contestants import NotPlayed, Outcome, agent_outcomes, baseline_outcomes
     from studies.regret.regret import regrets
-    from studies.regret.report import regret_table, write_text
+    from studies.regret.report import regret_page
 
     normaliser = StepCosts.of(task.source, task.unit).normaliser
     outcomes: list[Outcome] = []
@@ -303,7 +304,7 @@ def _regrets(
         f"--regret --budget {task.budget:g} --problems {task.problems} --seeds {seeds}",
         *(f"--agent {agent}" for agent in agents),
     ]
-    table = regret_table(
+    page = regret_page(
         task.title,
         task.command(*options),
         rows,
@@ -312,7 +313,7 @@ def _regrets(
         grids=_grids(task, frontiers),
         not_played=not_played,
     )
-    write_text(out / f"{task.stem}-regret.md", table)
+    write_page(page, out, f"{task.stem}-regret")
     return rows
 
 

@@ -15,7 +15,7 @@ from stable_baselines3.common.callbacks import BaseCallback, CheckpointCallback
 from stable_baselines3.common.logger import configure
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from gym_stepwise_routing.agents.ccpo import CCPO, ConformalFit
+from gym_stepwise_routing.agents.ccpo import CCPO
 from gym_stepwise_routing.agents.ccpo.surrogate import Surrogate, line_search
 
 STATES = np.eye(2, dtype=np.float32)
@@ -172,24 +172,6 @@ def test_save_load_and_resume(tmp_path: Path) -> None:
         assert agent.num_timesteps == 768
         assert agent.threshold.updates == model.threshold.updates + 2
     assert_same(*resumed)
-
-
-def test_fit_fixes_kappa_on_held_out_items() -> None:
-    model = make(selection="largest")
-    items = STATES[np.arange(200) % 2]
-
-    def losses(agent: CCPO) -> np.ndarray:
-        """State 0 needs the large model."""
-        return ((agent.predict(items, deterministic=True)[0] == 0) & (items[:, 0] == 1)).astype(float)
-
-    score = float(model.scores(STATES)[0, 0])
-    fit = model.fit_kappa(losses, np.array([0.0, score - 0.01, score + 0.01]), alpha=0.1)
-    assert fit == ConformalFit(pytest.approx(score - 0.01), pytest.approx(1 / 201), 200, 0.1)
-    assert model.kappa == pytest.approx(score - 0.01)
-
-    impossible = model.fit_kappa(lambda _: np.ones(200), np.array([0.0, 1.0]), alpha=0.1)
-    assert impossible.kappa is None
-    assert model.kappa == pytest.approx(score - 0.01), "what cannot be certified changes nothing"
 
 
 @pytest.mark.parametrize(

@@ -8,35 +8,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from gym_stepwise_routing.agents.ccpo.conformal import OnlineThreshold, conformal_fit
+from gym_stepwise_routing.agents.ccpo.conformal import OnlineThreshold, conformal_fit, kappa_threshold
 from gym_stepwise_routing.calibration import control_expectation
 
 KAPPAS = np.array([0.0, 0.25, 0.5, 0.75])
 
 
-def test_a_miss_lowers_kappa_and_its_absence_raises_it() -> None:
-    alpha = 0.1
-    assert OnlineThreshold(0.5).update(1.0 - alpha) < 0.5
-    assert OnlineThreshold(0.5).update(0.0 - alpha) > 0.5
-
-
-def test_steps_decay_as_promised() -> None:
-    threshold = OnlineThreshold(0.9, step_size=0.1, decay=0.6)
-    path = [threshold.update(0.5) for _ in range(3)]
-    np.testing.assert_allclose(-np.diff([0.9, *path]), [0.05 * t**-0.6 for t in (1, 2, 3)])
-
-
 @settings(max_examples=50, deadline=None)
 @given(excess=st.lists(st.floats(-1.0, 1.0), max_size=50), maximum=st.floats(0.1, 1.0))
 def test_kappa_stays_in_bounds(excess: list[float], maximum: float) -> None:
-    threshold = OnlineThreshold(maximum, maximum=maximum, step_size=5.0)
+    threshold = OnlineThreshold(maximum, maximum=maximum, step_size=5.0, decay=0.6)
     assert all(0.0 <= threshold.update(value) <= maximum for value in excess)
 
 
 def test_online_steps_settle_where_the_miss_rate_is_alpha() -> None:
     """Misses happen when kappa exceeds a uniform draw, so P(miss) = kappa and the fixed point is alpha."""
     rng, alpha = np.random.default_rng(0), 0.2
-    threshold = OnlineThreshold(0.9, step_size=0.5)
+    threshold = OnlineThreshold(0.9, maximum=1.0, step_size=0.5, decay=0.6)
     path = [threshold.update(float(rng.random() < threshold.value) - alpha) for _ in range(5000)]
     assert np.mean(path[1000:]) == pytest.approx(alpha, abs=0.03)
 
@@ -122,13 +110,13 @@ def test_bad_fits_are_refused(losses: np.ndarray, kappas: np.ndarray, alpha: flo
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"value": 1.5}, "kappa_init=1.5"),
-        ({"value": 0.6, "maximum": 0.5}, r"kappa_init=0.6 must lie in \[0, 0.5\]"),
-        ({"value": 0.0, "maximum": 2.0}, "maximum=2.0"),
-        ({"value": 0.5, "step_size": -1.0}, "kappa_step_size=-1.0"),
-        ({"value": 0.5, "decay": 0.5}, "kappa_decay=0.5"),
+        ({"kappa_init": 1.5}, "kappa_init=1.5"),
+        ({"kappa_init": 0.6, "maximum": 0.5}, r"kappa_init=0.6 must lie in \[0, 0.5\]"),
+        ({"maximum": 2.0}, "maximum=2.0"),
+        ({"step_size": -1.0}, "kappa_step_size=-1.0"),
+        ({"decay": 0.5}, "kappa_decay=0.5"),
     ],
 )
 def test_bad_thresholds_are_refused(arguments: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        OnlineThreshold(**arguments)
+        kappa_threshold(**{"kappa_init": 0.5, "maximum": 1.0, "step_size": 0.05, "decay": 0.6, **arguments})

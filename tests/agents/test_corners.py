@@ -14,7 +14,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 from gym_stepwise_routing.agents.all_budgets import AllBudgetsPPO
 from gym_stepwise_routing.agents.lagrangian_ppo import LagrangianPPO
 from gym_stepwise_routing.agents.limits import budget_to_show, cheapest, mean_outcome, tilt_to_floor, tilted
-from gym_stepwise_routing.agents.runs import train_run
+from gym_stepwise_routing.agents.run_training import train_run
 from gym_stepwise_routing.agents.scores import scored
 from gym_stepwise_routing.agents.training import Hyperparameters, absolute, hyperparameters, train
 from gym_stepwise_routing.envs.sb3 import RoutingVecEnv

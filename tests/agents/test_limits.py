@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from gym_stepwise_routing.agents.limits import MAX_TILT, budget_to_show, mean_outcome, tilt_to_limit, tilted
-from gym_stepwise_routing.agents.runs import load_run, train_run
+from gym_stepwise_routing.agents.run_training import train_run
+from gym_stepwise_routing.agents.runs import load_run
 from gym_stepwise_routing.agents.training import Hyperparameters
 from gym_stepwise_routing.evaluation.expectation import expected_outcomes
 from gym_stepwise_routing.game.config import GameConfig

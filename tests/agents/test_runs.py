@@ -9,7 +9,8 @@ import pytest
 import typer
 from stable_baselines3.common.callbacks import EvalCallback
 
-from gym_stepwise_routing.agents.runs import load_run, train_run
+from gym_stepwise_routing.agents.run_training import train_run
+from gym_stepwise_routing.agents.runs import load_run
 from gym_stepwise_routing.agents.scores import scored
 from gym_stepwise_routing.agents.training import Checkpoints, hyperparameters, train
 from gym_stepwise_routing.calibration import RelativeAccuracy, calibrate, load_calibrated, save_calibrated
@@ -35,8 +36,8 @@ def test_ccpo_with_three_models_plays_as_it_was_trained(kappa):
     model = train("ccpo", seed=0, game=game, settings=quick("ccpo", 2000), limit=0.5, constraint="cost_limit")
     model.set_kappa(kappa)
     router = scored(model, threshold=kappa)
-    router.bind(Game(**game).spec)
-    observation = RoutingVecEnv(256, seed=1, **game).reset()
+    router.bind(Game(game).spec)
+    observation = RoutingVecEnv(256, game, seed=1).reset()
     expected, _ = model.predict(observation, action_masks=np.ones((256, 3), dtype=bool), deterministic=True)
     np.testing.assert_array_equal(router.predict(observation)[0], expected)
 
@@ -101,7 +102,7 @@ def test_checkpoints_are_written_and_a_run_goes_on(tmp_path):
         limit=0.5,
     )
     assert len(list((tmp_path / "checkpoints").glob("*.zip"))) == 2
-    common = {"seed": 0, "game": {}, "settings": settings, "resume": tmp_path / "first"}
+    common = {"seed": 0, "game": GameConfig(), "settings": settings, "resume": tmp_path / "first"}
     with pytest.raises(ValueError, match="trust=False"):
         train_run("lagrangian_ppo", tmp_path / "second", limit=0.5, **common)
     with pytest.raises(ValueError, match=r"allowed: \{'limit': 0\.5\}"):
@@ -119,7 +120,7 @@ def test_checkpoints_are_written_and_a_run_goes_on(tmp_path):
         ("ppo", {"penalty": 0.3}, r"penalty=0\.3 .*allowed: 0\.5"),
         ("ppo", {"n_envs": 16}, r"n_envs=16 .*allowed: 32"),
         ("ppo", {"algorithm": {}}, r"algorithm=\{\} .*'n_steps': 4"),
-        ("ppo", {"game": {"budget": 0.5}}, r"budget=0\.5 .*allowed: None"),
+        ("ppo", {"game": GameConfig(budget=0.5)}, r"budget=0\.5 .*allowed: None"),
         ("all_budgets", {"budget": (0.5, 0.9)}, r"budget=\(0\.5, 0\.9\) .*allowed: \(0\.\d+, 1\.0\)"),
         ("ccpo", {"seed": 0}, r"seed=0 .*allowed: 3"),
     ],
@@ -129,7 +130,7 @@ def test_a_run_goes_on_as_it_began(agent, changes, message, tmp_path):
     settings = replace(quick(agent, 128), penalty=0.5 if agent == "ppo" else 0.0)
     limit = {"limit": 0.8} if agent == "ccpo" else {}
     first = train_run(agent, tmp_path / "first", seed=3, game=GameConfig(), settings=settings, **limit)
-    common = {"resume": tmp_path / "first", "trust": True, "game": {}, **limit}
+    common = {"resume": tmp_path / "first", "trust": True, "game": GameConfig(), **limit}
     own = {name: value for name, value in changes.items() if name in ("seed", "game")}
     changed = replace(settings, **{name: value for name, value in changes.items() if name not in own})
     with pytest.raises(ValueError, match=message):
@@ -157,7 +158,7 @@ def test_the_command_goes_on_with_seed_and_settings_of_the_run(tmp_path, capsys)
 
 def test_callbacks_of_stable_baselines_play_escalate(tmp_path):
     game = GameConfig(mode="escalate")
-    callback = EvalCallback(RoutingVecEnv(8, seed=1, **game), n_eval_episodes=8, eval_freq=4, verbose=0)
+    callback = EvalCallback(RoutingVecEnv(8, game, seed=1), n_eval_episodes=8, eval_freq=4, verbose=0)
     train("lagrangian_ppo", seed=0, game=game, settings=quick("lagrangian_ppo"), callbacks=[callback], limit=0.8)
     assert 0 <= callback.last_mean_reward <= 1
 

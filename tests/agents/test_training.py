@@ -12,8 +12,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from gym_stepwise_routing.agents.runs import READABLE, RunManifest, load_model, load_run, train_run
-from gym_stepwise_routing.agents.training import AGENTS, Hyperparameters, hyperparameters, train
+from gym_stepwise_routing.agents.agent import AGENTS
+from gym_stepwise_routing.agents.run_training import load_model, train_run
+from gym_stepwise_routing.agents.runs import READABLE, RunManifest, load_run
+from gym_stepwise_routing.agents.training import Hyperparameters, hyperparameters, train
 from gym_stepwise_routing.cli.train_command import train as train_command
 from gym_stepwise_routing.evaluation.evaluate import evaluate, play
 from gym_stepwise_routing.game.config import GameConfig

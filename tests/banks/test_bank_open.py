@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from bank_files import BUNDLED, copy_bundled, copy_few, published, resealed, with_cell
 
-from gym_stepwise_routing.banks import Bank, Recipe, bundled_banks
+from gym_stepwise_routing.banks import BANKS, Bank, Recipe
 from gym_stepwise_routing.costs.units import available_units
 from gym_stepwise_routing.errors import BankError
 from gym_stepwise_routing.sources import resolve
@@ -27,7 +27,7 @@ def bank():
 
 
 def test_the_bundled_bank_holds_what_was_recorded(bank):
-    assert BUNDLED in bundled_banks()
+    assert BUNDLED in BANKS
     assert len(bank.problems) == 1440
     assert len(bank.nodes) == 47616
     assert bank.manifest.horizon == 5

@@ -32,7 +32,7 @@ def game(split="train"):
 def test_what_a_baseline_was_fitted_on_is_refused(router):
     assert router.trained_on is None
     router.fit(game())
-    with pytest.raises(ValueError, match=r"shares 70 problems with 'train'.*which the router was trained on"):
+    with pytest.raises(ValueError, match=r"shares 640 problems with 'train'.*which the router was trained on"):
         calibrate(router, game(), target=TARGET)
     assert calibrate(router, game("calibration"), target=TARGET).trained_on == GameDescription.of(game())
 

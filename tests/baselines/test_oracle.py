@@ -38,7 +38,10 @@ def brute_force(source, problem: int, mode: str, weights, horizon: int) -> tuple
 
 @settings(max_examples=25, deadline=None)
 @given(
-    seed=st.integers(0, 1000), models=st.integers(2, 3), mode=st.sampled_from(MODES), unit=st.sampled_from(COST_UNITS)
+    seed=st.integers(0, 1000),
+    models=st.integers(2, 3),
+    mode=st.sampled_from(MODES),
+    unit=st.sampled_from(COST_UNITS.names()),
 )
 def test_oracle_equals_brute_force(seed, models, mode, unit):
     source = TreeSource(seed, models=models, problems=9, horizon=3, verifier=True, gaps=0.1)

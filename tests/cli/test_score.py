@@ -6,17 +6,17 @@ import json
 
 import numpy as np
 import pytest
+from bank_files import few_bank
 from typer.testing import CliRunner
 
 pytest.importorskip("transformers", reason="verifiers need the llm extra")
 
 from gym_stepwise_routing.banks import Bank, questions
 from gym_stepwise_routing.baselines.verifiers import hub
+from gym_stepwise_routing.baselines.verifiers.bank_judging import small_steps
 from gym_stepwise_routing.baselines.verifiers.score_files import read_scores, write_scores
 from gym_stepwise_routing.cli.app import app
 from gym_stepwise_routing.costs.charging import Verifier
-
-BANK = "gsm8k-qwen2.5-coder"
 
 
 class Rater(hub.LargeModelRater):
@@ -39,7 +39,17 @@ def rate(monkeypatch, tmp_path):
     path = tmp_path / "rating.parquet"
 
     def rate(more):
-        arguments = ["score", BANK, "--kind", "rating", "--model", "weights", "--any-weights", "--out", str(path)]
+        arguments = [
+            "score",
+            str(few_bank()),
+            "--kind",
+            "rating",
+            "--model",
+            "weights",
+            "--any-weights",
+            "--out",
+            str(path),
+        ]
         done = CliRunner(env={"COLUMNS": "200"}).invoke(app, [*arguments, *more])
         assert done.exit_code == 0, done.output
         return path
@@ -54,7 +64,7 @@ def rated(rate):
 
 
 def test_ratings_are_charged_as_the_largest_model_and_make_spec_reason_play(rated, tmp_path):
-    bank = Bank.open(BANK)
+    bank = Bank.open(few_bank())
     verifier = read_scores(rated, bank).pool.verifier
     largest = bank.pool[-1]
     assert verifier.name == f"{largest.name} (rating)"
@@ -64,7 +74,17 @@ def test_ratings_are_charged_as_the_largest_model_and_make_spec_reason_play(rate
         largest.latency,
     )
     assert (verifier.prompt_tokens, verifier.decoded_tokens) == (len(hub.RATING.split()), 1)
-    arguments = ["compare", "--bank", BANK, "--mode", "regenerate", "--only", "SpecReason", "--only", "TRIM-Thr"]
+    arguments = [
+        "compare",
+        "--bank",
+        str(few_bank()),
+        "--mode",
+        "regenerate",
+        "--only",
+        "SpecReason",
+        "--only",
+        "TRIM-Thr",
+    ]
     arguments += ["--resamples", "100"]
     folder = tmp_path / "out"
     done = CliRunner().invoke(app, [*arguments, "--scores", str(rated), "--out", str(folder)])
@@ -79,11 +99,21 @@ def test_ratings_are_charged_as_the_largest_model_and_make_spec_reason_play(rate
 
 
 def test_a_split_without_ratings_is_not_played_on_zeros(rate, tmp_path):
-    bank, path = Bank.open(BANK), rate(["--split", "train", "--split", "test"])
+    bank, path = Bank.open(few_bank()), rate(["--split", "train", "--split", "test"])
     problems = np.concatenate([bank.split_problems("train"), bank.split_problems("test")])
-    wanted = [row for row in hub.small_steps(bank) if bank.nodes.problem[row] in problems]
+    wanted = [row for row in small_steps(bank) if bank.nodes.problem[row] in problems]
     assert np.array_equal(np.flatnonzero(np.isfinite(read_scores(path, bank).score)), wanted)
-    arguments = ["compare", "--bank", BANK, "--mode", "regenerate", "--only", "SpecReason", "--out", str(tmp_path)]
+    arguments = [
+        "compare",
+        "--bank",
+        str(few_bank()),
+        "--mode",
+        "regenerate",
+        "--only",
+        "SpecReason",
+        "--out",
+        str(tmp_path),
+    ]
     done = CliRunner().invoke(app, [*arguments, "--resamples", "100", "--scores", str(path)])
     assert done.exit_code == 0, done.output
     (row,) = json.loads((tmp_path / "comparison.json").read_text())["rows"]
@@ -91,7 +121,7 @@ def test_a_split_without_ratings_is_not_played_on_zeros(rate, tmp_path):
 
 
 def test_scores_by_another_judge_are_not_gone_on_with(rated):
-    arguments = ["score", BANK, "--kind", "prm-labels", "--model", "weights", "--out", str(rated)]
+    arguments = ["score", str(few_bank()), "--kind", "prm-labels", "--model", "weights", "--out", str(rated)]
     before = rated.read_bytes()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hub, "HubPrm", lambda model, style, **loading: Prm())
@@ -102,10 +132,20 @@ def test_scores_by_another_judge_are_not_gone_on_with(rated):
 
 
 def test_a_verifier_without_a_price_leaves_its_row_without_dollars(tmp_path):
-    bank = Bank.open(BANK)
+    bank = Bank.open(few_bank())
     scores = np.where(bank.depth > 0, 0.5, np.nan) + np.arange(len(bank.nodes)) % 7 / 20
     write_scores(tmp_path / "prm.parquet", bank, Prm().as_model(), scores)
-    arguments = ["compare", "--bank", BANK, "--mode", "regenerate", "--only", "TRIM-Thr", "--resamples", "100"]
+    arguments = [
+        "compare",
+        "--bank",
+        str(few_bank()),
+        "--mode",
+        "regenerate",
+        "--only",
+        "TRIM-Thr",
+        "--resamples",
+        "100",
+    ]
     done = CliRunner(env={"COLUMNS": "200"}).invoke(
         app, [*arguments, "--scores", str(tmp_path / "prm.parquet"), "--out", str(tmp_path)]
     )
@@ -132,7 +172,7 @@ class Prm:
     ],
 )
 def test_without_scores_they_say_what_they_need(tmp_path, mode, family, reason):
-    arguments = ["compare", "--bank", BANK, "--mode", mode, "--only", family, "--out", str(tmp_path)]
+    arguments = ["compare", "--bank", str(few_bank()), "--mode", mode, "--only", family, "--out", str(tmp_path)]
     done = CliRunner().invoke(app, [*arguments, "--resamples", "100"])
     assert done.exit_code == 0, done.output
     (row,) = json.loads((tmp_path / "comparison.json").read_text())["rows"]
@@ -141,7 +181,7 @@ def test_without_scores_they_say_what_they_need(tmp_path, mode, family, reason):
 
 def test_ratings_by_another_model_are_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(questions, "join_questions", lambda bank, files: ["Q"] * len(bank.problems))
-    arguments = ["score", BANK, "--kind", "rating", "--model", "weights", "--out", str(tmp_path / "x")]
+    arguments = ["score", str(few_bank()), "--kind", "rating", "--model", "weights", "--out", str(tmp_path / "x")]
     done = CliRunner(env={"COLUMNS": "400"}).invoke(app, arguments)
     assert done.exit_code == 2
     assert "model='weights' is not named like the bank's model" in done.output
@@ -149,17 +189,8 @@ def test_ratings_by_another_model_are_refused(monkeypatch, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("more", [["--split", "test"], ["--dtype", "float32"], ["--any-weights"]])
-def test_what_the_text_verifier_does_not_know_is_refused(monkeypatch, tmp_path, more):
-    monkeypatch.setattr(questions, "join_questions", lambda bank, files: ["Q"] * len(bank.problems))
-    arguments = ["score", BANK, "--kind", "text", "--model", "x", "--out", str(tmp_path / "x"), *more]
-    done = CliRunner(env={"COLUMNS": "400"}).invoke(app, arguments)
-    assert done.exit_code == 2
-    assert "with kind='text'; allowed: another kind" in done.output
-
-
 def test_an_unknown_kind_is_refused(tmp_path):
-    arguments = ["score", BANK, "--kind", "guess", "--model", "x", "--out", str(tmp_path / "x")]
+    arguments = ["score", str(few_bank()), "--kind", "guess", "--model", "x", "--out", str(tmp_path / "x")]
     done = CliRunner(env={"COLUMNS": "400"}).invoke(app, arguments)
     assert done.exit_code == 2
     assert "kind='guess'" in done.output

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gym_stepwise_routing.datasets import CATALOGUE, Problem, load_file, load_problems, question_sha256
+from gym_stepwise_routing.datasets import DATASETS, Problem, load_file, load_problems, question_sha256
 
 
 def write(path: Path, rows: list[Any]) -> Path:
@@ -31,7 +31,7 @@ def write(path: Path, rows: list[Any]) -> Path:
 )
 def test_official_files_have_all_rows(shared_dir: Path, name: str, split: str, first_answer: str) -> None:
     problems = load_problems(name, split, data=shared_dir / "data")
-    assert len(problems) == CATALOGUE[name].splits[split][1]
+    assert len(problems) == DATASETS[name].splits[split][1]
     assert problems[0].answer == first_answer
     assert [problem.index for problem in problems] == list(range(len(problems)))
     assert len({problem.sha256 for problem in problems}) == len(problems)

@@ -24,7 +24,7 @@ GAMES = {
     "seed": st.integers(0, 50),
     "models": st.integers(2, 4),
     "mode": st.sampled_from(MODES),
-    "cost_unit": st.sampled_from(COST_UNITS),
+    "cost_unit": st.sampled_from(COST_UNITS.names()),
     "budget": BUDGETS,
     "hard_budget": st.booleans(),
     "masked_action": st.sampled_from(["error", "project"]),

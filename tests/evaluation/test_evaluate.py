@@ -52,7 +52,7 @@ def by_hand(router, source, **game) -> dict[str, np.ndarray]:
 @given(
     seed=st.integers(0, 100),
     mode=st.sampled_from(MODES),
-    unit=st.sampled_from(COST_UNITS),
+    unit=st.sampled_from(COST_UNITS.names()),
     budget=st.sampled_from([None, 0.4, 0.9]),
     hard=st.booleans(),
     tabulated=st.booleans(),

@@ -76,13 +76,6 @@ class TestByHand:
         assert metrics.cost_save([1.3], [0.95], ANCHORS) == pytest.approx(-0.3)
         assert metrics.cost_save([0.4], [0.7], ANCHORS) is None
 
-    def test_bankruptcy_rate(self):
-        assert metrics.bankruptcy_rate([0.1, 0.5, 0.5000001, 0.9], 0.5) == 0.5
-        assert metrics.bankruptcy_rate([0.1, 0.5, 0.5, 0.9], [0.0, 0.5, 0.4, 1.0]) == 0.5
-
-    def test_floor_compliance(self):
-        assert metrics.floor_compliance([0.85, 0.9, 0.95, 0.99], [0.85, 0.91, 0.95, 0.9]) == 0.75
-
 
 class TestEndsOfTheInterval:
     def test_the_anchors_are_added_to_every_sweep(self):
@@ -207,8 +200,6 @@ class TestProperties:
         (lambda: metrics.ibc(0.4, 0.7, ANCHORS, smallest_gap=1.0), "smallest_gap"),
         (lambda: metrics.accuracy_at(COSTS, ACCURACIES, ANCHORS, budget=0.0), "budget"),
         (lambda: metrics.cost_at(COSTS, ACCURACIES, ANCHORS, share=-1.0), "share"),
-        (lambda: metrics.bankruptcy_rate([0.5, 0.6], [0.1]), "budget"),
-        (lambda: metrics.floor_compliance([0.5], [0.1, 0.2]), "as many"),
         (
             lambda: metrics.pgr(0.5, Anchors(cost_small=-1.0, accuracy_small=0.1, cost_large=1.0, accuracy_large=0.9)),
             "anchors' costs",

@@ -9,7 +9,9 @@ import pytest
 from generator_fakes import completion
 
 from gym_stepwise_routing.generators import Completion
-from gym_stepwise_routing.generators.steps import BLANK_LINE, BOXED_LINE, PartialStep, StepRule, can_be_cut, read_steps
+from gym_stepwise_routing.generators.step_rule import BLANK_LINE, StepRule
+from gym_stepwise_routing.generators.steps import PartialStep, can_be_cut, read_steps
+from gym_stepwise_routing.grading.mathematics import BOXED_LINE
 
 LINES = StepRule()
 

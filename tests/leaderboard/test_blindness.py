@@ -16,6 +16,7 @@ from cheating_routers import (
     Masked,
     Remembering,
     ScoresByPosition,
+    ScoresByTable,
     SmallTable,
     Uncopied,
     replayed,
@@ -107,6 +108,13 @@ def test_a_sweep_that_knows_the_places_is_found(track, hidden):
     router = ScoresByPosition(track, hidden)
     assert codes(track, router) == set()
     assert "order" in score_codes(track, router)
+
+
+def test_a_sweep_from_a_table_is_found_by_the_last_bit_alone(track):
+    """No decision of its own is forged, and its scores know no places."""
+    router = ScoresByTable(track)
+    assert codes(track, router) == gain_codes(track, router) == set()
+    assert score_codes(track, router) == {"precision"}
 
 
 def test_a_small_table_costs_gain_when_the_last_bit_moves(track):

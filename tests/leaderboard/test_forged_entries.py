@@ -157,7 +157,7 @@ def test_the_oracle_is_no_router(track, tracks, honest, artefacts):
 def trained(track, tmp_path_factory):
     """Two short trainings and the entry made of them."""
     pytest.importorskip("stable_baselines3")
-    from gym_stepwise_routing.agents.runs import train_run
+    from gym_stepwise_routing.agents.run_training import train_run
     from gym_stepwise_routing.agents.training import Hyperparameters
     from gym_stepwise_routing.leaderboard.loading import reference_of
 

@@ -22,7 +22,7 @@ from gym_stepwise_routing.storage.atomic import read_arrays
 def run(track, tmp_path_factory):
     """A short training's folder."""
     pytest.importorskip("stable_baselines3")
-    from gym_stepwise_routing.agents.runs import train_run
+    from gym_stepwise_routing.agents.run_training import train_run
     from gym_stepwise_routing.agents.training import Hyperparameters
 
     folder, spec = tmp_path_factory.mktemp("runs") / "ppo-0", track.spec

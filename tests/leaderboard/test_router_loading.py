@@ -64,7 +64,7 @@ def test_baselines_need_no_trust(artefacts):
         "gym_stepwise_routing.baselines:oracle",
         "gym_stepwise_routing.baselines.schedules:np",
         "gym_stepwise_routing.leaderboard.loading:sb3",
-        "gym_stepwise_routing.agents.runs:load_model",
+        "gym_stepwise_routing.agents.run_training:load_model",
         "gym_stepwise_routing.baselinesx:Router",
     ],
 )
@@ -151,7 +151,7 @@ def test_a_model_of_stable_baselines3(track, tracks, artefacts):
 def test_a_trained_agent_needs_no_trust(track, tracks, artefacts):
     """A folder of `stepwise-routing train` holds arrays; the pickle beside them is left out."""
     pytest.importorskip("stable_baselines3")
-    from gym_stepwise_routing.agents.runs import train_run
+    from gym_stepwise_routing.agents.run_training import train_run
     from gym_stepwise_routing.agents.training import Hyperparameters
 
     spec = track.spec

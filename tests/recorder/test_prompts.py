@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from gym_stepwise_routing.generators.prompts import PROMPTS, PromptTemplate, default_prompt, load_prompt
-from gym_stepwise_routing.generators.steps import BOXED_LINE, STATED_NUMBER, StepRule
+from gym_stepwise_routing.generators.step_rule import StepRule
 from gym_stepwise_routing.grading import Grading
+from gym_stepwise_routing.grading.mathematics import BOXED_LINE
+from gym_stepwise_routing.grading.numeric import STATED_NUMBER
 from gym_stepwise_routing.recorder.step_rules import step_rule
 
 

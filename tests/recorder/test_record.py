@@ -187,7 +187,7 @@ def test_a_run_whose_tokens_are_lost_is_asked_for_step_by_step(tmp_path: Path) -
 
 
 def test_gradings_that_were_cut_off_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gym_stepwise_routing.recorder.grow.make_grader", lambda _: lambda *_: Grade("1", False, True))
+    monkeypatch.setattr("gym_stepwise_routing.grading.numeric.grade_number", lambda *_: Grade("1", False, True))
     stats = record(problems(2), pool(), TreeStore(tmp_path / "trees.jsonl"), SETTINGS)
     assert stats.timed_out == 2 * 16
 

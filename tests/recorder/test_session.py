@@ -19,7 +19,6 @@ from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.generators import GeneratorInfo, StepRule
 from gym_stepwise_routing.generators.prompts import PromptTemplate
 from gym_stepwise_routing.generators.specs import GeneratorSpec
-from gym_stepwise_routing.recorder.agreement import agreement
 from gym_stepwise_routing.recorder.finished_bank import bank_from_recording, merge_trees
 from gym_stepwise_routing.recorder.problem_selection import Selection, interleaved
 from gym_stepwise_routing.recorder.ray_workers import _collect
@@ -268,17 +267,3 @@ def test_a_file_of_ones_own_may_be_for_training(tmp_path: Path) -> None:
     assert chosen.dataset.licence == "CC0-1.0"
     with pytest.raises(ValueError, match="'dev' is not known; allowed: 'train'"):
         Selection.parse(f"{path}@dev", data=None)
-
-
-def test_a_recording_agrees_with_itself_and_differences_are_counted(tmp_path: Path) -> None:
-    recorded(tmp_path, 2)
-    trees = list(read_trees(tmp_path / "trees-0.jsonl"))
-    same = agreement(trees, trees)
-    assert (same.problems, same.identical, same.same_verdict) == (2, same.steps, same.leaves)
-    assert same.largest_difference == 0
-    other = json.loads(json.dumps(trees))
-    changed = next(node for node in other[0]["nodes"] if node["depth"] == 1)
-    changed["text"] = "something else"
-    less = agreement(trees, other)
-    assert less.identical == same.steps - 1
-    assert less.same_prefix < same.same_prefix

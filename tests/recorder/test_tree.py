@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from gym_stepwise_routing.datasets import Problem
-from gym_stepwise_routing.generators.steps import Ending, Step, StepRule
+from gym_stepwise_routing.generators.step_rule import StepRule
+from gym_stepwise_routing.generators.steps import Ending, Step
 from gym_stepwise_routing.grading import Grade
 from gym_stepwise_routing.recorder.tree import Mode, RoutingTree, Run
 

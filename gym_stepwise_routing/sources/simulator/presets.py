@@ -9,11 +9,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal
 
-from gym_stepwise_routing.errors import check_choice
+from gym_stepwise_routing.registry import Registry
 from gym_stepwise_routing.sources.simulator.parameters import SimulatorParameters
 from gym_stepwise_routing.storage.strict_json import decode, read_json
 
-__all__ = ["Origin", "Preset", "load_preset", "preset_names", "read_preset"]
+__all__ = ["PRESETS", "Origin", "Preset", "PresetFile", "load_preset", "read_preset"]
 
 Basis = Literal["measured", "fitted", "derived", "assumption"]
 
@@ -69,13 +69,33 @@ def _numbers(parameters: SimulatorParameters) -> list[str]:
     return names
 
 
-def _folder() -> Path:
-    return Path(str(resources.files(__package__))) / "presets"
+@dataclass(frozen=True, slots=True)
+class PresetFile:
+    """A preset that comes with the package.
+
+    Attributes:
+        path: its file.
+    """
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """Its name: that of the file."""
+        return self.path.stem
+
+    @property
+    def parameters(self) -> SimulatorParameters:
+        """Its numbers."""
+        return load_preset(self.name).parameters
 
 
-def preset_names() -> tuple[str, ...]:
-    """Names of the presets."""
-    return tuple(sorted(path.stem for path in _folder().glob("*.json")))
+PRESETS: Registry[PresetFile] = Registry(
+    "preset",
+    PresetFile,
+    builtin=lambda: map(PresetFile, (Path(str(resources.files(__package__))) / "presets").glob("*.json")),
+)
+"""The presets."""
 
 
 @cache
@@ -85,8 +105,7 @@ def load_preset(name: str) -> Preset:
     Raises:
         ValueError: unknown name; the message lists the names there are.
     """
-    check_choice("preset", name, preset_names())
-    return read_preset(_folder() / f"{name}.json")
+    return read_preset(PRESETS.get(name).path)
 
 
 def read_preset(path: Path) -> Preset:

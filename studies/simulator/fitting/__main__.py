@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import numpy as np
 from gym_stepwise_routing.banks import Bank
 from gym_stepwise_routing.sources.simulator import presets
 from gym_stepwise_routing.sources.simulator import score_signals as signals
+from gym_stepwise_routing.storage.atomic import write_text
 from gym_stepwise_routing.storage.strict_json import to_json
 from studies.simulator.fitting.build import (
     Sets,
@@ -74,9 +74,7 @@ def write(path: Path, content: dict[str, Any]) -> None:
     """Write JSON with each list of numbers on a line."""
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     text = re.sub(r"\[\s+((?:[-\d.e]+,?\s+)+)\]", lambda found: "[" + " ".join(found[1].split()) + "]", text)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(path, text + "\n")
 
 
 if __name__ == "__main__":

@@ -13,18 +13,15 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Llama
 
 from gym_stepwise_routing.banks import Bank
 from gym_stepwise_routing.baselines.verifiers import hub
+from gym_stepwise_routing.baselines.verifiers.bank_judging import check_weights, judge_bank, prompt_of, small_steps
 from gym_stepwise_routing.baselines.verifiers.hub import (
     RATING,
     HubPrm,
     LargeModelRater,
     MaxLogit,
     PrmStyle,
-    check_weights,
-    judge_bank,
-    prompt_of,
-    small_steps,
 )
-from gym_stepwise_routing.baselines.verifiers.text import Trace
+from gym_stepwise_routing.baselines.verifiers.step_texts import Trace
 from gym_stepwise_routing.costs.models import Latency, Model, Price
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.generators.tokenizers import weights_sha256

@@ -1,0 +1,1 @@
+"""Trainings of baselines that need PyTorch."""

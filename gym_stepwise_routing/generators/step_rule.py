@@ -1,0 +1,71 @@
+"""The step rule: where one unit of reasoning ends and the next begins, and when a trace is over."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gym_stepwise_routing.errors import check_choice
+from gym_stepwise_routing.grading.numeric import STATED_NUMBER
+
+__all__ = ["BLANK_LINE", "NEWLINE", "StepRule"]
+
+NEWLINE, BLANK_LINE = "\n", "\n\n"
+_HEADING = re.compile(r"#{1,6} .*|\*\*[^*\n]+\*\*:?|(?:step|part|case)\s*\w{1,3}\s*[:.)]?|[^\w\\]*", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class StepRule:
+    r"""How text is cut into steps.
+
+    Args:
+        delimiter: ``"\n"`` or ``"\n\n"``: what stands between two steps.
+        stop: strings that end the whole trace.
+        answer: regular expression of a stated answer; a trace ends where it has matched, and what the model goes on
+            to write is neither kept nor counted. None: a trace ends only where the model ends it.
+        min_characters: shorter steps are merged into the next.
+        merge_headings: a step that is only a heading, a rule or punctuation is merged into the next.
+        repeat_limit: a trace in which the same step stands this often ends; 0 switches the guard off.
+        horizon: most steps of a trace; the last of them is all the rest of what the model writes.
+        max_tokens: most tokens a model may decode before it hands over (a run).
+    """
+
+    delimiter: str = NEWLINE
+    stop: tuple[str, ...] = (BLANK_LINE, "Question:", "Human:")
+    answer: str | None = STATED_NUMBER
+    min_characters: int = 1
+    merge_headings: bool = False
+    repeat_limit: int = 0
+    horizon: int = 5
+    max_tokens: int = 200
+
+    def __post_init__(self) -> None:
+        check_choice("delimiter", self.delimiter, (NEWLINE, BLANK_LINE))
+        if any(stop in self.delimiter for stop in self.stop):
+            raise ValueError(f"stop={self.stop!r}; allowed: none that stands in delimiter={self.delimiter!r}")
+        for parameter, least in (("min_characters", 0), ("horizon", 1), ("max_tokens", 1)):
+            if getattr(self, parameter) < least:
+                raise ValueError(f"{parameter}={getattr(self, parameter)!r}; allowed: an integer >= {least}")
+        if self.repeat_limit != 0 and self.repeat_limit < 2:
+            raise ValueError(f"repeat_limit={self.repeat_limit!r}; allowed: 0 (off), or an integer >= 2")
+        if self.answer is not None:
+            try:
+                re.compile(self.answer)
+            except re.error as error:
+                raise ValueError(f"answer={self.answer!r} is no regular expression: {error}") from None
+
+    def prefix(self, steps: Sequence[str]) -> str:
+        """The answer so far as a model reads it before it writes the next step."""
+        return "".join(step + self.delimiter for step in steps)
+
+    def is_degenerate(self, text: str) -> bool:
+        """Whether a step says too little to stand alone."""
+        lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+        headings = self.merge_headings and all(_HEADING.fullmatch(line) for line in lines)
+        return len(text.strip()) < self.min_characters or headings
+
+    def end_of_answer(self, text: str) -> int | None:
+        """Where the first stated answer ends; None where there is none."""
+        found = re.search(self.answer, text) if self.answer is not None else None
+        return found.end() if found else None

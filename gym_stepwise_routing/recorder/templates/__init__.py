@@ -1,1 +1,0 @@
-"""Prompt templates that come with the package, one text file each."""
