@@ -14,8 +14,8 @@ from gym_stepwise_routing.serving.wire import Sampling
 __all__ = ["Finding", "shake_hands"]
 
 _PROMPT = "Write the numbers from one to ten, in words, separated by commas, on one line.\nAnswer:\n"
-_BEGUN = "one, two, three, four, fi"
-_GOES_ON = "ve"
+_BEGUN = "one, two, three, four,"
+_GOES_ON = "five"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ async def _continues(endpoint: Endpoint) -> Finding:
     question = "continues a half-written line"
     if isinstance(run, Failure):
         return Finding(name, question, "fails", run.reason)
-    if run.text.startswith(_GOES_ON):
+    if run.text.lstrip().startswith(_GOES_ON):
         return Finding(name, question, "yes", f"{how}: ...{_BEGUN[-8:]} + {run.text!r}")
     return Finding(
         name,

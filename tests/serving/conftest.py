@@ -44,7 +44,7 @@ def pool_file(tmp_path: Path, endpoints: tuple[FakeEndpoint, FakeEndpoint]) -> C
             "bank": BANK,
             "prompt": str(tmp_path / "prompt.txt"),
             "circuit": {"failures": 2, "cooldown": 0.2, "longest": 1},
-            "timeouts": {"connect": 1, "first_token": 2, "between_tokens": 1, "request": 10},
+            "timeouts": {"connect": 5, "count": 20, "first_token": 20, "between_tokens": 20, "request": 60},
         }
         path = tmp_path / "pool.yml"
         path.write_text(yaml.safe_dump(content | changes))

@@ -15,7 +15,7 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 
-WORD = re.compile(r"\s*\S+|\s+")
+WORD = re.compile(r"\n|[^\S\n]*\S+|[^\S\n]+")
 
 
 def lines_of(name: str, count: int = 3) -> Callable[[str], str]:

@@ -36,7 +36,7 @@ class Running:
     def __init__(self, service: Service, url: str) -> None:
         self.service = service
         self.url = url
-        self.client = openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=20)
+        self.client = openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=60)
 
     def ask(self, **options: Any) -> Any:
         arguments = {"model": "stepwise-routing", "messages": [{"role": "user", "content": "What is 6 x 7?"}]}

@@ -6,6 +6,7 @@ import json
 import socket
 
 import pytest
+import yaml
 from running_server import MODELS
 from typer.testing import CliRunner
 
@@ -20,6 +21,24 @@ def test_defaults_and_the_environment(pool_file, monkeypatch):
     monkeypatch.setenv("STEPWISE_SERVER__PORT", "9001")
     assert load_config(path).server.port == 9001
     assert load_config(path, server={"port": 9002}).server.port == 9002
+
+
+@pytest.mark.parametrize("name", ["pool.yml", "pool.docker.yml"])
+def test_the_examples_can_be_served(repository, name, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ROUTER_KEY", "secret")
+    log = {"path": str(tmp_path / "log.jsonl")}
+    feedback = {"database": f"sqlite:///{tmp_path / 'feedback.sqlite'}"}
+    service = Service(load_config(repository / "examples" / name, log=log, feedback=feedback))
+    assert service.pool.names == MODELS
+    assert service.router.arguments["mode"] == "regenerate"
+
+
+def test_the_compose_file_names_what_the_pool_file_asks_for(repository):
+    services = yaml.safe_load((repository / "compose.yml").read_text(encoding="utf-8"))["services"]
+    config = load_config(repository / "examples" / "pool.docker.yml")
+    assert {model.url.split("/")[2].split(":")[0] for model in config.models} == set(services) - {"router"}
+    assert {key.key_env for key in config.server.api_keys} == set(services["router"]["environment"])
 
 
 def test_the_same_file_names_the_models_to_record(pool_file):
@@ -84,7 +103,7 @@ def test_a_router_of_another_pool_or_mode_is_refused(pool_file, tmp_path):
 
 
 def test_check_reports_what_an_endpoint_can_do(pool_file, endpoints):
-    endpoints[0].write = lambda so_far: "ve, six, seven"
+    endpoints[0].write = lambda so_far: " five, six, seven"
     endpoints[1].logprobs = False
     result = CliRunner().invoke(app, ["check", str(pool_file()), "--json"])
     assert result.exit_code == 1, result.output

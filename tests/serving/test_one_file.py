@@ -41,7 +41,7 @@ def test_record_calibrate_evaluate_serve(pool_file, endpoints, tmp_path):
     with running(pool_file(router=str(tmp_path / "router"), bank=str(recorded / "bank"))) as server:
         answer = server.ask()
     assert answer.routing["threshold"] == told["certificate"]["threshold"]
-    assert answer.routing["cost"]["normalised"] == pytest.approx(measured["cost"]["estimate"], rel=0.1)
+    assert answer.routing["cost"]["normalised"] == pytest.approx(measured["cost"]["estimate"], rel=0.02)
 
 
 @pytest.mark.parametrize("option", [["--horizon", "5"], ["--models", "openai:x"], ["--prompt", "gsm8k-4shot"]])

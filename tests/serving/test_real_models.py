@@ -67,12 +67,14 @@ def test_a_real_model_answers_through_the_server(server: str, model: str, tmp_pa
         {"name": name, "url": server, "model": model, "parameters": size}
         for name, size in zip(MODELS, (135e6, 136e6), strict=True)
     ]
+    models[1]["counts_like"] = MODELS[0]
+    (tmp_path / "prompt.txt").write_text("Question: {question}\nAnswer:\n")
     content = {
         "models": models,
         "router": "always-smallest",
         "bank": BANK,
-        "prompt": "gsm8k-4shot",
-        "step": {"horizon": 3, "max_tokens": 40},
+        "prompt": str(tmp_path / "prompt.txt"),
+        "step": {"horizon": 2, "max_tokens": 16},
         "timeouts": {"connect": 5, "count": 120, "first_token": 120, "between_tokens": 60, "request": 240},
     }
     path = tmp_path / "pool.yml"
