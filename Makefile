@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: help demo test test-vllm lint bench leaderboard clean
+.PHONY: help demo test test-slow test-vllm lint bench leaderboard board clean
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
@@ -18,8 +18,11 @@ $(STAMP): pyproject.toml setup.py constraints.txt
 demo: $(STAMP)  ## train, calibrate, compare: runs/demo/demo.html
 	$(BIN)/python -m studies.demo --out runs/demo
 
-test: $(STAMP)  ## the whole test suite
-	$(BIN)/pytest -n 2 --dist loadfile
+test: $(STAMP)  ## the test suite, 10 CPU minutes
+	$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not vllm"
+
+test-slow: $(STAMP)  ## the few tests that take minutes by nature
+	$(BIN)/pytest -m slow
 
 test-vllm:  ## tests that need vLLM, with VLLM_PYTHON=an environment that has it and GSR_MODELS=a folder of models
 	$(VLLM_PYTHON) -m pytest -m vllm tests/generators/test_vllm_engine.py
@@ -36,6 +39,9 @@ bench: $(STAMP)  ## speed, as ratios against what users know
 
 leaderboard: $(STAMP)  ## play the board's own rows anew and build the site: runs/leaderboard/index.html
 	$(BIN)/stepwise-routing leaderboard refresh
+	$(BIN)/stepwise-routing leaderboard build --out runs/leaderboard
+
+board: $(STAMP)  ## verify every entry of every track, its router run again: runs/leaderboard/index.html
 	$(BIN)/stepwise-routing leaderboard build --out runs/leaderboard
 
 clean:  ## remove what the targets made

@@ -31,6 +31,7 @@ from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.planning.optimal_frontier import Frontier
 from gym_stepwise_routing.planning.planner import Planner
 from gym_stepwise_routing.reporting import Page, Table, write_page
+from gym_stepwise_routing.sources.simulator.simulator_source import SimulatorSource
 from gym_stepwise_routing.types import Mode, Split
 from studies.options import AGENT_PAGES, OutOption, command_of
 
@@ -38,6 +39,8 @@ __all__ = ["main"]
 
 COMMAND = "python -m studies.agents.simulator"
 BUDGETS = (0.1, 0.3, 0.5, 0.7, 0.9)
+PROBLEMS = 10_000
+"""Problems of a split."""
 PLAYS = 4
 """Times that the test split is played: every time with other random steps and draws."""
 KEPT_BY = {
@@ -76,6 +79,7 @@ class Study:
     settings: Hyperparameters
     frontier: Frontier
     budgets: tuple[float, ...]
+    problems: int
     plays: int
 
     def runs(self, seed: int) -> list[Run]:
@@ -97,7 +101,7 @@ class Study:
         return runs
 
     def _trained(self, seed: int, budget: float) -> BaseAlgorithm:
-        game = GameConfig(self.preset, mode=MODE, cost_unit=UNIT)
+        game = GameConfig(self._source(), mode=MODE, cost_unit=UNIT)
         limits: dict[str, Any] = {} if self.agent == "all_budgets" else {"limit": budget, "constraint": "cost_limit"}
         return train(self.agent, seed=seed, game=game, settings=self.settings, **limits)
 
@@ -115,7 +119,10 @@ class Study:
         return mean_outcome(network, self._game("test"), budget=shown, plays=self.plays)
 
     def _game(self, split: Split) -> Game:
-        return Game(self.preset, split=split, mode=MODE, cost_unit=UNIT)
+        return Game(self._source(), split=split, mode=MODE, cost_unit=UNIT)
+
+    def _source(self) -> SimulatorSource:
+        return SimulatorSource(self.preset, problems=self.problems)
 
 
 def main(
@@ -130,7 +137,7 @@ def main(
     check_choice("agent", agent, AGENTS)
     out.mkdir(parents=True, exist_ok=True)
     frontier = Planner(preset, mode=MODE, cost_unit=UNIT, information="confidence", resolution=24).frontier(tolerance)
-    study = Study(agent, preset, hyperparameters(agent, "simulator"), frontier, BUDGETS, PLAYS)
+    study = Study(agent, preset, hyperparameters(agent, "simulator"), frontier, BUDGETS, PROBLEMS, PLAYS)
     if jobs == 1:
         parts = [study.runs(seed) for seed in range(seeds)]
     else:  # spawned: a fork would inherit PyTorch's threads in whatever state they are

@@ -58,7 +58,7 @@ class Average(BaseCallback):
 @pytest.mark.parametrize("selection", ["largest", "uniform"])
 @pytest.mark.parametrize(("constraint", "limit"), [("accuracy_floor", 0.6), ("cost_limit", 0.75)])
 def test_reaches_the_known_stochastic_optimum(selection: str, constraint: str, limit: float) -> None:
-    total = 120_000
+    total = 60_000
     average = Average(total)
     make(256, limit=limit, constraint=constraint, selection=selection, batch_size=512).learn(total, callback=average)
     probabilities = np.mean(average.seen, axis=0)
@@ -82,7 +82,7 @@ def test_is_a_trpo() -> None:
 def test_steps_keep_to_the_trust_region(tmp_path: Path) -> None:
     model = make(64, target_kl=0.01)
     model.set_logger(configure(str(tmp_path), ["csv"]))
-    model.learn(64 * 8 * 20)
+    model.learn(64 * 8 * 10)
     with (tmp_path / "progress.csv").open() as lines:
         rows = list(csv.DictReader(lines))[1:]
     divergences = [float(row["train/kl_divergence"]) for row in rows]

@@ -34,7 +34,7 @@ def test_the_real_recording_survives_import_and_export(shared_dir, tmp_path):
     assert trees_after == trees_before
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(data=st.data(), models=st.integers(2, 4), horizon=st.integers(1, 3))
 def test_random_trees_survive_import_and_export(tmp_path_factory, data, models, horizon):
     folder = tmp_path_factory.mktemp("random")

@@ -40,7 +40,7 @@ def test_it_beats_both_constants_with_a_perfect_verifier():
         for split in ("train", "test")
     )
     price = 0.3
-    router = TrimAgg(price, steps=15_000).fit(train)
+    router = TrimAgg(price, steps=8_000).fit(train)
     found, *constants = (play(each, test) for each in (router, AlwaysSmallest(), AlwaysLargest()))
     worth = max(each.accuracy - price * each.mean_cost for each in constants)
     assert found.accuracy - price * found.mean_cost > worth + 0.05
@@ -52,7 +52,7 @@ def test_it_beats_both_constants_with_a_perfect_verifier():
 def test_training_is_reproducible():
     game = Game(TreeSource(0, verifier=True), mode="regenerate", observation=BLOCKS)
     first, again, other = (
-        TrimAgg(0.1, steps=2_000, seed=seed).fit(game).scores(game.table.observation) for seed in (1, 1, 2)
+        TrimAgg(0.1, steps=1_000, seed=seed).fit(game).scores(game.table.observation) for seed in (1, 1, 2)
     )
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
@@ -61,7 +61,7 @@ def test_training_is_reproducible():
 def test_a_saved_policy_scores_as_the_trained_one(tmp_path):
     """As Stable-Baselines3's own network does, to float32's precision."""
     game = Game(TreeSource(0, verifier=True), mode="regenerate", observation=BLOCKS)
-    trained = TrimAgg(0.1, steps=2_000).fit(game)
+    trained = TrimAgg(0.1, steps=1_000).fit(game)
     trained.save(tmp_path / "policy.npz")
     restored = TrimAgg(0.1).restore(tmp_path / "policy.npz")
     restored.bind(game.spec)

@@ -11,6 +11,7 @@ from gym_stepwise_routing.calibration import Accuracy, CostLimit, RelativeAccura
 from gym_stepwise_routing.evaluation.evaluate import play, sweep
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.routers.base import ALWAYS_SMALLEST, ScoringRouter, ThresholdRouter, columns_of
+from gym_stepwise_routing.sources.simulator import SimulatorSource
 
 
 def game(split="calibration", **arguments):
@@ -132,7 +133,7 @@ class MostWantMiddle(ScoringRouter):
 
 
 def test_three_models_share_one_threshold():
-    three = Game("math-qwen2.5-3", split="calibration", cost_unit="large_tokens")
+    three = Game(SimulatorSource("math-qwen2.5-3", problems=2500), split="calibration", cost_unit="large_tokens")
     ends = [play(router, three).accuracy for router in (AlwaysSmallest(), AlwaysLargest())]
     floor = float(np.mean(ends))
     router = calibrate(MostWantMiddle(), three, target=Accuracy(floor), thresholds=np.linspace(0, 0.5, 6))
@@ -140,7 +141,7 @@ def test_three_models_share_one_threshold():
     assert router.certificate.threshold > 0
     again = play(router, three, seed=1)
     assert set(np.unique(again.decisions[again.decisions >= 0])) == {0, 1, 2}
-    assert again.accuracy >= floor - 0.02  # other steps and answers: two samples of 10,000
+    assert again.accuracy >= floor - 0.04  # other steps and answers: two samples of 2,500
 
 
 @pytest.mark.parametrize("target", [RelativeAccuracy(0.9), (CostLimit(0.5, upper=4.0), RelativeAccuracy(0.9))])

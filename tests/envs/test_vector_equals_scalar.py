@@ -105,7 +105,7 @@ def make_game(seed, models, failures, deterministic, **game):
     return source, {**game, "hard_budget": game["hard_budget"] and game["budget"] is not None}
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(same_step=st.booleans(), options=st.booleans(), **GAMES)
 def test_vector_equals_scalar(same_step, options, **game):
     source, game = make_game(**game)
@@ -129,7 +129,7 @@ def test_vector_equals_scalar_on_the_bundled_bank(mode):
         twins.step(rng, masked=False)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     **{name: strategy for name, strategy in GAMES.items() if name not in ("failures", "deterministic", "masked_action")}
 )

@@ -72,6 +72,7 @@ def server(model: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
 def test_a_recording_through_it_counts_its_tokens_and_flags_confidence_absent(
     server: str, model: str, tmp_path: Path
 ) -> None:
+    """What no fake server shows: the tokens that a real one counts, and that it has no log-probabilities."""
     from transformers import AutoTokenizer
 
     path = tmp_path / "mine.jsonl"

@@ -42,14 +42,31 @@ def test_no_entry_is_stale(path):
     assert played.track_fingerprint == track.fingerprint, "run: stepwise-routing leaderboard refresh"
 
 
+CHEAP = PERMANENT - {"random-mix"} | {"oracle"}
+RUN_AGAIN = {
+    "gsm8k-route/random-mix",
+    "math500-escalate/lagrangian-ppo",
+    "simulated-math-three-models/first-1-large",
+}
+
+
+def runs_again(path):
+    track = path.parent.name
+    return f"{track}/{path.stem}" in RUN_AGAIN or (path.stem in CHEAP and not track.startswith("simulated"))
+
+
 @pytest.mark.parametrize(
     "path",
-    [path for path in ENTRIES if path.stem in PERMANENT | {"oracle", "lagrangian-ppo", "trim-agg"}],
+    [path for path in ENTRIES if path.stem in CHEAP | {"random-mix", "lagrangian-ppo", "trim-agg"}],
     ids=lambda path: f"{path.parent.name}/{path.stem}",
 )
 def test_entries_are_verified(path):
-    """A few of each track, their routers run again; `stepwise-routing leaderboard build` does so with all of them."""
-    assert verify(path, artefacts=ARTEFACTS).rerun == "done"
+    """A few of each track; those whose routers take seconds at most are run again.
+
+    `make board` runs the routers of all entries again: with ten thousand simulated problems, a minute each.
+    """
+    again = runs_again(path)
+    assert verify(path, artefacts=ARTEFACTS, run_again=again).rerun == ("done" if again else "not asked")
 
 
 def test_a_kept_fit_says_what_it_was_fitted_on(tmp_path):

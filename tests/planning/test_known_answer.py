@@ -65,6 +65,7 @@ def assert_near_the_optimum(planner, accuracy, cost, *, over, gap):
 
 @pytest.mark.slow
 def test_lagrangian_ppo_reaches_the_constrained_optimum(sb3, planner):
+    """A routing game's optimum, known exactly, to a point and a half: the agents' own tests have two states alone."""
     algorithms = pytest.importorskip("gym_stepwise_routing.agents.lagrangian_ppo")
     game = game_of(planner, "progress", "verifier")
     agent = algorithms.LagrangianPPO(
@@ -87,6 +88,7 @@ def test_lagrangian_ppo_reaches_the_constrained_optimum(sb3, planner):
 
 @pytest.mark.slow
 def test_all_budgets_reaches_the_constrained_optimum_by_the_budget_to_show(sb3, planner):
+    """As above; and that the budget which was chosen on other problems is the one to show."""
     algorithms = pytest.importorskip("gym_stepwise_routing.agents.all_budgets")
     from gym_stepwise_routing.agents import limits, scores
 

@@ -63,7 +63,6 @@ def test_five_problems_become_a_bank(
     assert manifest["notes"]["commands"][0].startswith("stepwise-routing")
 
 
-@pytest.mark.slow
 def test_kill_at_any_moment_loses_and_doubles_nothing(
     tiny_pool: tuple[Path, Path], sums_file: Path, sums_prompt: Path, tmp_path: Path
 ) -> None:
@@ -71,12 +70,12 @@ def test_kill_at_any_moment_loses_and_doubles_nothing(
     words = command(tiny_pool, str(sums_file), sums_prompt, out, "--in-flight", "2")
     part = out / "trees-0.jsonl"
     kept: list[str] = []
-    for at_least in (1, 4):
+    for at_least in (3,):
         process = subprocess.Popen(words, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 240
         while not part.exists() or part.read_text(encoding="utf-8").count("\n") < len(kept) + at_least:
             assert process.poll() is None, "the recording ended before it could be killed"
-            assert time.monotonic() < deadline, "no tree within two minutes"
+            assert time.monotonic() < deadline, "no tree within four minutes"
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.wait()

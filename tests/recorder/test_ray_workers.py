@@ -41,6 +41,7 @@ def by_problem(recording: RecordingSession) -> dict[int, list[str]]:
 def test_a_worker_that_dies_loses_and_doubles_nothing(
     tiny_pool: tuple[Path, Path], sums_file: Path, sums_prompt: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Real processes of Ray, one of which is killed: nothing else shows that its trees are written once."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     killed: list[int] = []

@@ -14,7 +14,7 @@ from gym_stepwise_routing.routers.base import ScoringRouter, columns_of
 from studies.guarantee import Violations, choose, halves, resampled
 
 DELTA = 0.1
-REPETITIONS = 2000
+REPETITIONS = 1000
 
 
 class LaterIsSmaller(ScoringRouter):
@@ -76,7 +76,7 @@ def test_a_step_just_above_alpha_is_taken_with_probability_close_to_delta():
     right = np.ones((2, problems), dtype=bool)
     right[1, : int(alpha * problems) + 1] = False
     toy = Sweep("toy", np.array([0.0, 1.0]), right, np.array([np.ones(problems), np.zeros(problems)]))
-    found = resampled(toy, n=n, alpha=alpha, delta=DELTA, method="exact", repetitions=20_000)
+    found = resampled(toy, n=n, alpha=alpha, delta=DELTA, method="exact", repetitions=5_000)
     k = int(stats.binom.ppf(DELTA, n, alpha)) - 1
     expected = stats.binom.cdf(k, n, 0.101)
     assert found.violations.low <= expected <= found.violations.high

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from simulator_toys import toy
@@ -101,8 +103,10 @@ def test_routers_keep_to_the_budget_and_none_beats_the_optimum():
     assert rows["GlimpRouter"].own is None
 
 
-def test_an_agent_is_trained_and_held_against_what_it_sees():
-    pytest.importorskip("torch")
+def test_an_agent_is_trained_and_held_against_what_it_sees(monkeypatch):
+    training = pytest.importorskip("gym_stepwise_routing.agents.training")
+    shipped = training.hyperparameters
+    monkeypatch.setattr(training, "hyperparameters", lambda agent: replace(shipped(agent), total_timesteps=5_000))
     source = SimulatorSource(toy(scores=True, confidence=False), problems=300)
     planner = Planner(source, mode="regenerate", cost_unit="large_tokens", information="score")
     (found,) = agent_outcomes(

@@ -52,6 +52,7 @@ def test_frontier(tmp_path):
 
 @pytest.mark.slow
 def test_regret_of_all_routers(tmp_path):
+    """The command with every router and several seeds; test_regret.py holds the figures."""
     result = run(
         *("--preset", "gsm8k-like", "--regret", "--mode", "route", "--problems", "120", "--episodes", "2000"),
         *("--resolution", "5", "--seeds", "2", "--budget", "0.7", "--out", str(tmp_path)),

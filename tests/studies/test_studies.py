@@ -5,10 +5,18 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from bank_files import few_problems
 
 from gym_stepwise_routing.agents import training
-from studies.agents import all_budgets, guarantee, learning, peers, search, simulator
+from studies.agents import all_budgets, guarantee, learning, peers, search, simulator, sweeps
+
+
+@pytest.fixture(scope="module")
+def bank(tmp_path_factory):
+    """Few enough problems that the shape of a page is all that they decide."""
+    return str(few_problems(tmp_path_factory.mktemp("bank"), train=24, calibration=20, test=40))
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +30,9 @@ def a_few_steps(monkeypatch):
     monkeypatch.setattr(training, "hyperparameters", quick)
     for module in (peers, search, simulator):
         monkeypatch.setattr(module, "hyperparameters", quick)
+    for module in (sweeps, learning):
+        monkeypatch.setattr(module, "THRESHOLDS", np.linspace(0, 1, 9))
+    monkeypatch.setattr(sweeps, "BUDGETS", (0.2, 0.5, 0.8))
 
 
 def page(folder, name, *options):
@@ -33,10 +44,10 @@ def page(folder, name, *options):
     return text, json.loads((folder / f"{name}.json").read_text())["results"]
 
 
-def test_learning(tmp_path):
-    learning.main(out=tmp_path, bank=learning.DEFAULT, cost_unit="large_tokens", seeds=3, resamples=1000)
-    text, numbers = page(tmp_path, "learning", "--seeds 3", "--resamples 1000")
-    assert (tmp_path / "learning.png").is_file()
+def test_learning(tmp_path, bank):
+    learning.main(out=tmp_path, bank=bank, cost_unit="large_tokens", seeds=3, resamples=1000)
+    text, numbers = page(tmp_path, "learning-few-problems", "--seeds 3", "--resamples 1000")
+    assert (tmp_path / "learning-few-problems.png").is_file()
     trained = {line["router"] for line in numbers["lines"] if line["trained"]}
     assert trained == set(learning.TRAINED)
     assert all(line["seeds"] == 3 for line in numbers["lines"] if line["trained"])
@@ -47,43 +58,46 @@ def test_learning(tmp_path):
     assert "SIMULATED" not in text
 
 
-def test_all_budgets(tmp_path):
-    all_budgets.main(out=tmp_path, bank=all_budgets.DEFAULT, seeds=3, resamples=1000)
-    _, numbers = page(tmp_path, "all_budgets", "--seeds 3")
+def test_all_budgets(tmp_path, bank):
+    all_budgets.main(out=tmp_path, bank=bank, seeds=3, resamples=1000)
+    _, numbers = page(tmp_path, "all_budgets-few-problems", "--seeds 3")
     assert len(numbers["points"]) == 2 * 2 * len(all_budgets.BUDGETS)
-    assert (tmp_path / "all_budgets.png").is_file()
+    assert (tmp_path / "all_budgets-few-problems.png").is_file()
 
 
-def test_guarantee(tmp_path):
-    guarantee.main(out=tmp_path, bank=guarantee.DEFAULT, repetitions=1000, delta=0.1)
-    _, numbers = page(tmp_path, "guarantee", "--repetitions 1000")
+def test_guarantee(tmp_path, bank, monkeypatch):
+    monkeypatch.setattr(guarantee, "SIZES", (100, 500))
+    guarantee.main(out=tmp_path, bank=bank, repetitions=1000, delta=0.1)
+    _, numbers = page(tmp_path, "guarantee-few-problems", "--repetitions 1000")
     kept = [line for line in numbers if line["world"] == "same" and line["method"] in ("exact", "ltt")]
     assert len(kept) == 2 * len(guarantee.ALPHAS) * len(guarantee.SIZES)
     assert all(line["violation_low"] <= 0.1 for line in kept)
 
 
-def test_search(tmp_path, monkeypatch):
+def test_search(tmp_path, bank, monkeypatch):
     monkeypatch.setattr(search, "CANDIDATES", {"shipped": {}, "slow": {"learning_rate": 1e-4}})
-    search.main(agent="all_budgets", out=tmp_path, bank=search.DEFAULT, folds=2, cost_unit="flops")
-    _, numbers = page(tmp_path, "search-all_budgets", "--agent all_budgets", "--folds 2")
+    search.main(agent="all_budgets", out=tmp_path, bank=bank, folds=2, cost_unit="flops")
+    _, numbers = page(tmp_path, "search-all_budgets-few-problems", "--agent all_budgets", "--folds 2")
     assert set(numbers) == {"shipped", "slow"}
     with pytest.raises(ValueError, match="agent='ppo'"):
-        search.main(agent="ppo", out=tmp_path, bank=search.DEFAULT, folds=2, cost_unit="flops")
+        search.main(agent="ppo", out=tmp_path, bank=bank, folds=2, cost_unit="flops")
 
 
 @pytest.mark.parametrize("agent", simulator.AGENTS)
 def test_simulator(agent, tmp_path, monkeypatch):
     monkeypatch.setattr(simulator, "PLAYS", 1)
+    monkeypatch.setattr(simulator, "PROBLEMS", 1000)
     monkeypatch.setattr(simulator, "BUDGETS", (0.3, 0.7))
     simulator.main(agent=agent, preset="gsm8k-like", out=tmp_path, seeds=1, tolerance=0.02)
     text, numbers = page(tmp_path, f"simulator-gsm8k-like-{agent}", f"--agent {agent} --seeds 1 --tolerance 0.02")
     assert "SIMULATED" in text
-    # No router beats the planner's upper bound, but for sampling: 10,000 episodes have a standard error of .005.
-    assert all(run["regret"] > -0.02 for run in numbers["runs"])
+    # No router beats the planner's upper bound, but for sampling: 1,000 episodes have a standard error of .016.
+    assert all(run["regret"] > -0.064 for run in numbers["runs"])
 
 
 def test_simulator_in_several_processes(tmp_path, monkeypatch):
     monkeypatch.setattr(simulator, "PLAYS", 1)
+    monkeypatch.setattr(simulator, "PROBLEMS", 200)
     monkeypatch.setattr(simulator, "BUDGETS", (0.5,))
     figures = []
     for jobs in (1, 2):
@@ -94,9 +108,10 @@ def test_simulator_in_several_processes(tmp_path, monkeypatch):
     assert [run["seed"] for run in figures[0]] == [0, 1]
 
 
-def test_peers(tmp_path):
-    peers.main(bank=peers.DEFAULT, out=tmp_path, cost_unit="large_tokens", seeds=3, resamples=1000)
-    text, numbers = page(tmp_path, "peers", "--seeds 3")
+def test_peers(tmp_path, bank, monkeypatch):
+    monkeypatch.setattr(peers, "PRICES", (0.25, 0.8))
+    peers.main(bank=bank, out=tmp_path, cost_unit="large_tokens", seeds=3, resamples=1000)
+    text, numbers = page(tmp_path, "peers-few-problems", "--seeds 3")
     assert "SIMULATED" not in text
     by_mode = {mode: {line["peer"] for line in numbers if line["mode"] == mode} for mode in peers.MODES}
     assert by_mode["route"] == by_mode["escalate"] == {peers.SWEPT, peers.STILL}

@@ -26,7 +26,7 @@ import torch
 # Everything that is taken from the package: after a move only these lines change.
 from gym_stepwise_routing import ENV_ID, NotApplicableError
 from gym_stepwise_routing import calibration as cal
-from gym_stepwise_routing.agents.runs import train_run
+from gym_stepwise_routing.agents.run_training import train_run
 from gym_stepwise_routing.agents.training import hyperparameters
 from gym_stepwise_routing.banks import Bank
 from gym_stepwise_routing.baselines import AlwaysLargest, AlwaysSmallest, ConfidenceThreshold, RandomMix
@@ -39,6 +39,7 @@ from gym_stepwise_routing.costs.models import Latency, Model, ModelPool, Price
 from gym_stepwise_routing.costs.units import available_units, cost_of, cost_weights
 from gym_stepwise_routing.datasets.problem import Problem
 from gym_stepwise_routing.evaluation import evaluate, sweep, threshold_grid
+from gym_stepwise_routing.evaluation.online_threshold import OnlineThreshold
 from gym_stepwise_routing.game.config import GameConfig
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.game.normaliser import always_largest_cost
@@ -296,8 +297,9 @@ def certificates() -> Items:
         yield name, [numbers, NUMBER.findall(f"{one.target}; {one.promise}"), tested.right, tested.cost]
     rng = np.random.default_rng(3)
     for decay in (0.0, 0.6):
-        threshold = cal.AdaptiveThreshold(alpha=0.1, initial=0.3, step=0.05, decay=decay)
-        yield f"online/threshold/decay-{decay:g}", [threshold.update(float(error)) for error in rng.random(500) < 0.15]
+        threshold = OnlineThreshold(0.3, step_size=0.05, decay=decay, slack=0.05)
+        moved = [threshold.update(float(error) - 0.1) for error in rng.random(500) < 0.15]
+        yield f"online/threshold/decay-{decay:g}", moved
         for target in (RELATIVE(0.9), ABSOLUTE(0.5)):
             router = cal.AdaptiveRouter(ConfidenceThreshold("p_mean"), target, initial=0.4, decay=decay)
             relative = target == RELATIVE(0.9)
