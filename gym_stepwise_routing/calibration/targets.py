@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gym_stepwise_routing.errors import is_number
 
-__all__ = ["Accuracy", "CostLimit", "RelativeAccuracy", "Target"]
+__all__ = ["Accuracy", "CostLimit", "RelativeAccuracy", "Target", "parse_target"]
 
 
 def _check_share(owner: str, parameter: str, value: float) -> None:
@@ -96,3 +96,29 @@ class CostLimit:
 
 
 Target = RelativeAccuracy | Accuracy | CostLimit
+
+
+def parse_target(text: str, *, upper: float | None = None) -> Target:
+    """A target from the words of a command line or a request.
+
+    Args:
+        text: ``accuracy=0.95x`` (share of always-largest's), ``accuracy=0.7`` or ``cost=0.4``.
+        upper: bound of a :class:`CostLimit`.
+
+    Raises:
+        ValueError: another form, or a number out of range.
+    """
+    kind, equals, value = text.replace(" ", "").partition("=")
+    number = _number(value.removesuffix("x"))
+    if not equals or number is None or kind not in ("accuracy", "cost") or (kind == "cost" and value.endswith("x")):
+        raise ValueError(f"target={text!r}; allowed: accuracy=0.95x (of always-largest's), accuracy=0.7, or cost=0.4")
+    if kind == "cost":
+        return CostLimit(number, upper)
+    return RelativeAccuracy(number) if value.endswith("x") else Accuracy(number)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None

@@ -25,6 +25,11 @@ _EXTRAS = {
     "datasets": "llm",
     "ray": "llm",
     "vllm": "vllm",
+    "fastapi": "serve",
+    "uvicorn": "serve",
+    "prometheus_client": "serve",
+    "pydantic_settings": "serve",
+    "sqlalchemy": "serve",
 }
 """Which extra brings a package that a command may miss."""
 

@@ -6,10 +6,14 @@ import typer
 
 from gym_stepwise_routing.cli import bank_command as bank
 from gym_stepwise_routing.cli import leaderboard_command as leaderboard
+from gym_stepwise_routing.cli.calibrate_command import calibrate
+from gym_stepwise_routing.cli.check_command import check
 from gym_stepwise_routing.cli.compare_command import compare
+from gym_stepwise_routing.cli.evaluate_command import evaluate
 from gym_stepwise_routing.cli.list_command import list_
 from gym_stepwise_routing.cli.record_command import record
 from gym_stepwise_routing.cli.score_command import score
+from gym_stepwise_routing.cli.serve_command import serve
 from gym_stepwise_routing.cli.simulate_command import simulate
 from gym_stepwise_routing.cli.train_command import train
 
@@ -25,6 +29,10 @@ app.command("list")(list_)
 app.command()(compare)
 app.command()(score)
 app.command()(train)
+app.command()(calibrate)
+app.command()(evaluate)
+app.command()(check)
+app.command()(serve)
 app.command()(record)
 app.command()(simulate)
 app.command()(leaderboard.submit)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -22,21 +22,42 @@ from gym_stepwise_routing.recorder.settings import RecordingSettings
 from gym_stepwise_routing.recorder.step_rules import step_rule
 from gym_stepwise_routing.recorder.tree import Mode
 
+if TYPE_CHECKING:
+    from gym_stepwise_routing.serving.config import PoolConfig
+
 __all__ = ["record"]
 
 
+_IN_POOL_FILE = (
+    "models",
+    "prompt",
+    "grading",
+    "step",
+    "horizon",
+    "max_tokens",
+    "min_characters",
+    "merge_headings",
+    "repeat_limit",
+)
+"""Options that the pool file decides."""
+
+
 def record(
+    context: typer.Context,
     dataset: Annotated[
         list[str],
         typer.Option(
             metavar="NAME/SPLIT[:ROWS]", help="Problems, or FILE.jsonl@SPLIT; ROWS: 0-100,205,300-900/50; repeatable."
         ),
     ],
-    models: Annotated[
-        list[str],
-        typer.Option(metavar="BACKEND:MODEL[,key=value...]", help="A model; give two or more, smallest first."),
-    ],
     out: Annotated[Path, typer.Option(help="Folder of the recording; the same recording in it is continued.")],
+    models: Annotated[
+        list[str] | None,
+        typer.Option(metavar="BACKEND:MODEL[,key=value...]", help="A model; give two or more, smallest first."),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Pool file instead of --models; also prompt, grading and step rule are its own.")
+    ] = None,
     mode: Annotated[str, typer.Option(help="route, escalate or regenerate.")] = "route",
     horizon: Annotated[int, typer.Option(help="Most steps of a trace; the last takes all the rest.")] = 5,
     prompt: Annotated[
@@ -67,7 +88,13 @@ def record(
     """
     console = Console()
     try:
-        specs = tuple(GeneratorSpec.parse(text) for text in models)
+        pool = None if config is None else _pool(config, context)
+        if pool is not None:
+            specs, grading = tuple(model.spec() for model in pool.models), pool.grading
+        elif models:
+            specs = tuple(GeneratorSpec.parse(text) for text in models)
+        else:
+            raise ValueError("models are missing; allowed: --models, twice or more, or --config")
         selections = tuple(
             Selection.parse(
                 text,
@@ -79,17 +106,20 @@ def record(
             )
             for text in dataset
         )
-        template = load_prompt(prompt or default_prompt(selections[0].grading))
-        rule = step_rule(
-            template,
-            selections[0].grading,
-            step=step,
-            horizon=horizon,
-            max_tokens=max_tokens,
-            min_characters=min_characters,
-            merge_headings=merge_headings,
-            repeat_limit=repeat_limit,
-        )
+        if pool is not None:
+            template, rule = pool.template(), pool.rule()
+        else:
+            template = load_prompt(prompt or default_prompt(selections[0].grading))
+            rule = step_rule(
+                template,
+                selections[0].grading,
+                step=step,
+                horizon=horizon,
+                max_tokens=max_tokens,
+                min_characters=min_characters,
+                merge_headings=merge_headings,
+                repeat_limit=repeat_limit,
+            )
         session = RecordingSession(
             specs=specs,
             selections=selections,
@@ -137,6 +167,25 @@ def _run(
 
             return record_with_ray(session, workers=workers, address=address, gpus_per_worker=gpus, on_tree=on_tree)
         return session.run(on_tree=on_tree)
+
+
+def _pool(config: Path, context: typer.Context) -> PoolConfig:
+    """The pool file, which says all that the options of :data:`_IN_POOL_FILE` would say.
+
+    Raises:
+        ValueError: the file is at fault, an option says it as well, or the prompt is none that a bank can name.
+    """
+    from gym_stepwise_routing.serving.config import load_config
+
+    for name in _IN_POOL_FILE:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name != "DEFAULT":
+            option = name.replace("_", "-")
+            raise ValueError(f"--{option}={context.params[name]!r} with --config={str(config)!r}; allowed: one of them")
+    pool = load_config(config)
+    if pool.takes_messages:
+        raise ValueError(f"{config}: prompt='messages'; allowed in a recording: a prompt template")
+    return pool
 
 
 def _mode(mode: str) -> Mode:

@@ -12,7 +12,7 @@ from gym_stepwise_routing.generators.generator import Completion, Request
 from gym_stepwise_routing.generators.step_rule import BLANK_LINE, StepRule
 from gym_stepwise_routing.generators.token_confidence import StepConfidence, token_confidence
 
-__all__ = ["Ending", "PartialStep", "Step", "can_be_cut", "read_steps"]
+__all__ = ["Ending", "PartialStep", "Step", "can_be_cut", "read_steps", "settled_text"]
 
 Ending = Literal["", "stop", "answer", "length", "repetition"]
 """Why a trace ended with a step (end of text or stop string, answer marker, token limit, repetition), or ''."""
@@ -167,6 +167,32 @@ def _aligned(completion: Completion) -> Completion:
         logprob=np.concatenate([completion.logprob, np.full(hidden, np.nan)]),
         top=np.concatenate([completion.top, np.full((hidden, completion.top.shape[1]), np.nan)]),
     )
+
+
+def settled_text(text: str, rule: StepRule, *, last: bool) -> str:
+    """What of a half-written step will stand in it whatever the model writes next, so that it may be shown already.
+
+    Args:
+        text: what the model has written of the step so far, and possibly of what follows.
+        rule: the step rule.
+        last: the step is the one at the horizon, which takes all the rest.
+
+    Returns:
+        A beginning of the finished step's text; it only grows while ``text`` does.
+    """
+    stops = [at for at in (text.find(stop) for stop in rule.stop) if at >= 0]
+    if stops:
+        text = text[: min(stops)]
+    else:  # the end of the text may be the beginning of a stop string
+        longest = max((len(stop) for stop in rule.stop), default=1)
+        starts = range(max(0, len(text) - longest + 1), len(text))
+        held = [at for at in starts if any(stop.startswith(text[at:]) for stop in rule.stop)]
+        text = text[: min(held, default=len(text))]
+    text = text[: rule.end_of_answer(text)]
+    ranges = _segments(text, rule)
+    if ranges and not last:
+        text = text[slice(*ranges[0])]
+    return text.strip()
 
 
 class PartialStep:

@@ -44,8 +44,10 @@ class LiveSource:
             nothing here.
         prompt: prompt template, the same for all models.
         rule: step rule, horizon and token limit.
-        grading: how final answers are compared.
+        grading: how final answers are compared; None where nobody knows the answers: then none counts as right.
         name: name of the pool in ``info`` and reports.
+        shared_prefix: tokens of the prompt's head, which all problems share, as each model counts them; None: the
+            models are asked now.
 
     Raises:
         ValueError: a pool of another size, an unknown split, or one problem in two splits.
@@ -65,8 +67,9 @@ class LiveSource:
         pool: ModelPool,
         prompt: PromptTemplate,
         rule: StepRule | None = None,
-        grading: Grading = "numeric",
+        grading: Grading | None = "numeric",
         name: str = "live",
+        shared_prefix: Sequence[int] | None = None,
     ) -> None:
         if len(generators) != len(pool):
             raise ValueError(f"generators={[g.name for g in generators]!r}; allowed: one for each of {pool!r}")
@@ -78,7 +81,7 @@ class LiveSource:
         self.horizon = self.rule.horizon
         self.generators = tuple(generators)
         self._prompt = prompt
-        self._grade = GRADERS.get(grading).make()
+        self._grade = None if grading is None else GRADERS.get(grading).make()
         self._all = [problem for split in problems for problem in problems[split]]
         if len({problem.sha256 for problem in self._all}) != len(self._all):
             raise ValueError("problems: the same question twice; allowed: disjoint splits of distinct questions")
@@ -89,7 +92,11 @@ class LiveSource:
             first += len(chosen)
         self._prompt_tokens: dict[int, list[int]] = {}
         self._uncounted: dict[int, dict[int, str]] = {}
-        self._shared = [shared_prefix_tokens(generator, prompt.head) for generator in generators]
+        if shared_prefix is None:
+            shared_prefix = [shared_prefix_tokens(generator, prompt.head) for generator in generators]
+        if len(shared_prefix) != len(pool):
+            raise ValueError(f"shared_prefix={list(shared_prefix)!r}; allowed: one number for each of {pool!r}")
+        self._shared = list(shared_prefix)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> LiveSource:
         """The source itself: engines are not copied, and Gymnasium copies the arguments of an environment."""
@@ -161,7 +168,7 @@ class LiveSource:
             out.confidence[row] = _figures(result)
             out.terminal[row] = ended
             out.available[row] = self._chargeable(state.problem[[row]])[0] & (not ended)
-            if ended:
+            if ended and self._grade is not None:
                 problem = self._all[state.problem[row]]
                 out.correct[row] = self._grade(self.rule.delimiter.join(texts), problem).correct
         return out

@@ -1,0 +1,48 @@
+"""``stepwise-routing check``: shake hands with every endpoint of a pool file."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+__all__ = ["check"]
+
+_COLOURS = {"yes": "green", "no": "yellow", "fails": "red"}
+
+
+def check(
+    config: Annotated[Path, typer.Argument(help="Pool file.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Whether each endpoint answers, continues a half-written line, tells log-probabilities and counts tokens.
+
+    Exit status 0: everything; 1: something is missing, and the report says what that costs; 2: an endpoint fails.
+    """
+    from gym_stepwise_routing.serving.config import load_config
+    from gym_stepwise_routing.serving.handshake import shake_hands
+
+    try:
+        findings = asyncio.run(shake_hands(load_config(config)))
+    except ValueError as error:
+        Console(stderr=True, soft_wrap=True, highlight=False).print(f"[red]error:[/red] {escape(str(error))}")
+        raise typer.Exit(2) from None
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        table = Table("model", "question", "", "", box=box.SIMPLE_HEAD)
+        for finding in findings:
+            colour = _COLOURS[finding.status]
+            status = f"[{colour}]{finding.status}[/{colour}]"
+            table.add_row(escape(finding.model), finding.question, status, escape(finding.told))
+        Console(highlight=False).print(table)
+    statuses = {finding.status for finding in findings}
+    raise typer.Exit(2 if "fails" in statuses else 1 if "no" in statuses else 0)

@@ -1,0 +1,50 @@
+"""``stepwise-routing evaluate``: accuracy, cost and saving of one router on one split of a bank."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    router: Annotated[str, typer.Argument(help="Folder of a run or of a calibrated router, or the name of a rule.")],
+    bank: Annotated[str, typer.Option(help="Bundled bank, folder of a bank, or simulator preset.")],
+    split: Annotated[str, typer.Option(help="test, calibration or train.")] = "test",
+    threshold: Annotated[
+        float | None, typer.Option(help="Another threshold, 0 (always-largest) to above 1; nothing is then promised.")
+    ] = None,
+    mode: Annotated[str | None, typer.Option(help="For a rule: route, escalate or regenerate.")] = None,
+    cost_unit: Annotated[str | None, typer.Option(help="For a rule: flops, large_tokens, dollars or latency.")] = None,
+    trust: Annotated[bool, typer.Option(help="I know who wrote the calibrated router, which may be a pickle.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of random sources and of the bootstrap.")] = 0,
+    resamples: Annotated[int, typer.Option(min=100, help="Bootstrap resamples over problems.")] = 10_000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Play a router on every problem of a split, beside always-largest, with paired 95 % intervals."""
+    from gym_stepwise_routing.calibration.router_files import load_router, play_arguments
+    from gym_stepwise_routing.calibration.saving import measure_saving
+    from gym_stepwise_routing.cli.saving_report import show
+    from gym_stepwise_routing.game.game import Game
+    from gym_stepwise_routing.routers.base import Scores, ThresholdRouter
+
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    try:
+        played: Any = load_router(router, trust=trust)
+        arguments = play_arguments(played, mode=mode, cost_unit=cost_unit)
+        game = Game(bank, split=split, **arguments)  # type: ignore[arg-type]  # checked by GameConfig
+        if (check := getattr(played, "check_game", None)) is not None:
+            check(game)
+        if threshold is not None:
+            if not isinstance(played, Scores):
+                raise ValueError(f"--threshold={threshold:g} with {router!r}, which has no scores; allowed: none")
+            played = ThresholdRouter(getattr(played, "base", played), threshold)
+        saving = measure_saving(played, game, seed=seed, resamples=resamples)
+    except ValueError as error:
+        console.print(f"[red]error:[/red] {escape(str(error))}")
+        raise typer.Exit(2) from None
+    show(saving, as_json=as_json)

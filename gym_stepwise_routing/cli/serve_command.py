@@ -1,0 +1,74 @@
+"""``stepwise-routing serve``: an OpenAI-compatible server in which a router picks the model of each step."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+__all__ = ["serve"]
+
+
+def serve(
+    config: Annotated[Path, typer.Option(help="Pool file.")],
+    router: Annotated[
+        str | None, typer.Argument(help="Folder of a run or of a calibrated router, or a rule; default: the file's.")
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Address; any but a loopback address needs api_keys.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0: any that is free.")] = None,
+    trust: Annotated[bool, typer.Option(help="I know who wrote the router, which may be a pickle.")] = False,
+) -> None:
+    """Serve /v1/chat/completions, /v1/completions, /v1/models, /v1/feedback, /health, /ready and /metrics."""
+    from gym_stepwise_routing.serving.config import load_config
+
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    server: dict[str, Any] = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    changes: dict[str, Any] = ({"server": server} if server else {}) | ({} if router is None else {"router": router})
+    try:
+        settings = load_config(config, **changes)
+        listener = _listen(settings.server.host, settings.server.port)
+    except ValueError as error:
+        console.print(f"[red]error:[/red] {escape(str(error))}")
+        raise typer.Exit(2) from None
+    import uvicorn
+
+    from gym_stepwise_routing.serving.app import create_app
+    from gym_stepwise_routing.serving.service import Service
+
+    with listener:
+        try:
+            service = Service(settings, trust=trust)
+        except ValueError as error:
+            console.print(f"[red]error:[/red] {escape(str(error))}")
+            raise typer.Exit(2) from None
+        address, bound = listener.getsockname()[:2]
+        promise = service.router.certificate.promise if service.router.certificate else "nothing: it is not calibrated"
+        console.print(
+            f"{escape(settings.name)}: {escape(' < '.join(service.pool.names))} on http://{address}:{bound}/v1"
+        )
+        console.print(f"router {escape(service.router.called)}; promised: {escape(promise)}")
+        drain = int(settings.server.drain)
+        options = uvicorn.Config(create_app(service), log_level="warning", timeout_graceful_shutdown=drain)
+        uvicorn.Server(options).run([listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A socket on the address.
+
+    Raises:
+        ValueError: the address is unknown, or the port is in use.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        raise ValueError(
+            f"host={host!r}, port={port}: {error.strerror}; allowed: a free port of this machine"
+        ) from None
+    return listener

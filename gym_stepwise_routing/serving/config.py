@@ -1,0 +1,377 @@
+"""``pool.yml``: endpoints, step rule, time-outs, router and limits of a server, checked when it is read."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+
+from gym_stepwise_routing.costs.models import Latency, Model, ModelPool, Price
+from gym_stepwise_routing.costs.units import CostUnit
+from gym_stepwise_routing.generators.openai_server import Continuation
+from gym_stepwise_routing.generators.prices import api_price
+from gym_stepwise_routing.generators.prompts import PromptTemplate, default_prompt, load_prompt
+from gym_stepwise_routing.generators.specs import GeneratorSpec
+from gym_stepwise_routing.generators.step_rule import StepRule
+from gym_stepwise_routing.grading import Grading
+from gym_stepwise_routing.recorder.step_rules import step_rule
+from gym_stepwise_routing.types import Mode
+
+__all__ = [
+    "ApiKey",
+    "CircuitConfig",
+    "DriftConfig",
+    "EndpointConfig",
+    "FeedbackConfig",
+    "LatencyConfig",
+    "LogConfig",
+    "PoolConfig",
+    "PriceConfig",
+    "ServerConfig",
+    "StepConfig",
+    "Timeouts",
+    "load_config",
+]
+
+MESSAGES = "messages"
+"""The prompt that is none: chat messages go to the endpoints as they are."""
+_Positive = Annotated[float, Field(gt=0)]
+_Count = Annotated[int, Field(ge=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PriceConfig(_Part):
+    """Dollars per million tokens, with the day and the origin of the figures."""
+
+    input: float = Field(ge=0)
+    cached_input: float = Field(ge=0)
+    output: float = Field(ge=0)
+    date: str
+    source: str
+
+
+class LatencyConfig(_Part):
+    """Seconds per fresh prompt token, per decoded token and per call, and where they were measured."""
+
+    prefill: float = Field(ge=0)
+    decode: float = Field(ge=0)
+    overhead: float = Field(ge=0)
+    source: str
+
+
+class EndpointConfig(_Part):
+    """One model on one OpenAI-compatible server.
+
+    Attributes:
+        name: name in the pool, as in the bank that the router was made on.
+        url: address up to ``/v1``.
+        model: name on the server; by default ``name``.
+        api_key_env: environment variable that holds the key; none: no key is sent.
+        continuation: how it goes on with a half-written answer.
+        parameters: number of parameters, for the unit ``flops``.
+        price: prices, for ``dollars``; or ``provider``.
+        provider: whose price list the model is on, as ``genai-prices`` spells it.
+        latency: measured speed, for ``latency``.
+        counts_like: name of a model of the pool with the same tokenizer and prompt, whose count of a prompt is taken.
+        top_logprobs: log-probabilities asked for per token.
+        concurrency: most requests under way at a time.
+    """
+
+    name: str = Field(min_length=1)
+    url: str = Field(pattern=r"^https?://")
+    model: str = ""
+    api_key_env: str | None = None
+    continuation: Continuation = "raw"
+    parameters: _Positive | None = None
+    price: PriceConfig | None = None
+    provider: str | None = None
+    latency: LatencyConfig | None = None
+    counts_like: str | None = None
+    top_logprobs: int = Field(default=8, ge=2)
+    concurrency: _Count = 64
+
+    @model_validator(mode="after")
+    def _one_price(self) -> EndpointConfig:
+        if self.price is not None and self.provider is not None:
+            raise ValueError("price and provider; allowed: one of them")
+        return self
+
+    @property
+    def served_name(self) -> str:
+        """Name of the model on the server."""
+        return self.model or self.name
+
+    def key(self) -> str:
+        """The key from the environment; any text where the server asks for none.
+
+        Raises:
+            ValueError: the variable is not set.
+        """
+        if self.api_key_env is None:
+            return "none"
+        if not (key := os.environ.get(self.api_key_env)):
+            raise ValueError(
+                f"models: {self.name}: api_key_env={self.api_key_env!r} is not set; allowed: a set variable"
+            )
+        return key
+
+    def pool_model(self) -> Model:
+        """The entry in the pool.
+
+        Raises:
+            ValueError: the provider's table has no such model.
+        """
+        price = None if self.price is None else Price(**self.price.model_dump())
+        if self.provider is not None:
+            price = api_price(self.provider, self.served_name)
+        latency = None if self.latency is None else Latency(**self.latency.model_dump())
+        return Model(self.name, parameters=self.parameters, price=price, latency=latency)
+
+    def spec(self) -> GeneratorSpec:
+        """The same model for ``record``."""
+        return GeneratorSpec(
+            backend="openai",
+            model=self.served_name,
+            name=self.name,
+            parameters=self.parameters,
+            url=self.url,
+            key=self.key(),
+            provider=self.provider,
+            continuation=self.continuation,
+            batch=self.concurrency,
+        )
+
+
+class StepConfig(_Part):
+    """The step rule, as in the recording; see :class:`...generators.steps.StepRule`."""
+
+    delimiter: Literal["newline", "blank-line"] = "newline"
+    horizon: _Count = 5
+    max_tokens: _Count = 200
+    min_characters: int = Field(default=1, ge=0)
+    merge_headings: bool = False
+    repeat_limit: int = Field(default=0, ge=0)
+
+
+class Timeouts(_Part):
+    """Seconds: to connect, to count a prompt, to the first token, between two, and for a request in all."""
+
+    connect: _Positive = 3.0
+    count: _Positive = 5.0
+    first_token: _Positive = 30.0
+    between_tokens: _Positive = 15.0
+    request: _Positive = 120.0
+
+
+class CircuitConfig(_Part):
+    """When an endpoint is left alone: failures in a row, seconds at first, most seconds."""
+
+    failures: _Count = 3
+    cooldown: _Positive = 2.0
+    longest: _Positive = 60.0
+
+
+class ApiKey(_Part):
+    """A client: the environment variable that holds its key, and its limits (none where not given)."""
+
+    name: str = Field(min_length=1)
+    key_env: str
+    requests_per_minute: _Count | None = None
+    concurrent: _Count | None = None
+
+
+class ServerConfig(_Part):
+    """Address, clients and limits of the server.
+
+    Attributes:
+        host: address; any but a loopback address asks for ``api_keys``.
+        port: port, 0 for any that is free.
+        api_keys: clients; none: whoever reaches the port may ask.
+        max_body: most bytes of a request.
+        concurrent: most requests at a time; more are refused with 429.
+        drain: seconds that requests under way may take after SIGTERM.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    api_keys: tuple[ApiKey, ...] = ()
+    max_body: _Count = 1 << 20
+    concurrent: _Count = 500
+    drain: _Positive = 30.0
+
+    @model_validator(mode="after")
+    def _keys_for_others(self) -> ServerConfig:
+        if self.host not in ("127.0.0.1", "::1", "localhost") and not self.api_keys:
+            raise ValueError(f"host={self.host!r} without api_keys; allowed: 127.0.0.1, or at least one of api_keys")
+        if len({key.name for key in self.api_keys}) != len(self.api_keys):
+            raise ValueError(f"api_keys={[key.name for key in self.api_keys]}; allowed: distinct names")
+        return self
+
+
+class LogConfig(_Part):
+    """The decision log: file, whether questions and answers are in it, and when it is rotated and synced."""
+
+    path: Path
+    texts: bool = False
+    max_bytes: _Count = 100_000_000
+    keep: _Count = 10
+    sync_seconds: _Positive = 1.0
+
+
+class FeedbackConfig(_Part):
+    """What feedback does: where it is kept, the target that the threshold follows, and how fast."""
+
+    database: str = "sqlite:///feedback.sqlite"
+    target: str | None = None
+    step: _Positive = 0.05
+    decay: float = Field(default=0.0, ge=0, lt=1)
+
+
+class DriftConfig(_Part):
+    """How live features are compared with those of the calibration split: requests a window, and false alarms."""
+
+    window: int = Field(default=200, ge=20)
+    false_alarm: float = Field(default=0.01, gt=0, lt=1)
+
+
+class PoolConfig(BaseSettings):
+    """A pool of endpoints, and how a router is served in front of it.
+
+    Every field may be overridden from the environment, as in ``STEPWISE_SERVER__PORT=9000``.
+
+    Attributes:
+        name: name of the pool; also the model name that clients ask for.
+        models: the endpoints, smallest model first.
+        router: folder of a run or of a calibrated router, or the name of a rule.
+        targets: further calibrated routers that a request may ask for by target, such as ``accuracy=0.9x``.
+        bank: the bank that costs are measured by; for a rule, and for the drift alarm.
+        mode: mode of a rule; a trained router has its own.
+        cost_unit: cost unit of a rule.
+        step: the step rule.
+        prompt: bundled prompt, text file with ``{question}``, or ``messages``: chat messages as they are.
+        grading: how an answer is stated, which is where it ends.
+        timeouts: time-outs of the endpoints.
+        retries: attempts after the first, before anything has come back.
+        circuit: when an endpoint is left alone.
+        server: address, clients and limits.
+        log: the decision log; none: nothing is written.
+        feedback: what feedback does; none: it is refused.
+        drift: the drift alarm; none: there is none.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="STEPWISE_", env_nested_delimiter="__", extra="forbid", frozen=True)
+
+    name: str = "stepwise-routing"
+    models: tuple[EndpointConfig, ...]
+    router: str | None = None
+    targets: dict[str, str] = {}
+    bank: str | None = None
+    mode: Mode | None = None
+    cost_unit: CostUnit | None = None
+    step: StepConfig = StepConfig()
+    prompt: str | None = None
+    grading: Grading = "numeric"
+    timeouts: Timeouts = Timeouts()
+    retries: int = Field(default=0, ge=0)
+    circuit: CircuitConfig = CircuitConfig()
+    server: ServerConfig = ServerConfig()
+    log: LogConfig | None = None
+    feedback: FeedbackConfig | None = None
+    drift: DriftConfig | None = None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, then the file."""
+        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls)
+
+    @model_validator(mode="after")
+    def _fits(self) -> PoolConfig:
+        names = [model.name for model in self.models]
+        if len(names) < 2 or len(set(names)) != len(names):
+            raise ValueError(f"models={names}; allowed: at least 2 with distinct names, smallest first")
+        for model in self.models:
+            twin = next((other for other in self.models if other.name == model.counts_like), None)
+            if model.counts_like is not None and (twin is None or twin.counts_like is not None):
+                raise ValueError(f"models: {model.name}: counts_like={model.counts_like!r}; allowed: one that counts")
+            if self.prompt == MESSAGES and model.continuation == "raw":
+                raise ValueError(
+                    f"models: {model.name}: continuation='raw' with prompt='messages'; allowed: another continuation, "
+                    "or a prompt template"
+                )
+        if self.drift is not None and self.bank is None:
+            raise ValueError("drift without bank; allowed: the bank that the router was calibrated on")
+        return self
+
+    @property
+    def pool(self) -> ModelPool:
+        """What the cost units need to know of the models."""
+        return ModelPool([model.pool_model() for model in self.models])
+
+    @property
+    def takes_messages(self) -> bool:
+        """Whether chat messages go to the endpoints as they are."""
+        return self.prompt == MESSAGES
+
+    def template(self) -> PromptTemplate:
+        """The prompt template; for ``messages`` one that is the question alone."""
+        if self.takes_messages:
+            return PromptTemplate(MESSAGES, "{question}")
+        return load_prompt(self.prompt or default_prompt(self.grading))
+
+    def rule(self) -> StepRule:
+        """The step rule."""
+        figures = self.step.model_dump(exclude={"delimiter"})
+        return step_rule(self.template(), self.grading, step=self.step.delimiter, **figures)
+
+
+def load_config(path: Path, **changes: Any) -> PoolConfig:
+    """Read a pool file.
+
+    Args:
+        path: the file.
+        **changes: fields, or parts of them, that replace the file's and the environment's.
+
+    Raises:
+        ValueError: it cannot be read, is no YAML, or a field is unknown or out of range; the message names each.
+    """
+    try:
+        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds {type(content).__name__}; allowed: a mapping with models, router, ...")
+
+    class _File(PoolConfig):
+        model_config = SettingsConfigDict(yaml_file=path)
+
+    try:
+        config = _File(**changes)
+    except ValidationError as error:
+        raise ValueError(f"{path}: " + "; ".join(map(_said, error.errors()))) from None
+    for model in config.models:
+        model.pool_model()
+    config.rule()
+    return config
+
+
+def _said(error: Any) -> str:
+    """One fault as ``parameter=value: what is allowed``."""
+    where = ".".join(map(str, error["loc"]))
+    given = error.get("input")
+    value = f"={given!r}" if isinstance(given, str | int | float | bool) else ""
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{where}{value}: {message}" if where else message

@@ -1,0 +1,381 @@
+"""One endpoint as the server sees it: writes with a stream, counts prompts, and is left alone while it is down."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import openai
+
+from gym_stepwise_routing.generators.generator import Completion, Failure, Request
+from gym_stepwise_routing.generators.openai_answers import completion_of
+from gym_stepwise_routing.serving.circuit import Circuit
+from gym_stepwise_routing.serving.config import CircuitConfig, EndpointConfig, Timeouts
+from gym_stepwise_routing.serving.wire import GatheredAnswer, Message, Sampling, body_of
+
+__all__ = ["Abilities", "Endpoint", "Spent", "Written"]
+
+_OFTEN_ALLOWED = 5
+_REFUSED = (400, 404, 422, 501)
+_REMEMBERED = 4096
+_QUESTION = "Question: 1 + 1?\nAnswer:\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What an endpoint can do, found out by asking.
+
+    Attributes:
+        top_logprobs: log-probabilities that come back per token, 0 where none do.
+        streams: whether its streams tell their tokens; else a step comes all at once.
+        tokenizes: whether it counts a prompt's tokens without writing one (``/tokenize``, as vLLM has it).
+    """
+
+    top_logprobs: int
+    streams: bool
+    tokenizes: bool
+
+
+@dataclass(slots=True)
+class Spent:
+    """What endpoints have reported for one client's request, all kinds of requests to them together."""
+
+    requests: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    unreported: int = 0
+
+    def add(self, answer: Completion) -> None:
+        """Count an answer."""
+        self.requests += 1
+        self.prompt_tokens += answer.prompt_tokens
+        self.cached_tokens += answer.cached_tokens or 0
+        self.completion_tokens += answer.tokens
+
+
+@dataclass(slots=True)
+class Written:
+    """What has come of a request so far, also if it breaks.
+
+    Attributes:
+        text: the text so far.
+        tokens: its tokens, None where the endpoint does not tell them one by one.
+    """
+
+    text: str = ""
+    tokens: int | None = None
+
+
+@dataclass
+class Endpoint:
+    """One model on one OpenAI-compatible server.
+
+    Args:
+        config: the endpoint.
+        timeouts: its time-outs.
+        retries: attempts after the first, before anything has come back.
+        circuit: when it is left alone.
+        key: key of the server.
+    """
+
+    config: EndpointConfig
+    timeouts: Timeouts
+    retries: int
+    circuit_config: CircuitConfig
+    key: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        self.circuit = Circuit(**self.circuit_config.model_dump())
+        self.abilities: Abilities | None = None
+        self.failures = 0
+        """Requests that came to nothing."""
+        self.head: int | None = None
+        """Tokens of the prompt template's head, once they have been counted."""
+        seconds = self.timeouts
+        self._client = openai.AsyncOpenAI(
+            base_url=self.config.url,
+            api_key=self.key,
+            max_retries=self.retries,
+            timeout=openai.Timeout(seconds.request, connect=seconds.connect),
+        )
+        self._slots = asyncio.Semaphore(self.config.concurrency)
+        self._greeting = asyncio.Lock()
+        self._counts: OrderedDict[str, int] = OrderedDict()
+
+    @property
+    def name(self) -> str:
+        """Name in the pool."""
+        return self.config.name
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    async def write(
+        self,
+        request: Request,
+        *,
+        prompt: str | Sequence[Message],
+        sampling: Sampling,
+        spent: Spent,
+        written: Written | None = None,
+        show: Callable[[str], None] | None = None,
+    ) -> Completion | Failure:
+        """Have the model write, and tell of its text as it comes.
+
+        Args:
+            request: prefix, token limit and stop strings.
+            prompt: the prompt, or the messages that stand for it.
+            sampling: how tokens are drawn.
+            spent: where the endpoint's own counts are added up.
+            written: is kept up to date, and holds what had come if the endpoint breaks.
+            show: told all of the text so far, each time that it has grown.
+
+        Returns:
+            The run, or why there is none: down, too slow, refused, or broken in the middle.
+        """
+
+        async def ask() -> Completion:
+            abilities = await self._greet(spent)
+            return await self._ask(request, prompt, sampling, abilities, written or Written(), show)
+
+        result = await self._guarded(ask)
+        if isinstance(result, Completion):
+            spent.add(result)
+        else:
+            spent.unreported += 1
+        return result
+
+    async def count(self, prompt: str | Sequence[Message], spent: Spent) -> int | Failure:
+        """Tokens of a prompt as the model reads it; a request of one token where there is no other way."""
+        remembered = json.dumps(prompt)
+        if (known := self._counts.get(remembered)) is not None:
+            return known
+
+        async def ask() -> int:
+            abilities = await self._greet(spent)
+            if abilities.tokenizes and (count := await self._tokenize(prompt)) is not None:
+                return count
+            answer = await self._ask(Request("", "", 1), prompt, Sampling(), abilities, Written(), None)
+            spent.add(answer)
+            return answer.prompt_tokens
+
+        async def ask_in_time() -> int:
+            async with asyncio.timeout(self.timeouts.count):
+                return await ask()
+
+        result = await self._guarded(ask_in_time)
+        if isinstance(result, int):
+            self._counts[remembered] = result
+            while len(self._counts) > _REMEMBERED:
+                self._counts.popitem(last=False)
+        return result
+
+    async def try_again(self) -> bool:
+        """Ask for one token, and find out what the endpoint can do if that is not known yet; whether it answered."""
+
+        async def ask() -> bool:
+            abilities = await self._greet(Spent())
+            await self._ask(Request("", "", 1), _QUESTION, Sampling(), abilities, Written(), None)
+            return True
+
+        return (await self._guarded(ask)) is True
+
+    async def served_models(self) -> list[str]:
+        """Names of the models that the server says it has; none where it does not say."""
+        try:
+            return [model.id async for model in self._client.models.list()]
+        except (openai.OpenAIError, ValueError, TypeError, AttributeError):
+            return []
+
+    async def count_head(self, head: str) -> int:
+        """Tokens of the template's head that all problems share, a lower bound; 0 while nobody can count them."""
+        if self.head is None:
+            if not head:
+                self.head = 0
+                return 0
+            counted, template = await self.count(head, Spent()), await self.count(".", Spent())
+            if isinstance(counted, Failure) or isinstance(template, Failure):
+                return 0
+            self.head = max(counted - (template - 1) - 1, 0)
+        return self.head
+
+    async def _guarded(self, ask: Callable[[], Any]) -> Any:
+        """The result of a request, or a :class:`Failure`; the circuit is told how it went."""
+        if not self.circuit.admit():
+            return Failure(f"{self.name}: left alone for {self.circuit.seconds_left:.1f} s more", retryable=True)
+        try:
+            async with self._slots:
+                result = await ask()
+        except BaseException as error:
+            failure, pause = _failure(self.name, error)
+            if failure is None:
+                self.circuit.abandoned()
+                raise
+            failure = replace(failure, reason=failure.reason.replace(self.key, "***") if self.key else failure.reason)
+            self.failures += 1
+            if failure.retryable:
+                self.circuit.failure(pause)
+            else:
+                self.circuit.abandoned()
+            return failure
+        self.circuit.success()
+        return result
+
+    async def _greet(self, spent: Spent) -> Abilities:
+        if self.abilities is not None:
+            return self.abilities
+        async with self._greeting:
+            if self.abilities is None:
+                self.abilities = await self._handshake(spent)
+        return self.abilities
+
+    async def _handshake(self, spent: Spent) -> Abilities:
+        refusal: Exception | None = None
+        for streams in (True, False):
+            for top in dict.fromkeys((self.config.top_logprobs, min(self.config.top_logprobs, _OFTEN_ALLOWED), 0)):
+                trial = Abilities(top, streams, False)
+                try:
+                    answer = await self._ask(Request("", "", 1), _QUESTION, Sampling(), trial, Written(), None)
+                except (openai.APIStatusError, _UnreadableError) as error:
+                    if isinstance(error, openai.APIStatusError) and error.status_code not in _REFUSED:
+                        raise
+                    refusal = refusal or error
+                    continue
+                spent.add(answer)
+                offered = top if answer.has_logprobs else 0
+                return Abilities(offered, streams, await self._tokenize(_QUESTION) is not None)
+        assert refusal is not None
+        raise refusal
+
+    async def _ask(
+        self,
+        request: Request,
+        prompt: str | Sequence[Message],
+        sampling: Sampling,
+        abilities: Abilities,
+        written: Written,
+        show: Callable[[str], None] | None,
+    ) -> Completion:
+        path, body = body_of(
+            self.config.continuation,
+            model=self.config.served_name,
+            prompt=prompt,
+            prefix=request.prefix,
+            max_tokens=request.max_tokens,
+            stop=request.stop,
+            sampling=sampling,
+            top_logprobs=abilities.top_logprobs,
+            stream=abilities.streams,
+        )
+        async with asyncio.timeout(self.timeouts.request):
+            if not abilities.streams:
+                raw = await self._client.post(path, body=body, cast_to=dict[str, Any])
+                answer: dict[str, Any] = dict(raw)
+            else:
+                gathered = GatheredAnswer()
+                async for chunk in self._chunks(path, body):
+                    try:
+                        grown = gathered.add(chunk)
+                    except (ValueError, TypeError, AttributeError, KeyError) as error:
+                        raise _BrokenError(str(error)) from None
+                    if grown:
+                        written.text, written.tokens = gathered.text, gathered.tokens
+                        if show is not None:
+                            show(gathered.text)
+                if not gathered.finished:
+                    raise _BrokenError("the stream broke off")
+                answer = gathered.answer()
+        try:
+            run = completion_of(answer, abilities.top_logprobs)
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
+            raise _UnreadableError(str(error)) from None
+        found = [at for at in (run.text.find(stop) for stop in request.stop) if at >= 0]
+        run = replace(run, text=run.text[: min(found)], finish="stop") if found else run
+        if not abilities.streams and show is not None:
+            written.text = run.text
+            show(run.text)
+        return run
+
+    async def _chunks(self, path: str, body: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        """The chunks of a stream, each within its time-out."""
+        create: Any = self._client.completions if path == "/completions" else self._client.chat.completions
+        known = {name: body[name] for name in body if name not in ("continue_final_message", "add_generation_prompt")}
+        extra = {name: body[name] for name in body if name not in known}
+        patience = self.timeouts.first_token
+        began = time.monotonic()
+        async with asyncio.timeout(patience) as limit:
+            async with create.with_streaming_response.create(**known, extra_body=extra or None) as response:
+                async for line in response.iter_lines():
+                    if not line.startswith("data:"):
+                        continue
+                    data = line[5:].strip()
+                    if data == "[DONE]":
+                        return
+                    try:
+                        chunk = json.loads(data)
+                    except json.JSONDecodeError:
+                        raise _BrokenError(f"a chunk that is no JSON after {time.monotonic() - began:.1f} s") from None
+                    limit.reschedule(None)  # what the reader does with the chunk does not count
+                    yield chunk
+                    limit.reschedule(asyncio.get_running_loop().time() + self.timeouts.between_tokens)
+
+    async def _tokenize(self, prompt: str | Sequence[Message]) -> int | None:
+        """The count of vLLM's ``/tokenize``, which lies beside ``/v1``; None where there is none."""
+        address = str(self._client.base_url).rstrip("/").removesuffix("/v1") + "/tokenize"
+        body: dict[str, Any] = {"model": self.config.served_name}
+        if self.config.continuation == "raw":
+            body["prompt"] = prompt
+        else:
+            body["messages"] = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
+        try:
+            answer = await self._client.post(address, body=body, cast_to=dict[str, Any], options={"max_retries": 0})
+        except openai.OpenAIError:
+            return None
+        count = dict(answer).get("count") if isinstance(answer, dict) else None
+        return count if isinstance(count, int) else None
+
+
+class _BrokenError(Exception):
+    """A stream that ended before its end."""
+
+
+class _UnreadableError(Exception):
+    """An answer without what is needed, such as the counts of its tokens."""
+
+
+def _failure(name: str, error: BaseException) -> tuple[Failure | None, float | None]:
+    """The failure that an exception stands for, and the pause that the endpoint asks for; None: not the endpoint's."""
+    if isinstance(error, openai.APIStatusError):
+        overloaded = error.status_code in (408, 409, 429) or error.status_code >= 500
+        pause = _seconds(error.response.headers.get("retry-after"))
+        return Failure(f"{name}: status {error.status_code} ({_line(error)})", retryable=overloaded), pause
+    if isinstance(error, openai.APITimeoutError | TimeoutError):
+        return Failure(f"{name}: too slow", retryable=True), None
+    if isinstance(error, openai.APIConnectionError):
+        return Failure(f"{name}: no connection ({_line(error)})", retryable=True), None
+    if isinstance(error, _BrokenError):
+        return Failure(f"{name}: broke off ({_line(error)})", retryable=True), None
+    if isinstance(error, _UnreadableError):
+        return Failure(f"{name}: an answer that cannot be read ({_line(error)})", retryable=True), None
+    transport = type(error).__module__.partition(".")[0] in ("httpx", "httpx2", "httpcore", "httpcore2", "anyio")
+    if transport and isinstance(error, Exception):
+        return Failure(f"{name}: broke off ({type(error).__name__})", retryable=True), None
+    return None, None
+
+
+def _seconds(text: str | None) -> float | None:
+    try:
+        return None if text is None else max(float(text), 0.0)
+    except ValueError:
+        return None
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

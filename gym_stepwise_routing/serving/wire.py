@@ -1,0 +1,122 @@
+"""What goes over the wire to an endpoint: the body of a request, and one answer gathered from a stream's chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gym_stepwise_routing.generators.openai_server import Continuation
+
+__all__ = ["GatheredAnswer", "Sampling", "body_of"]
+
+_GO_ON = "Continue exactly where you stopped. Do not repeat anything and do not comment."
+
+Message = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are drawn; what is None is left to the endpoint, but for the temperature, which is 0 by default."""
+
+    temperature: float = 0.0
+    top_p: float | None = None
+    seed: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+
+    def fields(self) -> dict[str, Any]:
+        """The fields of a request."""
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+def body_of(
+    continuation: Continuation,
+    *,
+    model: str,
+    prompt: str | Sequence[Message],
+    prefix: str,
+    max_tokens: int,
+    stop: Sequence[str],
+    sampling: Sampling,
+    top_logprobs: int,
+    stream: bool,
+) -> tuple[str, dict[str, Any]]:
+    """Path and body of a request to go on with a half-written answer, in the endpoint's own way."""
+    body: dict[str, Any] = {"model": model, "max_tokens": max_tokens, **sampling.fields()}
+    if stop:
+        body["stop"] = list(stop)
+    if stream:
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
+    if continuation == "raw":
+        assert isinstance(prompt, str)
+        body["prompt"] = prompt + prefix
+        return "/completions", body | ({"logprobs": top_logprobs} if top_logprobs else {})
+    messages: list[Message] = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
+    if prefix:
+        messages.append({"role": "assistant", "content": prefix})
+        if continuation == "continue_final_message":
+            body |= {"continue_final_message": True, "add_generation_prompt": False}
+        elif continuation == "ask":
+            messages.append({"role": "user", "content": _GO_ON})
+    body["messages"] = messages
+    return "/chat/completions", body | ({"logprobs": True, "top_logprobs": top_logprobs} if top_logprobs else {})
+
+
+class GatheredAnswer:
+    """The chunks of a stream, put together into the answer that the server would have given at once."""
+
+    def __init__(self) -> None:
+        self._text: list[str] = []
+        self._chat: list[Any] = []
+        self._plain: dict[str, list[Any]] = {"tokens": [], "token_logprobs": [], "top_logprobs": []}
+        self._finish: str | None = None
+        self._usage: Mapping[str, Any] | None = None
+
+    def add(self, chunk: Mapping[str, Any]) -> str:
+        """Enter a chunk and return the text that it adds.
+
+        Raises:
+            ValueError: the server tells an error in the stream.
+        """
+        if "error" in chunk:
+            raise ValueError(f"the stream ended with an error: {str(chunk['error'])[:200]}")
+        self._usage = chunk.get("usage") or self._usage
+        if not (choices := chunk.get("choices")):
+            return ""
+        choice = choices[0]
+        self._finish = choice.get("finish_reason") or self._finish
+        delta = choice.get("delta")
+        text = (delta.get("content") if delta is not None else choice.get("text")) or ""
+        self._text.append(text)
+        if logprobs := choice.get("logprobs"):
+            self._chat += logprobs.get("content") or ()
+            for name, values in self._plain.items():
+                values += logprobs.get(name) or ()
+        return text
+
+    @property
+    def text(self) -> str:
+        """The text so far."""
+        return "".join(self._text)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the server has told why the text ends."""
+        return self._finish is not None
+
+    @property
+    def tokens(self) -> int | None:
+        """Tokens so far as the log-probabilities show them; None where the server gives none."""
+        return (len(self._chat) or len(self._plain["tokens"])) or None
+
+    def answer(self) -> dict[str, Any]:
+        """The answer in the form of ``/completions``, to be read like any other."""
+        logprobs: dict[str, Any] | None = None
+        if self._chat:
+            logprobs = {"content": self._chat}
+        elif self._plain["tokens"]:
+            logprobs = dict(self._plain)
+        choice = {"text": self.text, "logprobs": logprobs, "finish_reason": self._finish}
+        return {"choices": [choice], "usage": self._usage}

@@ -1,0 +1,91 @@
+"""The server in front of real models: two settings of SmolLM2 behind the server of transformers."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from running_server import BANK, MODELS, running
+
+for package in ("torch", "transformers", "accelerate"):
+    pytest.importorskip(package)
+
+QUESTION = "Ann has 3 apples and buys 4 more. How many apples does she have?"
+
+
+@pytest.fixture(scope="module")
+def model() -> str:
+    folder = os.environ.get("GSR_MODELS")
+    if folder is None or not (path := Path(folder) / "smollm2-135m-instruct-q4_1").is_dir():
+        pytest.skip("needs GSR_MODELS, a folder with smollm2-135m-instruct-q4_1")
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def server(model: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a server on 127.0.0.1, stopped at the end."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    start = "from transformers.cli.transformers import main; main()"
+    words = ["serve", model, "--host", "127.0.0.1", "--port", str(port), "--device", "cpu", "--dtype", "bfloat16"]
+    log = tmp_path_factory.mktemp("server") / "log.txt"
+    with log.open("w") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-c", start, *words],
+            env=os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
+            stdout=stream,
+            stderr=stream,
+        )
+    try:
+        deadline = time.monotonic() + 200
+        while True:
+            assert process.poll() is None, log.read_text()[-2000:]
+            assert time.monotonic() < deadline, "the server was not ready within 200 s"
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2)
+                break
+            except OSError:
+                time.sleep(0.5)
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.mark.slow
+def test_a_real_model_answers_through_the_server(server: str, model: str, tmp_path: Path) -> None:
+    models = [
+        {"name": name, "url": server, "model": model, "parameters": size}
+        for name, size in zip(MODELS, (135e6, 136e6), strict=True)
+    ]
+    models[1]["counts_like"] = MODELS[0]
+    (tmp_path / "prompt.txt").write_text("Question: {question}\nAnswer:\n")
+    content = {
+        "models": models,
+        "router": "always-smallest",
+        "bank": BANK,
+        "prompt": str(tmp_path / "prompt.txt"),
+        "step": {"horizon": 2, "max_tokens": 16},
+        "timeouts": {"connect": 5, "count": 120, "first_token": 120, "between_tokens": 60, "request": 240},
+    }
+    path = tmp_path / "pool.yml"
+    path.write_text(yaml.safe_dump(content))
+    with running(path) as ours:
+        client = ours.client.with_options(timeout=280)
+        messages = [{"role": "user", "content": QUESTION}]
+        whole = client.chat.completions.create(model="stepwise-routing", messages=messages)
+        chunks = list(client.chat.completions.create(model="stepwise-routing", messages=messages, stream=True))
+    text = whole.choices[0].message.content
+    assert text
+    assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == text
+    assert whole.routing["ledger"][MODELS[0]]["kept"] > 0
+    assert whole.usage.prompt_tokens > 0
