@@ -16,7 +16,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
 from gym_stepwise_routing.serving.access import Client
-from gym_stepwise_routing.serving.answering import Answering, NoModelError
+from gym_stepwise_routing.serving.answering import Answering
+from gym_stepwise_routing.serving.asked import NoModelError
 from gym_stepwise_routing.serving.client_requests import ClientRequest, Kind, RequestError, error_body, read_request
 from gym_stepwise_routing.serving.openai_form import AnswerForm
 from gym_stepwise_routing.serving.service import Service, new_id

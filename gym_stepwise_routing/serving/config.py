@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
-from gym_stepwise_routing.costs.models import Latency, Model, ModelPool, Price
+from gym_stepwise_routing.costs.models import ModelPool
 from gym_stepwise_routing.costs.units import CostUnit
-from gym_stepwise_routing.generators.openai_server import Continuation
-from gym_stepwise_routing.generators.prices import api_price
 from gym_stepwise_routing.generators.prompts import PromptTemplate, default_prompt, load_prompt
-from gym_stepwise_routing.generators.specs import GeneratorSpec
 from gym_stepwise_routing.generators.step_rule import StepRule
 from gym_stepwise_routing.grading import Grading
 from gym_stepwise_routing.recorder.step_rules import step_rule
+from gym_stepwise_routing.serving.endpoint_config import ConfigPart, EndpointConfig, LatencyConfig, PriceConfig
 from gym_stepwise_routing.types import Mode
 
 __all__ = [
@@ -43,113 +40,7 @@ _Positive = Annotated[float, Field(gt=0)]
 _Count = Annotated[int, Field(ge=1)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class PriceConfig(_Part):
-    """Dollars per million tokens, with the day and the origin of the figures."""
-
-    input: float = Field(ge=0)
-    cached_input: float = Field(ge=0)
-    output: float = Field(ge=0)
-    date: str
-    source: str
-
-
-class LatencyConfig(_Part):
-    """Seconds per fresh prompt token, per decoded token and per call, and where they were measured."""
-
-    prefill: float = Field(ge=0)
-    decode: float = Field(ge=0)
-    overhead: float = Field(ge=0)
-    source: str
-
-
-class EndpointConfig(_Part):
-    """One model on one OpenAI-compatible server.
-
-    Attributes:
-        name: name in the pool, as in the bank that the router was made on.
-        url: address up to ``/v1``.
-        model: name on the server; by default ``name``.
-        api_key_env: environment variable that holds the key; none: no key is sent.
-        continuation: how it goes on with a half-written answer.
-        parameters: number of parameters, for the unit ``flops``.
-        price: prices, for ``dollars``; or ``provider``.
-        provider: whose price list the model is on, as ``genai-prices`` spells it.
-        latency: measured speed, for ``latency``.
-        counts_like: name of a model of the pool with the same tokenizer and prompt, whose count of a prompt is taken.
-        top_logprobs: log-probabilities asked for per token.
-        concurrency: most requests under way at a time.
-    """
-
-    name: str = Field(min_length=1)
-    url: str = Field(pattern=r"^https?://")
-    model: str = ""
-    api_key_env: str | None = None
-    continuation: Continuation = "raw"
-    parameters: _Positive | None = None
-    price: PriceConfig | None = None
-    provider: str | None = None
-    latency: LatencyConfig | None = None
-    counts_like: str | None = None
-    top_logprobs: int = Field(default=8, ge=2)
-    concurrency: _Count = 64
-
-    @model_validator(mode="after")
-    def _one_price(self) -> EndpointConfig:
-        if self.price is not None and self.provider is not None:
-            raise ValueError("price and provider; allowed: one of them")
-        return self
-
-    @property
-    def served_name(self) -> str:
-        """Name of the model on the server."""
-        return self.model or self.name
-
-    def key(self) -> str:
-        """The key from the environment; any text where the server asks for none.
-
-        Raises:
-            ValueError: the variable is not set.
-        """
-        if self.api_key_env is None:
-            return "none"
-        if not (key := os.environ.get(self.api_key_env)):
-            raise ValueError(
-                f"models: {self.name}: api_key_env={self.api_key_env!r} is not set; allowed: a set variable"
-            )
-        return key
-
-    def pool_model(self) -> Model:
-        """The entry in the pool.
-
-        Raises:
-            ValueError: the provider's table has no such model.
-        """
-        price = None if self.price is None else Price(**self.price.model_dump())
-        if self.provider is not None:
-            price = api_price(self.provider, self.served_name)
-        latency = None if self.latency is None else Latency(**self.latency.model_dump())
-        return Model(self.name, parameters=self.parameters, price=price, latency=latency)
-
-    def spec(self) -> GeneratorSpec:
-        """The same model for ``record``."""
-        return GeneratorSpec(
-            backend="openai",
-            model=self.served_name,
-            name=self.name,
-            parameters=self.parameters,
-            url=self.url,
-            key=self.key(),
-            provider=self.provider,
-            continuation=self.continuation,
-            batch=self.concurrency,
-        )
-
-
-class StepConfig(_Part):
+class StepConfig(ConfigPart):
     """The step rule, as in the recording; see :class:`...generators.steps.StepRule`."""
 
     delimiter: Literal["newline", "blank-line"] = "newline"
@@ -160,7 +51,7 @@ class StepConfig(_Part):
     repeat_limit: int = Field(default=0, ge=0)
 
 
-class Timeouts(_Part):
+class Timeouts(ConfigPart):
     """Seconds: to connect, to count a prompt, to the first token, between two, and for a request in all."""
 
     connect: _Positive = 3.0
@@ -170,7 +61,7 @@ class Timeouts(_Part):
     request: _Positive = 120.0
 
 
-class CircuitConfig(_Part):
+class CircuitConfig(ConfigPart):
     """When an endpoint is left alone: failures in a row, seconds at first, most seconds."""
 
     failures: _Count = 3
@@ -178,7 +69,7 @@ class CircuitConfig(_Part):
     longest: _Positive = 60.0
 
 
-class ApiKey(_Part):
+class ApiKey(ConfigPart):
     """A client: the environment variable that holds its key, and its limits (none where not given)."""
 
     name: str = Field(min_length=1)
@@ -187,7 +78,7 @@ class ApiKey(_Part):
     concurrent: _Count | None = None
 
 
-class ServerConfig(_Part):
+class ServerConfig(ConfigPart):
     """Address, clients and limits of the server.
 
     Attributes:
@@ -215,7 +106,7 @@ class ServerConfig(_Part):
         return self
 
 
-class LogConfig(_Part):
+class LogConfig(ConfigPart):
     """The decision log: file, whether questions and answers are in it, and when it is rotated and synced."""
 
     path: Path
@@ -225,7 +116,7 @@ class LogConfig(_Part):
     sync_seconds: _Positive = 1.0
 
 
-class FeedbackConfig(_Part):
+class FeedbackConfig(ConfigPart):
     """What feedback does: where it is kept, the target that the threshold follows, and how fast."""
 
     database: str = "sqlite:///feedback.sqlite"
@@ -234,7 +125,7 @@ class FeedbackConfig(_Part):
     decay: float = Field(default=0.0, ge=0, lt=1)
 
 
-class DriftConfig(_Part):
+class DriftConfig(ConfigPart):
     """How live features are compared with those of the calibration split: requests a window, and false alarms."""
 
     window: int = Field(default=200, ge=20)

@@ -16,6 +16,7 @@ from gym_stepwise_routing.generators.generator import Completion, Failure, Reque
 from gym_stepwise_routing.generators.openai_answers import completion_of
 from gym_stepwise_routing.serving.circuit import Circuit
 from gym_stepwise_routing.serving.config import CircuitConfig, EndpointConfig, Timeouts
+from gym_stepwise_routing.serving.endpoint_failures import BrokenError, UnreadableError, failure_of
 from gym_stepwise_routing.serving.wire import GatheredAnswer, Message, Sampling, body_of
 
 __all__ = ["Abilities", "Endpoint", "Spent", "Written"]
@@ -214,7 +215,7 @@ class Endpoint:
             async with self._slots:
                 result = await ask()
         except BaseException as error:
-            failure, pause = _failure(self.name, error)
+            failure, pause = failure_of(self.name, error)
             if failure is None:
                 self.circuit.abandoned()
                 raise
@@ -243,7 +244,7 @@ class Endpoint:
                 trial = Abilities(top, streams, False)
                 try:
                     answer = await self._ask(Request("", "", 1), _QUESTION, Sampling(), trial, Written(), None)
-                except (openai.APIStatusError, _UnreadableError) as error:
+                except (openai.APIStatusError, UnreadableError) as error:
                     if isinstance(error, openai.APIStatusError) and error.status_code not in _REFUSED:
                         raise
                     refusal = refusal or error
@@ -284,18 +285,18 @@ class Endpoint:
                     try:
                         grown = gathered.add(chunk)
                     except (ValueError, TypeError, AttributeError, KeyError) as error:
-                        raise _BrokenError(str(error)) from None
+                        raise BrokenError(str(error)) from None
                     if grown:
                         written.text, written.tokens = gathered.text, gathered.tokens
                         if show is not None:
                             show(gathered.text)
                 if not gathered.finished:
-                    raise _BrokenError("the stream broke off")
+                    raise BrokenError("the stream broke off")
                 answer = gathered.answer()
         try:
             run = completion_of(answer, abilities.top_logprobs)
         except (ValueError, TypeError, AttributeError, KeyError) as error:
-            raise _UnreadableError(str(error)) from None
+            raise UnreadableError(str(error)) from None
         found = [at for at in (run.text.find(stop) for stop in request.stop) if at >= 0]
         run = replace(run, text=run.text[: min(found)], finish="stop") if found else run
         if not abilities.streams and show is not None:
@@ -321,7 +322,7 @@ class Endpoint:
                     try:
                         chunk = json.loads(data)
                     except json.JSONDecodeError:
-                        raise _BrokenError(f"a chunk that is no JSON after {time.monotonic() - began:.1f} s") from None
+                        raise BrokenError(f"a chunk that is no JSON after {time.monotonic() - began:.1f} s") from None
                     limit.reschedule(None)  # what the reader does with the chunk does not count
                     yield chunk
                     limit.reschedule(asyncio.get_running_loop().time() + self.timeouts.between_tokens)
@@ -340,42 +341,3 @@ class Endpoint:
             return None
         count = dict(answer).get("count") if isinstance(answer, dict) else None
         return count if isinstance(count, int) else None
-
-
-class _BrokenError(Exception):
-    """A stream that ended before its end."""
-
-
-class _UnreadableError(Exception):
-    """An answer without what is needed, such as the counts of its tokens."""
-
-
-def _failure(name: str, error: BaseException) -> tuple[Failure | None, float | None]:
-    """The failure that an exception stands for, and the pause that the endpoint asks for; None: not the endpoint's."""
-    if isinstance(error, openai.APIStatusError):
-        overloaded = error.status_code in (408, 409, 429) or error.status_code >= 500
-        pause = _seconds(error.response.headers.get("retry-after"))
-        return Failure(f"{name}: status {error.status_code} ({_line(error)})", retryable=overloaded), pause
-    if isinstance(error, openai.APITimeoutError | TimeoutError):
-        return Failure(f"{name}: too slow", retryable=True), None
-    if isinstance(error, openai.APIConnectionError):
-        return Failure(f"{name}: no connection ({_line(error)})", retryable=True), None
-    if isinstance(error, _BrokenError):
-        return Failure(f"{name}: broke off ({_line(error)})", retryable=True), None
-    if isinstance(error, _UnreadableError):
-        return Failure(f"{name}: an answer that cannot be read ({_line(error)})", retryable=True), None
-    transport = type(error).__module__.partition(".")[0] in ("httpx", "httpx2", "httpcore", "httpcore2", "anyio")
-    if transport and isinstance(error, Exception):
-        return Failure(f"{name}: broke off ({type(error).__name__})", retryable=True), None
-    return None, None
-
-
-def _seconds(text: str | None) -> float | None:
-    try:
-        return None if text is None else max(float(text), 0.0)
-    except ValueError:
-        return None
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

@@ -18,7 +18,8 @@ from gym_stepwise_routing.calibration.targets import parse_target
 from gym_stepwise_routing.datasets.problem import Problem
 from gym_stepwise_routing.routers.base import ALWAYS_SMALLEST
 from gym_stepwise_routing.serving.access import Access
-from gym_stepwise_routing.serving.answering import Answering, Asked
+from gym_stepwise_routing.serving.answering import Answering
+from gym_stepwise_routing.serving.asked import Asked
 from gym_stepwise_routing.serving.background import BatchWorker
 from gym_stepwise_routing.serving.client_requests import ClientRequest, RequestError
 from gym_stepwise_routing.serving.config import PoolConfig
