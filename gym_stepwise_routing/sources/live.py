@@ -57,7 +57,7 @@ class LiveSource:
     simulated = False
     scores = False
     deterministic = False
-    modes = ("route", "escalate", "regenerate")
+    modes: tuple[str, ...] = ("route", "escalate", "regenerate")
 
     def __init__(
         self,

@@ -136,7 +136,7 @@ def test_a_floor_is_kept_from_either_side(floor, bias):
 
 def test_a_floor_may_be_a_share_of_always_largest(tmp_path):
     resolved = absolute({"limit": 0.5, "constraint": "relative_floor"}, GAME)
-    assert resolved == {"limit": pytest.approx(0.5 * 43 / 70), "constraint": "accuracy_floor"}
+    assert resolved == {"limit": pytest.approx(0.5 * 365 / 640), "constraint": "accuracy_floor"}
     with pytest.raises(ValueError, match=r"limit=1.5 with constraint='relative_floor'"):
         absolute({"limit": 1.5, "constraint": "relative_floor"}, GAME)
     settings = Hyperparameters(32, 256, algorithm={"n_steps": 4, "batch_size": 64})
@@ -149,7 +149,7 @@ def test_a_floor_may_be_a_share_of_always_largest(tmp_path):
         limit=0.8,
         constraint="relative_floor",
     )
-    assert router.manifest.arguments["limit"] == pytest.approx(0.8 * 43 / 70)
+    assert router.manifest.arguments["limit"] == pytest.approx(0.8 * 365 / 640)
     assert router.manifest.limit_kept
 
 

@@ -111,10 +111,10 @@ def test_damaged_manifests_are_refused(tmp_path, key, value):
     path = tmp_path / "run" / "manifest.json"
     content = json.loads(path.read_text())
     path.write_text(json.dumps(content | {key: value}))
-    with pytest.raises(ValueError, match="allowed"):
+    with pytest.raises(ValueError, match=r"allowed|is missing"):
         RunManifest.load(path)
     path.write_text("[")
-    with pytest.raises(ValueError, match="cannot be read"):
+    with pytest.raises(ValueError, match="not JSON"):
         load_run(tmp_path / "run")
 
 

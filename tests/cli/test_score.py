@@ -167,7 +167,7 @@ class Prm:
     ("mode", "family", "reason"),
     [
         ("regenerate", "SpecReason", "has no scores by 'Qwen2.5-Coder-1.5B-Instruct (rating)'"),
-        ("route", "SpecReason", "needs mode 'regenerate'"),
+        ("route", "SpecReason", "mode='route'; allowed: 'regenerate'"),
         ("route", "STEER max-logit", "has no scores by 'Qwen2.5-Coder-0.5B-Instruct (max-logit)'"),
     ],
 )

@@ -53,10 +53,11 @@ class Server:
                     outer._now += 1
                     outer.most_at_a_time = max(outer.most_at_a_time, outer._now)
                 try:
-                    self._send(*answer(self.path, body))
-                finally:
+                    reply = answer(self.path, body)
+                finally:  # before the client can know that it may ask again
                     with lock:
                         outer._now -= 1
+                self._send(*reply)
 
             def _send(self, status: int, value: Any) -> None:
                 data = value.encode() if isinstance(value, str) else json.dumps(value).encode()

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from gym_stepwise_routing.datasets import Problem, load_problems
-from gym_stepwise_routing.grading import grade_number
-from gym_stepwise_routing.grading.numeric import parse_number, stated_answer
+from gym_stepwise_routing.grading.numeric import grade_number, parse_number, stated_answer
 
 
 @pytest.mark.parametrize(

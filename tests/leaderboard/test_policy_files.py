@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from board_kit import ABOUT
 
+from gym_stepwise_routing.game import GameConfig
 from gym_stepwise_routing.leaderboard.entry import RouterRef
 from gym_stepwise_routing.leaderboard.faults import EntryRejectedError
 from gym_stepwise_routing.leaderboard.loading import TRAINED, check_files, describe_artefact, is_harmless, load_router
@@ -27,7 +28,7 @@ def run(track, tmp_path_factory):
 
     folder, spec = tmp_path_factory.mktemp("runs") / "ppo-0", track.spec
     settings = Hyperparameters(n_envs=8, total_timesteps=64, penalty=0.3, algorithm={"n_steps": 8, "batch_size": 64})
-    game = {"source": spec.source, "split": "train", "mode": spec.mode, "cost_unit": spec.cost_unit}
+    game = GameConfig(spec.source, mode=spec.mode, cost_unit=spec.cost_unit)
     train_run("ppo", folder, seed=0, game=game, settings=settings)
     return folder
 

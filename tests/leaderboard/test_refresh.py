@@ -41,7 +41,7 @@ def test_a_fit_on_recorded_trees_is_one_run(track, sample_track):
 
 def test_agents_are_trained_once(track, tracks, tmp_path, monkeypatch):
     pytest.importorskip("stable_baselines3")
-    from gym_stepwise_routing.agents import runs, training
+    from gym_stepwise_routing.agents import run_training, training
     from gym_stepwise_routing.agents.training import Hyperparameters
 
     short = Hyperparameters(n_envs=8, total_timesteps=64, penalty=0.3, algorithm={"n_steps": 8, "batch_size": 64})
@@ -62,7 +62,7 @@ def test_agents_are_trained_once(track, tracks, tmp_path, monkeypatch):
     assert [p.name for p in (tmp_path / "a").iterdir()] == [f"{track.name}.npz"]  # no model.zip, which holds pickles
     assert verify(path, artefacts=tmp_path / "a", tracks=tracks).rerun == "done"
     assert [run.seed for run in Entry.read(path).runs] == [0, 1]
-    monkeypatch.setattr(runs, "train_run", None)  # called again, it would fail
+    monkeypatch.setattr(run_training, "train_run", None)  # called again, it would fail
     assert run()[1] == first
     monkeypatch.undo()
     monkeypatch.setattr(training, "hyperparameters", lambda agent: replace(short, penalty=0.5))

@@ -12,7 +12,7 @@ from tiny_models import trained
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForTokenClassification
 
 from gym_stepwise_routing.banks import Bank
-from gym_stepwise_routing.baselines.verifiers import hub
+from gym_stepwise_routing.baselines.verifiers import bank_judging, hub
 from gym_stepwise_routing.baselines.verifiers.bank_judging import check_weights, judge_bank, prompt_of, small_steps
 from gym_stepwise_routing.baselines.verifiers.hub import (
     RATING,
@@ -183,7 +183,7 @@ class Judge:
 def test_every_step_of_a_bank_is_judged(monkeypatch):
     bank = Bank.open("gsm8k-qwen2.5-coder")
     monkeypatch.setattr(
-        hub, "bank_traces", lambda bank, questions: {4: Trace("q", ("abc",)), 7: Trace("q", ("b", "a"))}
+        bank_judging, "bank_traces", lambda bank, questions: {4: Trace("q", ("abc",)), 7: Trace("q", ("b", "a"))}
     )
     scores = judge_bank(bank, [], Judge())
     assert scores[4] == pytest.approx(3 / 9)
