@@ -27,8 +27,8 @@ def check(
 
     Exit status 0: everything; 1: something is missing, and the report says what that costs; 2: an endpoint fails.
     """
-    from gym_stepwise_routing.serving.config import load_config
     from gym_stepwise_routing.serving.handshake import shake_hands
+    from gym_stepwise_routing.serving.pool_config import load_config
 
     try:
         findings = asyncio.run(shake_hands(load_config(config)))

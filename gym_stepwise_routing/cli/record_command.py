@@ -23,7 +23,7 @@ from gym_stepwise_routing.recorder.step_rules import step_rule
 from gym_stepwise_routing.recorder.tree import Mode
 
 if TYPE_CHECKING:
-    from gym_stepwise_routing.serving.config import PoolConfig
+    from gym_stepwise_routing.serving.pool_config import PoolConfig
 
 __all__ = ["record"]
 
@@ -175,7 +175,7 @@ def _pool(config: Path, context: typer.Context) -> PoolConfig:
     Raises:
         ValueError: the file is at fault, an option says it as well, or the prompt is none that a bank can name.
     """
-    from gym_stepwise_routing.serving.config import load_config
+    from gym_stepwise_routing.serving.pool_config import load_config
 
     for name in _IN_POOL_FILE:
         source = context.get_parameter_source(name)

@@ -23,7 +23,7 @@ def serve(
     trust: Annotated[bool, typer.Option(help="I know who wrote the router, which may be a pickle.")] = False,
 ) -> None:
     """Serve /v1/chat/completions, /v1/completions, /v1/models, /v1/feedback, /health, /ready and /metrics."""
-    from gym_stepwise_routing.serving.config import load_config
+    from gym_stepwise_routing.serving.pool_config import load_config
 
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     server: dict[str, Any] = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
@@ -36,7 +36,7 @@ def serve(
         raise typer.Exit(2) from None
     import uvicorn
 
-    from gym_stepwise_routing.serving.app import create_app
+    from gym_stepwise_routing.serving.http_app import create_app
     from gym_stepwise_routing.serving.service import Service
 
     with listener:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gym_stepwise_routing.serving.client_requests import RequestError
-from gym_stepwise_routing.serving.config import ApiKey, ServerConfig
+from gym_stepwise_routing.serving.pool_config import ApiKey, ServerConfig
 
 __all__ = ["Access", "Client"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gym_stepwise_routing.serving.background import BatchWorker
-from gym_stepwise_routing.serving.config import LogConfig
+from gym_stepwise_routing.serving.pool_config import LogConfig
 
 __all__ = ["DecisionLog"]
 

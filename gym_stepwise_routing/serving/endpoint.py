@@ -6,20 +6,22 @@ import asyncio
 import json
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import openai
 
 from gym_stepwise_routing.generators.generator import Completion, Failure, Request
 from gym_stepwise_routing.generators.openai_answers import completion_of
 from gym_stepwise_routing.serving.circuit import Circuit
-from gym_stepwise_routing.serving.config import CircuitConfig, EndpointConfig, Timeouts
 from gym_stepwise_routing.serving.endpoint_failures import BrokenError, UnreadableError, failure_of
+from gym_stepwise_routing.serving.pool_config import CircuitConfig, EndpointConfig, Timeouts
 from gym_stepwise_routing.serving.wire import GatheredAnswer, Message, Sampling, body_of
 
 __all__ = ["Abilities", "Endpoint", "Spent", "Written"]
+
+Result = TypeVar("Result")
 
 _OFTEN_ALLOWED = 5
 _REFUSED = (400, 404, 422, 501)
@@ -207,7 +209,7 @@ class Endpoint:
             self.head = max(counted - (template - 1) - 1, 0)
         return self.head
 
-    async def _guarded(self, ask: Callable[[], Any]) -> Any:
+    async def _guarded(self, ask: Callable[[], Awaitable[Result]]) -> Result | Failure:
         """The result of a request, or a :class:`Failure`; the circuit is told how it went."""
         if not self.circuit.admit():
             return Failure(f"{self.name}: left alone for {self.circuit.seconds_left:.1f} s more", retryable=True)

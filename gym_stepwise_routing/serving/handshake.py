@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from gym_stepwise_routing.costs.units import available_units
 from gym_stepwise_routing.generators.generator import Failure, Request
-from gym_stepwise_routing.serving.config import EndpointConfig, PoolConfig
 from gym_stepwise_routing.serving.endpoint import Endpoint, Spent
+from gym_stepwise_routing.serving.pool_config import EndpointConfig, PoolConfig
 from gym_stepwise_routing.serving.wire import Sampling
 
 __all__ = ["Finding", "shake_hands"]

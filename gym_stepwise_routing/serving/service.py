@@ -22,13 +22,13 @@ from gym_stepwise_routing.serving.answering import Answering
 from gym_stepwise_routing.serving.asked import Asked
 from gym_stepwise_routing.serving.background import BatchWorker
 from gym_stepwise_routing.serving.client_requests import ClientRequest, RequestError
-from gym_stepwise_routing.serving.config import PoolConfig
 from gym_stepwise_routing.serving.decision_log import DecisionLog
 from gym_stepwise_routing.serving.drift import DriftAlarm, reference_features
 from gym_stepwise_routing.serving.endpoint import Endpoint
 from gym_stepwise_routing.serving.feedback import FeedbackStore, ThresholdFollower, UnknownAnswerError
-from gym_stepwise_routing.serving.metrics import Metrics
+from gym_stepwise_routing.serving.pool_config import PoolConfig
 from gym_stepwise_routing.serving.recall import RecalledGenerator
+from gym_stepwise_routing.serving.served_metrics import Metrics
 from gym_stepwise_routing.serving.served_router import ServedRouter
 from gym_stepwise_routing.sources.live import LiveSource
 

@@ -22,8 +22,8 @@ pytest.importorskip("prometheus_client")
 import openai
 import uvicorn
 
-from gym_stepwise_routing.serving.app import create_app
-from gym_stepwise_routing.serving.config import load_config
+from gym_stepwise_routing.serving.http_app import create_app
+from gym_stepwise_routing.serving.pool_config import load_config
 from gym_stepwise_routing.serving.service import Service
 
 BANK = "gsm8k-qwen2.5-coder"

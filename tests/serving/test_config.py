@@ -11,7 +11,7 @@ from running_server import MODELS
 from typer.testing import CliRunner
 
 from gym_stepwise_routing.cli.app import app
-from gym_stepwise_routing.serving.config import load_config
+from gym_stepwise_routing.serving.pool_config import load_config
 from gym_stepwise_routing.serving.service import Service
 
 

@@ -98,7 +98,8 @@ def test_start_up_needs_no_endpoint_and_all_down_is_503_with_retry_after(serve, 
             assert refused.value.body["code"] == "no_model"
         for endpoint, port in zip(endpoints, ports, strict=True):
             endpoint.start(port)
-        until(lambda: http.get(f"{running.url}/ready").status_code == 200)
+        until(lambda: set(http.get(f"{running.url}/ready").json()["models"].values()) == {"closed"})
+        assert http.get(f"{running.url}/ready").status_code == 200
         assert running.lines()[0].startswith("small")
 
 

@@ -8,10 +8,10 @@ import httpx2 as http
 import numpy as np
 import pytest
 
-from gym_stepwise_routing.serving.config import LogConfig
 from gym_stepwise_routing.serving.decision_log import DecisionLog
 from gym_stepwise_routing.serving.drift import DriftAlarm
 from gym_stepwise_routing.serving.feedback import FeedbackStore
+from gym_stepwise_routing.serving.pool_config import LogConfig
 
 
 def records(path):

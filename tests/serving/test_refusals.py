@@ -11,7 +11,7 @@ import pytest
 
 from gym_stepwise_routing.serving.access import Access
 from gym_stepwise_routing.serving.client_requests import RequestError
-from gym_stepwise_routing.serving.config import ServerConfig
+from gym_stepwise_routing.serving.pool_config import ServerConfig
 
 HELLO = [{"role": "user", "content": "Hello?"}]
 IMAGE = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "http://x"}}]}]

@@ -113,7 +113,8 @@ def create_app(service: Service) -> FastAPI:
     async def ready() -> JSONResponse:
         """Whether a request could be answered now."""
         states = {endpoint.name: endpoint.circuit.state for endpoint in service.endpoints}
-        able = any(e.abilities is not None and e.circuit.state != "open" for e in service.endpoints)
+        # a trial under way lets no other request pass
+        able = any(e.abilities is not None and e.circuit.state == "closed" for e in service.endpoints)
         fine = able and not service.draining
         return JSONResponse({"ready": fine, "models": states}, status_code=200 if fine else 503)
 
