@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from gym_stepwise_routing.costs.units import COST_UNITS
-from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.storage.atomic import write_text
 from gym_stepwise_routing.storage.strict_json import canonical_json
 
@@ -50,12 +49,7 @@ def _web_address(value: str) -> str:
     return value
 
 
-def _cost_unit(value: str) -> str:
-    check_choice("cost_unit", value, COST_UNITS)
-    return value
-
-
-CostUnit = Annotated[str, AfterValidator(_cost_unit)]
+CostUnit = Annotated[str, AfterValidator(COST_UNITS.check)]
 
 Address = Annotated[str, StringConstraints(max_length=500), AfterValidator(_web_address)]
 """A link that is shown on the site: never ``javascript:``."""

@@ -94,9 +94,12 @@ class Registry(Generic[T]):
         Raises:
             ValueError: unknown name; the message lists the known ones.
         """
-        known = self._known()
-        check_choice(self.kind, name, known)
-        return known[name]
+        return self._known()[self.check(name)]
+
+    def check(self, name: str) -> str:
+        """The name, if it is known; raises as :meth:`get`."""
+        check_choice(self.kind, name, self._known())
+        return name
 
     __getitem__ = get
 

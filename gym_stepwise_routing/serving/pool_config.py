@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
 from gym_stepwise_routing.costs.models import ModelPool
-from gym_stepwise_routing.costs.units import CostUnit
+from gym_stepwise_routing.costs.units import COST_UNITS
 from gym_stepwise_routing.generators.prompts import PromptTemplate, default_prompt, load_prompt
 from gym_stepwise_routing.generators.step_rule import StepRule
-from gym_stepwise_routing.grading import Grading
+from gym_stepwise_routing.grading import GRADERS
 from gym_stepwise_routing.recorder.step_rules import step_rule
 from gym_stepwise_routing.serving.endpoint_config import ConfigPart, EndpointConfig, LatencyConfig, PriceConfig
 from gym_stepwise_routing.types import Mode
@@ -165,10 +165,10 @@ class PoolConfig(BaseSettings):
     targets: dict[str, str] = {}
     bank: str | None = None
     mode: Mode | None = None
-    cost_unit: CostUnit | None = None
+    cost_unit: Annotated[str, AfterValidator(COST_UNITS.check)] | None = None
     step: StepConfig = StepConfig()
     prompt: str | None = None
-    grading: Grading = "numeric"
+    grading: Annotated[str, AfterValidator(GRADERS.check)] = "numeric"
     timeouts: Timeouts = Timeouts()
     retries: int = Field(default=0, ge=0)
     circuit: CircuitConfig = CircuitConfig()

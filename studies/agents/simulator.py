@@ -18,6 +18,7 @@ import torch
 import typer
 from stable_baselines3.common.base_class import BaseAlgorithm
 
+from gym_stepwise_routing.agents.agent import AGENTS as KINDS
 from gym_stepwise_routing.agents.all_budgets import AllBudgetsPPO
 from gym_stepwise_routing.agents.ccpo import CCPO
 from gym_stepwise_routing.agents.ccpo.fit import fit_to_game
@@ -102,7 +103,7 @@ class Study:
 
     def _trained(self, seed: int, budget: float) -> BaseAlgorithm:
         game = GameConfig(self._source(), mode=MODE, cost_unit=UNIT)
-        limits: dict[str, Any] = {} if self.agent == "all_budgets" else {"limit": budget, "constraint": "cost_limit"}
+        limits: dict[str, Any] = {} if KINDS.get(self.agent).budgets else {"limit": budget, "constraint": "cost_limit"}
         return train(self.agent, seed=seed, game=game, settings=self.settings, **limits)
 
     def _kept_to(self, model: BaseAlgorithm, practice: Game, budget: float) -> tuple[float, float]:

@@ -55,6 +55,8 @@ def test_the_same_file_names_the_models_to_record(pool_file):
         ({"timeouts": {"connect": -1}}, "timeouts.connect=-1"),
         ({"step": {"horizon": 0}}, "step.horizon=0"),
         ({"prompt": "nonsense"}, "prompt='nonsense'"),
+        ({"cost_unit": "nonsense"}, "cost_unit='nonsense' is not known"),
+        ({"grading": "nonsense"}, "grading='nonsense' is not known"),
         ({"models": []}, "models=[]"),
         ({"prompt": "messages"}, "continuation='raw' with prompt='messages'"),
         ({"drift": {}, "bank": None}, "drift without bank"),
