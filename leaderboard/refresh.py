@@ -13,10 +13,11 @@ from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.game.config import GameConfig
 from gym_stepwise_routing.leaderboard.board_rows import Row, Training, read_rows, routers_on
 from gym_stepwise_routing.leaderboard.entry import Entry, RouterRef
+from gym_stepwise_routing.leaderboard.entry_files import put_entries, rows_path
 from gym_stepwise_routing.leaderboard.fitted import KEPT
 from gym_stepwise_routing.leaderboard.loading import FITTED, TRAINED, describe_artefact, load_router
 from gym_stepwise_routing.leaderboard.policy_files import policy_names, put_policies
-from gym_stepwise_routing.leaderboard.submit import entry_path, make_entry
+from gym_stepwise_routing.leaderboard.submit import make_entry
 from gym_stepwise_routing.leaderboard.track import TRACKS, Track, game_of, measure, source_of, track_names
 from gym_stepwise_routing.storage.atomic import read_arrays
 
@@ -47,7 +48,7 @@ def freeze_tracks(folder: Path = TRACKS) -> tuple[Track, ...]:
 
 def refresh_rows(
     tracks: Collection[Track], *, entries: Path, artefacts: Path, only: Collection[str] | None = None, report: Report
-) -> list[Path]:
+) -> list[Entry]:
     """Train and play every row on every track that it applies to, and write the entries.
 
     Where a row does not apply any more, its entry is removed; when all rows are played, so are policies without a row.
@@ -60,42 +61,43 @@ def refresh_rows(
         report: told, in a line each, what was written and which row does not apply to which track, and why.
 
     Returns:
-        The files that were written.
+        The entries, which are in the tracks' files of rows now.
     """
-    written: list[Path] = []
+    written: list[Entry] = []
     for track in tracks:
-        before = len(written)
+        before, file = len(written), rows_path(entries, track.name)
         for row in read_rows():
             if (only is not None and row.name not in only) or not row.is_for(track.name):
                 continue
             try:
-                path = _refresh_row(track, row, entries, artefacts)
+                entry = _play_row(track, row, artefacts)
             except NotApplicableError as error:
-                (entries / track.name / f"{row.name}.json").unlink(missing_ok=True)
+                put_entries(file, {row.name: None})
                 report(f"{track.name}: {row.name} does not apply: {error}")
                 continue
-            written.append(path)
+            put_entries(file, {row.name: entry})
+            written.append(entry)
             report(f"{track.name}: {row.name}")
         if only is None:
             _drop_unused(artefacts / f"{track.name}.npz", written[before:])
     return written
 
 
-def _drop_unused(policies: Path, entries: Sequence[Path]) -> None:
+def _drop_unused(policies: Path, entries: Sequence[Entry]) -> None:
     """Take out of a track's file what no row uses any more."""
-    named = [run.router.artefact for path in entries for run in Entry.read(path).runs]
+    named = [run.router.artefact for entry in entries for run in entry.runs]
     used = {artefact.policy for artefact in named if artefact is not None}
     if unused := set(policy_names(policies)) - used:
         put_policies(policies, {}, drop=unused)
 
 
-def _refresh_row(track: Track, row: Row, entries: Path, artefacts: Path) -> Path:
+def _play_row(track: Track, row: Row, artefacts: Path) -> Entry:
     routers, seeds = routers_on(row, track), None
     if row.training is None:
         routers = tuple(_fit(track, row, ref, number, artefacts) for number, ref in enumerate(routers))
     else:
         routers, seeds = _train(track, row, row.training, artefacts), row.training.seeds
-    entry = make_entry(
+    return make_entry(
         track,
         row.name,
         routers,
@@ -106,9 +108,6 @@ def _refresh_row(track: Track, row: Row, entries: Path, artefacts: Path) -> Path
         view=row.view,
         selection=row.selection,
     )
-    path = entry_path(entries, entry)
-    entry.write(path)
-    return path
 
 
 def _fit(track: Track, row: Row, ref: RouterRef, number: int, artefacts: Path) -> RouterRef:

@@ -72,18 +72,36 @@ class FileModel(Strict):
             ValueError: missing or oversized file, or one that does not follow the schema; the message names file, key
                 and what is allowed.
         """
-        if not path.is_file():
-            raise ValueError(f"{path}: no such file")
-        if path.stat().st_size > _LONGEST_FILE:
-            raise ValueError(f"{path}: {path.stat().st_size} bytes; allowed: {_LONGEST_FILE}")
+        return cls._parse(_content(path), str(path))
+
+    @classmethod
+    def read_lines(cls, path: Path) -> tuple[Self, ...]:
+        """The models in a file of JSON Lines.
+
+        Raises:
+            ValueError: as of :meth:`read`; the message names the line as well.
+        """
+        lines = _content(path).splitlines()
+        return tuple(cls._parse(line, f"{path}, line {number}") for number, line in enumerate(lines, 1))
+
+    @classmethod
+    def _parse(cls, content: bytes, where: str) -> Self:
         try:
-            return cls.model_validate_json(path.read_bytes())
+            return cls.model_validate_json(content)
         except ValidationError as error:
-            raise ValueError(f"{path}: {explain(error)}") from None
+            raise ValueError(f"{where}: {explain(error)}") from None
 
     def write(self, path: Path) -> None:
         """Write the file, under a temporary name first."""
         write_text(path, self.model_dump_json(indent=1) + "\n")
+
+
+def _content(path: Path) -> bytes:
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file")
+    if path.stat().st_size > _LONGEST_FILE:
+        raise ValueError(f"{path}: {path.stat().st_size} bytes; allowed: {_LONGEST_FILE}")
+    return path.read_bytes()
 
 
 def check_name(parameter: str, value: str) -> None:

@@ -30,7 +30,7 @@ from gym_stepwise_routing.leaderboard.loading import load_router, with_code
 from gym_stepwise_routing.leaderboard.playing import ORACLE, PlayedRouter, play_bound, play_router
 from gym_stepwise_routing.leaderboard.track import PLAIN, Track, View, source_of
 
-__all__ = ["entry_path", "ledger_totals", "make_entry", "play_ref"]
+__all__ = ["ledger_totals", "make_entry", "play_ref"]
 
 _PACKAGES = {"numpy": "numpy", "torch": "torch", "stable_baselines3": "stable-baselines3", "sb3_contrib": "sb3-contrib"}
 
@@ -120,11 +120,6 @@ def ledger_totals(track: Track, outcome: Evaluation) -> dict[str, dict[str, int]
     """Tokens and calls by model and kind, summed over the problems."""
     totals = as_table(outcome.ledger.sum(axis=0), source_of(track).pool)
     return {model: dict(row) for model, row in totals.items()}
-
-
-def entry_path(folder: Path, entry: Entry) -> Path:
-    """Where an entry belongs: ``folder/TRACK/NAME.json``."""
-    return folder / entry.played.track / f"{entry.name}.json"
 
 
 def _run(track: Track, ref: RouterRef, seed: int, played: PlayedRouter) -> Run:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from gym_stepwise_routing.leaderboard.entry import Entry
 from gym_stepwise_routing.leaderboard.entry_figures import Constants, compute_figures, play_constants
+from gym_stepwise_routing.leaderboard.entry_files import read_entry
 from gym_stepwise_routing.leaderboard.faults import EntryRejectedError, Fault, UntrustedError
 from gym_stepwise_routing.leaderboard.isolated import rerun_apart
 from gym_stepwise_routing.leaderboard.loading import check_files, is_harmless
@@ -49,6 +50,7 @@ class Verdict:
 
 def verify(
     path: Path,
+    name: str | None = None,
     *,
     artefacts: Path,
     tracks: Path = TRACKS,
@@ -59,7 +61,8 @@ def verify(
     """Check an entry's file.
 
     Args:
-        path: ``.../TRACK/NAME.json``.
+        path: ``.../TRACK/NAME.json``, or ``.../TRACK.jsonl``.
+        name: which of several entries in the file.
         artefacts: folder that artefact paths are relative to.
         tracks: folder of the tracks.
         rows: file of the board's own rows; see :func:`...rows.find_rows` if None.
@@ -69,15 +72,9 @@ def verify(
     Raises:
         EntryRejectedError: anything is wrong with it; ``faults`` says what.
         StaleTrackError: the track itself is out of date.
-        ValueError: there is no file of rows.
+        ValueError: there is no file of rows, or no entry of that name.
     """
-    try:
-        entry = Entry.read(path)
-    except ValueError as error:
-        raise EntryRejectedError(path, [Fault("schema", str(error))]) from None
-    if (path.resolve().parent.name, path.stem) != (entry.played.track, entry.name):
-        message = f"an entry {entry.name!r} on {entry.played.track!r} belongs in {entry.played.track}/{entry.name}.json"
-        raise EntryRejectedError(path, [Fault("place", message)])
+    entry = read_entry(path, name)
     return verify_entry(entry, artefacts=artefacts, tracks=tracks, rows=rows, run_again=run_again, trust=trust)
 
 

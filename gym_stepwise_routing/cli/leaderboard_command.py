@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 if TYPE_CHECKING:
-    from gym_stepwise_routing.leaderboard.entry import Figures, Selection
+    from gym_stepwise_routing.leaderboard.entry import Entry, Figures, Selection
     from gym_stepwise_routing.leaderboard.track import Track
     from gym_stepwise_routing.leaderboard.verify import Verdict
 
@@ -65,9 +65,10 @@ def submit(
         from gym_stepwise_routing.game.observation import check_blocks
         from gym_stepwise_routing.leaderboard.board_rows import find_rows, row_named
         from gym_stepwise_routing.leaderboard.entry import About
+        from gym_stepwise_routing.leaderboard.entry_files import entry_path
         from gym_stepwise_routing.leaderboard.loading import describe_artefact, reference_of
         from gym_stepwise_routing.leaderboard.schema import check_name
-        from gym_stepwise_routing.leaderboard.submit import entry_path, make_entry
+        from gym_stepwise_routing.leaderboard.submit import make_entry
         from gym_stepwise_routing.leaderboard.track import View, open_track
         from gym_stepwise_routing.types import DEFAULT_BLOCKS
 
@@ -101,7 +102,8 @@ def submit(
 
 
 def verify(
-    files: Annotated[list[Path], typer.Argument(metavar="ENTRY...", help="Files of entries.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files of entries: .json, or .jsonl.")],
+    name: Annotated[list[str] | None, typer.Option(help="Only the entries of these names.")] = None,
     rerun: Annotated[bool, typer.Option(help="Run the router again.")] = True,
     trust: Trust = False,
     artefacts: Artefacts = _ARTEFACTS,
@@ -109,31 +111,48 @@ def verify(
 ) -> None:
     """Replay every decision, recompute every figure, and run the router again. Exit status 1 if any is rejected."""
     with _plain_errors():
-        from gym_stepwise_routing.leaderboard.faults import EntryRejectedError
-        from gym_stepwise_routing.leaderboard.verify import verify as check
+        from gym_stepwise_routing.leaderboard.entry_files import read_entries
+        from gym_stepwise_routing.leaderboard.verify import verify_entry
 
-    console = Console(soft_wrap=True)
-    rejected = 0
+    console, failed, seen = Console(soft_wrap=True), list[str](), set[str]()
     for file in files:
-        start = time.perf_counter()
-        try:
-            with _plain_errors():
-                verdict = check(file, artefacts=artefacts, rows=rows, run_again=rerun, trust=trust)
-        except EntryRejectedError as error:
-            rejected += 1
-            console.print(f"[red]rejected[/red] {file}")
-            for fault in error.faults:
-                console.print(f"  [bold]{fault.code}[/bold] {escape(fault.message)}", highlight=False)
-            continue
-        except typer.Exit:  # said already; the other files are to be heard of, too
-            rejected += 1
-            console.print(f"[red]not verified[/red] {file}")
-            continue
-        seconds = time.perf_counter() - start
-        console.print(f"[green]verified[/green] {file} ({seconds:.1f} s): {_what_was_done(verdict)}", highlight=False)
-        _show(console, verdict.entry.figures, verdict.track)
-    if rejected:
+        entries: tuple[Entry, ...] = ()
+        with _verdicts(console, str(file), failed):
+            entries = read_entries(file)
+        seen |= {entry.name for entry in entries}
+        for entry in entries:
+            label = f"{file}:{entry.name}" if len(entries) > 1 else str(file)
+            if name and entry.name not in name:
+                continue
+            with _verdicts(console, label, failed):
+                start = time.perf_counter()
+                verdict = verify_entry(entry, artefacts=artefacts, rows=rows, run_again=rerun, trust=trust)
+                done = f"({time.perf_counter() - start:.1f} s): {_what_was_done(verdict)}"
+                console.print(f"[green]verified[/green] {label} {done}", highlight=False)
+                _show(console, verdict.entry.figures, verdict.track)
+    with _plain_errors():
+        if unknown := sorted({*(name or ())} - seen):
+            raise ValueError(f"name={unknown[0]!r} is in none of these files; allowed: {', '.join(sorted(seen))}")
+    if failed:
         raise typer.Exit(1)
+
+
+@contextmanager
+def _verdicts(console: Console, label: str, failed: list[str]) -> Iterator[None]:
+    """What is wrong with an entry is said, and its label noted: the others are to be heard of, too."""
+    from gym_stepwise_routing.leaderboard.faults import EntryRejectedError
+
+    try:
+        with _plain_errors():
+            yield
+    except EntryRejectedError as error:
+        failed.append(label)
+        console.print(f"[red]rejected[/red] {label}")
+        for fault in error.faults:
+            console.print(f"  [bold]{fault.code}[/bold] {escape(fault.message)}", highlight=False)
+    except typer.Exit:  # said already
+        failed.append(label)
+        console.print(f"[red]not verified[/red] {label}")
 
 
 @leaderboard.command()
@@ -167,6 +186,7 @@ def refresh(
     with _plain_errors():
         from gym_stepwise_routing.errors import check_choice
         from gym_stepwise_routing.leaderboard.board_rows import ROWS, read_rows
+        from gym_stepwise_routing.leaderboard.entry_files import files_of, rows_path
         from gym_stepwise_routing.leaderboard.refresh import freeze_tracks, refresh_rows
         from gym_stepwise_routing.storage.former_names import check_former
 
@@ -185,10 +205,9 @@ def refresh(
         chosen = [frozen for frozen in tracks if not track or frozen.name in track]
         written = refresh_rows(chosen, entries=entries, artefacts=artefacts, only=row or None, report=_line(console))
         console.print(f"{len(written)} entries written on {len(chosen)} tracks", highlight=False)
-        own = {known.name for known in read_rows()}
         for frozen in chosen:
-            for path in sorted((entries / frozen.name).glob("*.json")):
-                if path.stem not in own:
+            for path in files_of(entries, frozen.name):
+                if path != rows_path(entries, frozen.name):
                     console.print(f"not one of the board's rows, left as it is: {path}", highlight=False)
 
 

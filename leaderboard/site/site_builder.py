@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gym_stepwise_routing.costs.units import COST_UNITS
 from gym_stepwise_routing.leaderboard.board import Board, make_board
-from gym_stepwise_routing.leaderboard.faults import EntryRejectedError
+from gym_stepwise_routing.leaderboard.entry import Entry
+from gym_stepwise_routing.leaderboard.entry_files import files_of, read_entries
+from gym_stepwise_routing.leaderboard.faults import EntryRejectedError, Fault
 from gym_stepwise_routing.leaderboard.site.site_data import board_json, points, script_json
 from gym_stepwise_routing.leaderboard.site.site_pages import entry_page
 from gym_stepwise_routing.leaderboard.site.traces import path_chunks, problem_index, tree_chunks
 from gym_stepwise_routing.leaderboard.track import TRACKS, open_track, source_of, track_names
-from gym_stepwise_routing.leaderboard.verify import Verdict, verify
+from gym_stepwise_routing.leaderboard.verify import Verdict, verify_entry
 from gym_stepwise_routing.sources.recorded import BankSource
 from gym_stepwise_routing.storage.atomic import write_text
 
@@ -43,7 +45,7 @@ def build_site(
 
     Args:
         out: folder to write; an earlier site in it is replaced.
-        entries: folder of the entries, ``TRACK/NAME.json``.
+        entries: folder of the entries, see :mod:`~gym_stepwise_routing.leaderboard.entry_files`.
         artefacts: folder that artefact paths are relative to.
         tracks: folder of the tracks.
         rows: file of the board's own rows; see :func:`...rows.find_rows` if None.
@@ -81,13 +83,14 @@ def _verified_boards(
     trust: bool,
     report: Callable[[str], None],
 ) -> list[Board]:
-    boards, rejections = [], []
+    boards: list[Board] = []
+    rejections: list[str] = []
     for name in track_names(tracks):
         verdicts: list[Verdict] = []
-        for path in sorted((entries / name).glob("*.json")):
+        for entry in _read(files_of(entries, name), rejections):
             try:
                 verdicts.append(
-                    verify(path, artefacts=artefacts, tracks=tracks, rows=rows, run_again=rerun, trust=trust)
+                    verify_entry(entry, artefacts=artefacts, tracks=tracks, rows=rows, run_again=rerun, trust=trust)
                 )
             except EntryRejectedError as error:
                 rejections.append(str(error))
@@ -98,10 +101,27 @@ def _verified_boards(
         raise ValueError("\n".join(rejections))
     if not boards:
         raise ValueError(
-            f"entries={str(entries)!r} has no entry; allowed: a folder with TRACK/NAME.json, such as "
+            f"entries={str(entries)!r} has no entry; allowed: a folder with TRACK.jsonl or TRACK/NAME.json, such as "
             "leaderboard/entries of a checkout of the repository (they are not installed)"
         )
     return boards
+
+
+def _read(files: list[Path], rejections: list[str]) -> Iterator[Entry]:
+    """The entries of a track's files; what is wrong with a file joins the rejections."""
+    seen: dict[str, Path] = {}
+    for path in files:
+        try:
+            entries = read_entries(path)
+        except EntryRejectedError as error:
+            rejections.append(str(error))
+            continue
+        for entry in entries:
+            if (other := seen.setdefault(entry.name, path)) != path:
+                fault = Fault("place", f"an entry {entry.name!r} is in {other} as well; allowed: one of a name")
+                rejections.append(str(EntryRejectedError(path, [fault])))
+                continue
+            yield entry
 
 
 class _Writer:

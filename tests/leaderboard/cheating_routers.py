@@ -39,6 +39,21 @@ class ByCounting(Router):
         return np.full(len(observation), ByCounting.calls % 2, dtype=np.int64), state
 
 
+class ByOneFigure(ScoringRouter):
+    """Honest: one column of the observation is its score."""
+
+    def __init__(self, figure, threshold):
+        super().__init__(threshold)
+        self.figure = figure
+
+    def bind(self, spec):
+        super().bind(spec)
+        (self.column,) = columns_of(spec, self.figure)
+
+    def scores(self, observation):
+        return np.clip(observation[:, self.column], 0, 1)
+
+
 class ByTable(Router):
     """Has the oracle's answer to every observation that it has seen on the test split."""
 

@@ -10,6 +10,7 @@ from cheating_routers import (
     ByComparison,
     ByCounting,
     ByName,
+    ByOneFigure,
     ByPosition,
     ByRoundedTable,
     ByTable,
@@ -23,7 +24,7 @@ from cheating_routers import (
 )
 
 from gym_stepwise_routing.baselines import AlwaysLargest, ConfidenceThreshold, EveryOther, RandomMix
-from gym_stepwise_routing.leaderboard.blindness import check_blindness, check_gain, check_scores
+from gym_stepwise_routing.leaderboard.blindness import MOST_JITTERED, check_blindness, check_gain, check_scores
 from gym_stepwise_routing.leaderboard.playing import play_on, play_router
 from gym_stepwise_routing.leaderboard.track import PLAIN, game_of
 
@@ -80,20 +81,24 @@ def test_a_router_that_counts_its_calls_is_found(track):
 
 def test_a_threshold_right_at_a_common_figure_is_no_table(track):
     """Half of all steps have the very length that the threshold asks for; moving the last bit crosses it one way."""
-    from gym_stepwise_routing.routers.base import ScoringRouter, columns_of
+    lengths = figures(track, "question_tokens")
+    assert codes(track, ByOneFigure("question_tokens", float(np.median(lengths)))) == set()
 
-    class Length(ScoringRouter):
-        def bind(self, spec):
-            super().bind(spec)
-            (self.column,) = columns_of(spec, "question_tokens")
 
-        def scores(self, observation):
-            return np.clip(observation[:, self.column], 0, 1)
+def test_a_sweep_along_a_common_figure_is_no_table(track):
+    """Four in ten questions have two sentences: they cross the threshold that is just that figure, one way."""
+    values, counts = np.unique(figures(track, "question_sentences"), return_counts=True)
+    common = float(values[counts.argmax()])
+    assert counts.max() / counts.sum() > MOST_JITTERED
+    router = ByOneFigure("question_sentences", 0.5)
+    played = play_router(track, copy.deepcopy(router), view=PLAIN, selection=None)
+    assert common in played.thresholds
+    assert check_scores(track, lambda: copy.deepcopy(router), played, PLAIN) == []
 
+
+def figures(track, name):
     game = game_of(track)
-    column = game.spec.feature_names.index("question_tokens")
-    lengths = game.table.observation[game.table.roots, column]
-    assert codes(track, Length(float(np.median(lengths)))) == set()
+    return game.table.observation[game.table.roots, game.spec.feature_names.index(name)]
 
 
 @pytest.mark.parametrize("on", ["track", "sample_track"])

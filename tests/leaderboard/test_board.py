@@ -9,9 +9,10 @@ import pytest
 from gym_stepwise_routing.leaderboard.board import make_board, rank
 from gym_stepwise_routing.leaderboard.board_rows import read_rows
 from gym_stepwise_routing.leaderboard.entry import About, RouterRef
+from gym_stepwise_routing.leaderboard.entry_files import entry_path
 from gym_stepwise_routing.leaderboard.site import build_site
 from gym_stepwise_routing.leaderboard.site.site_data import board_json, script_json
-from gym_stepwise_routing.leaderboard.submit import entry_path, make_entry
+from gym_stepwise_routing.leaderboard.submit import make_entry
 from gym_stepwise_routing.leaderboard.track import Track
 from gym_stepwise_routing.leaderboard.verify import verify_entry
 

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from gym_stepwise_routing.cli.app import app
 from gym_stepwise_routing.leaderboard.entry import Entry
+from gym_stepwise_routing.leaderboard.entry_files import read_entry
 
 RUN = CliRunner()
 
@@ -50,7 +51,7 @@ def test_a_router_of_ones_own_becomes_an_entry_in_two_minutes(newcomer, rules):
 
 def test_what_the_rules_say_of_the_board_is_on_it(repository, rules):
     for name, text in (("confidence-p-mean", "{:.1f} points below"), ("all-budgets-ppo", "is {:.1f} [")):
-        entry = Entry.read(repository / "leaderboard" / "entries" / "gsm8k-route" / f"{name}.json")
+        entry = read_entry(repository / "leaderboard" / "entries" / "gsm8k-route.jsonl", name)
         said = text.format(abs(100 * entry.figures.units["flops"].gain.value))
         assert f"`{name}`" in rules
         assert said in rules
@@ -115,11 +116,12 @@ def test_a_missing_package_is_no_fault_of_the_entry(monkeypatch, repository):
         raise ImportError("fitted baselines need scikit-learn: pip install 'gym-stepwise-routing[agents]'")
 
     monkeypatch.setattr(fitted, "fitted", missing)
-    entry = repository / "leaderboard" / "entries" / "gsm8k-route" / "fitted-q.json"
-    result = RUN.invoke(app, ["verify", str(entry), "--artefacts", str(repository / "leaderboard" / "artefacts")])
+    board = repository / "leaderboard"
+    entry, chosen = board / "entries" / "gsm8k-route.jsonl", ["--name", "fitted-q"]
+    result = RUN.invoke(app, ["verify", str(entry), *chosen, "--artefacts", str(board / "artefacts")])
     assert result.exit_code == 1
     assert "rejected" not in result.output
-    assert f"not verified {entry.name}" in result.output.replace(f"{entry.parent}/", "")
+    assert f"not verified {entry.name}:fitted-q" in result.output.replace(f"{entry.parent}/", "")
     assert "error: fitted baselines need scikit-learn: pip install" in result.output
 
 

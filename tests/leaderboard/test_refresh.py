@@ -7,7 +7,7 @@ import pytest
 
 from gym_stepwise_routing.leaderboard import refresh
 from gym_stepwise_routing.leaderboard.board_rows import Row, Training, read_rows, routers_on
-from gym_stepwise_routing.leaderboard.entry import Entry
+from gym_stepwise_routing.leaderboard.entry_files import read_entries, read_entry
 from gym_stepwise_routing.leaderboard.policy_files import policy_hashes, policy_names
 from gym_stepwise_routing.leaderboard.track import Track
 from gym_stepwise_routing.leaderboard.verify import verify
@@ -26,8 +26,10 @@ def test_rows_are_played_and_those_that_do_not_apply_are_told(track, tracks, tmp
     written = refresh.refresh_rows(
         [track], entries=tmp_path / "e", artefacts=tmp_path / "a", only=names, report=lines.append
     )
-    assert [path.stem for path in written] == ["always-largest"]
-    assert verify(written[0], artefacts=tmp_path, tracks=tracks).rerun == "done"
+    assert [entry.name for entry in written] == ["always-largest"]
+    file = tmp_path / "e" / f"{track.name}.jsonl"
+    assert read_entries(file) == tuple(written)
+    assert verify(file, artefacts=tmp_path, tracks=tracks).rerun == "done"
     assert any("glimp does not apply" in line for line in lines)
     assert any("trim-threshold does not apply: observation block 'verifier'" in line for line in lines)
 
@@ -51,17 +53,17 @@ def test_agents_are_trained_once(track, tracks, tmp_path, monkeypatch):
     monkeypatch.setattr(refresh, "read_rows", lambda: (row,))
 
     def run():
-        (path,) = refresh.refresh_rows(
-            [track], entries=tmp_path / "e", artefacts=tmp_path / "a", report=lambda line: None
-        )
+        refresh.refresh_rows([track], entries=tmp_path / "e", artefacts=tmp_path / "a", report=lambda line: None)
         policies = tmp_path / "a" / f"{track.name}.npz"
-        return path, {name: policy_hashes(policies, name) for name in policy_names(policies)}
+        return tmp_path / "e" / f"{track.name}.jsonl", {
+            name: policy_hashes(policies, name) for name in policy_names(policies)
+        }
 
     path, first = run()
     assert list(first) == ["short-0", "short-1"]
     assert [p.name for p in (tmp_path / "a").iterdir()] == [f"{track.name}.npz"]  # no model.zip, which holds pickles
     assert verify(path, artefacts=tmp_path / "a", tracks=tracks).rerun == "done"
-    assert [run.seed for run in Entry.read(path).runs] == [0, 1]
+    assert [run.seed for run in read_entry(path).runs] == [0, 1]
     monkeypatch.setattr(run_training, "train_run", None)  # called again, it would fail
     assert run()[1] == first
     monkeypatch.undo()

@@ -9,18 +9,26 @@ from pathlib import Path
 import pytest
 
 from gym_stepwise_routing.leaderboard.board_rows import read_rows
-from gym_stepwise_routing.leaderboard.entry import Entry
+from gym_stepwise_routing.leaderboard.entry_files import files_of, read_entries, read_entry, rows_path
 from gym_stepwise_routing.leaderboard.faults import EntryRejectedError
 from gym_stepwise_routing.leaderboard.loading import FITTED, describe_artefact, is_harmless
 from gym_stepwise_routing.leaderboard.policy_files import policy_names, put_policies
 from gym_stepwise_routing.leaderboard.track import open_track, track_names
-from gym_stepwise_routing.leaderboard.verify import verify, verify_entry
+from gym_stepwise_routing.leaderboard.verify import verify_entry
 from gym_stepwise_routing.storage.atomic import read_arrays
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FOLDER = REPOSITORY / "leaderboard"
-ENTRIES = sorted((FOLDER / "entries").glob("*/*.json"))
+ENTRIES = [
+    entry for track in track_names() for path in files_of(FOLDER / "entries", track) for entry in read_entries(path)
+]
 ARTEFACTS = FOLDER / "artefacts"
+
+
+def label(entry):
+    return f"{entry.played.track}/{entry.name}"
+
+
 PERMANENT = {"always-smallest", "always-largest", "random-mix", "first-1-large", "last-2-large"}
 
 
@@ -31,15 +39,14 @@ def test_no_track_is_stale(name):
 
 @pytest.mark.parametrize("name", track_names())
 def test_permanent_rows_are_on_every_track(name):
-    found = {path.stem for path in ENTRIES if path.parent.name == name}
+    found = {entry.name for entry in ENTRIES if entry.played.track == name}
     assert found >= PERMANENT | (set() if open_track(name).simulated else {"oracle"})
 
 
-@pytest.mark.parametrize("path", ENTRIES, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_no_entry_is_stale(path):
-    played = Entry.read(path).played
-    track = open_track(played.track)
-    assert played.track_fingerprint == track.fingerprint, "run: stepwise-routing leaderboard refresh"
+@pytest.mark.parametrize("entry", ENTRIES, ids=label)
+def test_no_entry_is_stale(entry):
+    track = open_track(entry.played.track)
+    assert entry.played.track_fingerprint == track.fingerprint, "run: stepwise-routing leaderboard refresh"
 
 
 CHEAP = PERMANENT - {"random-mix"} | {"oracle"}
@@ -50,28 +57,28 @@ RUN_AGAIN = {
 }
 
 
-def runs_again(path):
-    track = path.parent.name
-    return f"{track}/{path.stem}" in RUN_AGAIN or (path.stem in CHEAP and not track.startswith("simulated"))
+def runs_again(entry):
+    simulated = open_track(entry.played.track).simulated
+    return label(entry) in RUN_AGAIN or (entry.name in CHEAP and not simulated)
 
 
 @pytest.mark.parametrize(
-    "path",
-    [path for path in ENTRIES if path.stem in CHEAP | {"random-mix", "lagrangian-ppo", "trim-agg"}],
-    ids=lambda path: f"{path.parent.name}/{path.stem}",
+    "entry",
+    [entry for entry in ENTRIES if entry.name in CHEAP | {"random-mix", "lagrangian-ppo", "trim-agg"}],
+    ids=label,
 )
-def test_entries_are_verified(path):
+def test_entries_are_verified(entry):
     """A few of each track; those whose routers take seconds at most are run again.
 
     `make board` runs the routers of all entries again: with ten thousand simulated problems, a minute each.
     """
-    again = runs_again(path)
-    assert verify(path, artefacts=ARTEFACTS, run_again=again).rerun == ("done" if again else "not asked")
+    again = runs_again(entry)
+    assert verify_entry(entry, artefacts=ARTEFACTS, run_again=again).rerun == ("done" if again else "not asked")
 
 
 def test_a_kept_fit_says_what_it_was_fitted_on(tmp_path):
     """Taking over weights is as harmless as fitting only if they come from the train split."""
-    entry = Entry.read(REPOSITORY / "leaderboard" / "entries" / "simulated-math-regenerate" / "trim-agg.json")
+    entry = read_entry(rows_path(FOLDER / "entries", "simulated-math-regenerate"), "trim-agg")
     artefact = entry.runs[0].router.artefact
     path = Path(shutil.copy(ARTEFACTS / artefact.path, tmp_path))
     with read_arrays(path, "fit", artefact.policy) as content:
@@ -97,8 +104,8 @@ def test_policies_are_those_of_the_entries(track):
     """None is missing, none was changed, and none is left over."""
     file = ARTEFACTS / f"{track}.npz"
     used = set()
-    for path in ENTRIES:
-        for run in Entry.read(path).runs if path.parent.name == track else ():
+    for entry in ENTRIES:
+        for run in entry.runs if entry.played.track == track else ():
             if (artefact := run.router.artefact) is not None:
                 assert artefact.path == file.name
                 assert describe_artefact(file, ARTEFACTS, run.router.factory, artefact.policy) == artefact
@@ -110,4 +117,4 @@ def test_the_board_is_light():
     """What every clone carries: entries, policies and tracks."""
     files = [path for name in ("entries", "artefacts", "tracks") for path in (FOLDER / name).rglob("*.*")]
     assert sum(path.stat().st_size for path in files) < 8e6
-    assert len(files) < 400
+    assert len(files) < 40

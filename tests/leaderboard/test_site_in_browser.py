@@ -8,8 +8,9 @@ import shutil
 import pytest
 
 from gym_stepwise_routing.leaderboard.board_rows import read_rows
+from gym_stepwise_routing.leaderboard.entry_files import entry_path
 from gym_stepwise_routing.leaderboard.site import build_site
-from gym_stepwise_routing.leaderboard.submit import entry_path, make_entry
+from gym_stepwise_routing.leaderboard.submit import make_entry
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")

@@ -46,9 +46,11 @@ from gym_stepwise_routing.game.normaliser import always_largest_cost
 from gym_stepwise_routing.grading import GRADERS
 from gym_stepwise_routing.grading.mathematics import MathGrader
 from gym_stepwise_routing.leaderboard.board import make_board
+from gym_stepwise_routing.leaderboard.entry import Entry
 from gym_stepwise_routing.leaderboard.entry_figures import compute_figures
+from gym_stepwise_routing.leaderboard.entry_files import read_entries, rows_path
 from gym_stepwise_routing.leaderboard.faults import EntryRejectedError
-from gym_stepwise_routing.leaderboard.verify import verify
+from gym_stepwise_routing.leaderboard.verify import verify_entry
 from gym_stepwise_routing.planning import Planner
 from gym_stepwise_routing.sources import resolve
 from gym_stepwise_routing.sources.simulator import SimulatorSource
@@ -385,23 +387,25 @@ def reruns() -> Items:
 def _verify_all(track: str, *, run_again: bool) -> tuple[list[Any], list[object]]:
     """Verdicts, and by entry whether it was accepted, what is wrong with it, and its figures."""
     verdicts, stands = [], []
-    for path in sorted((LEADERBOARD / "entries" / track).glob("*.json")):
-        verdict, faults = _verified(path, run_again=run_again)
+    for entry in sorted(
+        read_entries(rows_path(LEADERBOARD / "entries", track)), key=lambda entry: f"{entry.name}.json"
+    ):
+        verdict, faults = _verified(entry, run_again=run_again)
         if verdict is None:
-            stands.append([path.stem, "rejected", faults])
+            stands.append([entry.name, "rejected", faults])
             continue
         verdicts.append(verdict)
         figures = compute_figures(verdict.track, verdict.entry.name, verdict.runs, verdict.constants)
-        stands.append([path.stem, "rejected" if faults else "accepted", faults, verdict.rerun, figures.model_dump()])
+        stands.append([entry.name, "rejected" if faults else "accepted", faults, verdict.rerun, figures.model_dump()])
     return verdicts, stands
 
 
-def _verified(path: Path, *, run_again: bool) -> tuple[Any, list[str]]:
+def _verified(entry: Entry, *, run_again: bool) -> tuple[Any, list[str]]:
     """The verdict, and the codes of what is wrong; where only the router's second run is, that without one."""
     artefacts, faults = LEADERBOARD / "artefacts", []
     for again in (True, False) if run_again else (False,):
         try:
-            return verify(path, artefacts=artefacts, run_again=again), faults
+            return verify_entry(entry, artefacts=artefacts, run_again=again), faults
         except EntryRejectedError as error:
             faults = sorted(fault.code for fault in error.faults)
     return None, faults

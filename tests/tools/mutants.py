@@ -292,6 +292,21 @@ MUTANTS = (
         ("test_blindness.py",),
         "not fitted",
     ),
+    Mutant(
+        "leaderboard",
+        "thresholds-chosen-on-the-tracks-own-split",
+        'game = game_of(track, view, split="calibration")\n    outcome = sweep',
+        "game = game_of(track, view)\n    outcome = sweep",
+        ("test_playing.py",),
+    ),
+    Mutant(
+        "leaderboard",
+        "a-threshold-at-a-common-figure-is-a-table",
+        "min(int(up.sum()), int(down.sum()))",
+        "max(int(up.sum()), int(down.sum()))",
+        ("test_blindness.py",),
+        "common_figure",
+    ),
 )
 
 

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import pytest
+from typer.testing import CliRunner
+
+from gym_stepwise_routing.cli import app
+from gym_stepwise_routing.leaderboard.entry_files import (
+    entry_path,
+    files_of,
+    put_entries,
+    read_entries,
+    read_entry,
+    rows_path,
+)
+from gym_stepwise_routing.leaderboard.faults import EntryRejectedError
+from gym_stepwise_routing.leaderboard.site import build_site
+
+RUN = CliRunner()
+
+
+@pytest.fixture
+def other(honest):
+    return honest.model_copy(update={"name": "another"})
+
+
+@pytest.fixture
+def rows(honest, other, tmp_path):
+    path = rows_path(tmp_path / "entries", honest.played.track)
+    path.parent.mkdir()
+    put_entries(path, {entry.name: entry for entry in (honest, other)})
+    return path
+
+
+def test_rows_share_a_file_and_change_one_by_one(rows, honest, other):
+    assert read_entries(rows) == (other, honest)  # by name
+    assert len(rows.read_text().splitlines()) == 2
+    assert read_entry(rows, "honest") == honest
+    changed = other.model_copy(update={"kind": "reference"})
+    put_entries(rows, {"another": changed})
+    assert read_entries(rows) == (changed, honest)
+    put_entries(rows, {"another": None, "never-there": None})
+    assert read_entries(rows) == (honest,)
+    assert read_entry(rows) == honest
+    put_entries(rows, {"honest": None})
+    assert not rows.exists()
+
+
+def test_submissions_lie_beside_the_rows(rows, honest):
+    folder, mine = rows.parent, honest.model_copy(update={"name": "mine"})
+    mine.write(entry_path(folder, mine))
+    assert files_of(folder, honest.played.track) == [rows, folder / honest.played.track / "mine.json"]
+    assert read_entry(entry_path(folder, mine)) == mine
+    assert files_of(folder, "elsewhere") == []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda lines: [lines[0], lines[0]], "schema: name 'another' occurs twice"),
+        (lambda lines: [lines[0], lines[1].replace('"honest"', '"Honest"', 1)], r"line 2: key 'name': String should"),
+        (lambda lines: [lines[0], ""], "line 2: key 'the file': Invalid JSON"),
+        (lambda lines: [lines[0].replace('"bank-regenerate"', '"bank-route"', 1)], r"place: .* belongs in bank-route"),
+    ],
+)
+def test_broken_files_of_rows(change, said, rows):
+    lines = change(rows.read_text().splitlines())
+    rows.write_text("".join(f"{line}\n" for line in lines))
+    before = rows.read_bytes()
+    with pytest.raises(EntryRejectedError, match=said):
+        read_entries(rows)
+    with pytest.raises(EntryRejectedError):
+        put_entries(rows, {"more": None})
+    assert rows.read_bytes() == before
+
+
+def test_the_site_takes_a_name_once(rows, honest, tracks, tmp_path):
+    honest.write(entry_path(rows.parent, honest))
+    with pytest.raises(ValueError, match=r"place: an entry 'honest' is in .*bank-regenerate.jsonl as well"):
+        build_site(tmp_path / "out", entries=rows.parent, artefacts=tmp_path, tracks=tracks, report=lambda line: None)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_verifies_line_by_line(repository):
+    file = repository / "leaderboard" / "entries" / "gsm8k-closed-models.jsonl"
+    words = ["verify", str(file), "--artefacts", str(repository / "leaderboard" / "artefacts")]
+    done = RUN.invoke(app, [*words, "--name", "always-largest", "--name", "oracle"])
+    assert done.exit_code == 0, done.output
+    assert f"verified {file}:always-largest (" in done.output
+    assert f"verified {file}:oracle (" in done.output
+    assert done.output.count("verified ") == 2
+    unknown = RUN.invoke(app, [*words, "--name", "orakel"])
+    assert unknown.exit_code == 2
+    assert "name='orakel' is in none of these files; allowed: always-largest" in unknown.output
