@@ -96,7 +96,7 @@ class RunManifest:
             check_choice(f"{path}: format", content.get("format"), READABLE)
             if content["format"] == 2:  # written before achieved figures were told
                 content = content | dict.fromkeys(ADDED_IN_3)
-            GameDescription.read(content.get("game"), path)  # a bank by a former name is the first thing to say
+            GameDescription.read(content.get("game"), path, "game")  # a bank by a former name is the first thing to say
         manifest: RunManifest = decode(cls, content, path)
         return manifest
 

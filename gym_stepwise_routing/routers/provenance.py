@@ -59,13 +59,13 @@ class GameDescription:
     masked_action: str
 
     @classmethod
-    def read(cls, content: Any, where: Path) -> GameDescription:
-        """A description from its JSON content, which stood in ``where``.
+    def read(cls, content: Any, where: Path, key: str = "") -> GameDescription:
+        """A description from its JSON content, which stood in ``where`` under ``key``.
 
         Raises:
             ValueError: other fields, or a source by a former name; the message names the file ``where``.
         """
-        description: GameDescription = decode(cls, content, where)
+        description: GameDescription = decode(cls, content, where, key)
         hint = ", with another content hash: train or calibrate again on it"
         check_former(f"{where}: source", description.source, hint)
         return description
