@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from typer.testing import CliRunner
 
-from gym_stepwise_routing.cli import app
+from gym_stepwise_routing.cli.app import app
 from gym_stepwise_routing.leaderboard.entry_files import (
     entry_path,
     files_of,
