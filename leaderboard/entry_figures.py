@@ -47,6 +47,7 @@ __all__ = [
     "Draws",
     "compute_figures",
     "draw",
+    "gains_of_each",
     "hull_accuracy",
     "normalised",
     "plain_figures",
@@ -165,6 +166,14 @@ def plain_figures(track: Track, outcomes: Sequence[Evaluation], constants: Const
     return _figures_of(track, means, len(outcomes), np.arange(len(outcomes))[:, None])
 
 
+def gains_of_each(track: Track, outcomes: Sequence[Evaluation], constants: Constants) -> tuple[Floats, Floats]:
+    """Gain of each of ``T`` plays in the track's unit: ``float64[T]``, and ``float64[T, R]`` on the resamples."""
+    rows, unit = _rows(track, outcomes, constants), track.spec.cost_unit
+    plain = _by_run(track, rows.mean(axis=1, keepdims=True), len(outcomes)).gains[unit]
+    means = resampled_means(rows, RESAMPLES, np.random.default_rng(_SEED))
+    return plain[:, 0], _by_run(track, means, len(outcomes)).gains[unit]
+
+
 def compute_figures(track: Track, name: str, runs: Sequence[PlayedRouter], constants: Constants) -> Figures:
     """Every figure of an entry.
 
@@ -214,6 +223,16 @@ def _rows(track: Track, outcomes: Sequence[Evaluation], constants: Constants) ->
 
 
 def _figures_of(track: Track, means: Floats, runs: int, picks: NDArray[np.int64]) -> Draws:
+    """Figures averaged over the runs that each resample picks."""
+    each = _by_run(track, means, runs)
+    costs, gains = (
+        {unit: average_seeds(values, picks) for unit, values in figures.items()} for figures in (each.costs, each.gains)
+    )
+    return Draws(average_seeds(each.accuracy, picks), average_seeds(each.harm, picks), costs, gains)
+
+
+def _by_run(track: Track, means: Floats, runs: int) -> Draws:
+    """Figures of every run, ``float64[runs, R]`` each."""
     models, units = len(track.models), len(track.units)
     constant = means[: models * (1 + units)].reshape(1 + units, models, -1)
     own = means[models * (1 + units) :].reshape(runs, 2 + units, -1)
@@ -221,9 +240,8 @@ def _figures_of(track: Track, means: Floats, runs: int, picks: NDArray[np.int64]
     for column, unit in enumerate(track.units):
         cost = own[:, 2 + column]
         hull = np.stack([hull_accuracy(constant[1 + column], constant[0], row) for row in cost])
-        costs[unit] = average_seeds(cost, picks)
-        gains[unit] = average_seeds(own[:, 0] - hull, picks)
-    return Draws(average_seeds(own[:, 0], picks), average_seeds(own[:, 1], picks), costs, gains)
+        costs[unit], gains[unit] = cost, own[:, 0] - hull
+    return Draws(own[:, 0], own[:, 1], costs, gains)
 
 
 def _curve_figures(track: Track, unit: CostUnit, runs: Sequence[PlayedRouter], constants: Constants) -> CurveFigures:

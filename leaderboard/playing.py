@@ -15,7 +15,7 @@ from gym_stepwise_routing.leaderboard.entry import Selection
 from gym_stepwise_routing.leaderboard.track import Track, View, game_of, source_of
 from gym_stepwise_routing.routers.base import Predicts, Scores, ThresholdRouter
 
-__all__ = ["ORACLE", "PlayedRouter", "play_bound", "play_on", "play_router", "select"]
+__all__ = ["ORACLE", "PlayedRouter", "at_threshold", "play_bound", "play_on", "play_router", "select"]
 
 GRID = 24
 """Quantiles in the grid of a sweep."""
@@ -70,9 +70,15 @@ def play_router(
         return PlayedRouter(play_on(track, router, game), None, (), ())
     grid = threshold_grid(router, game_of(track, view, split="train"), GRID, seed=track.spec.seed)
     threshold = None if selection is None else select(track, router, grid, view, selection)
-    chosen = router if threshold is None else ThresholdRouter(router, threshold)
     points = tuple(play_on(track, ThresholdRouter(router, float(t)), game) for t in grid)
-    return PlayedRouter(play_on(track, chosen, game), threshold, tuple(map(float, grid)), points)
+    return PlayedRouter(
+        play_on(track, at_threshold(router, threshold), game), threshold, tuple(map(float, grid)), points
+    )
+
+
+def at_threshold(router: Predicts, threshold: float | None) -> Predicts:
+    """The router at a threshold; as it is without one, or if it has no scores."""
+    return ThresholdRouter(router, threshold) if threshold is not None and isinstance(router, Scores) else router
 
 
 def select(track: Track, router: Scores, thresholds: NDArray[np.float64], view: View, selection: Selection) -> float:

@@ -15,9 +15,9 @@ from gym_stepwise_routing.leaderboard.blindness import changed_problems, check_b
 from gym_stepwise_routing.leaderboard.entry import Entry, Run
 from gym_stepwise_routing.leaderboard.faults import EntryRejectedError, Fault, UntrustedError
 from gym_stepwise_routing.leaderboard.loading import is_harmless, load_router
-from gym_stepwise_routing.leaderboard.playing import PlayedRouter, play_bound, play_router
+from gym_stepwise_routing.leaderboard.playing import PlayedRouter, at_threshold, play_bound, play_router
 from gym_stepwise_routing.leaderboard.track import Track
-from gym_stepwise_routing.routers.base import Predicts, Scores, ThresholdRouter
+from gym_stepwise_routing.routers.base import Predicts
 
 __all__ = ["rerun"]
 
@@ -52,7 +52,7 @@ def rerun(track: Track, entry: Entry, run: Run, replayed: PlayedRouter, *, artef
                 faults
                 or check_blindness(track, chosen, replayed.outcome, view)
                 or check_scores(track, make, replayed, view)
-                or check_gain(track, chosen, replayed.outcome, view)
+                or check_gain(track, make, replayed, view)
             )
     except (UntrustedError, EntryRejectedError, KeyboardInterrupt):
         raise
@@ -73,11 +73,7 @@ def _maker(run: Run, artefacts: Path, trust: bool) -> Callable[[], Predicts]:
 
 
 def _at_threshold(make: Callable[[], Predicts], threshold: float | None) -> Callable[[], Predicts]:
-    def made() -> Predicts:
-        router = make()
-        return ThresholdRouter(router, threshold) if threshold is not None and isinstance(router, Scores) else router
-
-    return made
+    return lambda: at_threshold(make(), threshold)
 
 
 def _compare(replayed: PlayedRouter, again: PlayedRouter) -> list[Fault]:

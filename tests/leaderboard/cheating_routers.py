@@ -162,9 +162,9 @@ class ScoresByPosition(ScoringRouter):
 class ScoresByTable(ScoringRouter):
     """Decides honestly, but its scores come from the table of the oracle's answers."""
 
-    def __init__(self, track):
+    def __init__(self, track, table=ByTable):
         super().__init__(0.5)
-        self.table = ByTable(track)
+        self.table = table(track)
 
     def bind(self, spec):
         super().bind(spec)

@@ -118,8 +118,15 @@ def test_a_sweep_that_knows_the_places_is_found(track, hidden):
 def test_a_sweep_from_a_table_is_found_by_the_last_bit_alone(track):
     """No decision of its own is forged, and its scores know no places."""
     router = ScoresByTable(track)
-    assert codes(track, router) == gain_codes(track, router) == set()
+    assert codes(track, router) == set()
     assert score_codes(track, router) == {"precision"}
+    assert gain_codes(track, router) == {"gain"}
+
+
+def test_a_sweep_from_a_table_that_the_last_bit_does_not_change_is_found(track):
+    router = ScoresByTable(track, ByRoundedTable)
+    assert codes(track, router) == score_codes(track, router) == set()
+    assert gain_codes(track, router) == {"gain"}
 
 
 def test_a_small_table_costs_gain_when_the_last_bit_moves(track):
@@ -129,7 +136,7 @@ def test_a_small_table_costs_gain_when_the_last_bit_moves(track):
 
 
 def gain_codes(track, router):
-    played = play_on(track, copy.deepcopy(router), game_of(track))
+    played = play_router(track, copy.deepcopy(router), view=PLAIN, selection=None)
     return {fault.code for fault in check_gain(track, lambda: copy.deepcopy(router), played, PLAIN)}
 
 
