@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, field_validator
 
 from gym_stepwise_routing.leaderboard.schema import (
     ENTRY_VERSION,
@@ -107,6 +107,15 @@ class RouterRef(Strict):
     kwargs: dict[str, Json] = Field(default_factory=dict)
     artefact: Artefact | None = None
     code_sha256: Sha256 | None = None
+
+    @field_validator("kwargs")
+    @classmethod
+    def _no_files(cls, kwargs: dict[str, Json]) -> dict[str, Json]:
+        """Files come as the artefact, whose place, hashes and provenance are checked, by no other way."""
+        for name in ("path", "policy"):
+            if name in kwargs:
+                raise ValueError(f"{name}={kwargs[name]!r}; allowed: other names, files are named by the artefact")
+        return kwargs
 
 
 class Selection(Strict):

@@ -35,10 +35,16 @@ def read_entries(path: Path) -> tuple[Entry, ...]:
     """The entries of a file: one of a ``.json``, one a line of a ``.jsonl``.
 
     Raises:
-        EntryRejectedError: missing or oversized file, one that does not follow the schema, a name that occurs twice, or
-            an entry that does not belong in this file.
+        EntryRejectedError: missing or oversized file, a link, one that does not follow the schema, a name that occurs
+            twice, or an entry that does not belong in this file.
     """
     shared = path.suffix == ".jsonl"
+    path = path.absolute()  # never resolved: a link may lie on one track's board and lead to another's
+    for place in (path,) if shared else (path, path.parent):
+        if place.is_symlink():
+            raise EntryRejectedError(
+                path, [Fault("place", f"{place} is a link; allowed: files and folders themselves")]
+            )
     try:
         entries = Entry.read_lines(path) if shared else (Entry.read(path),)
     except ValueError as error:
@@ -48,7 +54,7 @@ def read_entries(path: Path) -> tuple[Entry, ...]:
         raise EntryRejectedError(path, [Fault("schema", f"name {twice[0]!r} occurs twice")])
     for entry in entries:
         track = entry.played.track
-        placed = path.stem == track if shared else (path.resolve().parent.name, path.stem) == (track, entry.name)
+        placed = path.stem == track if shared else (path.parent.name, path.stem) == (track, entry.name)
         if not placed:
             allowed = f"{track}.jsonl" if shared else f"{track}/{entry.name}.json"
             message = f"an entry {entry.name!r} on {track!r} belongs in {allowed}"

@@ -270,15 +270,19 @@ def _installed() -> tuple[Path, ...]:
 
 def _place(path: Path, artefacts: Path) -> str:
     try:
-        return path.resolve().relative_to(artefacts.resolve()).as_posix()
+        place = Path(os.path.abspath(path)).relative_to(os.path.abspath(artefacts))
     except ValueError:
         raise ValueError(f"{path} lies outside {artefacts}; allowed: a file or folder below it") from None
+    for above in (artefacts / place, *(artefacts / folder for folder in place.parents if folder != Path())):
+        if above.is_symlink():
+            raise ValueError(f"{above} is a link; allowed: files and folders themselves")
+    return place.as_posix()
 
 
 def _hashes(path: Path, factory: str, policy: str | None) -> dict[str, str]:
     leave_out = _NOT_READ.get(factory, ())
     files = {".": path} if path.is_file() else {p.relative_to(path).as_posix(): p for p in sorted(path.rglob("*"))}
-    if links := [p for p in (path, *files.values()) if p.is_symlink()]:
+    if links := [p for p in files.values() if p.is_symlink()]:
         raise ValueError(f"{links[0]} is a link; allowed: files and folders themselves")
     if policy is not None:
         return policy_hashes(path, policy)

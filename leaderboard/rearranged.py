@@ -103,7 +103,8 @@ class Jittered:
 class Shadowed:
     """A router that plays, and rearranged ones that say at each of its decisions what they would do.
 
-    All of them meet the same traces. Played by themselves, one other decision would change what comes after it.
+    All of them meet the same traces. Played by themselves, one other decision would change what comes after it. Each
+    gets a copy of the observations: a router may scale them in place.
 
     Args:
         router: the router that plays.
@@ -135,10 +136,10 @@ class Shadowed:
         own, *others = [None] * (1 + len(self.shadows)) if state is None else state
         masks = {"action_masks": action_masks} if self._with_masks else {}
         actions, own = self.router.predict(
-            observation, state=own, episode_start=episode_start, deterministic=deterministic, **masks
+            observation.copy(), state=own, episode_start=episode_start, deterministic=deterministic, **masks
         )
         said = [
-            shadow.predict(observation, before, episode_start, deterministic, action_masks)
+            shadow.predict(observation.copy(), before, episode_start, deterministic, action_masks)
             for shadow, before in zip(self.shadows, others, strict=True)
         ]
         self._differ.append(np.stack([np.asarray(action) != actions for action, _ in said]))
@@ -176,7 +177,7 @@ class ShadowedScores:
 
     def scores(self, observation: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
         """The router's scores."""
-        own = np.asarray(self._own.scores(observation))
+        own = np.asarray(self._own.scores(observation.copy()))
         rearranged = np.full_like(own, np.nan)  # a NaN differs from everything
         for rows, router in self._batches:
             said = np.asarray(router.scores(observation[rows]))

@@ -115,8 +115,12 @@ def _made_elsewhere(
         if trained_on.split != "train":
             yield "provenance", f"trained on the {trained_on.split} split; allowed: 'train'"
         trained_on.check_game(game, "this router")
+    except ImportError:
+        raise
     except ValueError as error:
         yield "provenance", str(error)
+    except Exception as error:  # whatever a damaged file does to its reader is that file's fault
+        yield "provenance", f"its files cannot be read: {type(error).__name__}: {error}"
 
 
 def _calibrated(folder: Path, game: Game) -> CalibratedRouter:

@@ -181,6 +181,13 @@ def fitted_on_another_track(entry: Content) -> None:
     entry["runs"][0]["router"] = {"factory": "gym_stepwise_routing.leaderboard.fitted:fitted", "kwargs": kwargs}
 
 
+def weights_by_the_back_door(entry: Content) -> None:
+    entry["runs"][0]["router"] = {
+        "factory": "gym_stepwise_routing.leaderboard.fitted:fitted",
+        "kwargs": {"baseline": "trim_agg:TrimAgg", "path": "leaderboard/artefacts/gsm8k-route.npz"},
+    }
+
+
 def hidden_field(entry: Content) -> None:
     entry["figures"]["note"] = "state of the art"
 
@@ -209,6 +216,7 @@ REJECTED_WITHOUT_THE_ROUTER: dict[Callable[[Content], None], tuple[FaultCode, st
     threshold_without_rule: ("selection", "without a selection rule"),
     doubled_run: ("runs", "two runs have the same router"),
     hidden_field: ("schema", "note"),
+    weights_by_the_back_door: ("schema", "path='leaderboard/artefacts.*files are named by the artefact"),
     oracle_as_a_router: ("reference", "sees the answers"),
     name_of_a_row: ("reference", "'confidence-p-min' is a row in rows.json"),
     row_with_another_text: ("reference", "'always-largest' is a row in rows.json"),

@@ -14,6 +14,7 @@ from cheating_routers import (
     ByPosition,
     ByRoundedTable,
     ByTable,
+    InPlace,
     Masked,
     Remembering,
     ScoresByPosition,
@@ -99,6 +100,11 @@ def test_a_sweep_along_a_common_figure_is_no_table(track):
 def figures(track, name):
     game = game_of(track)
     return game.table.observation[game.table.roots, game.spec.feature_names.index(name)]
+
+
+def test_a_router_may_scale_its_observations_in_place(track):
+    router = InPlace("p_min", 0.6)
+    assert codes(track, router) == score_codes(track, router) == set()
 
 
 @pytest.mark.parametrize("on", ["track", "sample_track"])

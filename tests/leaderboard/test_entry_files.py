@@ -73,6 +73,27 @@ def test_broken_files_of_rows(change, said, rows):
     assert rows.read_bytes() == before
 
 
+@pytest.mark.parametrize("linked", ["the file", "its folder", "the file of rows"])
+def test_links_are_refused(linked, rows, honest, tmp_path):
+    """An entry of one track, linked into the folder of another, would stand on that one's board."""
+    folder, track = tmp_path / "submissions", honest.played.track
+    path = entry_path(folder, honest)
+    honest.write(path)
+    if linked == "the file":
+        place = folder / "bank-route" / "honest.json"
+        place.parent.mkdir()
+        place.symlink_to(path)
+    elif linked == "its folder":
+        (folder / "bank-route").symlink_to(folder / track)
+        place = folder / "bank-route" / "honest.json"
+    else:
+        place = rows_path(folder, "bank-route")
+        place.symlink_to(rows)
+    with pytest.raises(EntryRejectedError, match=r"place: .*bank-route.* is a link"):
+        read_entries(place)
+    assert read_entries(path) == (honest,)
+
+
 def test_the_site_takes_a_name_once(rows, honest, tracks, tmp_path):
     honest.write(entry_path(rows.parent, honest))
     with pytest.raises(ValueError, match=r"place: an entry 'honest' is in .*bank-regenerate.jsonl as well"):

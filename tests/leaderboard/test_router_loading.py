@@ -201,6 +201,9 @@ def test_links_out_of_the_folder_are_refused(tmp_path, artefacts):
     (artefacts / "mine" / "weights.bin").symlink_to(tmp_path / "elsewhere.bin")
     with pytest.raises(ValueError, match="is a link"):
         describe_artefact(artefacts / "mine", artefacts)
+    (artefacts / "again").symlink_to(artefacts / "mine")
+    with pytest.raises(ValueError, match="again is a link"):
+        describe_artefact(artefacts / "again" / "weights.bin", artefacts)
 
 
 def test_only_training_runs_leave_out_their_model(artefacts):
