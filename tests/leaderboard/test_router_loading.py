@@ -201,7 +201,9 @@ def test_links_out_of_the_folder_are_refused(tmp_path, artefacts):
     (artefacts / "mine" / "weights.bin").symlink_to(tmp_path / "elsewhere.bin")
     with pytest.raises(ValueError, match="is a link"):
         describe_artefact(artefacts / "mine", artefacts)
-    (artefacts / "again").symlink_to(artefacts / "mine")
+    (artefacts / "whole").mkdir()
+    (artefacts / "whole" / "weights.bin").write_bytes(b"x")
+    (artefacts / "again").symlink_to(artefacts / "whole")
     with pytest.raises(ValueError, match="again is a link"):
         describe_artefact(artefacts / "again" / "weights.bin", artefacts)
 
