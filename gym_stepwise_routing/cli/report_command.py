@@ -14,14 +14,13 @@ __all__ = ["report"]
 
 
 def report(
-    log: Annotated[Path, typer.Argument(help="The decision log; its rotated files LOG.1, LOG.2, ... are read with it.")],
+    log: Annotated[Path, typer.Argument(help="Decision log of a server; its rotated files are read with it.")],
     out: Annotated[Path, typer.Option(help="Folder for report.html, .md, .json and .png.")] = Path("report"),
     resamples: Annotated[int, typer.Option(min=100, help="Bootstrap resamples over requests.")] = 10_000,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Saving a day against always-largest (estimated), shares, failures, speed, drift and feedback of a server."""
-    from gym_stepwise_routing.reporting.terminal import rich_table
-    from gym_stepwise_routing.serving.log_page import log_tables, write_log_page
+    from gym_stepwise_routing.serving.log_page import log_lines, write_log_page
     from gym_stepwise_routing.serving.log_report import report_on
     from gym_stepwise_routing.storage.strict_json import plain
 
@@ -35,8 +34,6 @@ def report(
         print(json.dumps(plain(found), indent=2))
         return
     console = Console(soft_wrap=True, highlight=False)
-    for table in log_tables(found):
-        console.print(rich_table(table))
-    for line in found.torn:
-        console.print(f"[yellow]warning:[/yellow] half a line, a process was killed: {escape(line)}")
+    for line in log_lines(found):
+        console.print(escape(line))
     console.print(f"written: {escape(str(page))}")

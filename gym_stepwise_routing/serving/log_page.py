@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gym_stepwise_routing.costs.ledger import KINDS
+from gym_stepwise_routing.costs.units import COST_UNITS
 from gym_stepwise_routing.reporting.figures import BLACK, BLUE, GREEN, GREY, ORANGE, PINK, new_figure, save_figure
 from gym_stepwise_routing.reporting.pages import Page, Table, write_page
 from gym_stepwise_routing.serving.log_report import Costs, Group, LogReport, Share, Speed
 
-__all__ = ["log_tables", "write_log_page"]
+__all__ = ["log_lines", "log_tables", "write_log_page"]
 
 PAGE = "report"
 _COLOURS = (BLUE, ORANGE, GREEN, PINK, BLACK, GREY)
@@ -20,8 +21,8 @@ _NOTES = (
     "requests: its cost is an estimate, its mean on the problems that each router was measured by. Requests that cost "
     "more or less than those would have moved it. Intervals are 95 % bootstrap intervals over requests, as if these "
     "were independent; requests of one user, or of the same question, are not quite.",
-    "Requests that asked for a threshold, a budget or a target themselves stand apart. Requests that were refused before "
-    "any model was asked are not in a log.",
+    "Requests that asked for a threshold, a budget or a target themselves stand apart. Requests that were refused "
+    "before any model was asked are not in a log.",
     "Feedback speaks of the answers that somebody judged, which need not be like the others. Its intervals are exact "
     "(Clopper-Pearson, 95 %).",
 )
@@ -30,6 +31,7 @@ _NOTES = (
 def write_log_page(report: LogReport, folder: Path, command: str) -> Path:
     """Write ``report.html``, ``.md`` and ``.json``, and the figure; returns the path of the first."""
     figure = f"{PAGE}.png"
+    folder.mkdir(parents=True, exist_ok=True)
     _draw(report, folder / figure)
     page = Page(
         title=f"Served from {report.first[:10]} to {report.last[:10]}",
@@ -60,6 +62,24 @@ def _besides(count: int, what: str) -> str:
     return f", {count} of them {what}" if count else ""
 
 
+def log_lines(report: LogReport) -> list[str]:
+    """The report in a few lines, for a terminal."""
+    lines = _setting(report)
+    for group in report.groups:
+        outcomes = ", ".join(f"{name} {count}" for name, count in group.outcomes.items())
+        lines.append(f"{group.name}: {outcomes}")
+        if group.costs.n:
+            _, saving, interval = _saving(group.costs)
+            lines.append(
+                f"  saving against always-largest, estimated: {saving} [{interval}], "
+                f"{_amount(group.costs, group.cost_unit)} (n = {group.costs.n})"
+            )
+        lines.append("  steps: " + ", ".join(f"{model.model} {model.share:.0%}" for model in group.models))
+        if group.right is not None:
+            lines.append(f"  right by feedback: {_share(group.right)}")
+    return lines
+
+
 def log_tables(report: LogReport) -> list[Table]:
     """The tables; groups of requests are rows, or headings where each has several."""
     groups = report.groups
@@ -68,7 +88,7 @@ def log_tables(report: LogReport) -> list[Table]:
             "Saving against always-largest (estimated)",
             ("requests", "answered", "cost", "saving", "95 % interval", "saved", "always-largest"),
             [
-                (g.name, str(g.costs.n), *_saving(g.costs), f"{g.costs.saved:.4g} {g.cost_unit}", g.always_largest)
+                (g.name, str(g.costs.n), *_saving(g.costs), _amount(g.costs, g.cost_unit), g.always_largest)
                 for g in groups
             ],
         ),
@@ -77,8 +97,7 @@ def log_tables(report: LogReport) -> list[Table]:
             ("day (UTC)", "answered", "cost", "saving", "95 % interval", "saved"),
             groups={
                 g.name: [
-                    (day, str(costs.n), *_saving(costs), f"{costs.saved:.4g} {g.cost_unit}")
-                    for day, costs in g.days.items()
+                    (day, str(costs.n), *_saving(costs), _amount(costs, g.cost_unit)) for day, costs in g.days.items()
                 ]
                 for g in groups
             },
@@ -134,6 +153,11 @@ def _saving(costs: Costs) -> tuple[str, str, str]:
     return f"{costs.cost:.3f}", f"{costs.saving:.1%}", interval
 
 
+def _amount(costs: Costs, cost_unit: str) -> str:
+    unit = COST_UNITS.get(cost_unit)
+    return f"{costs.saved * unit.scale:.4g} {unit.measure}"
+
+
 def _speed(speed: Speed) -> tuple[str, str, str]:
     if speed.p50 is None or speed.p95 is None:
         return str(speed.n), "", ""
@@ -150,10 +174,8 @@ def _failures(group: Group) -> list[Sequence[str]]:
     shown, others = group.failures[:_MOST_REASONS], group.failures[_MOST_REASONS:]
     lines: list[Sequence[str]] = [(f.model, str(f.count), str(f.kept), f.reason) for f in shown]
     if others:
-        total = sum(failure.count for failure in others)
-        lines.append(
-            ("", str(total), str(sum(failure.kept for failure in others)), f"{len(others)} further reasons, in the JSON")
-        )
+        times, kept = sum(failure.count for failure in others), sum(failure.kept for failure in others)
+        lines.append(("", str(times), str(kept), f"{len(others)} further reasons, in the JSON"))
     return lines
 
 

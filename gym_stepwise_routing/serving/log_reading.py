@@ -181,6 +181,7 @@ class LoggedRequest(_Line):
     prompt_tokens: tuple[int, ...]
     shared_prefix: tuple[int, ...]
     observation: tuple[Block, ...]
+    top_logprobs: tuple[int, ...]
     question: str | None = None
     answer: str | None = None
 

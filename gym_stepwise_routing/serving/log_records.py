@@ -76,6 +76,7 @@ def request_record(
         "prompt_tokens": answering.prompt_tokens,
         "shared_prefix": answering.shared,
         "observation": answering.observation,
+        "top_logprobs": [0 if e.abilities is None else e.abilities.top_logprobs for e in answering.endpoints],
         "steps": [
             told
             | {

@@ -154,7 +154,7 @@ class LogReport:
         requests: requests in it.
         torn: where half-written lines stand (a process was killed).
         servers: ids of the servers that wrote it.
-        groups: the requests, by router and by what they asked for themselves; the largest group first.
+        groups: the requests, by router and by what they asked for themselves; as configured and the largest first.
         drift_windows: windows that were tested for drift.
         drift_alarms: time and message of each alarm.
         feedback: answers of which something was said.
@@ -290,7 +290,7 @@ def report_on(path: Path, *, resamples: int = 10_000) -> LogReport:
     for id, one in said.items():
         if id in home:
             home[id].said.append(one)
-    ordered = sorted(groups.items(), key=lambda item: -item[1].outcomes.total())
+    ordered = sorted(groups.items(), key=lambda item: (item[0][-1] != AS_CONFIGURED, -item[1].outcomes.total()))
     return LogReport(
         files=tuple(str(file) for file in log.files),
         first=min(times),
