@@ -49,12 +49,12 @@ def write_log_page(report: LogReport, folder: Path, command: str) -> Path:
 def _setting(report: LogReport) -> list[str]:
     lines = [
         f"{report.requests} requests from {report.first} to {report.last}",
-        f"{len(report.files)} files: {', '.join(report.files)}",
+        f"read: {', '.join(report.files)}",
         f"feedback on {report.feedback} answers" + _besides(report.feedback_elsewhere, "on answers of another log"),
-        f"drift: {len(report.drift_alarms)} alarms in {report.drift_windows} windows",
+        f"drift: an alarm in {len(report.drift_alarms)} of {report.drift_windows} windows",
     ]
     if report.torn:
-        lines.append(f"{len(report.torn)} half-written lines (a process was killed): {', '.join(report.torn)}")
+        lines.append(f"half-written lines, by a process that was killed: {len(report.torn)} ({', '.join(report.torn)})")
     return lines
 
 
@@ -181,7 +181,7 @@ def _failures(group: Group) -> list[Sequence[str]]:
 
 def _draw(report: LogReport, path: Path) -> None:
     """Saving a day with intervals, and who wrote the steps of each day."""
-    figure, (left, right) = new_figure(2)
+    figure, (left, right) = new_figure(2, columns=1)
     days = sorted({day for group in report.groups for day in group.steps_by_day})
     place = {day: number for number, day in enumerate(days)}
     for number, group in enumerate(report.groups):
