@@ -6,7 +6,7 @@ import json
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from gym_stepwise_routing.banks.bank import Bank
@@ -68,7 +68,8 @@ def bank_from_log(path: Path, target: Path, *, mode: str | None = None, overwrit
         if isinstance(record, LoggedServer):
             servers[record.id] = record
         elif isinstance(record, LoggedRequest):
-            requests.append(record)
+            steps = tuple(replace(step, features=None) for step in record.steps)  # a bank has no use for them
+            requests.append(replace(record, steps=steps))
         elif isinstance(record, LoggedFeedback):
             said[record.id] = record.right
     left_out: Counter[str] = Counter()
