@@ -16,12 +16,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from gym_stepwise_routing.calibration.certificate import CalibrationMethod
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.evaluation.evaluate import Sweep
-from gym_stepwise_routing.evaluation.p_values import METHODS, check_level, p_value
+from gym_stepwise_routing.evaluation.p_values import METHODS, check_level, exact_interval, p_value
 from gym_stepwise_routing.routers.base import ALWAYS_LARGEST
 
 __all__ = ["Repetitions", "Violations", "choose", "halves", "resampled"]
@@ -51,8 +50,7 @@ class Violations:
     @classmethod
     def of(cls, broken: NDArray[np.bool_]) -> Violations:
         """Count them."""
-        interval = stats.binomtest(int(broken.sum()), len(broken)).proportion_ci(0.95, method="exact")
-        return cls(int(broken.sum()), len(broken), float(interval.low), float(interval.high))
+        return cls(int(broken.sum()), len(broken), *exact_interval(int(broken.sum()), len(broken)))
 
     @property
     def rate(self) -> float:

@@ -133,7 +133,7 @@ class Bank:
                 raise BankError(f"{texts}: {manifest.files[texts.name].rows} rows; allowed: {len(nodes)}, one a node")
             if verify:
                 check_problems(problems, manifest.split_rule, manifest.prompt.shared_prefix_tokens)
-                check_nodes(nodes, problems, manifest.horizon)
+                check_nodes(nodes, problems, manifest.horizon, partial=manifest.served is not None)
         except RowError as error:
             raise BankError(f"{path / error.table}.parquet: row {error.row}: {error.fault}") from None
         return cls(path=path, manifest=manifest, problems=problems, nodes=nodes, verify=verify)

@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 from gym_stepwise_routing.banks.manifest import MANIFEST, FileEntry, Manifest, Recipe
 from gym_stepwise_routing.errors import BankError
 from gym_stepwise_routing.storage.atomic import new_folder, write_json
-from gym_stepwise_routing.storage.strict_json import to_json
 from gym_stepwise_routing.types import VERSION
 
 __all__ = ["write_bank"]
@@ -38,7 +37,7 @@ def write_bank(recipe: Recipe, tables: Mapping[str, pa.Table], target: Path, *, 
         files = {name: _write_table(directory / name, table) for name, table in tables.items()}
         created_with = f"gym-stepwise-routing {VERSION}, pyarrow {pa.__version__}"
         manifest = Manifest.seal(recipe, created_with=created_with, files=files)
-        write_json(directory / MANIFEST, to_json(manifest))
+        write_json(directory / MANIFEST, manifest.as_json())
 
 
 def _write_table(path: Path, table: pa.Table) -> FileEntry:

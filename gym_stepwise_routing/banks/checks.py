@@ -21,8 +21,14 @@ _LIMITS = {"logprob": (-_LARGEST, 0.0), "entropy": (0.0, _LARGEST), "margin": (0
 _ROUNDING = 1e-5
 
 
-def check_nodes(nodes: Nodes, problems: Problems, horizon: int) -> None:
+def check_nodes(nodes: Nodes, problems: Problems, horizon: int, *, partial: bool = False) -> None:
     """Check that the nodes are one tree a problem.
+
+    Args:
+        nodes: the nodes.
+        problems: their problems.
+        horizon: most steps of a trace.
+        partial: the bank was made from a log; then a step may be an open end, a draft that nobody went on from.
 
     Raises:
         RowError: unknown model, child out of range, cycle, child whose parent, depth, model or problem disagrees,
@@ -39,7 +45,7 @@ def check_nodes(nodes: Nodes, problems: Problems, horizon: int) -> None:
     recorded = (nodes.child >= 0).any(axis=1)
     if found := first_true(nodes.terminal & recorded):
         raise RowError("nodes", found[0], "the trace has ended (terminal) and yet has children")
-    if found := first_true(~nodes.terminal & ~recorded):
+    if found := first_true(~nodes.terminal & ~recorded & (not partial or nodes.depth == 0)):
         raise RowError("nodes", found[0], "the trace has not ended and yet no model has a child")
 
 

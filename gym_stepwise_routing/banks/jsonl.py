@@ -177,7 +177,8 @@ def _check(trees: Path, lines: Sequence[int], tables: Mapping[str, pa.Table], re
     try:
         problems = Problems.of(tables["problems.parquet"], models)
         check_problems(problems, recipe.split_rule, recipe.prompt.shared_prefix_tokens)
-        check_nodes(Nodes.of([nodes], len(nodes), models), problems, recipe.horizon)
+        made = Nodes.of([nodes], len(nodes), models)
+        check_nodes(made, problems, recipe.horizon, partial=recipe.served is not None)
     except RowError as error:
         if error.table == "problems":
             raise BankError(f"{trees}: line {lines[error.row]}: {error.fault}") from None

@@ -29,6 +29,7 @@ __all__ = [
     "Manifest",
     "Prompt",
     "Recipe",
+    "Served",
     "StepRule",
 ]
 
@@ -130,6 +131,25 @@ class FileEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """Where the traces of a bank come from that was made from a server's log: only steps that were taken are in it.
+
+    Args:
+        router: names of the routers that chose the steps.
+        first: time of the first request that is in the bank, ISO 8601.
+        last: time of the last one.
+        requests: how many are in it; requests that came the same way are one trace.
+        propensity: probability with which each step was chosen at its place; 1: the routers are deterministic.
+    """
+
+    router: tuple[str, ...]
+    first: str
+    last: str
+    requests: int
+    propensity: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """What a person states about a bank.
 
@@ -144,12 +164,13 @@ class Recipe:
         step_rule: where a step ends.
         horizon: most steps of a trace.
         recorded_mode: the action semantics whose traces are all in the bank (``route`` and ``regenerate`` cover
-            all three: they need every model's next step at every prefix).
+            all three: they need every model's next step at every prefix). With ``served``: the mode that was served.
         grader: what graded the answers.
         datasets: where the problems come from, by the name in ``gym_stepwise_routing.datasets`` or a name of one's own.
         split_rule: which problem belongs to which split.
         command: the command that builds the bank from its recording.
         licence: SPDX identifier of the recording itself.
+        served: where the traces come from, if from a log; then few of the mode's traces are in the bank.
     """
 
     name: str
@@ -167,6 +188,7 @@ class Recipe:
     split_rule: SplitRule
     command: str
     licence: str
+    served: Served | None = None
 
     def __post_init__(self) -> None:
         pool = self.pool
@@ -185,7 +207,9 @@ class Recipe:
 
     @property
     def modes(self) -> tuple[str, ...]:
-        """The modes that the bank can be played in: those whose every trace was recorded."""
+        """The modes that the bank can be played in: those whose every trace was recorded, or that was served."""
+        if self.served is not None:
+            return (self.recorded_mode,)
         return ("escalate",) if self.recorded_mode == "escalate" else ("route", "escalate", "regenerate")
 
     @classmethod
@@ -252,8 +276,15 @@ class Manifest(Recipe):
             )
         return manifest
 
+    def as_json(self) -> dict[str, Any]:
+        """As it stands in ``bank.json``; without ``served`` where there is none, which older manifests do not know."""
+        plain: dict[str, Any] = to_json(self)
+        if plain["served"] is None:
+            del plain["served"]
+        return plain
+
     def computed_sha256(self) -> str:
         """Hash over the manifest without ``content_sha256``, as canonical JSON."""
-        plain: dict[str, Any] = to_json(self)
+        plain = self.as_json()
         del plain["content_sha256"]
         return hashlib.sha256(canonical_json(plain)).hexdigest()

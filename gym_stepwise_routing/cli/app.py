@@ -12,6 +12,7 @@ from gym_stepwise_routing.cli.compare_command import compare
 from gym_stepwise_routing.cli.evaluate_command import evaluate
 from gym_stepwise_routing.cli.list_command import list_
 from gym_stepwise_routing.cli.record_command import record
+from gym_stepwise_routing.cli.report_command import report
 from gym_stepwise_routing.cli.score_command import score
 from gym_stepwise_routing.cli.serve_command import serve
 from gym_stepwise_routing.cli.simulate_command import simulate
@@ -33,6 +34,7 @@ app.command()(calibrate)
 app.command()(evaluate)
 app.command()(check)
 app.command()(serve)
+app.command()(report)
 app.command()(record)
 app.command()(simulate)
 app.command()(leaderboard.submit)

@@ -40,7 +40,7 @@ def _told_plainly() -> Iterator[None]:
     """Faults of a bank are for the user to read: one message, no traceback."""
     try:
         yield
-    except BankError as error:
+    except ValueError as error:  # a BankError, or a log's fault
         Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
         raise typer.Exit(1) from None
 
@@ -88,6 +88,7 @@ def _facts(bank: Bank) -> Table:
         ("step", manifest.step_rule.note),
         ("modes", ", ".join(manifest.modes)),
         ("cost units", ", ".join(available_units(bank.pool))),
+        *_served(bank),
         ("engine", manifest.decoding.engine),
         ("grader", f"{manifest.grader.name} (version {manifest.grader.version})"),
         *((f"problems: {name}", f"{entry.source}; {entry.licence}") for name, entry in manifest.datasets.items()),
@@ -97,6 +98,17 @@ def _facts(bank: Bank) -> Table:
     ):
         table.add_row(escape(label), escape(fact))
     return table
+
+
+def _served(bank: Bank) -> list[tuple[str, str]]:
+    """Where the traces come from, if from a log."""
+    served = bank.manifest.served
+    if served is None:
+        return []
+    return [
+        ("made from", f"the log of a server: {served.requests} requests from {served.first} to {served.last}"),
+        ("routed by", f"{', '.join(served.router)}; each step with propensity {served.propensity:g}"),
+    ]
 
 
 def _models(bank: Bank) -> Table:
@@ -171,3 +183,27 @@ def export(
         opened = Bank.open(bank)
         export_jsonl(opened, out, overwrite=overwrite)
     Console().print(f"{escape(str(out))}: {len(opened.problems)} trees")
+
+
+@app.command("from-log")
+def from_log(
+    log: Annotated[Path, typer.Argument(help="Decision log of a server; its rotated files are read with it.")],
+    out: Annotated[Path, typer.Option(help="Folder to make.")],
+    mode: Annotated[str | None, typer.Option(help="Only requests of this mode, where the log has several.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing folder.")] = False,
+) -> None:
+    """Build a bank of the answers in a server's log that feedback speaks of: only the steps that were taken."""
+    from gym_stepwise_routing.serving.log_bank import bank_from_log
+
+    with _told_plainly():
+        made = bank_from_log(log, out, mode=mode, overwrite=overwrite)
+    console = Console(soft_wrap=True, highlight=False)
+    bank = made.bank
+    console.print(
+        f"{escape(str(out))}: {made.taken} of {made.requests} requests, {len(bank.problems)} problems, "
+        f"{len(bank.nodes):,} nodes, content hash {bank.hash}"
+    )
+    for reason, count in made.left_out.items():
+        console.print(f"left out: {count} ({escape(reason)})")
+    for line in made.torn:
+        console.print(f"[yellow]warning:[/yellow] half a line, a process was killed: {escape(line)}")

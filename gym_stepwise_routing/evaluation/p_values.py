@@ -40,6 +40,7 @@ __all__ = [
     "Method",
     "certifiable_errors",
     "check_level",
+    "exact_interval",
     "exact_p_value",
     "hoeffding_bentkus_p_value",
     "p_value",
@@ -73,6 +74,16 @@ def exact_p_value(errors: ArrayLike, n: ArrayLike, alpha: float) -> Array:
     if (counts != np.rint(counts)).any():
         raise ValueError("errors must be whole numbers: method='exact' is for losses of 0 and 1; use method='ltt'")
     return np.asarray(stats.binom.cdf(counts, items, alpha), dtype=np.float64)
+
+
+def exact_interval(count: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Limits of the exact (Clopper-Pearson) interval of a share, ``count`` of ``n`` >= 1.
+
+    Raises:
+        ValueError: a count out of range, or a level outside (0, 1).
+    """
+    found = stats.binomtest(count, n).proportion_ci(level, method="exact")
+    return float(found.low), float(found.high)
 
 
 def hoeffding_bentkus_p_value(total: ArrayLike, n: ArrayLike, alpha: float, *, upper: float = 1.0) -> Array:

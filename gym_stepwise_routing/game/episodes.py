@@ -337,9 +337,12 @@ class RuleCursor:
 
     def texts(self) -> tuple[str, str]:
         """See :class:`Cursor`."""
+        trace, draft = self.latent()
+        (last,) = self._game.source.texts(trace)
+        return last, "" if draft is None else self._game.source.texts(draft)[0]
+
+    def latent(self) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]] | None]:
+        """What the source itself knows of the trace, and of the pending draft (None where there is none)."""
         play = self._positions.play
-        (last,) = self._game.source.texts(play.trace.latent)
-        if self._game.rules.mode != "regenerate" or play.lookahead is None or not play.drafted[0]:
-            return last, ""
-        (draft,) = self._game.source.texts(play.lookahead.latent)
-        return last, draft
+        drafting = self._game.rules.mode == "regenerate" and play.lookahead is not None and play.drafted[0]
+        return play.trace.latent, play.lookahead.latent if drafting and play.lookahead is not None else None

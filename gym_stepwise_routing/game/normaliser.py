@@ -22,8 +22,14 @@ def always_largest_cost(source: StepSource, problems: NDArray[np.int64], cost_un
     sources are sampled with a fixed seed. Where the largest model is not available, the next smaller one writes.
 
     Raises:
-        ValueError: no problems, or always-largest costs nothing.
+        ValueError: no problems, always-largest costs nothing, or a bank made from a log, which does not hold it.
     """
+    bank = getattr(source, "bank", None)
+    if bank is not None and bank.manifest.served is not None:
+        raise ValueError(
+            f"normaliser=None with bank {source.name!r}, which was made from a log and holds only steps that were "
+            "taken; allowed: the cost of always-largest, e.g. that of the bank that the router was calibrated on"
+        )
     # every recorded mode holds this path, whatever else it leaves out
     rules = Rules(source, mode="route", observation=("progress",), cost_unit=cost_unit)
     rng = np.random.default_rng(0)

@@ -7,7 +7,7 @@ number; the recordings use k = 8).
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,7 @@ class StepConfidence:
 
     def rounded(self, decimals: int = 4) -> dict[str, float]:
         """Figures as they stand in a recorded tree."""
-        return {name: round(value, decimals) + 0.0 for name, value in asdict(self).items()}
+        return {name: round(getattr(self, name), decimals) + 0.0 for name in self.__slots__}
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from gym_stepwise_routing.recorder.store import read_trees
 from gym_stepwise_routing.storage.atomic import replaced
 from gym_stepwise_routing.types import Split
 
-__all__ = ["bank_from_recording", "merge_trees"]
+__all__ = ["bank_from_recording", "merge_trees", "step_rule_note"]
 
 _SHARES: dict[str, Mapping[Split, float]] = {
     "train": {"train": 0.6, "calibration": 0.4},
@@ -93,7 +93,7 @@ def _recipe(name: str, splits: Sequence[str], fixed: Mapping[str, Any], notes: M
             form="chat" if chat else "completion",
             engine="; ".join(f"{info['model']}: {info['backend']}" for info in generators),
         ),
-        step_rule=StepRule(separator=rule["delimiter"], note=_note(rule)),
+        step_rule=StepRule(separator=rule["delimiter"], note=step_rule_note(rule)),
         horizon=rule["horizon"],
         recorded_mode=fixed["mode"],
         grader=Grader(name=fixed["grader"], version="1"),
@@ -104,8 +104,8 @@ def _recipe(name: str, splits: Sequence[str], fixed: Mapping[str, Any], notes: M
     )
 
 
-def _note(rule: Mapping[str, Any]) -> str:
-    """The step rule in words."""
+def step_rule_note(rule: Mapping[str, Any]) -> str:
+    """A step rule, as JSON values, in words."""
     parts = ["One line." if rule["delimiter"] == "\n" else "Text up to a blank line."]
     if rule["min_characters"] > 1:
         parts.append(f"Steps shorter than {rule['min_characters']} characters are merged into the next.")

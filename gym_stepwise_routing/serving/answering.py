@@ -62,6 +62,8 @@ class Answering:
     finish: Finish = "stop"
     ended: str = ""
     first_text: float | None = None
+    prompt_tokens: tuple[int, ...] = ()
+    observation: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.began = time.monotonic()
@@ -86,6 +88,7 @@ class Answering:
             NoModelError: no model is left to go on with.
         """
         game = await self._begin()
+        self.observation = game.rules.blocks
         cursor = RuleCursor(game)
         budget = np.inf if self.asked.budget is None else self.asked.budget
         await self._through(lambda: cursor.begin(0, self._rng), None)
@@ -104,17 +107,27 @@ class Answering:
             action = int(project_actions(np.array([decision.model]), stands.mask[None])[0])
             self._last = stands.depth + 1 == self.rule.horizon
             kept_draft = game.rules.mode == "regenerate" and action == 0
+            _, pending = cursor.latent()
             await self._through(lambda action=action: cursor.move(action, self._rng), None if kept_draft else action)  # type: ignore[misc]
             after = cursor.standing()
             if after.failed:
                 continue
-            self._step_ends(cursor.texts()[0])
+            written, _ = cursor.latent()
+            self._step_ends(written["written"][0].text)
             now = time.monotonic()
             names = self.pool.names
             tokens = int(after.ledger[:, KINDS.index("kept")].sum() - stands.ledger[:, KINDS.index("kept")].sum())
-            seen = tuple(map(float, features))
             self.steps.append(
-                StepTaken(names[action], names[decision.model], decision.scores, tokens, now - since, seen)
+                StepTaken(
+                    model=names[action],
+                    chosen=names[decision.model],
+                    scores=decision.scores,
+                    tokens=tokens,
+                    seconds=now - since,
+                    features=tuple(map(float, features)),
+                    written=written["written"][0],
+                    draft=None if pending is None or kept_draft else pending["written"][0],
+                )
             )
             since = now
         if end.truncated:
@@ -172,6 +185,7 @@ class Answering:
         counts = await self._counts()
         if all(isinstance(count, Failure) for count in counts):
             raise self._no_model(*(count.reason for count in counts if isinstance(count, Failure)))
+        self.prompt_tokens = tuple(0 if isinstance(count, Failure) else count for count in counts)
         names = self.pool.names
         self._recalled = [
             RecalledGenerator(name, k, count) for k, (name, count) in enumerate(zip(names, counts, strict=True))

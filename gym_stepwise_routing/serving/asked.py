@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from gym_stepwise_routing.generators.steps import Step
 from gym_stepwise_routing.serving.wire import Message, Sampling
 
 __all__ = ["Asked", "Finish", "NoModelError", "StepTaken"]
@@ -67,6 +68,8 @@ class StepTaken:
         tokens: tokens of the step.
         seconds: time that it took, failed attempts included.
         features: what the router saw.
+        written: the step itself.
+        draft: the smallest model's draft, which was thrown away (*regenerate*); None: there was none, or it was kept.
     """
 
     model: str
@@ -75,3 +78,5 @@ class StepTaken:
     tokens: int
     seconds: float
     features: tuple[float, ...]
+    written: Step
+    draft: Step | None

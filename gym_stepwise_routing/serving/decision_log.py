@@ -19,21 +19,31 @@ class DecisionLog:
 
     Args:
         config: where, and when it is rotated and synced.
+        first: the first record of every file, and the first of this process in a file that is there already.
 
     Raises:
         ValueError: the file cannot be written.
     """
 
-    def __init__(self, config: LogConfig) -> None:
+    def __init__(self, config: LogConfig, first: dict[str, Any]) -> None:
         self._config = config
+        self._first = _line(first)
         try:
             config.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = config.path.open("ab")
+            if self._file.tell() and not _ends_a_line(config.path):  # a process was killed while it wrote
+                self._file.write(b"\n")
+            self._write_line(self._first)
         except OSError as error:
             raise ValueError(f"log.path={str(config.path)!r}: {error.strerror}; allowed: a file to write to") from None
         self._worker: BatchWorker[dict[str, Any]] = BatchWorker(
             "decision-log", self._write, seconds=config.sync_seconds
         )
+
+    @property
+    def texts(self) -> bool:
+        """Whether questions and answers belong in it."""
+        return self._config.texts
 
     def put(self, record: dict[str, Any]) -> None:
         """Hand over a record; never waits."""
@@ -51,11 +61,16 @@ class DecisionLog:
 
     def _write(self, batch: list[dict[str, Any]]) -> None:
         for record in batch:
-            line = (json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n").encode()
-            if self._file.tell() and self._file.tell() + len(line) > self._config.max_bytes:
-                self._rotate()
-            self._file.write(line)
+            self._write_line(_line(record))
         self._sync()
+
+    def _write_line(self, line: bytes) -> None:
+        size = self._file.tell()
+        if size > len(self._first) and size + len(line) > self._config.max_bytes:
+            self._rotate()
+        if self._file.tell() == 0 and line is not self._first:
+            self._file.write(self._first)
+        self._file.write(line)
 
     def _sync(self) -> None:
         self._file.flush()
@@ -71,3 +86,13 @@ class DecisionLog:
             if source.exists():
                 os.replace(source, target)
         self._file = path.open("ab")
+
+
+def _line(record: dict[str, Any]) -> bytes:
+    return (json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _ends_a_line(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() == b"\n"

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 import time
 import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -26,6 +24,7 @@ from gym_stepwise_routing.serving.decision_log import DecisionLog
 from gym_stepwise_routing.serving.drift import DriftAlarm, reference_features
 from gym_stepwise_routing.serving.endpoint import Endpoint
 from gym_stepwise_routing.serving.feedback import FeedbackStore, ThresholdFollower, UnknownAnswerError
+from gym_stepwise_routing.serving.log_records import drift_record, feedback_record, request_record, server_record
 from gym_stepwise_routing.serving.pool_config import PoolConfig
 from gym_stepwise_routing.serving.recall import RecalledGenerator
 from gym_stepwise_routing.serving.served_metrics import Metrics
@@ -68,7 +67,9 @@ class Service:
         self.endpoints = [
             Endpoint(model, config.timeouts, config.retries, config.circuit, model.key()) for model in config.models
         ]
-        self.log = None if config.log is None else DecisionLog(config.log)
+        said = server_record(config)
+        self.id: str = said["id"]
+        self.log = None if config.log is None else DecisionLog(config.log, said)
         self.store: FeedbackStore | None = None
         self.follower: ThresholdFollower | None = None
         if config.feedback is not None:
@@ -145,7 +146,8 @@ class Service:
                 self._answers.put((request.asked.id, self._follows(request.asked)))
             self._look_for_drift(answering)
         if self.log is not None:
-            self.log.put(self._record(request, answering, outcome, client, error))
+            texts = self.log.texts
+            self.log.put(request_record(self.id, request, answering, outcome, client, error, texts=texts))
             self.metrics.log_lost.set(self.log.lost)
 
     async def feedback(self, id: str, right: bool, largest_right: bool | None) -> dict[str, Any]:
@@ -171,11 +173,13 @@ class Service:
                 await asyncio.sleep(2 * _FEEDBACK_DELAY)
             except ValueError as error:
                 raise RequestError(str(error), param="id", status=409, code="conflict") from None
-        if new:
-            self.metrics.feedback.labels(str(right).lower()).inc()
         threshold = None
         if self.follower is not None:
             threshold = await asyncio.to_thread(self.follower.catch_up)
+        if new:
+            self.metrics.feedback.labels(str(right).lower()).inc()
+            if self.log is not None:
+                self.log.put(feedback_record(id, right, largest_right, threshold))
         return {"id": id, "object": "feedback", "new": new, "threshold": threshold}
 
     def _router(self, name: str, trust: bool) -> ServedRouter:
@@ -250,41 +254,15 @@ class Service:
             return
         self.metrics.drift.set(report.alarm)
         self.metrics.drift_windows.labels(str(report.alarm).lower()).inc()
+        message = ""
         if report.alarm:
             message = (
                 f"the last requests do not look like the calibration problems (feature {report.feature}, corrected "
                 f"p = {report.p_value:.2g}): the certificate does not speak of them"
             )
             _LOGGER.warning(message)
-            if self.log is not None:
-                self.log.put({"event": "drift", "time": _now(), "window": report.window, "message": message})
-
-    def _record(
-        self, request: ClientRequest, answering: Answering, outcome: str, client: str, error: str
-    ) -> dict[str, Any]:
-        routing = answering.routing()
-        steps = [
-            told | {"seconds": round(step.seconds, 6), "features": [round(value, 6) for value in step.features]}
-            for told, step in zip(routing["steps"], answering.steps, strict=True)
-        ]
-        record: dict[str, Any] = {
-            "event": "request",
-            "time": _now(),
-            "id": request.asked.id,
-            "client": client,
-            "user": None if request.user is None else hashlib.sha256(request.user.encode()).hexdigest()[:16],
-            "outcome": outcome,
-            "error": error or None,
-            "finish_reason": answering.finish,
-            "seconds": round(time.monotonic() - answering.began, 6),
-            "first_text_seconds": None if answering.first_text is None else round(answering.first_text, 6),
-            "usage": answering.usage,
-            **routing,
-            "steps": steps,
-        }
-        if self.config.log is not None and self.config.log.texts:
-            record |= {"question": request.asked.question, "answer": answering.text}
-        return record
+        if self.log is not None:
+            self.log.put(drift_record(report, message))
 
     async def _recover(self, endpoint: Endpoint) -> None:
         """Greet an endpoint, and try it again whenever it has been left alone long enough."""
@@ -308,7 +286,3 @@ class Service:
 def new_id(kind: str) -> str:
     """An id for a request."""
     return ("chatcmpl-" if kind == "chat" else "cmpl-") + uuid.uuid4().hex
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -140,6 +140,7 @@ class LiveSource:
             failed=np.zeros(size, dtype=np.bool_),
             latent={
                 "steps": _objects([()] * size),
+                "written": _objects([None] * size),  # the last step, as it was read
                 "run_tokens": np.zeros(size, dtype=np.int64),
                 "reason": _objects(reasons),
             },
@@ -161,6 +162,7 @@ class LiveSource:
             out.failed[row] = False
             out.latent["reason"][row] = ""
             out.latent["steps"][row] = texts
+            out.latent["written"][row] = result
             out.latent["run_tokens"][row] = result.tokens + self._run_tokens(state, row, model)
             out.depth[row] += 1
             out.model[row] = model

@@ -83,6 +83,8 @@ def decode(annotation: Any, value: Any, file: object, key: str = "", error: Erro
     Raises:
         ValueError: ``error``: unknown key, missing key, or wrong type or value; the message names file and key.
     """
+    if type(annotation) is type and annotation in _SCALARS:  # most values, and looking further takes most of the time
+        return _decode_scalar(annotation, value, file, key, error)
     origin, arguments = get_origin(annotation), get_args(annotation)
     if is_dataclass(annotation) and isinstance(annotation, type):
         return _decode_dataclass(annotation, value, file, key, error)

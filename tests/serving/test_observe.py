@@ -14,8 +14,11 @@ from gym_stepwise_routing.serving.feedback import FeedbackStore
 from gym_stepwise_routing.serving.pool_config import LogConfig
 
 
-def records(path):
-    return [json.loads(line) for line in path.read_text().splitlines()]
+def records(path, event="request"):
+    found = [json.loads(line) for line in path.read_text().splitlines()]
+    assert found[0]["event"] == "server", "every file begins with it"
+    assert {record["version"] for record in found} == {1}
+    return [record for record in found if record["event"] == event]
 
 
 def test_every_request_writes_one_line_without_texts(serve, tmp_path):
@@ -44,13 +47,14 @@ def test_texts_are_logged_where_the_config_says_so(serve, tmp_path):
 
 def test_the_log_is_rotated_and_loses_nothing(tmp_path):
     path = tmp_path / "log.jsonl"
-    log = DecisionLog(LogConfig(path=path, max_bytes=200, keep=30, sync_seconds=0.01))
+    first = {"version": 1, "event": "server"}
+    log = DecisionLog(LogConfig(path=path, max_bytes=250, keep=30, sync_seconds=0.01), first)
     for number in range(40):
-        log.put({"number": number, "text": "é" * 20})
+        log.put({"version": 1, "event": "request", "number": number, "text": "é" * 20})
     log.close()
     files = sorted(tmp_path.iterdir())
     assert len(files) > 3
-    assert all(file.stat().st_size <= 200 for file in files)
+    assert all(file.stat().st_size <= 250 for file in files)
     found = sorted(record["number"] for file in files for record in records(file))
     assert found == list(range(40))
     assert log.lost == 0
@@ -143,5 +147,6 @@ def test_traffic_unlike_the_calibration_problems_raises_the_alarm(serve, tmp_pat
             running.ask()
         page = http.get(f"{running.url}/metrics").text
     assert "stepwise_routing_drift_alarm 1.0" in page
-    (event,) = [record for record in records(path) if record["event"] == "drift"]
+    (event,) = records(path, "drift")
+    assert event["alarm"]
     assert "the certificate does not speak of them" in event["message"]

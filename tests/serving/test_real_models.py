@@ -11,9 +11,13 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2 as http
 import pytest
 import yaml
+from logged import check_replay, read_lines
 from running_server import BANK, MODELS, running
+
+from gym_stepwise_routing.serving.log_bank import bank_from_log
 
 for package in ("torch", "transformers", "accelerate"):
     pytest.importorskip(package)
@@ -71,10 +75,12 @@ def test_a_real_model_answers_through_the_server(server: str, model: str, tmp_pa
     (tmp_path / "prompt.txt").write_text("Question: {question}\nAnswer:\n")
     content = {
         "models": models,
-        "router": "always-smallest",
+        "router": "confidence-p_min",
         "bank": BANK,
         "prompt": str(tmp_path / "prompt.txt"),
         "step": {"horizon": 2, "max_tokens": 16},
+        "log": {"path": str(tmp_path / "log.jsonl")},
+        "feedback": {"database": f"sqlite:///{tmp_path / 'feedback.sqlite'}"},
         "timeouts": {"connect": 5, "count": 120, "first_token": 120, "between_tokens": 60, "request": 240},
     }
     path = tmp_path / "pool.yml"
@@ -82,10 +88,19 @@ def test_a_real_model_answers_through_the_server(server: str, model: str, tmp_pa
     with running(path) as ours:
         client = ours.client.with_options(timeout=280)
         messages = [{"role": "user", "content": QUESTION}]
-        whole = client.chat.completions.create(model="stepwise-routing", messages=messages)
-        chunks = list(client.chat.completions.create(model="stepwise-routing", messages=messages, stream=True))
+        asked = {"model": "stepwise-routing", "messages": messages, "extra_body": {"threshold": 1.1}}  # always-smallest
+        whole = client.chat.completions.create(**asked)
+        chunks = list(client.chat.completions.create(**asked, stream=True))
+        larger = client.chat.completions.create(**asked | {"extra_body": {"threshold": 0.0}})
+        for id, right in ((whole.id, True), (chunks[-1].id, True), (larger.id, False)):
+            body = {"id": id, "right": right}
+            http.post(f"{ours.url}/v1/feedback", json=body, timeout=20).raise_for_status()
     text = whole.choices[0].message.content
     assert text
     assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == text
     assert whole.routing["ledger"][MODELS[0]]["kept"] > 0
     assert whole.usage.prompt_tokens > 0
+    made = bank_from_log(tmp_path / "log.jsonl", tmp_path / "bank")
+    assert (made.taken, made.left_out) == (3, {})
+    assert check_replay(made.bank, read_lines(tmp_path / "log.jsonl")) == 3
+    assert len(made.bank.problems) == 1
