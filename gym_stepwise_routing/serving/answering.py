@@ -106,9 +106,10 @@ class Answering:
             decision = self.router.decide(features, self.threshold, len(self.pool))
             action = int(project_actions(np.array([decision.model]), stands.mask[None])[0])
             self._last = stands.depth + 1 == self.rule.horizon
-            kept_draft = game.rules.mode == "regenerate" and action == 0
+            # In regenerate a step is shown when it is whole: where a larger model breaks, the draft may still stand.
+            regenerate = game.rules.mode == "regenerate"
             _, pending = cursor.latent()
-            await self._through(lambda action=action: cursor.move(action, self._rng), None if kept_draft else action)  # type: ignore[misc]
+            await self._through(lambda action=action: cursor.move(action, self._rng), None if regenerate else action)  # type: ignore[misc]
             after = cursor.standing()
             if after.failed:
                 continue
@@ -126,7 +127,7 @@ class Answering:
                     seconds=now - since,
                     features=tuple(map(float, features)),
                     written=written["written"][0],
-                    draft=None if pending is None or kept_draft else pending["written"][0],
+                    draft=None if pending is None or (regenerate and action == 0) else pending["written"][0],
                 )
             )
             since = now

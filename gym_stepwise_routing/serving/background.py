@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
@@ -10,6 +11,7 @@ from typing import Generic, TypeVar
 
 __all__ = ["BatchWorker"]
 
+_LOGGER = logging.getLogger("gym_stepwise_routing.serving")
 Item = TypeVar("Item")
 _MOST_WAITING = 10_000
 
@@ -19,7 +21,7 @@ class BatchWorker(Generic[Item]):
 
     Args:
         name: name of the thread.
-        handle: deals with a batch; an ``OSError`` or ``ValueError`` of it is counted in ``failed``.
+        handle: deals with a batch; an exception of it is logged, and counted in ``failed``.
         seconds: how long items may wait for others.
     """
 
@@ -65,5 +67,6 @@ class BatchWorker(Generic[Item]):
             if batch:
                 try:
                     self._handle(batch)
-                except (OSError, ValueError):
+                except Exception:  # a full disk, a database that is away: the next batch may fare better
                     self.failed += len(batch)
+                    _LOGGER.exception("%s: %d items are lost", self._thread.name, len(batch))

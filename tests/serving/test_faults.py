@@ -61,6 +61,26 @@ def test_a_stream_that_breaks_in_mid_step_is_gone_on_with_from_where_it_broke(se
     assert continued.endswith("A:\nsmall writes line")
 
 
+@pytest.mark.parametrize("stream", [True, False])
+def test_where_a_rewriting_model_breaks_the_draft_stands(serve, endpoints, stream):
+    """In regenerate nothing of a step is shown before it is whole: the draft does not go on with another's text."""
+    large = endpoints[1]
+    with serve(router="always-largest", mode="regenerate") as running:
+        large.break_after = 3
+        if stream:
+            chunks = list(running.ask(stream=True))
+            text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+            routing = chunks[-1].routing
+        else:
+            answer = running.ask()
+            text, routing = answer.choices[0].message.content, answer.routing
+    assert text.split("\n") == [line.format("small") for line in LINES]
+    assert {step["model"] for step in routing["steps"]} == {SMALL}
+    assert {step["chosen"] for step in routing["steps"]} == {LARGE}
+    assert {failure["model"] for failure in routing["failures"]} == {LARGE}
+    assert all("kept_tokens" not in failure for failure in routing["failures"])
+
+
 def test_a_slow_endpoint_is_given_up_after_its_time_out(serve, endpoints):
     with serve(timeouts={"connect": 1, "first_token": 0.4, "between_tokens": 0.4, "request": 10}) as running:
         running.ask()
