@@ -9,7 +9,6 @@ has changed, which makes another track of it, with another fingerprint.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -297,7 +296,7 @@ def _source_ref(source: StepSource) -> SourceRef:
 
 def _prices(pool: ModelPool) -> str:
     figures = ("name", "parameters", "price", "latency")
-    return sha256_of([{key: asdict(model)[key] for key in figures} for model in pool.rows])
+    return sha256_of([{key: to_json(model)[key] for key in figures} for model in pool.rows])
 
 
 def _difference(frozen: Track, now: Track) -> str | None:

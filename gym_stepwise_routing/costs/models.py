@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from gym_stepwise_routing.storage.strict_json import ABSENT_IF_NONE
 
 __all__ = ["Latency", "Model", "ModelPool", "Price"]
 
@@ -25,6 +27,8 @@ class Price:
         output: decoded tokens.
         date: day on which the price was read, ISO 8601.
         source: where it was read, or how it was derived.
+        up_to: input tokens of one request, cached ones included, up to which these figures hold; a longer request is
+            on another tier and is refused. None: they hold for any.
     """
 
     input: float
@@ -32,9 +36,12 @@ class Price:
     output: float
     date: str
     source: str
+    up_to: int | None = field(default=None, metadata=ABSENT_IF_NONE)
 
     def __post_init__(self) -> None:
         _non_negative("Price", input=self.input, cached_input=self.cached_input, output=self.output)
+        if self.up_to is not None and self.up_to < 1:
+            raise ValueError(f"Price: up_to={self.up_to!r}; allowed: an integer >= 1, or None")
 
 
 @dataclass(frozen=True, slots=True)

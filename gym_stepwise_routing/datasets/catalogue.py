@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+from gym_stepwise_routing.datasets.table_questions import read_table_questions
 from gym_stepwise_routing.registry import Registry
 
 __all__ = ["DATASETS", "DatasetSpec"]
@@ -21,11 +25,12 @@ class DatasetSpec:
             are relative to the data folder.
         question: field of the question.
         answer: field of the final answer; None: it stands in the solution after ``####``.
-        solution: field of the reference solution.
+        solution: field of the reference solution, None if there is none.
         level: field of the difficulty, None if there is none.
         grading: name of the grader.
         licence: licence as its publisher states it.
         source: paper.
+        read: reads a local file row by row; None: it is JSON Lines.
     """
 
     name: str
@@ -34,11 +39,12 @@ class DatasetSpec:
     splits: dict[str, tuple[str, int, tuple[str, ...]]]
     question: str
     answer: str | None
-    solution: str
+    solution: str | None
     level: str | None
     grading: str
     licence: str
     source: str
+    read: Callable[[Path], Iterator[Mapping[str, Any]]] | None = None
 
 
 DATASETS: Registry[DatasetSpec] = Registry("dataset", DatasetSpec, group="gym_stepwise_routing.datasets")
@@ -112,6 +118,23 @@ for _spec in (
         grading="math",
         licence="Apache-2.0 (parent set)",
         source="first 2,000 of the rule-gradable subset of Omni-MATH, Gao et al. 2024, arXiv 2410.07985",
+    ),
+    DatasetSpec(
+        name="wikitablequestions",
+        hub="",
+        hub_config=None,
+        splits={
+            "train": ("", 14152, ("wikitablequestions/training.tsv", "training.tsv")),
+            "test": ("", 4344, ("wikitablequestions/pristine-unseen-tables.tsv", "pristine-unseen-tables.tsv")),
+        },
+        question="question",
+        answer="answer",
+        solution=None,
+        level=None,
+        grading="list",
+        licence="CC BY-SA 4.0",
+        source="Pasupat and Liang 2015, arXiv 1508.00305, release 1.0.2",
+        read=read_table_questions,
     ),
 ):
     DATASETS.register(_spec)

@@ -44,7 +44,7 @@ def load_problems(name: str, split: str, *, data: Path | None = None) -> list[Pr
         origin = spec.hub
     else:
         path = _local_file(spec, split, data, files)
-        rows = list(_json_lines(path))
+        rows = list((spec.read or _json_lines)(path))
         origin = str(path)
     if len(rows) != count:
         raise ValueError(f"{origin}: {len(rows)} rows; allowed: the {count} rows of {name}/{split}")
@@ -121,7 +121,7 @@ def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _problem(spec: DatasetSpec, split: str, index: int, row: Mapping[str, Any], origin: str) -> Problem:
-    solution = _field(row, spec.solution, origin, index)
+    solution = "" if spec.solution is None else _field(row, spec.solution, origin, index)
     if spec.answer is None:
         answer = solution.rpartition("####")[2].strip().replace(",", "")
     elif spec.answer in row:

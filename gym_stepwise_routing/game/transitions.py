@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.costs.charging import Account, charge_draft_step, charge_step, open_account
-from gym_stepwise_routing.costs.ledger import DISCARDED, KEPT, PROBE
+from gym_stepwise_routing.costs.ledger import CALLS, DISCARDED, KEPT, PROBE
 from gym_stepwise_routing.costs.units import CostUnit, cost_weights
-from gym_stepwise_routing.errors import NotApplicableError, check_choice
+from gym_stepwise_routing.errors import NotApplicableError, PriceError, check_choice
 from gym_stepwise_routing.game.observation import check_blocks, describe_features, observe
 from gym_stepwise_routing.game.trace_statistics import History, empty_history, remember
 from gym_stepwise_routing.sources.contract import ProblemBatch, SourceState, StepSource
@@ -24,6 +24,7 @@ from gym_stepwise_routing.types import BLOCKS, CONFIDENCE, MODES, Batch, Block, 
 
 __all__ = ["Play", "Rules"]
 
+_UNLIMITED = np.iinfo(np.int64).max
 _FIRST_TOKEN = [CONFIDENCE.index("entropy_first"), CONFIDENCE.index("margin_first")]
 
 
@@ -85,6 +86,8 @@ class Rules:
         self.features = describe_features(source.pool, self.blocks)
         self.weights = cost_weights(cost_unit, source.pool)
         self._models = np.arange(len(source.pool))
+        limits = [model.price.up_to if model.price else None for model in source.pool.rows]
+        self._limits = np.array([_UNLIMITED if limit is None else limit for limit in limits])
 
     def start(self, problems: NDArray[np.int64], rng: np.random.Generator) -> Play:
         """Plays before the first decision."""
@@ -173,7 +176,21 @@ class Rules:
                 probed=play.probed if self.probing else None,
                 scored=(play.trace.depth > 0) & np.isfinite(play.trace.score) if self.scoring else None,
             )
+        if (self._limits < _UNLIMITED).any():
+            self._check_tiers(play.account, account)
         return self._look_ahead(play.problems, trace, account, remember(play.history, trace), play.history, rng)
+
+    def _check_tiers(self, before: Account, after: Account) -> None:
+        """Every request of the step had a context, cached tokens included, that its model's price holds for."""
+        called = after.ledger[:, :, CALLS] > before.ledger[:, :, CALLS]
+        rows, models = np.nonzero(called & (before.context > self._limits))
+        if len(rows):
+            model = self.source.pool.rows[models[0]]
+            raise PriceError(
+                f"model {model.name!r}: a request of {before.context[rows[0], models[0]]} input tokens, cached ones "
+                f"included; its price holds up to {self._limits[models[0]]} ({model.price and model.price.source}); "
+                "allowed: shorter requests, or a pool with the price of the longer ones"
+            )
 
     def _look_ahead(
         self,

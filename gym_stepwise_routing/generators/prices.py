@@ -11,12 +11,17 @@ from gym_stepwise_routing.errors import PriceError
 
 __all__ = ["api_price"]
 
+_STATE = (
+    "allowed: a model of its table, or a price of your own with the day it was read (price: input, cached_input, "
+    "output, date, source in a pool file, or costs.models.Price)"
+)
+
 
 def api_price(provider: str, model: str) -> Price:
     """What a provider asks for a model today, in US dollars per million tokens.
 
-    Where prices have tiers, the lowest tier is taken: prompts of this benchmark are short. Where a provider gives no
-    discount on cached input, it costs as much as fresh input.
+    Where prices have tiers, the lowest tier is taken, and ``up_to`` says up to how many input tokens of a request it
+    holds. Where a provider gives no discount on cached input, it costs as much as fresh input.
 
     Raises:
         ImportError: ``genai-prices`` is missing.
@@ -30,18 +35,23 @@ def api_price(provider: str, model: str) -> Price:
     try:
         _, found = get_snapshot().find_provider_model(model, None, provider, None)
     except LookupError as error:
-        raise PriceError(f"provider={provider!r}, model={model!r}: genai-prices has no such entry ({error})") from None
+        raise PriceError(
+            f"provider={provider!r}, model={model!r}: genai-prices has no such entry ({error}); {_STATE}"
+        ) from None
     prices = found.get_prices(now)
-    fresh, output = _dollars(prices.input_mtok), _dollars(prices.output_mtok)
+    listed = (prices.input_mtok, prices.cache_read_mtok, prices.output_mtok)
+    fresh, cached, output = map(_dollars, listed)
     if fresh is None or output is None:
-        raise PriceError(f"provider={provider!r}, model={model!r}: genai-prices has no price per token for it")
-    cached = _dollars(prices.cache_read_mtok)
+        raise PriceError(
+            f"provider={provider!r}, model={model!r}: genai-prices has no price per token for it; {_STATE}"
+        )
     return Price(
         input=fresh,
         cached_input=fresh if cached is None else cached,
         output=output,
         date=now.date().isoformat(),
         source=f"genai-prices {metadata.version('genai-prices')}, {provider}/{found.id}",
+        up_to=min((tier.start for price in listed for tier in getattr(price, "tiers", ())), default=None),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from gym_stepwise_routing.costs.models import Model
+from gym_stepwise_routing.costs.models import Model, Price
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.generators.generator import Generator, GeneratorInfo
 from gym_stepwise_routing.generators.openai_server import CONTINUATIONS
@@ -42,7 +42,7 @@ class Backend:
 
 GENERATORS: Registry[Backend] = Registry("backend", Backend, group="gym_stepwise_routing.generators")
 """The backends."""
-_COMMON = ("backend", "model", "name", "parameters", "licence", "provider", "batch")
+_COMMON = ("backend", "model", "name", "parameters", "licence", "provider", "price", "batch")
 """Options that every backend takes."""
 
 
@@ -58,7 +58,9 @@ class GeneratorSpec:
         licence: SPDX identifier of the weights' licence.
         url: address of the server, for ``openai``.
         key: key for the server; None: from the environment. Not written to any manifest.
-        provider: whose price list a server's model is on, as ``genai-prices`` spells it; None: no price.
+        provider: whose price list a server's model is on, as ``genai-prices`` spells it; None: no price,
+            or a stated one.
+        price: a price of one's own, with its date; from a pool file, not from the command line.
         continuation: how a server's model goes on with a half-written answer, for ``openai``.
         chat: put the prompt into the model's chat template, for local backends.
         dtype: number format, for local backends; None: the backend's default.
@@ -74,6 +76,7 @@ class GeneratorSpec:
     url: str | None = None
     key: str | None = None
     provider: str | None = None
+    price: Price | None = None
     continuation: str = "raw"
     chat: bool = False
     dtype: str | None = None
@@ -112,7 +115,7 @@ class GeneratorSpec:
             raise ValueError(f"models={text!r}; allowed: BACKEND:MODEL[,key=value...], backends {names}")
         GENERATORS.get(backend)
         model, *options = rest.split(",")
-        kinds = {f.name: str(f.type) for f in fields(cls) if f.name not in ("backend", "model")}
+        kinds = {f.name: str(f.type) for f in fields(cls) if f.name not in ("backend", "model", "price")}
         values: dict[str, Any] = {}
         for option in options:
             key, equals, value = option.partition("=")
@@ -198,7 +201,7 @@ def pool_model(spec: GeneratorSpec, name: str, info: GeneratorInfo) -> Model:
     found = info.parameters if info.parameters is not None else parameters_of(spec.model)
     parameters = spec.parameters if spec.parameters is not None else found
     parameters = None if parameters is None else float(parameters)
-    price = None if spec.provider is None else api_price(spec.provider, spec.model)
+    price = spec.price if spec.provider is None else api_price(spec.provider, spec.model)
     return Model(name, parameters=parameters, price=price, weights_sha256=info.weights_sha256, licence=spec.licence)
 
 

@@ -12,6 +12,7 @@ from gym_stepwise_routing.grading.numeric import STATED_NUMBER
 __all__ = ["BLANK_LINE", "NEWLINE", "StepRule"]
 
 NEWLINE, BLANK_LINE = "\n", "\n\n"
+_LINE_END = r"(?:\r\n?+|\n)"
 _HEADING = re.compile(r"#{1,6} .*|\*\*[^*\n]+\*\*:?|(?:step|part|case)\s*\w{1,3}\s*[:.)]?|[^\w\\]*", re.IGNORECASE)
 
 
@@ -20,7 +21,7 @@ class StepRule:
     r"""How text is cut into steps.
 
     Args:
-        delimiter: ``"\n"`` or ``"\n\n"``: what stands between two steps.
+        delimiter: ``"\n"`` or ``"\n\n"``: what stands between two steps. Lines may end in ``\r\n`` and ``\r`` as well.
         stop: strings that end the whole trace.
         answer: regular expression of a stated answer; a trace ends where it has matched, and what the model goes on
             to write is neither kept nor counted. None: a trace ends only where the model ends it.
@@ -54,6 +55,22 @@ class StepRule:
                 re.compile(self.answer)
             except re.error as error:
                 raise ValueError(f"answer={self.answer!r} is no regular expression: {error}") from None
+
+    def end_of_step(self, text: str, position: int = 0) -> int | None:
+        """Where the first delimiter from ``position`` on ends; None where there is none."""
+        found = re.compile(f"{_LINE_END}{{2,}}" if self.delimiter == BLANK_LINE else _LINE_END).search(text, position)
+        return found.end() if found else None
+
+    def start_of_stop(self, text: str) -> int | None:
+        """Where the first stop string starts; None where there is none."""
+        stops = "|".join(re.escape(stop).replace("\\\n", _LINE_END) for stop in self.stop)
+        found = re.search(stops, text) if stops else None
+        return found.start() if found else None
+
+    @staticmethod
+    def step_text(text: str) -> str:
+        r"""A step as it enters a trace: without surrounding white space, lines ending in ``\n``."""
+        return re.sub(_LINE_END, NEWLINE, text.strip())
 
     def prefix(self, steps: Sequence[str]) -> str:
         """The answer so far as a model reads it before it writes the next step."""

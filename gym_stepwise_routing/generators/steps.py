@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from gym_stepwise_routing.generators.generator import Completion, Request
-from gym_stepwise_routing.generators.step_rule import BLANK_LINE, StepRule
+from gym_stepwise_routing.generators.step_rule import StepRule
 from gym_stepwise_routing.generators.token_confidence import StepConfidence, token_confidence
 
 __all__ = ["Ending", "PartialStep", "Step", "can_be_cut", "read_steps", "settled_text"]
@@ -43,12 +43,7 @@ def _segments(text: str, rule: StepRule) -> list[tuple[int, int]]:
     ranges: list[tuple[int, int]] = []
     start = position = 0
     while position < len(text):
-        found = text.find(rule.delimiter, position)
-        end = len(text) if found < 0 else found + len(rule.delimiter)
-        if rule.delimiter == BLANK_LINE:
-            while end < len(text) and text[end] == "\n":
-                end += 1
-        position = end
+        position = end = rule.end_of_step(text, position) or len(text)
         if not rule.is_degenerate(text[start:end]):
             ranges.append((start, end))
             start = end
@@ -79,14 +74,23 @@ def _tokens_before(pieces: Sequence[str], position: int) -> int:
 def _cut_at_answer(completion: Completion, rule: StepRule) -> tuple[Completion, bool]:
     """A run up to and with its first stated answer, and whether it has one."""
     end = rule.end_of_answer(completion.text)
-    if end is None:
-        return completion, False
+    return (completion, False) if end is None else (_cut_at(completion, end), True)
+
+
+def _cut_at_stop(completion: Completion, rule: StepRule) -> Completion:
+    """A run up to its first stop string, where the engine knows only one spelling of line ends and went on."""
+    start = rule.start_of_stop(completion.text)
+    return completion if start is None else replace(_cut_at(completion, start), finish="stop")
+
+
+def _cut_at(completion: Completion, end: int) -> Completion:
+    """A run without the characters, and the tokens, from ``end`` on."""
     text = completion.text[:end]
     if not completion.pieces:  # all that was decoded is paid for where single tokens are unknown
-        return replace(completion, text=text), True
+        return replace(completion, text=text)
     count = _tokens_before(completion.pieces, end)
     pieces, logprob, top = completion.pieces[:count], completion.logprob[:count], completion.top[:count]
-    return replace(completion, text=text, tokens=count, pieces=pieces, logprob=logprob, top=top), True
+    return replace(completion, text=text, tokens=count, pieces=pieces, logprob=logprob, top=top)
 
 
 def can_be_cut(completion: Completion, rule: StepRule, history: Sequence[str]) -> bool:
@@ -94,7 +98,7 @@ def can_be_cut(completion: Completion, rule: StepRule, history: Sequence[str]) -
 
     Tokens that are hidden at the end of a run belong to its last step, and the step at the horizon is one in any case.
     """
-    run, _ = _cut_at_answer(completion, rule)
+    run, _ = _cut_at_answer(_cut_at_stop(completion, rule), rule)
     ranges = _segments(run.text, rule)
     return len(history) + 1 >= rule.horizon or len(ranges) <= 1 or len("".join(run.pieces)) >= ranges[-1][0]
 
@@ -116,8 +120,9 @@ def read_steps(completion: Completion, rule: StepRule, history: Sequence[str]) -
     """
     if not can_be_cut(completion, rule, history):
         raise ValueError("a run of several steps came back without its tokens; ask for one step at a time")
-    run, answered = _cut_at_answer(_aligned(completion), rule)
-    return _cut(run, rule, history, "answer" if answered else _over(completion))
+    stopped = _cut_at_stop(_aligned(completion), rule)
+    run, answered = _cut_at_answer(stopped, rule)
+    return _cut(run, rule, history, "answer" if answered else _over(stopped))
 
 
 def _cut(run: Completion, rule: StepRule, history: Sequence[str], over: Ending) -> list[Step]:
@@ -137,7 +142,7 @@ def _cut(run: Completion, rule: StepRule, history: Sequence[str], over: Ending) 
         last, at_horizon = index, len(seen) + 1 == rule.horizon
         if at_horizon:
             last = len(ranges) - 1
-        step_text = text[start : ranges[last][1]].strip() if at_horizon else text[start:stop].strip()
+        step_text = rule.step_text(text[start : ranges[last][1] if at_horizon else stop])
         seen.append(step_text)
         known = np.isfinite(run.logprob[first_token : ends[index]]).sum() if figures is not None else 0
         steps.append(
@@ -180,9 +185,8 @@ def settled_text(text: str, rule: StepRule, *, last: bool) -> str:
     Returns:
         A beginning of the finished step's text; it only grows while ``text`` does.
     """
-    stops = [at for at in (text.find(stop) for stop in rule.stop) if at >= 0]
-    if stops:
-        text = text[: min(stops)]
+    if (stop := rule.start_of_stop(text)) is not None:
+        text = text[:stop]
     else:  # the end of the text may be the beginning of a stop string
         longest = max((len(stop) for stop in rule.stop), default=1)
         starts = range(max(0, len(text) - longest + 1), len(text))
@@ -192,7 +196,7 @@ def settled_text(text: str, rule: StepRule, *, last: bool) -> str:
     ranges = _segments(text, rule)
     if ranges and not last:
         text = text[slice(*ranges[0])]
-    return text.strip()
+    return rule.step_text(text)
 
 
 class PartialStep:
@@ -230,11 +234,10 @@ class PartialStep:
         """
         decoded = self._decoded(completion)
         run = self._run = _joined(self._run, completion, decoded)
-        stops = [at for at in (run.text.find(stop) for stop in self.rule.stop) if at >= 0]
-        if stops:
-            run = replace(run, text=run.text[: min(stops)])
+        stop = self.rule.start_of_stop(run.text)
+        run = replace(run, text=run.text[:stop])
         run, answered = _cut_at_answer(run, self.rule)
-        over: Ending = "answer" if answered else "stop" if stops else self._over(completion, decoded)
+        over: Ending = "answer" if answered else "stop" if stop is not None else self._over(completion, decoded)
         if not over and not self._complete(run.text):
             return None
         if not over and run.pieces and self._may_end_here(run.text):
@@ -259,7 +262,7 @@ class PartialStep:
     def _complete(self, text: str) -> bool:
         ranges = _segments(text, self.rule)
         first = text[slice(*ranges[0])] if ranges else ""
-        return self.rule.delimiter in first and not self.rule.is_degenerate(first)
+        return self.rule.end_of_step(first) is not None and not self.rule.is_degenerate(first)
 
     def _may_end_here(self, text: str) -> bool:
         """Whether what follows the first step is still nothing, or may turn out to be a stop string."""

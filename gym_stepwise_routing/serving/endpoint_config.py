@@ -25,13 +25,14 @@ class ConfigPart(BaseModel):
 
 
 class PriceConfig(ConfigPart):
-    """Dollars per million tokens, with the day and the origin of the figures."""
+    """Dollars per million tokens, with the day and the origin of the figures, as :class:`Price`."""
 
     input: float = Field(ge=0)
     cached_input: float = Field(ge=0)
     output: float = Field(ge=0)
     date: str
     source: str
+    up_to: int | None = Field(default=None, ge=1)
 
 
 class LatencyConfig(ConfigPart):
@@ -105,11 +106,14 @@ class EndpointConfig(ConfigPart):
         Raises:
             ValueError: the provider's table has no such model.
         """
-        price = None if self.price is None else Price(**self.price.model_dump())
+        price = self._stated_price()
         if self.provider is not None:
             price = api_price(self.provider, self.served_name)
         latency = None if self.latency is None else Latency(**self.latency.model_dump())
         return Model(self.name, parameters=self.parameters, price=price, latency=latency)
+
+    def _stated_price(self) -> Price | None:
+        return None if self.price is None else Price(**self.price.model_dump())
 
     def spec(self) -> GeneratorSpec:
         """The same model for ``record``."""
@@ -121,6 +125,7 @@ class EndpointConfig(ConfigPart):
             url=self.url,
             key=self.key(),
             provider=self.provider,
+            price=self._stated_price(),
             continuation=self.continuation,
             batch=self.concurrency,
         )

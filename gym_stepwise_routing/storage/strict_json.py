@@ -10,16 +10,19 @@ import json
 import math
 import types
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-__all__ = ["canonical_json", "decode", "plain", "read_json", "to_json"]
+__all__ = ["ABSENT_IF_NONE", "canonical_json", "decode", "plain", "read_json", "to_json"]
 
 Error = type[ValueError]
+
+ABSENT_IF_NONE = {"absent if": None}
+"""Metadata of a field that came later: where it is None it is not written, so that older files keep their hashes."""
 
 _SCALARS = {float: "a number", int: "an integer", str: "a string", bool: "true or false"}
 
@@ -45,8 +48,18 @@ def canonical_json(value: Any) -> bytes:
 
 def to_json(value: Any) -> dict[str, Any]:
     """A dataclass as JSON values: :func:`decode` gives back an equal dataclass."""
-    values: dict[str, Any] = json.loads(json.dumps(asdict(value), allow_nan=False))
+    values: dict[str, Any] = json.loads(json.dumps(_written(value), allow_nan=False))
     return values
+
+
+def _written(value: Any) -> Any:
+    if is_dataclass(value):
+        present = {field.name: getattr(value, field.name) for field in fields(value)}
+        absent = {field.name for field in fields(value) if field.metadata == ABSENT_IF_NONE}
+        return {name: _written(part) for name, part in present.items() if part is not None or name not in absent}
+    if isinstance(value, Mapping):
+        return {key: _written(part) for key, part in value.items()}
+    return [_written(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def plain(value: Any) -> Any:

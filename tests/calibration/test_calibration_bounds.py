@@ -17,7 +17,9 @@ from gym_stepwise_routing.calibration import (
     p_value,
     required_n,
 )
-from gym_stepwise_routing.evaluation.p_values import MOST_ITEMS
+from gym_stepwise_routing.calibration.targets import Accuracy
+from gym_stepwise_routing.evaluation.p_values import MOST_ITEMS, Method
+from gym_stepwise_routing.evaluation.risk_control import Certified, Risk, certify
 
 
 def binomial_cdf(k: int, n: int, alpha: Fraction) -> Fraction:
@@ -45,6 +47,26 @@ class TestExact:
         p = exact_p_value(np.arange(11), 10, 0.2)
         probability = np.array([math.comb(10, k) * 0.2**k * 0.8 ** (10 - k) for k in range(11)])
         np.testing.assert_allclose([probability[p <= u].sum() for u in p], p)
+
+
+@pytest.mark.parametrize("method", ["exact", "ltt"])
+def test_a_count_gives_one_verdict_as_errors_and_as_right_answers(method: Method):
+    """Counts stay whole: 1 - 482 / 500 is a hair more than 18 / 500, which a ceiling would make 19 errors."""
+    n, delta = 500, 0.1
+    assert math.ceil(n * (1 - 482 / n)) == 19
+    verdicts = []
+    for errors in range(n + 1):
+        wrong = np.arange(n) < errors
+        right = ~wrong
+        as_error_rate = Risk(losses=wrong[None, :], alpha=0.05, method=method)
+        as_accuracy = Risk(losses=1.0 - right[None, :], alpha=Accuracy(0.95).alpha, method=method)
+        np.testing.assert_allclose(as_accuracy.p_values(), as_error_rate.p_values(), rtol=1e-9)
+        pair = {isinstance(certify([risk], delta=delta), Certified) for risk in (as_error_rate, as_accuracy)}
+        assert len(pair) == 1, errors
+        verdicts.append(pair.pop())
+    assert sum(verdicts) == {"exact": 19, "ltt": 17}[method]  # 0 to 18 errors are certified, or 0 to 16
+    if method == "exact":
+        assert certifiable_errors(n, 0.05, delta) == certifiable_errors(n, Accuracy(0.95).alpha, delta) == 18
 
 
 class TestHoeffdingBentkus:

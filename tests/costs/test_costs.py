@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from fake_sources import fake_pool
@@ -10,6 +12,7 @@ from gym_stepwise_routing.costs.ledger import KINDS
 from gym_stepwise_routing.costs.models import Latency, Model, ModelPool, Price
 from gym_stepwise_routing.costs.units import COST_UNITS, available_units, cost_of, cost_weights
 from gym_stepwise_routing.errors import PriceError
+from gym_stepwise_routing.storage.strict_json import decode, to_json
 
 
 def test_weights_of_every_unit():
@@ -79,3 +82,14 @@ def test_prices_and_latencies_are_finite_and_not_negative(figure):
         Price(input=0, cached_input=0, output=figure, date="2026-01-01", source="")
     with pytest.raises(ValueError, match=r"Latency: decode=.*allowed: a finite number >= 0"):
         Latency(prefill=0, decode=figure, overhead=0, source="")
+
+
+def test_a_limit_that_is_not_stated_is_not_written_so_that_hashes_of_older_files_stay():
+    price = Price(input=1, cached_input=0.5, output=2, date="2026-01-01", source="made up")
+    limited = replace(price, up_to=200_000)
+    assert "up_to" not in to_json(Model("m", price=price))["price"]
+    assert to_json(Model("m", price=limited))["price"]["up_to"] == 200_000
+    for each in (price, limited):
+        assert decode(Price, to_json(each), "a test") == each
+    with pytest.raises(ValueError, match="up_to=0; allowed: an integer >= 1"):
+        replace(price, up_to=0)

@@ -88,6 +88,16 @@ class TestAgainstScipy:
         assert found.high == pytest.approx(high, abs=tolerance)
         assert (found.n, found.resamples, found.level, found.undefined) == (150, 10_000, 0.95, 0)
 
+    def test_half_right_is_symmetric_and_errors_mirror_right_answers(self):
+        """Resampled means tie with the estimate often; a bias correction that counts ties as above moves both ends."""
+        right = np.repeat([1.0, 0.0], 10)
+        found, errors = bootstrap_mean(right), bootstrap_mean(1 - right)
+        assert (found.low, found.high) == pytest.approx((0.3, 0.7))
+        assert (errors.low, errors.high) == pytest.approx((1 - found.high, 1 - found.low))
+        easy = np.repeat([1.0, 0.0], [18, 2])
+        found, errors = bootstrap_mean(easy), bootstrap_mean(1 - easy)
+        assert (errors.low, errors.high) == pytest.approx((1 - found.high, 1 - found.low))
+
     def test_paired_difference(self):
         rng = np.random.default_rng(2)
         first = rng.normal(size=150)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from fake_sources import TreeSource
@@ -10,8 +12,9 @@ from hypothesis import strategies as st
 from reference import ReferencePlay
 
 from gym_stepwise_routing.costs.ledger import KINDS
+from gym_stepwise_routing.costs.models import ModelPool
 from gym_stepwise_routing.costs.units import COST_UNITS
-from gym_stepwise_routing.errors import NotApplicableError
+from gym_stepwise_routing.errors import NotApplicableError, PriceError
 from gym_stepwise_routing.game.transitions import Rules
 from gym_stepwise_routing.types import CONFIDENCE, MODES
 
@@ -54,6 +57,27 @@ def test_batched_rules_equal_the_plain_reference(seed, models, mode, unit, probi
         play, slow = rules.step(play.take(alive), actions, rng), [slow[row] for row in alive]
         for reference, action in zip(slow, actions, strict=True):
             reference.step(int(action))
+
+
+def test_a_request_beyond_the_tier_of_a_price_is_refused_cached_tokens_included():
+    source = TreeSource(0)
+    source.shared_prefix[:] = 10
+    problems = np.arange(6)
+    asked = source.describe(problems).prompt_tokens[:, 1]
+
+    def play(up_to):
+        small, large = source.pool
+        source.pool = ModelPool([small, replace(large, price=replace(large.price, up_to=up_to))])
+        rules = Rules(source, mode="route", observation=["progress"], cost_unit="flops")
+        first = rules.start(problems, np.random.default_rng(0))
+        assert (first.account.cached[:, 1] > 0).all()  # so that fresh tokens alone would be within the limit below
+        rules.step(first, np.zeros(6, dtype=np.int64), np.random.default_rng(0))  # the other model has no such limit
+        rules.step(first, np.ones(6, dtype=np.int64), np.random.default_rng(0))
+
+    play(int(asked.max()))
+    longest = int(asked.max()) - 1
+    with pytest.raises(PriceError, match=rf"'m1'.* {longest + 1} input tokens.* holds up to {longest} \(made up\)"):
+        play(longest)
 
 
 @pytest.mark.parametrize("told", [True, False])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from generator_fakes import completion
 
 from gym_stepwise_routing.generators import Completion
 from gym_stepwise_routing.generators.step_rule import BLANK_LINE, StepRule
-from gym_stepwise_routing.generators.steps import PartialStep, can_be_cut, read_steps
+from gym_stepwise_routing.generators.steps import PartialStep, can_be_cut, read_steps, settled_text
 from gym_stepwise_routing.grading.mathematics import BOXED_LINE
 
 LINES = StepRule()
@@ -72,6 +73,67 @@ def test_a_boxed_answer_ends_the_trace_with_its_line() -> None:
     rule = StepRule(answer=BOXED_LINE)
     steps = read_steps(completion("So $x=\\boxed{\\frac{1}{2}}$.\nAgain."), rule, [])
     assert [step.text for step in steps] == ["So $x=\\boxed{\\frac{1}{2}}$."]
+
+
+UNIVERSAL = ["\n", "\r\n", "\r"]
+"""MBPP's prompts and solutions mix them, and a model that reads them writes them."""
+
+
+@pytest.mark.parametrize("end", UNIVERSAL)
+@pytest.mark.parametrize("rule", [LINES, StepRule(delimiter=BLANK_LINE, stop=("Human:",))])
+def test_lines_end_in_any_way_and_steps_are_the_same(end: str, rule: StepRule) -> None:
+    text = "def f(x):\n\n  y = x\n  z = y\n\n\nreturn z"
+    if rule is LINES:
+        text = text.replace("\n\n\n", "\n").replace("\n\n", "\n")
+    pieces = text.replace("\n", "|\n|").split("|")
+    plain, other = (
+        read_steps(completion("".join(run), pieces=run), rule, [])
+        for run in (pieces, [piece.replace("\n", end) for piece in pieces])
+    )
+    assert len(plain) == (4 if rule is LINES else 3)
+    assert other == plain
+
+
+@pytest.mark.parametrize("end", UNIVERSAL)
+def test_a_blank_line_ends_the_trace_however_it_is_written(end: str) -> None:
+    """The engine knows the stop string in one spelling only, and goes on after another."""
+    run = completion(
+        f"a{end}b{end}{end}Another problem{end}c", pieces=["a", end, "b", end, end, "Another", " problem", end, "c"]
+    )
+    steps = read_steps(run, LINES, [])
+    assert [(step.text, step.ending) for step in steps] == [("a", ""), ("b", "stop")]
+    assert sum(step.tokens for step in steps) == 3
+
+
+def test_a_carriage_return_and_its_newline_in_two_tokens_are_one_line_end() -> None:
+    run = completion("a\r\nb", pieces=["a", "\r", "\n", "b"])
+    assert [(step.text, step.tokens) for step in read_steps(run, LINES, [])] == [("a", 3), ("b", 1)]
+    rule = StepRule(delimiter=BLANK_LINE, stop=("Human:",))
+    assert [step.text for step in read_steps(run, rule, [])] == ["a\nb"]
+
+
+@pytest.mark.parametrize("end", UNIVERSAL)
+def test_text_shown_before_the_step_is_finished_begins_the_finished_one(end: str) -> None:
+    text = f"a{end}b{end}{end}c"
+    shown = [settled_text(text[:length], LINES, last=True) for length in range(len(text) + 1)]
+    (step,) = read_steps(completion(text), StepRule(horizon=1), [])
+    assert step.text == "a\nb"
+    assert shown[-1] == step.text
+    assert all(after.startswith(before) for before, after in pairwise(shown))
+
+
+@pytest.mark.parametrize("end", UNIVERSAL)
+def test_partial_step_ends_at_any_line_end(end: str) -> None:
+    """The engine stops at the newline, so after a carriage return alone only at the end of a later line."""
+    partial = PartialStep(LINES, [])
+    partial.request("Q", 50)
+    text, seen = (f"ab{end[:-1]}", "\n") if end.endswith("\n") else (f"ab{end}cd", "\n")
+    step = partial.add(completion(text, after=seen))
+    if step is None:  # was that the end of the trace?
+        partial.request("Q", 50)
+        step = partial.add(completion("c", length=True))
+    assert step is not None
+    assert (step.text, step.tokens, step.ending) == ("ab", 2 + len(end), "")
 
 
 def test_a_run_cut_by_the_token_limit_says_so() -> None:

@@ -24,6 +24,9 @@ from gym_stepwise_routing.grading.numeric import grade_number, parse_number, sta
         ("7.5.", "7.5"),
         ("about £8, I think", "8"),
         ("50%", "50"),
+        ("18 ...", "18"),
+        ("18 $.", "18"),
+        ("18.00", "18"),
     ],
 )
 def test_spellings_of_a_number(text: str, number: str) -> None:

@@ -11,6 +11,8 @@ from running_server import MODELS
 from typer.testing import CliRunner
 
 from gym_stepwise_routing.cli.app import app
+from gym_stepwise_routing.costs.models import Price
+from gym_stepwise_routing.serving.endpoint_config import EndpointConfig
 from gym_stepwise_routing.serving.pool_config import load_config
 from gym_stepwise_routing.serving.service import Service
 
@@ -44,6 +46,13 @@ def test_the_compose_file_names_what_the_pool_file_asks_for(repository):
 def test_the_same_file_names_the_models_to_record(pool_file):
     specs = [model.spec() for model in load_config(pool_file()).models]
     assert [(spec.backend, spec.name, spec.model) for spec in specs] == [("openai", name, "fake") for name in MODELS]
+
+
+def test_a_stated_price_is_recorded_with_the_model():
+    price = {"input": 20, "cached_input": 20, "output": 20, "date": "2023-06-01", "source": "the provider's page"}
+    url = "http://127.0.0.1:1/v1"
+    model = EndpointConfig.model_validate({"name": "old", "url": url, "price": {**price, "up_to": 4000}})
+    assert model.spec().price == model.pool_model().price == Price(**price, up_to=4000)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 
 import gymnasium as gym
@@ -13,7 +14,7 @@ import gym_stepwise_routing  # noqa: F401  (registers the environment)
 from gym_stepwise_routing.game.transitions import Rules
 from gym_stepwise_routing.sources import resolve
 from gym_stepwise_routing.sources.contract import StepSource
-from gym_stepwise_routing.sources.simulator import PRESETS, SimulatorSource
+from gym_stepwise_routing.sources.simulator import PRESETS, SimulatorSource, load_preset
 from gym_stepwise_routing.sources.simulator.process import both_flip
 from gym_stepwise_routing.sources.simulator.score_signals import confidence_rows
 from gym_stepwise_routing.sources.simulator.threshold_curves import solo, threshold_rule
@@ -265,6 +266,17 @@ def test_with_a_key_the_order_of_problems_and_the_generator_do_not_matter(keyed)
     plain = keyed.step(keyed.start(problems, None), np.ones(400, np.int64), None)
     shuffled = keyed.step(keyed.start(problems[order], None), np.ones(400, np.int64), None)
     assert pickle.dumps(plain.take(order)) == pickle.dumps(shuffled.take(np.arange(400)))
+
+
+def test_problems_of_neighbouring_seeds_are_not_the_same_ones_moved():
+    """As they would be if item i of a seed were item 0 of seed + i."""
+    problems = np.arange(2000)
+    levels = [SimulatorSource("math-qwen2.5", seed=seed).levels(problems) for seed in range(3)]
+    chance = sum(share**2 for share in load_preset("math-qwen2.5").parameters.level_shares)
+    for first, second in itertools.pairwise(levels):
+        for shift in range(-3, 4):
+            equal = np.mean(np.roll(first, shift) == second)
+            assert abs(equal - chance) < 5 * np.sqrt(chance * (1 - chance) / len(problems)), shift
 
 
 def test_keys_and_seeds_give_other_draws(keyed):

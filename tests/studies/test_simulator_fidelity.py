@@ -17,6 +17,7 @@ from studies.simulator.against_bank import compare_with_bank
 from studies.simulator.fidelity import measure_fidelity, smoothed, total_variation
 from studies.simulator.fitting.build import build_gsm8k, first_recorded
 from studies.simulator.fitting.math_curve import accuracy_by_level
+from studies.simulator.fitting.processbench import read_processbench
 from studies.simulator.published import MODELS, histograms, stop_hazards, threshold_curve
 
 
@@ -84,6 +85,23 @@ def test_recovery_grows_with_difficulty_and_from_set_to_set():
     means = [np.mean(load_preset(name).parameters.recovery) for name in ("gsm8k-like", "math-qwen2.5", "omni-like")]
     assert means == sorted(means)
     assert means[2] == pytest.approx(0.341, abs=0.005)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "right", "presets"),
+    [
+        ("gsm8k", 207, 7, ["gsm8k-like"]),
+        ("math", 594, 94, ["math-qwen2.5", "math-qwen2.5-3"]),
+        ("olympiadbench", 661, 161, []),
+        ("omnimath", 759, 259, ["omni-like"]),
+    ],
+)
+def test_the_presets_say_the_recovery_of_their_own_set(shared_dir, name, wrong, right, presets):
+    solutions = read_processbench(shared_dir / "data/processbench" / f"{name}.json")
+    with_error = solutions.first_error >= 0
+    assert (int(with_error.sum()), int(solutions.right[with_error].sum())) == (wrong, right)
+    for preset in presets:
+        assert f"{right / wrong:.3f}" in load_preset(preset).origins["recovery"].text
 
 
 def test_a_larger_model_is_better_alone():

@@ -1,0 +1,119 @@
+"""Tables and questions as WikiTableQuestions stores them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from gym_stepwise_routing.datasets import DATASETS, Problem, load_problems
+from gym_stepwise_routing.datasets.table_questions import parse_table, read_table_questions
+from gym_stepwise_routing.grading import GRADERS
+
+HEADER = "id\tutterance\tcontext\ttargetValue\n"
+SAME_SHAPE = '"river","said \\"long\\""\n"a, b","7"\n'
+OTHER_SHAPE = '"river","the \\"old\\", long one"\n"x","7"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"), [(SAME_SHAPE, 'said "long"'), (OTHER_SHAPE, 'the "old", long one')], ids=["same", "other"]
+)
+def test_quotation_marks_are_escaped_by_a_backslash(text: str, cell: str) -> None:
+    by_default = list(csv.reader(io.StringIO(text, newline="")))
+    assert ([len(row) for row in by_default] == [2, 2]) == (text is SAME_SHAPE)  # a check of the shape finds one only
+    assert by_default[0][1] != cell
+    assert parse_table(text) == [["river", cell], *parse_table(text)[1:]]
+    assert len(parse_table(text)) == 2
+
+
+def test_rows_of_different_lengths_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"rows of \[1, 2\] cells"):
+        parse_table('"a","b"\n"c"\n')
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_question_is_its_table_and_what_is_asked(tmp_path: Path, packed: bool) -> None:
+    table = tmp_path / "csv/200-csv/1.csv"
+    table.parent.mkdir(parents=True)
+    table.write_text('"year","of \\"it\\""\n"1","two\nlines"\n', encoding="utf-8")
+    questions = tmp_path / "training.tsv"
+    questions.write_text(HEADER + "nt-0\twhich?\tcsv/200-csv/1.csv\ttwo|lines\n", encoding="utf-8")
+    if packed:
+        with tarfile.open(tmp_path / "csv.tar.gz", "w:gz") as archive:
+            archive.add(tmp_path / "csv", "csv")
+        table.unlink()
+        table.parent.rmdir()
+        (tmp_path / "csv").rmdir()
+    question = 'year | of "it"\n1 | two lines\n\nwhich?'
+    assert list(read_table_questions(questions)) == [{"question": question, "answer": "two|lines"}]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a\tb\n", "columns"),
+        (HEADER + "nt-0\twhich?\n", "line 2 has 2 columns; allowed: 4"),
+        (HEADER + "nt-0\twhich?\tcsv/none.csv\tx\n", "line 2: no table 'csv/none.csv'"),
+        (HEADER + "nt-0\twhich\\n?\tcsv/a.csv\tx\n", "line 2 has a backslash"),
+    ],
+)
+def test_what_is_not_of_the_form_is_named(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "csv").mkdir()
+    (tmp_path / "csv/a.csv").write_text('"a"\n', encoding="utf-8")
+    (tmp_path / "q.tsv").write_text(content, encoding="utf-8")
+    with pytest.raises(ValueError, match=message.replace("\\", "\\\\")):
+        list(read_table_questions(tmp_path / "q.tsv"))
+
+
+def test_without_tables_the_error_says_where_they_are_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "q.tsv").write_text(HEADER, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"has no tables; allowed: a folder 'csv' or a file 'csv.tar.gz'"):
+        list(read_table_questions(tmp_path / "q.tsv"))
+
+
+def test_the_official_files_are_read_whole(shared_dir: Path) -> None:
+    problems = load_problems("wikitablequestions", "test", data=shared_dir / "data")
+    assert len(problems) == 4344
+    assert sum("|" in problem.answer for problem in problems) == 115  # lists, 2.6 %
+    grade = GRADERS[DATASETS["wikitablequestions"].grading].make()
+    assert all(grade(f"So.\nThe answer is {problem.answer}.", problem).correct for problem in problems)
+
+
+def problem(answer: str) -> Problem:
+    return Problem("wikitablequestions", "test", 0, "Which?", answer)
+
+
+@pytest.mark.parametrize(
+    ("reference", "stated"),
+    [
+        ("Italy", "italy."),
+        ("100,000", "100000"),
+        ("17", "17.0"),
+        ("-3", "\u22123"),
+        ("Italy|France", "France | Italy"),
+        ("J. Doe, M.D.", "J. Doe, M.D.."),
+        ("A Tale", '"A  Tale"'),
+        ("0", "-0"),
+    ],
+)
+def test_a_list_is_right_in_any_order_and_numbers_by_value(reference: str, stated: str) -> None:
+    assert GRADERS["list"].make()(f"The answer is {stated}\n", problem(reference)).correct
+
+
+@pytest.mark.parametrize(
+    ("reference", "text"),
+    [
+        ("Italy", "The answer is Italy|France"),
+        ("Italy|France", "The answer is Italy"),
+        ("2|2", "The answer is 2"),
+        ("17 years", "The answer is 17"),
+        ("1,00", "The answer is 100"),
+        ("Italy", "Italy"),
+        ("Italy", "The answer is France.\nNo, Italy."),
+    ],
+)
+def test_other_lists_are_wrong(reference: str, text: str) -> None:
+    assert not GRADERS["list"].make()(text, problem(reference)).correct
