@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
+from gym_stepwise_routing.errors import PriceError
 from gym_stepwise_routing.serving.access import Client
 from gym_stepwise_routing.serving.answering import Answering
 from gym_stepwise_routing.serving.asked import NoModelError
@@ -55,6 +56,9 @@ class _Work:
         except RequestError as error:
             outcome, said = "refused", str(error)
             self.error = (error.status, error_body(said, status=error.status, param=error.param, code=error.code), None)
+        except PriceError as error:  # longer than its models' prices hold: nobody knows what it costs
+            outcome, said = "refused", str(error)
+            self.error = (400, error_body(said, status=400, param="messages", code="no_price"), None)
         except NoModelError as error:
             outcome, said = "no_model", str(error)
             message = f"no model can write the next step: {said}"

@@ -28,7 +28,9 @@ def running(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pool")
     endpoint = FakeEndpoint(lines_of("small")).start()
     (folder / "prompt.txt").write_text("Q: {question}\nA:\n")
-    models = [{"name": name, "url": endpoint.url, "model": "fake", "parameters": 1e9} for name in MODELS]
+    price = {"input": 1, "cached_input": 1, "output": 1, "date": "2026-11-29", "source": "made up", "up_to": 400}
+    same = {"url": endpoint.url, "model": "fake", "parameters": 1e9, "price": price}
+    models = [{"name": name, **same} for name in MODELS]
     content = {
         "models": models,
         "router": "confidence-p_min",
@@ -40,6 +42,14 @@ def running(tmp_path_factory):
     with run(folder / "pool.yml") as server:
         yield server
     endpoint.stop()
+
+
+def test_a_request_longer_than_its_price_holds_is_refused_by_name(running):
+    """Beyond a tier all tokens cost more: nobody would know what such an answer has cost."""
+    assert running.ask().choices
+    with pytest.raises(openai.BadRequestError, match="its price holds up to 400") as refused:
+        running.ask(messages=[{"role": "user", "content": "word " * 500}])
+    assert refused.value.code == "no_price"
 
 
 @pytest.mark.parametrize(
