@@ -98,7 +98,7 @@ class NumericInfos(gym.Wrapper[_Observation, np.int64, _Observation, np.int64], 
     ``raw_cost``, ``spent`` and ``budget`` (``float64``, inf for none), ``problem`` (``int64``), ``ledger``
     (``int64[rows, kinds]``), ``action_mask`` (``bool[K]``) and, 0 or 1, ``bankrupt``, ``failed`` and ``simulated``.
     These are ``uint8``: TorchRL does not read Python's truth values, Gymnasium's vector environments make objects of
-    NumPy's, and Minari's Arrow files do not give arrays of shape () back. Texts are left out.
+    NumPy's, and Minari cannot make Arrow files of arrays of shape (). Texts are left out.
 
     Args:
         env: ``StepwiseRouting-v0``, wrapped or not.
