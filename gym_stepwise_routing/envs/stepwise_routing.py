@@ -30,7 +30,10 @@ from gym_stepwise_routing.game.game import Game
 __all__ = ["StepwiseRoutingEnv", "check_options", "environment_game", "observation_space"]
 
 Info = dict[str, Any]
-OR_PROJECT = ", or masked_action='project' for agents that know no masks"
+OR_PROJECT = (
+    ", or masked_action='project' for agents that know no masks "
+    "(wrappers.MaskInObservation shows them to RLlib's masking module)"
+)
 
 
 def observation_space(spec: RoutingSpec) -> spaces.Box[np.float32]:
@@ -101,10 +104,11 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
     step, in the cost unit), `info["spent"]` (the episode so far, normalised), `info["ledger"]` (the episode so far,
     int array `[models, kinds]`, see `gym_stepwise_routing.costs.ledger`), `info["action_mask"]`, `info["problem"]`,
     `info["source"]`, `info["simulated"]` (a random process, or a bank drawn from one, instead of language models),
-    with a budget `info["budget"]` and, at the end, `info["bankrupt"]`; `info["failed"]` is there where a live model
-    did not deliver, and names it with the reason (True where the source tells none); the trace is as it was, or has
-    no draft; `info["truncated_by"]` is the reason of a truncation:
-    `horizon`, `budget` or `no_model`.
+    with a budget `info["budget"]` and, at the end, `info["bankrupt"]`; `info["failed"]` is there, and True, where a
+    live model did not deliver, and `info["failed_reason"]` names it with the reason ('' where the source tells none);
+    the trace is as it was, or has no draft; `info["truncated_by"]` is the reason of a truncation: `horizon`, `budget`
+    or `no_model`. Figures are NumPy scalars and arrays, of one dtype from the reset on;
+    :class:`...envs.wrappers.NumericInfos` gives them alone, all of them in every info.
 
     ## Starting State
 
@@ -177,7 +181,7 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
         self._standing: Standing | None = None
         self._budget = math.inf
         self._over = True
-        self._problem = -1
+        self._problem = np.int64(-1)
         self._kind = self.game.source.kind
         self._horizon = self.routing_spec.horizon
 
@@ -209,7 +213,7 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
         else:
             problem, budget = self._draw(), self.game.budget
         self._budget = float(draw_budgets(budget, 1, self.np_random)[0])
-        self._problem = int(self.game.problems[problem])
+        self._problem = self.game.problems[problem]
         self._cursor.begin(problem, self.np_random)
         stands = self._standing = self._cursor.standing()
         self._over = False
@@ -291,10 +295,10 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
         return self.game.show_budget(stands.observation, stands.cost, self._budget)
 
     def _info(self, stands: Standing, cost: float, raw_cost: float) -> Info:
-        info = {
-            "cost": cost,
-            "raw_cost": raw_cost,
-            "spent": stands.cost,
+        info = {  # NumPy scalars: the dtype of a figure is the same from the reset on
+            "cost": np.float64(cost),
+            "raw_cost": np.float64(raw_cost),
+            "spent": np.float64(stands.cost),
             "ledger": stands.ledger.copy(),
             "action_mask": stands.mask.copy(),
             "problem": self._problem,
@@ -302,7 +306,8 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
             "simulated": self.routing_spec.simulated,
         }
         if stands.failed or stands.reason:
-            info["failed"] = stands.reason or True
+            info["failed"] = True
+            info["failed_reason"] = stands.reason
         if math.isfinite(self._budget):
-            info["budget"] = self._budget
+            info["budget"] = np.float64(self._budget)
         return info

@@ -1,4 +1,7 @@
-"""Adapters to other conventions: scalarised reward, Safety-Gymnasium's 6-tuple, MO-Gymnasium's vector reward."""
+"""Adapters to other conventions: scalarised reward, Safety-Gymnasium's 6-tuple, MO-Gymnasium's vector reward.
+
+Also infos of figures alone, for libraries that store them, and masks in the observation, for those that look there.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,15 @@ import numpy as np
 from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import NDArray
 
-__all__ = ["FinalTruncation", "FromSafetyGymnasium", "ScalarisedReward", "ToSafetyGymnasium", "VectorReward"]
+__all__ = [
+    "FinalTruncation",
+    "FromSafetyGymnasium",
+    "MaskInObservation",
+    "NumericInfos",
+    "ScalarisedReward",
+    "ToSafetyGymnasium",
+    "VectorReward",
+]
 
 _Observation = NDArray[np.float32]
 _Env = gym.Env[_Observation, np.int64]
@@ -43,7 +54,7 @@ class ScalarisedReward(gym.Wrapper[_Observation, np.int64, _Observation, np.int6
         >>> env = ScalarisedReward(gym.make("StepwiseRouting-v0", cost_unit="large_tokens"), penalty=0.5)
         >>> _ = env.reset(seed=0, options={"problem": "gsm8k/train/0"})
         >>> _, reward, _, _, info = env.step(1)
-        >>> reward == -0.5 * info["cost"]
+        >>> bool(reward == -0.5 * info["cost"])
         True
     """
 
@@ -57,7 +68,7 @@ class ScalarisedReward(gym.Wrapper[_Observation, np.int64, _Observation, np.int6
     def step(self, action: np.int64) -> tuple[_Observation, SupportsFloat, bool, bool, _Info]:
         """Step with the penalised reward."""
         observation, reward, terminated, truncated, info = self.env.step(action)
-        return observation, float(reward) - self.penalty * info["cost"], terminated, truncated, info
+        return observation, float(reward) - self.penalty * float(info["cost"]), terminated, truncated, info
 
 
 class FinalTruncation(gym.Wrapper[_Observation, np.int64, _Observation, np.int64], RecordConstructorArgs):
@@ -78,6 +89,78 @@ class FinalTruncation(gym.Wrapper[_Observation, np.int64, _Observation, np.int64
         """Step; a truncated episode is terminated."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         return observation, reward, terminated or truncated, False, info
+
+
+class NumericInfos(gym.Wrapper[_Observation, np.int64, _Observation, np.int64], RecordConstructorArgs):
+    """Infos of figures alone: the same keys, dtypes and shapes in every one, those of a reset included.
+
+    For libraries that stack infos, such as Minari's collector and TorchRL's readers. Every info has ``cost``,
+    ``raw_cost``, ``spent`` and ``budget`` (``float64``, inf for none), ``problem`` (``int64``), ``ledger``
+    (``int64[rows, kinds]``), ``action_mask`` (``bool[K]``) and, 0 or 1, ``bankrupt``, ``failed`` and ``simulated``.
+    These are ``uint8``: TorchRL does not read Python's truth values, Gymnasium's vector environments make objects of
+    NumPy's, and Minari cannot make Arrow files of arrays of shape (). Texts are left out.
+
+    Args:
+        env: ``StepwiseRouting-v0``, wrapped or not.
+    """
+
+    def __init__(self, env: _Env) -> None:
+        RecordConstructorArgs.__init__(self)
+        gym.Wrapper.__init__(self, env)
+
+    def reset(self, *, seed: int | None = None, options: _Info | None = None) -> tuple[_Observation, _Info]:
+        """Reset; the info holds figures alone."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        return observation, _figures(info)
+
+    def step(self, action: np.int64) -> tuple[_Observation, SupportsFloat, bool, bool, _Info]:
+        """Step; the info holds figures alone."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        return observation, reward, terminated, truncated, _figures(info)
+
+
+def _figures(info: _Info) -> _Info:
+    numbers = {name: np.float64(info[name]) for name in ("cost", "raw_cost", "spent")}
+    flags = {name: np.uint8(info.get(name, False)) for name in ("bankrupt", "failed", "simulated")}
+    return {
+        **numbers,
+        "budget": np.float64(info.get("budget", math.inf)),
+        "problem": np.int64(info["problem"]),
+        "ledger": info["ledger"].astype(np.int64),
+        "action_mask": info["action_mask"],
+        **flags,
+    }
+
+
+class MaskInObservation(gym.Wrapper[dict[str, Any], np.int64, _Observation, np.int64], RecordConstructorArgs):
+    """Observations ``{"observations": float32[features], "action_mask": float32[K]}``, 1 for an allowed action.
+
+    The form that RLlib's example module for action masks reads; RLlib itself masks nothing. Where an episode has ended,
+    or begins without a model, the mask is 0 throughout.
+
+    Args:
+        env: an environment with ``action_masks()``.
+    """
+
+    def __init__(self, env: _Env) -> None:
+        RecordConstructorArgs.__init__(self)
+        gym.Wrapper.__init__(self, env)
+        assert isinstance(env.action_space, gym.spaces.Discrete)
+        mask = gym.spaces.Box(0, 1, (int(env.action_space.n),), np.float32)
+        self.observation_space = gym.spaces.Dict({"observations": env.observation_space, "action_mask": mask})
+
+    def reset(self, *, seed: int | None = None, options: _Info | None = None) -> tuple[dict[str, Any], _Info]:
+        """Reset; the observation holds the mask."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        return self._with_mask(observation), info
+
+    def step(self, action: np.int64) -> tuple[dict[str, Any], SupportsFloat, bool, bool, _Info]:
+        """Step; the observation holds the mask."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        return self._with_mask(observation), reward, terminated, truncated, info
+
+    def _with_mask(self, observation: _Observation) -> dict[str, Any]:
+        return {"observations": observation, "action_mask": _masks_of(self.env)().astype(np.float32)}
 
 
 class VectorReward(gym.Wrapper[_Observation, np.int64, _Observation, np.int64], RecordConstructorArgs):
@@ -144,7 +227,7 @@ class ToSafetyGymnasium(gym.Wrapper[_Observation, np.int64, _Observation, np.int
     ) -> tuple[_Observation, SupportsFloat, float, bool, bool, _Info]:
         """Step with the cost as the third part."""
         observation, reward, terminated, truncated, info = self.env.step(action)
-        return observation, reward, info["cost"], terminated, truncated, info
+        return observation, reward, float(info["cost"]), terminated, truncated, info
 
 
 class _SixTuple(Protocol):

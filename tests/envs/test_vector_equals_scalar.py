@@ -62,7 +62,8 @@ class Twins:
             given = info[name][row] if name in info else math.inf
             np.testing.assert_array_equal(given, expected.get(name, math.inf), err_msg=name)
         assert (info["source"][row], info["simulated"][row]) == (expected["source"], expected["simulated"])
-        assert bool(info.get("failed", [False] * NUM_ENVS)[row]) == bool(expected.get("failed", False))
+        assert bool(info.get("failed", [False] * NUM_ENVS)[row]) == expected.get("failed", False)
+        assert info.get("failed_reason", [""] * NUM_ENVS)[row] == expected.get("failed_reason", "")
 
     def step(self, rng: np.random.Generator, masked: bool) -> None:
         masks = self.vector.action_masks()
