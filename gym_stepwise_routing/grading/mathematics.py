@@ -13,17 +13,14 @@ from importlib import metadata
 from gym_stepwise_routing.datasets.boxed import last_boxed
 from gym_stepwise_routing.datasets.problem import Problem
 from gym_stepwise_routing.grading.grader import GRADERS, Grade, Grader
+from gym_stepwise_routing.grading.notation import normal_form, read, readings, same_numeral, without_full_stop
 
-__all__ = ["BOXED_LINE", "MathGrader", "normalised", "stated_expression"]
+__all__ = ["BOXED_LINE", "MathGrader", "stated_expression"]
 
 BOXED_LINE = r"\\boxed\{[^\n]*"
 """A stated answer in a box, up to the end of its line, as after the bundled MATH prompt."""
 
 _MARKER = re.compile(r"(?:final answer|the answer)(?: is)?:?\s*(?P<answer>[^\n]*)", re.IGNORECASE)
-_DROPPED = re.compile(
-    r"\\left|\\right|\\displaystyle|\\[,;:! ]|\\(?:text|mathrm|textbf|mbox)\s*\{\s*\}|[\s$]|\\\(|\\\)|\\\[|\\\]"
-)
-_TEXT = re.compile(r"\\(?:text|mathrm|textbf|mbox|textit)\s*\{([^{}]*)\}")
 _START_UP = 60.0
 """Seconds that a new grading process may take to import sympy."""
 
@@ -34,23 +31,17 @@ def stated_expression(text: str) -> str | None:
     if boxed:
         return boxed
     found = list(_MARKER.finditer(text))
-    answer = found[-1]["answer"].strip().rstrip(".").strip() if found else ""
+    answer = without_full_stop(found[-1]["answer"]) if found else ""
     return answer or None
-
-
-def normalised(answer: str) -> str:
-    """An answer without what never matters: white space, dollar signs, bracket sizes, text wrappers, a full stop."""
-    answer = _TEXT.sub(lambda found: found[1].strip(), answer)
-    answer = answer.replace("dfrac", "frac").replace("tfrac", "frac")
-    return _DROPPED.sub("", answer).strip().rstrip(".")
 
 
 class MathGrader:
     """Compares a text's final answer with the reference, symbolically.
 
-    Equal spelling (after :func:`normalised`) is right without further ado; everything else is parsed and compared by
-    math-verify (github.com/huggingface/Math-Verify) in one worker process. A comparison over the time limit is cut
-    off by ending that process, counts as wrong, and is counted in :attr:`timeouts`.
+    One :func:`~gym_stepwise_routing.grading.notation.normal_form` is right without further ado; everything else is
+    parsed and compared by math-verify (github.com/huggingface/Math-Verify) in one worker process, after ``notation``
+    has put percent, bars, degrees, i and bases as they are meant. A comparison over the time limit is cut off by
+    ending that process, counts as wrong, and is counted in :attr:`timeouts`.
 
     Args:
         timeout: seconds for one comparison, > 0.
@@ -76,21 +67,35 @@ class MathGrader:
         answer = stated_expression(text)
         if answer is None:
             return Grade(None, False)
-        equal = self.equal(problem.answer, answer)
+        equal = self.equal(problem.answer, answer, problem.question)
         return Grade(answer, equal is True, timed_out=equal is None)
 
-    def equal(self, reference: str, answer: str) -> bool | None:
+    def equal(self, reference: str, answer: str, question: str = "") -> bool | None:
         """Whether two answers are the same; None if the comparison was cut off.
+
+        Args:
+            reference: what is right.
+            answer: what is graded.
+            question: where it names a base or percent, that may be left out of an answer, or added to it.
 
         Raises:
             RuntimeError: the worker process cannot start.
         """
-        if normalised(reference) == normalised(answer) != "":
+        if (same := same_numeral(reference, answer, question)) is not None:
+            return same
+        pairs = readings(reference, answer, question)
+        if any(normal_form(right) == normal_form(mine) != "" for right, mine in pairs):
             return True
-        return self.verify(reference, answer)
+        verdict: bool | None = False
+        for right, mine in pairs:
+            equal = self.verify(right, mine)
+            if equal:
+                return True
+            verdict = None if equal is None else verdict
+        return verdict
 
     def verify(self, reference: str, answer: str) -> bool | None:
-        """What math-verify says, equal spelling or not; None if it was cut off.
+        """What math-verify says of the two as they are meant, equal spelling or not; None if it was cut off.
 
         Raises:
             RuntimeError: the worker process cannot start.
@@ -98,7 +103,7 @@ class MathGrader:
         if self._worker is None or self._worker.poll() is not None:
             self._start()
         try:
-            self._send({"reference": reference, "answer": answer, "seconds": self.timeout})
+            self._send({"reference": read(reference), "answer": read(answer), "seconds": self.timeout})
             return bool(self._receive(self.timeout)["equal"])
         except (TimeoutError, EOFError, BrokenPipeError):
             self.timeouts += 1
@@ -162,7 +167,7 @@ GRADERS.register(
         name="math",
         title="math-verify compares the last boxed or stated answer",
         make=MathGrader,
-        version=lambda: f"math-verify {metadata.version('math-verify')} on the last boxed or stated answer (version 1)",
+        version=lambda: f"math-verify {metadata.version('math-verify')} on the last boxed or stated answer (version 2)",
         prompt="math-4shot",
         answer=BOXED_LINE,
         question="Problem:",

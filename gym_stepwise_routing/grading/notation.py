@@ -1,0 +1,131 @@
+r"""What an answer says, where math-verify reads its spelling otherwise than a mathematician.
+
+math-verify 0.9.0 (latex2sympy2-extended 1.11.0) takes ``50\%`` for 50 and for 0.5, drops a bar over decimals and the
+base of a numeral, and reads i as a letter and degrees as radians. Everything here is a function of one text, but for
+:func:`readings` and :func:`same_numeral`, which ask the question whether it names the unit.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+__all__ = ["normal_form", "read", "readings", "same_numeral", "without_full_stop"]
+
+_WRAPPER = r"\\(?:text|mathrm|textbf|mbox|textit)\s*"
+_TEXT = re.compile(_WRAPPER + r"\{([^{}]*)\}")
+_DROPPED = re.compile(
+    r"\\left|\\right|\\displaystyle|\\[,;:! ]|\\(?:text|mathrm|textbf|mbox)\s*\{\s*\}|[\s$]|\\\(|\\\)|\\\[|\\\]"
+)
+_FULL_STOP = re.compile(r"(?<!\.)\.{1,2}$")
+
+_NUMBER = r"\d[\d,]*(?:\.\d+)?|\.\d+"
+_FRACTION = r"\\[dt]?frac\s*(?:\d\d|\{\d+\}\s*\{\d+\})"
+_QUANTITY = rf"(?:\d+\s*)?{_FRACTION}|{_NUMBER}"
+_PERCENT = rf"(?:\\[,;: ]|\s)*(?:\\?%|{_WRAPPER}\{{\s*(?:percent|\\?%)\s*\}}|percent(?:age)?\b)"
+_PERCENT_SIGN = re.compile(_PERCENT)
+_PERCENTAGE = re.compile(rf"(?<![\d.}}c])({_QUANTITY}){_PERCENT}")
+
+_BAR = re.compile(
+    r"(?P<whole>\d*)\.(?P<once>\d*)\s*\\(?:overline|bar|dot)\s*(?:\{(?P<period>\d+)\}|(?P<digit>\d))(?!\d)"
+)
+_DOTS = re.compile(r"(?P<whole>\d*)\.(?P<once>\d*?)(?P<period>\d{1,6}?)(?P=period){2,}\s*(?:\.{3,}|…|\\[lcd]?dots)")
+
+_FUNCTION = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
+_DEGREES = re.compile(rf"({_QUANTITY})\s*(?:\^\s*(?:\\circ|\{{\s*\\circ\s*\}})|°|\\degree)")
+
+_INDEX = re.compile(r"_\{?\s*i(?![A-Za-z])")
+_ROMAN_I = re.compile(r"\\(?:mathrm|text|operatorname)\{i\}|\\imath(?![A-Za-z])")
+_BARE_I = re.compile(r"(\\[dtc]?frac\s*(?:\{[^{}]*\}|\d)?\s*|\^\s*)i(?![A-Za-z])")
+_I = re.compile(r"(?<![A-Za-z])(?<!(?<!\\)\\)i(?![A-Za-z])")
+
+_BASES = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}
+_BASES |= {"eleven": 11, "twelve": 12, "sixteen": 16}
+_NUMERAL = re.compile(
+    rf"(?P<digits>-?[0-9A-Za-z]+?(?:\.[0-9A-Za-z]+?)?)(?:(?:_(?:base)?|(?:in)?base)(?P<base>\d+|{'|'.join(_BASES)}))?"
+)
+_NAMES_BASE = re.compile(r"\bbases?\b|_\{?\d|\b(?:binary|ternary|octal|hexadecimal)\b", re.IGNORECASE)
+_RATIONAL = re.compile(r"(-?)(?:\\frac\{(-?\d+)\}\{(\d+)\}|(\d+)/(\d+)|(\d{1,3}(?:,\d{3})+|\d+)(\.\d+)?|(\.\d+))")
+
+
+def read(answer: str) -> str:
+    """An answer in LaTeX that math-verify reads as it is meant: percent, repeating decimals, degrees and i."""
+    answer = _PERCENTAGE.sub(lambda found: rf"\frac{{{found[1].replace(',', '')}}}{{100}}", answer)
+    answer = _DOTS.sub(_repeating, _BAR.sub(_repeating, answer))
+    if _FUNCTION.search(answer):
+        answer = _DEGREES.sub(lambda found: rf"\left({found[1]}\cdot\frac{{\pi}}{{180}}\right)", answer)
+    if not _INDEX.search(answer):
+        answer = _BARE_I.sub(r"\1{i}", _ROMAN_I.sub("i", answer))
+        answer = _I.sub(lambda _: r"\sqrt{-1}", answer)
+    return answer
+
+
+def _repeating(found: re.Match[str]) -> str:
+    """A repeating decimal as a fraction."""
+    period = found["period"] or found["digit"]
+    once = (found["whole"] or "0") + found["once"]
+    below = 10 ** len(found["once"]) * (10 ** len(period) - 1)
+    value = Fraction(int(once + period) - int(once), below)
+    return rf"\frac{{{value.numerator}}}{{{value.denominator}}}"
+
+
+def without_full_stop(answer: str) -> str:
+    """An answer without white space around it and the full stop of its sentence; the dots of 0.333... stay."""
+    return _FULL_STOP.sub("", answer.strip()).strip()
+
+
+def normal_form(answer: str) -> str:
+    r"""An answer without what never matters: white space, dollar signs, bracket sizes, text wrappers, a full stop.
+
+    A number is one fraction however it is written. Answers of one form are equal, and no reference is asked, so that
+    votes are counted by this form. math-verify's equality cannot group answers: to it ``50\%`` equals 50 and 0.5.
+    """
+    answer = _TEXT.sub(lambda found: found[1].strip(), read(answer))
+    answer = answer.replace("dfrac", "frac").replace("tfrac", "frac")
+    answer = without_full_stop(_DROPPED.sub("", answer))
+    answer = re.sub(r"\\frac(\d)(\d)", r"\\frac{\1}{\2}", answer)
+    found = _RATIONAL.fullmatch(answer)
+    if found is None:
+        return answer
+    sign, above, below, top, bottom, whole, decimals, only_decimals = found.groups()
+    if (divisor := int(below or bottom or 1)) == 0:
+        return answer
+    size = Fraction(above or top or (whole or "0").replace(",", "") + (decimals or only_decimals or "")) / divisor
+    return str(-size if sign else size)
+
+
+def readings(reference: str, answer: str, question: str) -> list[tuple[str, str]]:
+    """Pairs of which one has to be equal: the two; and, where the question names percent, both without a lone sign."""
+    pairs = [(reference, answer)]
+    signs = [bool(_PERCENT_SIGN.search(text)) for text in (reference, answer, question)]
+    if signs[0] != signs[1] and signs[2]:
+        pairs.append((_PERCENT_SIGN.sub("", reference), _PERCENT_SIGN.sub("", answer)))
+    return pairs
+
+
+def same_numeral(reference: str, answer: str, question: str) -> bool | None:
+    """Whether two numerals have the same digits and base; None where neither states a base.
+
+    A base may be left out, or added, where the question names one.
+    """
+    right, mine = _numeral(reference), _numeral(answer)
+    if (right is None or right[1] is None) and (mine is None or mine[1] is None):
+        return None
+    if right is None or mine is None or right[0] != mine[0]:
+        return False
+    return right[1] == mine[1] or (None in (right[1], mine[1]) and _NAMES_BASE.search(question) is not None)
+
+
+def _numeral(answer: str) -> tuple[str, int | None] | None:
+    """Digits and stated base of a numeral; None where it is none."""
+    plain = re.sub(r"\\(?:left|right|overline)|\\[,;:! ]|[\s{}()$,]", "", _TEXT.sub(r"\1", answer))
+    found = _NUMERAL.fullmatch(without_full_stop(plain.rpartition("=")[2]))
+    if found is None:
+        return None
+    digits, stated = found["digits"].lstrip("0") or "0", found["base"]
+    base = None if stated is None else _BASES.get(stated) or int(stated)
+    if base is not None:
+        values = [int(digit, 36) for digit in digits if digit.isalnum()]
+        if max(values) >= base or not re.search("[0-9A-Z]", digits):
+            return None  # an index, as in x_1
+    return digits.upper(), base
