@@ -90,16 +90,16 @@ def verify_entry(
     """:func:`verify` for an entry in memory."""
     track = _track_of(entry, tracks)
     refuse(entry, kind_faults(track, entry, rows))
-    runs = _replayed(track, entry)
+    for run in entry.runs:
+        check_files(run.router, artefacts)
+    refuse(entry, provenance_faults(track, entry, artefacts))
+    runs = _replayed(track, entry)  # after what is cheap
     constants = play_constants(track)
     computed = compute_figures(track, entry.name, runs, constants)
     faults = [*run_faults(entry), *sweep_faults(runs), *_ledger_faults(track, entry, runs)]
     differences = list(_differences(entry.figures.model_dump(), computed.model_dump()))
     faults += [Fault("figures", message) for message in differences[:_MOST_SHOWN]]
     refuse(entry, faults)
-    for run in entry.runs:
-        check_files(run.router, artefacts)
-    refuse(entry, provenance_faults(track, entry, artefacts))
     done: Rerun = "not asked"
     if run_again:
         done = _rerun_all(track, entry, runs, artefacts=artefacts, tracks=tracks, trust=trust)
