@@ -23,7 +23,7 @@ def check(
     config: Annotated[Path, typer.Argument(help="Pool file.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Whether each endpoint answers, continues a half-written line, tells log-probabilities and counts tokens.
+    """Whether each endpoint answers, continues a half-written line, tells log-probabilities, counts, and draws tokens.
 
     Exit status 0: everything; 1: something is missing, and the report says what that costs; 2: an endpoint fails.
     """

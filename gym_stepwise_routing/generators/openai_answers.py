@@ -9,21 +9,32 @@ import numpy as np
 
 from gym_stepwise_routing.generators.generator import Completion, Finish
 
-__all__ = ["completion_of"]
+__all__ = ["completion_of", "reason_of"]
 
 
-def completion_of(answer: Mapping[str, Any], top_logprobs: int) -> Completion:
+def completion_of(
+    answer: Mapping[str, Any], top_logprobs: int, *, prefix: str = "", echoes: bool = False
+) -> Completion:
     """A run from the JSON of ``/completions`` or ``/chat/completions``.
 
     Token counts are those of the server's ``usage``. Log-probabilities are read in the form of either interface,
     wherever a server puts them, and are absent where it gives none.
 
+    Args:
+        answer: the JSON.
+        top_logprobs: log-probabilities kept per token.
+        prefix: the half-written answer that was continued.
+        echoes: the server repeats the prefix in its answers; the copy is no part of the run and is taken off, once.
+
     Raises:
-        ValueError: no choice, no text, or no token counts.
+        ValueError: no choice or several, no text, no token counts or fewer than tokens told, or no copy of the prefix
+            where there should be one.
     """
     choices = answer.get("choices")
     if not isinstance(choices, list) or not choices:
         raise ValueError("no choices")
+    if len(choices) > 1:  # llama.cpp counts those of the first alone
+        raise ValueError(f"{len(choices)} choices; allowed: 1, since nothing tells whether usage counts them all")
     choice = choices[0]
     text = choice["message"].get("content") or "" if "message" in choice else choice.get("text")
     if not isinstance(text, str):
@@ -34,6 +45,9 @@ def completion_of(answer: Mapping[str, Any], top_logprobs: int) -> Completion:
         raise ValueError("no usage: the server counts no tokens, and counts are never made up")
     details = usage.get("prompt_tokens_details") or {}
     pieces, logprob, rows = _tokens(choice.get("logprobs"))
+    if len(pieces) > decoded:
+        raise ValueError(f"usage counts {decoded} tokens, and the log-probabilities tell {len(pieces)}")
+    text = _continuation(text, prefix, pieces, decoded, echoes)
     top = np.full((len(rows), top_logprobs), np.nan)
     for index, row in enumerate(rows):
         best = sorted(row, reverse=True)[:top_logprobs]
@@ -51,6 +65,27 @@ def completion_of(answer: Mapping[str, Any], top_logprobs: int) -> Completion:
         prompt_tokens=prompt,
         cached_tokens=details.get("cached_tokens"),
     )
+
+
+def reason_of(error: Exception) -> str:
+    """What an error says, in one line; the reason in a refusal's body too, wherever the server put it."""
+    said, body = str(error), getattr(error, "body", None)
+    detail = body.get("detail") if isinstance(body, Mapping) else None  # where FastAPI puts it, as transformers does
+    return " ".join((f"{said}: {detail}" if detail else said).split())[:300]
+
+
+def _continuation(text: str, prefix: str, pieces: Sequence[str], decoded: int, echoes: bool) -> str:
+    """What of a text is new. Where its tokens tell, they decide: a model may write the same line again by itself."""
+    if not prefix or not text:
+        return text
+    if not text.startswith(prefix):
+        if echoes:
+            raise ValueError(f"it should begin with a copy of what it continues, and begins with {text[:40]!r}")
+        return text
+    rest = text[len(prefix) :]
+    if pieces and _fit(pieces, text, decoded) != (fits := _fit(pieces, rest, decoded)):
+        return rest if fits else text
+    return rest if echoes else text
 
 
 def _fit(pieces: Sequence[str], text: str, decoded: int) -> bool:

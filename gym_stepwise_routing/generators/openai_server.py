@@ -11,9 +11,10 @@ from typing import Any, Literal, get_args
 
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.generators.generator import Completion, Failure, GeneratorInfo, Request
-from gym_stepwise_routing.generators.openai_answers import completion_of
+from gym_stepwise_routing.generators.open_message import PROBES, MessageHabits, habits_of
+from gym_stepwise_routing.generators.openai_answers import completion_of, reason_of
 
-__all__ = ["CONTINUATIONS", "Continuation", "OpenAIGenerator"]
+__all__ = ["CONTINUATIONS", "OPEN_MESSAGE", "Continuation", "OpenAIGenerator"]
 
 Continuation = Literal["raw", "continue_final_message", "prefill", "ask"]
 CONTINUATIONS: tuple[Continuation, ...] = get_args(Continuation)
@@ -26,10 +27,13 @@ CONTINUATIONS: tuple[Continuation, ...] = get_args(Continuation)
 ``ask``                    chat; the prefix is a closed assistant message, then a request to go on (any other)
 ========================== ======================================================================================
 """
+OPEN_MESSAGE: tuple[Continuation, ...] = ("continue_final_message", "prefill")
+"""Those that need a server which leaves the last message open."""
 _OFTEN_ALLOWED = 5
 """Most top log-probabilities that some interfaces allow."""
 _REFUSED = re.compile(r": status (?:400|422|501) ")
 """Beginning of a reason that may be about the log-probabilities asked for; servers name no cause in a common form."""
+_QUESTION = "Question: 1 + 1?\nAnswer:\n"
 _GO_ON = "Continue exactly where you stopped. Do not repeat anything and do not comment."
 
 
@@ -42,7 +46,8 @@ class OpenAIGenerator:
     On construction one token is asked for: it shows whether the server is there, knows the model, offers top
     log-probabilities and counts its tokens. A server that refuses as many log-probabilities is asked for five, then for
     none; without them confidence figures are absent and one step is asked for at a time. A server that counts no tokens
-    is refused: token counts are never made up.
+    is refused: token counts are never made up. With ``prefill`` and ``continue_final_message`` four more tokens show
+    whether it goes on with a half-written answer, and whether it repeats it (:mod:`...generators.open_message`).
 
     Args:
         model: name of the model on the server.
@@ -58,7 +63,8 @@ class OpenAIGenerator:
 
     Raises:
         ImportError: the ``openai`` package is missing.
-        ValueError: there is no key, or the server cannot be reached, does not know the model, or counts no tokens.
+        ValueError: there is no key, or the server cannot be reached, does not know the model, counts no tokens, or does
+            not continue a half-written answer in the way asked for.
     """
 
     def __init__(
@@ -96,13 +102,16 @@ class OpenAIGenerator:
         except openai.OpenAIError as error:
             raise ValueError(
                 f"model={model!r}: no key; allowed: key=... (any text for a local server), or the environment variable "
-                f"OPENAI_API_KEY ({_line(error)})"
+                f"OPENAI_API_KEY ({reason_of(error)})"
             ) from None
         self._threads = ThreadPoolExecutor(max_workers=concurrency, thread_name_prefix=f"openai-{self.name}")
         self._running: dict[Future[Completion | Failure], Hashable] = {}
         self._offered = 0
+        self._habits: MessageHabits | None = None if continuation in OPEN_MESSAGE else MessageHabits()
         try:
             self._handshake()
+            if self._habits is None:
+                self._begin_messages()
         except BaseException:
             self.close()
             raise
@@ -162,7 +171,7 @@ class OpenAIGenerator:
         first: Completion | Failure | None = None
         for count in dict.fromkeys((self.top_logprobs, min(self.top_logprobs, _OFTEN_ALLOWED), 0)):
             self._offered = count
-            result = self._ask(Request("Question: 1 + 1?\nAnswer:\n", "", 1))
+            result = self._ask(Request(_QUESTION, "", 1))
             first = first or result
             if isinstance(result, Completion):
                 self._offered = count if result.has_logprobs else 0
@@ -172,6 +181,23 @@ class OpenAIGenerator:
         assert isinstance(first, Failure)
         message = f"model={self.model!r} on {self._client.base_url}: {first.reason}{self._known_models()}"
         raise ValueError(message)
+
+    def _begin_messages(self) -> None:
+        runs: list[Completion] = []
+        fault = ""
+        for begun in PROBES:
+            run = self._ask(Request(_QUESTION, begun, 1))
+            if isinstance(run, Failure):
+                fault = run.reason
+                break
+            runs.append(run)
+        else:
+            self._habits = habits_of(runs)
+            fault = self._habits.fault
+        if fault:
+            raise ValueError(
+                f"model={self.model!r} on {self._client.base_url}: continuation={self.continuation!r}: {fault}"
+            )
 
     def _known_models(self) -> str:
         try:
@@ -183,14 +209,17 @@ class OpenAIGenerator:
         errors = self._openai
         try:
             answer = self._raw(request) if self.continuation == "raw" else self._chat(request)
-            return _without_stop(completion_of(answer, self._offered), request.stop)
+            if self._habits is None:  # this request finds them out
+                return completion_of(answer, self._offered)
+            run = completion_of(answer, self._offered, prefix=request.prefix, echoes=self._habits.echoes)
+            return _without_stop(run, request.stop)
         except (errors.APITimeoutError, errors.APIConnectionError) as error:
-            return Failure(f"{self.name}: no answer from {self._client.base_url} ({_line(error)})", retryable=True)
+            return Failure(f"{self.name}: no answer from {self._client.base_url} ({reason_of(error)})", retryable=True)
         except errors.APIStatusError as error:
             overloaded = error.status_code == 429 or error.status_code >= 500
-            return Failure(f"{self.name}: status {error.status_code} ({_line(error)})", retryable=overloaded)
+            return Failure(f"{self.name}: status {error.status_code} ({reason_of(error)})", retryable=overloaded)
         except (errors.OpenAIError, json.JSONDecodeError, ValueError, TypeError, AttributeError, KeyError) as error:
-            return Failure(f"{self.name}: an answer that cannot be read ({_line(error)})", retryable=False)
+            return Failure(f"{self.name}: an answer that cannot be read ({reason_of(error)})", retryable=False)
 
     def _raw(self, request: Request) -> dict[str, Any]:
         answer = self._client.completions.with_raw_response.create(
@@ -228,7 +257,3 @@ def _without_stop(completion: Completion, stops: Sequence[str]) -> Completion:
     """The run up to its first stop string, which some servers (transformers') leave in the text."""
     found = [at for at in (completion.text.find(stop) for stop in stops) if at >= 0]
     return replace(completion, text=completion.text[: min(found)], finish="stop") if found else completion
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

@@ -20,8 +20,9 @@ from gym_stepwise_routing.generators.generator import Completion, Failure
 from gym_stepwise_routing.generators.prompts import PromptTemplate
 from gym_stepwise_routing.generators.step_rule import StepRule
 from gym_stepwise_routing.generators.steps import settled_text
+from gym_stepwise_routing.serving.abilities import Written
 from gym_stepwise_routing.serving.asked import Asked, Finish, NoModelError, StepTaken
-from gym_stepwise_routing.serving.endpoint import Endpoint, Spent, Written
+from gym_stepwise_routing.serving.endpoint import Endpoint, Spent
 from gym_stepwise_routing.serving.recall import RecalledGenerator, Wanted
 from gym_stepwise_routing.serving.served_router import ServedRouter
 from gym_stepwise_routing.serving.wire import Message

@@ -14,34 +14,23 @@ import openai
 
 from gym_stepwise_routing.generators.generator import Completion, Failure, Request
 from gym_stepwise_routing.generators.openai_answers import completion_of
+from gym_stepwise_routing.serving.abilities import Abilities, Written, find_abilities
 from gym_stepwise_routing.serving.circuit import Circuit
-from gym_stepwise_routing.serving.endpoint_failures import BrokenError, UnreadableError, failure_of
+from gym_stepwise_routing.serving.endpoint_failures import (
+    BrokenError,
+    ContinuationError,
+    UnreadableError,
+    failure_of,
+)
 from gym_stepwise_routing.serving.pool_config import CircuitConfig, EndpointConfig, Timeouts
 from gym_stepwise_routing.serving.wire import GatheredAnswer, Message, Sampling, body_of
 
-__all__ = ["Abilities", "Endpoint", "Spent", "Written"]
+__all__ = ["Endpoint", "Spent"]
 
 Result = TypeVar("Result")
 
-_OFTEN_ALLOWED = 5
-_REFUSED = (400, 404, 422, 501)
 _REMEMBERED = 4096
 _QUESTION = "Question: 1 + 1?\nAnswer:\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Abilities:
-    """What an endpoint can do, found out by asking.
-
-    Attributes:
-        top_logprobs: log-probabilities that come back per token, 0 where none do.
-        streams: whether its streams tell their tokens; else a step comes all at once.
-        tokenizes: whether it counts a prompt's tokens without writing one (``/tokenize``, as vLLM has it).
-    """
-
-    top_logprobs: int
-    streams: bool
-    tokenizes: bool
 
 
 @dataclass(slots=True)
@@ -60,19 +49,6 @@ class Spent:
         self.prompt_tokens += answer.prompt_tokens
         self.cached_tokens += answer.cached_tokens or 0
         self.completion_tokens += answer.tokens
-
-
-@dataclass(slots=True)
-class Written:
-    """What has come of a request so far, also if it breaks.
-
-    Attributes:
-        text: the text so far.
-        tokens: its tokens, None where the endpoint does not tell them one by one.
-    """
-
-    text: str = ""
-    tokens: int | None = None
 
 
 @dataclass
@@ -240,22 +216,15 @@ class Endpoint:
         return self.abilities
 
     async def _handshake(self, spent: Spent) -> Abilities:
-        refusal: Exception | None = None
-        for streams in (True, False):
-            for top in dict.fromkeys((self.config.top_logprobs, min(self.config.top_logprobs, _OFTEN_ALLOWED), 0)):
-                trial = Abilities(top, streams, False)
-                try:
-                    answer = await self._ask(Request("", "", 1), _QUESTION, Sampling(), trial, Written(), None)
-                except (openai.APIStatusError, UnreadableError) as error:
-                    if isinstance(error, openai.APIStatusError) and error.status_code not in _REFUSED:
-                        raise
-                    refusal = refusal or error
-                    continue
-                spent.add(answer)
-                offered = top if answer.has_logprobs else 0
-                return Abilities(offered, streams, await self._tokenize(_QUESTION) is not None)
-        assert refusal is not None
-        raise refusal
+        async def ask(request: Request, abilities: Abilities, written: Written) -> Completion:
+            answer = await self._ask(request, _QUESTION, Sampling(), abilities, written, None, whole=True)
+            spent.add(answer)
+            return answer
+
+        async def tokenizes() -> bool:
+            return await self._tokenize(_QUESTION) is not None
+
+        return await find_abilities(self.config, _QUESTION, ask, tokenizes)
 
     async def _ask(
         self,
@@ -265,7 +234,13 @@ class Endpoint:
         abilities: Abilities,
         written: Written,
         show: Callable[[str], None] | None,
+        *,
+        whole: bool = False,
     ) -> Completion:
+        """The run; ``whole``: with the copy of the prefix that the server may have sent."""
+        if request.prefix and abilities.fault:
+            raise ContinuationError(f"continuation={self.config.continuation!r}: {abilities.fault}")
+        prefix, echoes = "" if whole else request.prefix, abilities.habits.echoes
         path, body = body_of(
             self.config.continuation,
             model=self.config.served_name,
@@ -282,21 +257,21 @@ class Endpoint:
                 raw = await self._client.post(path, body=body, cast_to=dict[str, Any])
                 answer: dict[str, Any] = dict(raw)
             else:
-                gathered = GatheredAnswer()
+                gathered = GatheredAnswer(prefix if echoes else "")
                 async for chunk in self._chunks(path, body):
                     try:
-                        grown = gathered.add(chunk)
+                        news = gathered.add(chunk)
                     except (ValueError, TypeError, AttributeError, KeyError) as error:
                         raise BrokenError(str(error)) from None
-                    if grown:
-                        written.text, written.tokens = gathered.text, gathered.tokens
+                    if news:
+                        written.text, written.tokens = gathered.news, gathered.tokens
                         if show is not None:
-                            show(gathered.text)
+                            show(gathered.news)
                 if not gathered.finished:
                     raise BrokenError("the stream broke off")
-                answer = gathered.answer()
+                answer, written.usage_chunk = gathered.answer(), gathered.usage_chunk
         try:
-            run = completion_of(answer, abilities.top_logprobs)
+            run = completion_of(answer, abilities.top_logprobs, prefix=prefix, echoes=echoes)
         except (ValueError, TypeError, AttributeError, KeyError) as error:
             raise UnreadableError(str(error)) from None
         found = [at for at in (run.text.find(stop) for stop in request.stop) if at >= 0]

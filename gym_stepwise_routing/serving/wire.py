@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from gym_stepwise_routing.generators.openai_server import Continuation
 
-__all__ = ["GatheredAnswer", "Sampling", "body_of"]
+__all__ = ["GatheredAnswer", "Sampling", "UsageChunk", "body_of"]
 
 _GO_ON = "Continue exactly where you stopped. Do not repeat anything and do not comment."
 
 Message = Mapping[str, Any]
+UsageChunk = Literal["", "own", "last"]
+"""Where a stream counts its tokens: nowhere (yet), in a chunk of its own, or in the last one of the text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,41 +67,56 @@ def body_of(
 
 
 class GatheredAnswer:
-    """The chunks of a stream, put together into the answer that the server would have given at once."""
+    """The chunks of a stream, put together into the answer that the server would have given at once.
 
-    def __init__(self) -> None:
+    Args:
+        copied: text that it begins with and that is no news: the copy of what the server continues, if it sends one.
+    """
+
+    def __init__(self, copied: str = "") -> None:
+        self.usage_chunk: UsageChunk = ""
+        self._copied = copied
         self._text: list[str] = []
         self._chat: list[Any] = []
         self._plain: dict[str, list[Any]] = {"tokens": [], "token_logprobs": [], "top_logprobs": []}
         self._finish: str | None = None
         self._usage: Mapping[str, Any] | None = None
 
-    def add(self, chunk: Mapping[str, Any]) -> str:
-        """Enter a chunk and return the text that it adds.
+    def add(self, chunk: Mapping[str, Any]) -> bool:
+        """Enter a chunk and return whether there is news.
 
         Raises:
-            ValueError: the server tells an error in the stream.
+            ValueError: the server tells an error in the stream, or sends no copy where it should.
         """
         if "error" in chunk:
             raise ValueError(f"the stream ended with an error: {str(chunk['error'])[:200]}")
-        self._usage = chunk.get("usage") or self._usage
-        if not (choices := chunk.get("choices")):
-            return ""
+        choices = chunk.get("choices")
+        if chunk.get("usage"):
+            self._usage, self.usage_chunk = chunk["usage"], "last" if choices else "own"
+        if not choices:
+            return False
         choice = choices[0]
         self._finish = choice.get("finish_reason") or self._finish
         delta = choice.get("delta")
         text = (delta.get("content") if delta is not None else choice.get("text")) or ""
         self._text.append(text)
+        if self._copied and not (self.text.startswith(self._copied) or self._copied.startswith(self.text)):
+            raise ValueError("it does not begin with a copy of what it continues, as it did before")
         if logprobs := choice.get("logprobs"):
             self._chat += logprobs.get("content") or ()
             for name, values in self._plain.items():
                 values += logprobs.get(name) or ()
-        return text
+        return bool(text and self.news)
 
     @property
     def text(self) -> str:
         """The text so far."""
         return "".join(self._text)
+
+    @property
+    def news(self) -> str:
+        """The text so far without the copy."""
+        return self.text[len(self._copied) :]
 
     @property
     def finished(self) -> bool:

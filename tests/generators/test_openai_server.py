@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from fake_servers import Answer, Server
 
 from gym_stepwise_routing.generators import Completion, Failure, PartialStep, Request, StepRule, generate, read_steps
 from gym_stepwise_routing.generators.openai_answers import completion_of
@@ -20,7 +18,6 @@ pytest.importorskip("openai")
 
 from gym_stepwise_routing.generators.openai_server import OpenAIGenerator
 
-Answer = Callable[[str, dict[str, Any]], tuple[int, Any]]
 USAGE = {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
 
 
@@ -31,66 +28,6 @@ def plain(text: str = "ab", **more: Any) -> dict[str, Any]:
         "top_logprobs": [{"a": -0.1, "b": -3.0}] * len(text),
     }
     return {"choices": [{"text": text, "logprobs": logprobs, "finish_reason": "stop"}], "usage": USAGE} | more
-
-
-class Server:
-    """An HTTP server on 127.0.0.1 whose answers a test decides."""
-
-    def __init__(self, answer: Answer) -> None:
-        self.requests: list[tuple[str, dict[str, Any]]] = []
-        self.most_at_a_time = self._now = 0
-        lock = threading.Lock()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self._send(200, {"object": "list", "data": [{"id": "tiny", "object": "model"}]})
-
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                with lock:
-                    outer.requests.append((self.path, body))
-                    outer._now += 1
-                    outer.most_at_a_time = max(outer.most_at_a_time, outer._now)
-                try:
-                    reply = answer(self.path, body)
-                finally:  # before the client can know that it may ask again
-                    with lock:
-                        outer._now -= 1
-                self._send(*reply)
-
-            def _send(self, status: int, value: Any) -> None:
-                data = value.encode() if isinstance(value, str) else json.dumps(value).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                with suppress(BrokenPipeError):  # the client has given up waiting
-                    self.wfile.write(data)
-
-            def log_message(self, format: str, *args: Any) -> None:
-                """Say nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[[Answer], Server]]:
-    servers: list[Server] = []
-
-    def start(answer: Answer) -> Server:
-        servers.append(Server(answer))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.close()
 
 
 def connect(server: Server, **options: Any) -> OpenAIGenerator:
@@ -322,7 +259,7 @@ def test_characters_split_over_tokens_are_put_together() -> None:
         {"token": "?", "bytes": list(part), "logprob": -0.5, "top_logprobs": [{"logprob": -0.5}, {"logprob": -2.0}]}
         for part in parts
     ]
-    answer = {"choices": [{"text": "é!", "logprobs": {"content": content}}], "usage": USAGE}
+    answer = {"choices": [{"text": "é!", "logprobs": {"content": content}}], "usage": USAGE | {"completion_tokens": 3}}
     run = completion_of(answer, 4)
     assert run.pieces == ("", "é", "!")
     assert np.isnan(run.top[:, 2:]).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -16,7 +17,9 @@ import pytest
 import yaml
 from logged import check_replay, read_lines
 from running_server import BANK, MODELS, running
+from typer.testing import CliRunner
 
+from gym_stepwise_routing.cli.app import app
 from gym_stepwise_routing.serving.log_bank import bank_from_log
 
 for package in ("torch", "transformers", "accelerate"):
@@ -104,3 +107,25 @@ def test_a_real_model_answers_through_the_server(server: str, model: str, tmp_pa
     assert (made.taken, made.left_out) == (3, {})
     assert check_replay(made.bank, read_lines(tmp_path / "log.jsonl")) == 3
     assert len(made.bank.problems) == 1
+
+
+@pytest.mark.slow
+def test_check_finds_the_habits_of_transformers_serve(server: str, model: str, tmp_path: Path) -> None:
+    """It closes an open message, gives no log-probabilities, ignores the temperature, and counts in the last chunk."""
+    models = [
+        {"name": name, "url": server, "model": model, "parameters": 135e6, "continuation": continuation}
+        for name, continuation in zip(MODELS, ("prefill", "continue_final_message"), strict=True)
+    ]
+    timeouts = {"connect": 5, "count": 120, "first_token": 120, "between_tokens": 60, "request": 240}
+    path = tmp_path / "pool.yml"
+    path.write_text(yaml.safe_dump({"models": models, "timeouts": timeouts}))
+    result = CliRunner().invoke(app, ["check", str(path), "--json"])
+    assert result.exit_code == 2, result.output
+    found = {(one["model"], one["question"]): (one["status"], one["told"]) for one in json.loads(result.stdout)}
+    for name, reason in zip(MODELS, ("closes a half-written answer", "Unexpected fields"), strict=True):
+        status, told = found[name, "leaves a half-written answer open"]
+        assert status == "fails"
+        assert reason in told
+        assert found[name, "log-probabilities"][1].startswith("left out")
+        assert found[name, "draws at a temperature"][0] == "no"
+        assert found[name, "streams"][1].endswith("in the last chunk")
