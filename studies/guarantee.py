@@ -20,45 +20,16 @@ from numpy.typing import NDArray
 from gym_stepwise_routing.calibration.certificate import CalibrationMethod
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.evaluation.evaluate import Sweep
-from gym_stepwise_routing.evaluation.p_values import METHODS, check_level, exact_interval, p_value
+from gym_stepwise_routing.evaluation.p_values import METHODS, check_level, p_value
 from gym_stepwise_routing.routers.base import ALWAYS_LARGEST
+from studies.shares import Share
 
-__all__ = ["Repetitions", "Violations", "choose", "halves", "resampled"]
+__all__ = ["Repetitions", "choose", "halves", "resampled"]
 
 Array = NDArray[np.float64]
 STUDIED: tuple[CalibrationMethod, ...] = ("exact", "ltt", "crc", "empirical")
 _CHUNK = 250
 """Repetitions held at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Violations:
-    """How often a promise was broken.
-
-    Attributes:
-        count: repetitions in which the risk is above alpha.
-        repetitions: all of them.
-        low: lower end of the exact (Clopper-Pearson) 95 % interval of the rate.
-        high: its upper end.
-    """
-
-    count: int
-    repetitions: int
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, broken: NDArray[np.bool_]) -> Violations:
-        """Count them."""
-        return cls(int(broken.sum()), len(broken), *exact_interval(int(broken.sum()), len(broken)))
-
-    @property
-    def rate(self) -> float:
-        """Share of the repetitions."""
-        return self.count / self.repetitions
-
-    def __str__(self) -> str:
-        return f"{self.rate:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,9 +51,9 @@ class Repetitions:
     cost: Array
 
     @property
-    def violations(self) -> Violations:
+    def violations(self) -> Share:
         """Repetitions whose risk is above alpha; a sum of equal shares may exceed it by a rounding error only."""
-        return Violations.of(self.risk > self.alpha + 1e-12)
+        return Share.of(self.risk > self.alpha + 1e-12)
 
 
 def choose(

@@ -76,6 +76,9 @@ def record(
     merge_headings: Annotated[bool, typer.Option(help="Merge steps that are only a heading into the next.")] = False,
     repeat_limit: Annotated[int, typer.Option(help="End a trace when a step stands so often; 0: never.")] = 0,
     in_flight: Annotated[int, typer.Option(help="Trees grown at a time.")] = 24,
+    repeatable: Annotated[
+        bool, typer.Option("--repeatable", help="Run all models in float32: the ties of bfloat16 fall by the batch.")
+    ] = False,
     ray: Annotated[int, typer.Option(help="Worker processes on a Ray cluster; 0: this process.")] = 0,
     gpus_per_worker: Annotated[float, typer.Option(help="GPUs that Ray gives to each worker.")] = 0,
     ray_address: Annotated[str | None, typer.Option(help="Address of a running Ray cluster.")] = None,
@@ -95,6 +98,8 @@ def record(
             specs = tuple(GeneratorSpec.parse(text) for text in models)
         else:
             raise ValueError("models are missing; allowed: --models, twice or more, or --config")
+        if repeatable:
+            specs = tuple(spec.repeatable() for spec in specs)
         selections = tuple(
             Selection.parse(
                 text,

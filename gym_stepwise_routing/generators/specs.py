@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from gym_stepwise_routing.costs.models import Model, Price
@@ -124,6 +124,22 @@ class GeneratorSpec:
                 raise ValueError(f"model option {option!r}; allowed: {key}=VALUE")
             values[key] = _value(key, value, kinds[key])
         return cls(backend=backend, model=model, **values)
+
+    def repeatable(self) -> GeneratorSpec:
+        """The same model in float32, whose texts do not hang on what else is in the batch (docs/recording.md).
+
+        Raises:
+            ValueError: another number format was asked for, or the backend leaves it to a server.
+        """
+        if "dtype" not in GENERATORS.get(self.backend).options:
+            able = [name for name, backend in GENERATORS.items() if "dtype" in backend.options]
+            raise ValueError(
+                f"repeatable=True with {self.backend}:{self.model}, whose number format is not ours to choose; "
+                f"allowed: with {', '.join(able)}"
+            )
+        if self.dtype not in (None, "float32"):
+            raise ValueError(f"repeatable=True with dtype={self.dtype!r}; allowed: float32, or none")
+        return replace(self, dtype="float32")
 
     def build(self) -> Generator:
         """Load the model, or connect to the server.

@@ -41,8 +41,8 @@ class TokenConfidence:
     Attributes:
         logprob: ``float64[T]`` natural log-probability of the chosen token.
         entropy: ``float64[T]`` nats, from the top k plus one bucket.
-        margin: ``float64[T]`` probability of the most likely minus that of the second token.
-        top1: ``float64[T]`` probability of the most likely token.
+        margin: ``float64[T]`` largest minus second largest probability: 0 where two tokens tie, whichever was chosen.
+        top1: ``float64[T]`` largest probability, which tied tokens share.
     """
 
     logprob: NDArray[np.float64]

@@ -119,6 +119,7 @@ class TransformersGenerator:
             tokenizer_sha256=fingerprint(self._tokenizer),
             settings=(
                 ("dtype", self.dtype),
+                ("batch", str(self.batch_size)),
                 ("device", self._device.type),
                 ("chat", str(self.chat)),
                 *hub_settings(self.model),
@@ -249,10 +250,15 @@ class TransformersGenerator:
         return DynamicCache(layers), mask
 
     def _extend(self, batch: list[_Sequence], logits: Any) -> Any:
-        """Choose the next token of every sequence and note its figures: ``int64[B]``."""
+        """Choose the next token of every sequence and note its figures: ``int64[B]``.
+
+        Of equally likely tokens the one with the lowest id is chosen, as by the engines' own greedy decoding; ``topk``
+        would name another one with every k.
+        """
         scores = self._torch.log_softmax(logits.float(), dim=-1)
-        top, chosen = scores.topk(self.top_logprobs, dim=-1)
-        ids, top_rows = chosen[:, 0].tolist(), top.tolist()
+        chosen = logits.argmax(dim=-1)
+        top = scores.topk(self.top_logprobs, dim=-1).values
+        ids, top_rows = chosen.tolist(), top.tolist()
         for row, sequence in enumerate(batch):
             if sequence.finish:
                 continue
@@ -263,7 +269,7 @@ class TransformersGenerator:
             sequence.top.append(top_rows[row])
             sequence.text += piece
             self._finish(sequence)
-        return chosen[:, 0]
+        return chosen
 
     def _finish(self, sequence: _Sequence) -> None:
         cuts = [at for at in (sequence.text.find(stop) for stop in sequence.request.stop) if at >= 0]

@@ -72,7 +72,7 @@ class VllmGenerator:
         self.max_model_len = max_model_len
         self._settings = {
             "block_size": block_size,
-            "max_num_seqs": max_num_seqs,
+            "batch": max_num_seqs,
             "dtype": dtype,
             "max_model_len": max_model_len,
             "chat": chat,

@@ -91,7 +91,7 @@ def _recipe(name: str, splits: Sequence[str], fixed: Mapping[str, Any], notes: M
             stop=tuple(rule["stop"]),
             top_logprobs=min(info["top_logprobs"] for info in generators),
             form="chat" if chat else "completion",
-            engine="; ".join(f"{info['model']}: {info['backend']}" for info in generators),
+            engine="; ".join(f"{info['model']}: {_engine(info)}" for info in generators),
         ),
         step_rule=StepRule(separator=rule["delimiter"], note=step_rule_note(rule)),
         horizon=rule["horizon"],
@@ -102,6 +102,14 @@ def _recipe(name: str, splits: Sequence[str], fixed: Mapping[str, Any], notes: M
         command="\n".join(recorded_commands(notes)),
         licence=notes["licence"],
     )
+
+
+def _engine(info: Mapping[str, Any]) -> str:
+    """Software, number format and batch: what decides how ties fall."""
+    settings = dict(info["settings"])
+    if "dtype" not in settings or "batch" not in settings:
+        return f"{info['backend']}, number format and batch unknown"
+    return f"{info['backend']}, {settings['dtype']}, at most {settings['batch']} at a time"
 
 
 def step_rule_note(rule: Mapping[str, Any]) -> str:

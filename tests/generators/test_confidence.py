@@ -34,6 +34,28 @@ def test_probabilities_that_add_up_to_more_than_one_by_rounding_are_harmless() -
     assert np.isfinite(figures.entropy[0])
 
 
+@pytest.mark.parametrize("chosen", [0.4, 0.2])
+def test_figures_at_a_tie_are_the_same_whichever_token_was_chosen(chosen: float) -> None:
+    """Margin and top-1 go by value: the two tied tokens are 0 apart, and a token behind them changes neither."""
+    figures = token_confidence(np.log([chosen]), np.log([[0.4, 0.4, 0.2]]))
+    assert figures.margin[0] == 0
+    assert figures.top1[0] == pytest.approx(0.4)
+    assert figures.entropy[0] == pytest.approx(-(0.8 * math.log(0.4) + 0.2 * math.log(0.2)))
+    assert figures.logprob[0] == pytest.approx(math.log(chosen))
+
+
+def test_a_chosen_token_that_vllm_lists_beside_the_top_ones_moves_no_figure() -> None:
+    """vLLM appends the chosen token where it is not among the k listed; the top of a tie is 0 apart."""
+    from types import SimpleNamespace
+
+    from gym_stepwise_routing.generators.vllm_engine import _top
+
+    tied = {7: SimpleNamespace(logprob=-1.0), 3: SimpleNamespace(logprob=-1.0), 5: SimpleNamespace(logprob=-1.0)}
+    np.testing.assert_array_equal(_top([tied], 2), [[-1.0, -1.0]])
+    low = {3: SimpleNamespace(logprob=-3.0), 7: SimpleNamespace(logprob=-1.0), 5: SimpleNamespace(logprob=-1.5)}
+    np.testing.assert_array_equal(_top([low], 2), [[-1.0, -1.5]])
+
+
 def test_a_step_takes_its_own_tokens() -> None:
     chosen = np.log([0.5, 0.9, 0.2])
     top = np.log([[0.5, 0.4], [0.9, 0.05], [0.6, 0.2]])

@@ -57,6 +57,16 @@ def test_bad_specs_are_named(text: str, message: str) -> None:
         GeneratorSpec.parse(text)
 
 
+def test_repeatable_is_float32_and_nothing_else() -> None:
+    spec = GeneratorSpec.parse("vllm:x,batch=8,context=512")
+    assert spec.repeatable() == GeneratorSpec.parse("vllm:x,batch=8,context=512,dtype=float32")
+    assert spec.repeatable().repeatable() == spec.repeatable()
+    with pytest.raises(ValueError, match="repeatable=True with dtype='bfloat16'; allowed: float32, or none"):
+        GeneratorSpec.parse("transformers:x,dtype=bfloat16").repeatable()
+    with pytest.raises(ValueError, match=r"repeatable=True with openai:x.*allowed: with transformers, vllm"):
+        GeneratorSpec.parse("openai:x").repeatable()
+
+
 def safetensors(folder: Path, **shapes: list[int]) -> None:
     header = {"__metadata__": {"format": "pt"}} | {
         name: {"dtype": "F32", "shape": shape, "data_offsets": [0, 0]} for name, shape in shapes.items()

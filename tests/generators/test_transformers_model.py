@@ -65,6 +65,31 @@ def test_a_batch_gives_what_single_requests_give(tiny_model: Path) -> None:
         np.testing.assert_allclose(mine.logprob, alone.logprob, atol=TOLERANCE)
 
 
+def test_ties_do_not_hang_on_the_batch_or_on_how_many_log_probabilities_are_asked_for(tiny_model: Path) -> None:
+    """In bfloat16 tokens tie, and ``topk`` names another one first with every k: greedy is the lowest id."""
+    requests = [Request(q, "", 40, STOP) for q in QUESTIONS]
+    one = runs(TransformersGenerator(str(tiny_model), dtype="bfloat16", batch_size=1), requests)
+    assert sum(int((run.top[:, 0] == run.top[:, 1]).sum()) for run in one) >= 1, "no ties, so nothing is tested"
+    for batch, asked in ((16, 8), (1, 2), (1, 20)):
+        other = runs(
+            TransformersGenerator(str(tiny_model), dtype="bfloat16", batch_size=batch, top_logprobs=asked), requests
+        )
+        assert [run.text for run in other] == [run.text for run in one]
+    for run in one:
+        np.testing.assert_array_equal(run.logprob, run.top[:, 0])  # tied tokens are equally likely, to the last bit
+
+
+def test_tied_tokens_are_chosen_as_the_library_chooses_them(tiny_model: Path) -> None:
+    generator = TransformersGenerator(str(tiny_model), dtype="bfloat16", batch_size=1)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tiny_model)
+    model = transformers.AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.bfloat16)
+    for text in QUESTIONS:
+        (mine,) = runs(generator, [Request(text, "", 1)])
+        inputs = tokenizer(text, return_tensors="pt")
+        out = model.generate(**inputs, max_new_tokens=1, do_sample=False, pad_token_id=0)
+        assert mine.text == tokenizer.decode(out[0, -1:], skip_special_tokens=True)
+
+
 def test_what_has_ended_is_not_computed_on(tiny_model: Path) -> None:
     limits = [1, 1, 2, 8, 20, 20]
     generator = TransformersGenerator(str(tiny_model))
@@ -172,6 +197,7 @@ def test_info_tells_what_is_needed_to_repeat(tiny_model: Path) -> None:
     assert info.weights_sha256 is not None
     assert len(info.weights_sha256) == 64
     assert (info.context, info.top_logprobs) == (512, 8)
+    assert dict(info.settings) == {"dtype": "float32", "batch": "16", "device": "cpu", "chat": "False"}
 
 
 def test_unknown_model_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

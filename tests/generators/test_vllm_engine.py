@@ -40,6 +40,27 @@ def model() -> str:
     return str(Path(folder) / "smollm2-135m-instruct-q4_1")
 
 
+def test_float32_texts_do_not_hang_on_the_batch(model: str) -> None:
+    """First in the file: it has an engine of its own, which is closed before the others' is made."""
+    from gym_stepwise_routing.generators.vllm_engine import VllmGenerator
+
+    generator = VllmGenerator(model, name="smollm2", cpu_cache_gib=1, max_num_seqs=8, dtype="float32")
+    try:
+        assert {"dtype": "float32", "batch": "8"}.items() <= dict(generator.info().settings).items()
+        prompt = load_prompt("gsm8k-4shot")
+        requests = [Request(prompt.fill(question), "", 40, StepRule().stop) for question in QUESTIONS]
+        together = generate(generator, requests)
+        alone = [generate(generator, [request])[0] for request in requests]
+    finally:
+        generator.close()
+    for one, other in zip(together, alone, strict=True):
+        assert isinstance(one, Completion)
+        assert isinstance(other, Completion)
+        assert (one.text, one.tokens) == (other.text, other.tokens)
+        np.testing.assert_allclose(one.logprob, other.logprob, atol=2e-4)
+        np.testing.assert_array_equal(one.logprob, one.top[:, 0])
+
+
 @pytest.fixture(scope="module")
 def engine(model: str) -> Iterator[Generator]:
     from gym_stepwise_routing.generators.vllm_engine import VllmGenerator

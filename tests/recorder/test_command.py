@@ -93,6 +93,30 @@ def test_kill_at_any_moment_loses_and_doubles_nothing(
     assert len(Bank.open(out / "bank").problems) == 40
 
 
+def test_a_repeatable_recording_is_the_same_with_another_batch_and_order(
+    tiny_pool: tuple[Path, Path], sums_file: Path, sums_prompt: Path, tmp_path: Path
+) -> None:
+    trees = []
+    for name, batch, in_flight in (("one", 1, "1"), ("many", 16, "12")):
+        words = command(tiny_pool, f"{sums_file}:0-12", sums_prompt, tmp_path / name)
+        words = [f"{word},batch={batch}" if word.startswith("transformers:") else word for word in words]
+        done = invoke([*words, "--repeatable", "--in-flight", in_flight])
+        assert done.exit_code == 0, done.output
+        assert f"float32, at most {batch} at a time" in Bank.open(tmp_path / name / "bank").manifest.decoding.engine
+        trees.append({tree["problem"]["index"]: shape(tree) for tree in read_trees(tmp_path / name / "trees-0.jsonl")})
+    assert trees[0] == trees[1]
+
+
+def shape(tree: dict[str, Any]) -> list[Any]:
+    """Paths, texts, tokens and verdicts of a tree, whatever the order in which its nodes were written."""
+    nodes = {node["id"]: node for node in tree["nodes"]}
+
+    def path(node: dict[str, Any]) -> tuple[Any, ...]:
+        return () if node["parent"] is None else (*path(nodes[node["parent"]]), node["model"], node["text"])
+
+    return sorted((path(node), node.get("tokens", 0), node.get("correct", False)) for node in nodes.values())
+
+
 def test_other_settings_do_not_mix_into_a_recording(
     tiny_pool: tuple[Path, Path], sums_file: Path, sums_prompt: Path, tmp_path: Path
 ) -> None:
@@ -111,6 +135,7 @@ def test_other_settings_do_not_mix_into_a_recording(
         (["--prompt", "nothing"], "prompt='nothing'"),
         (["--dataset", "gsm9k/test"], "dataset='gsm9k'"),
         (["--models", "ollama:x"], "backend='ollama'"),
+        (["--models", "openai:x", "--repeatable"], "repeatable=True with openai:x"),
         (["--horizon", "0"], "horizon=0"),
         (["--question-field", "q"], "no field 'q'"),
     ],

@@ -135,6 +135,19 @@ def test_a_recording_becomes_a_bank_with_its_splits_and_rule(tmp_path: Path) -> 
     assert "One line." in bank.manifest.step_rule.note
 
 
+def test_the_bank_says_in_which_arithmetic_and_batch_it_was_decoded(tmp_path: Path) -> None:
+    told = (("dtype", "bfloat16"), ("batch", "32"))
+    infos = [GeneratorInfo("vllm 0.32.0", "small", 10, "ab" * 32, 100, 2, "cd" * 32, told)]
+    infos += [GeneratorInfo("openai 2.0", "large", None, None, None, 2, None, (("server", "http://x"),))]
+    recorded(tmp_path, 2, generators=infos)
+    assert bank_from_recording(tmp_path, name="toy-bank").manifest.decoding.engine == (
+        "small: vllm 0.32.0, bfloat16, at most 32 at a time; large: openai 2.0, number format and batch unknown"
+    )
+    other = [replace(infos[0], settings=(("dtype", "bfloat16"), ("batch", "8"))), infos[1]]
+    with pytest.raises(RecordingError, match=r"settings\[1\]\[1\] was '32', now '8'"):
+        seal_manifest(tmp_path, manifest(generators=other))
+
+
 def test_a_recording_for_regenerate_is_that_for_route_and_plays_in_every_mode(tmp_path: Path) -> None:
     for mode in ("route", "regenerate"):
         recorded(tmp_path / mode, 30, settings=replace(SETTINGS, mode=mode))

@@ -11,7 +11,8 @@ from gym_stepwise_routing.calibration import CannotCertify, Risk, certify, contr
 from gym_stepwise_routing.evaluation.evaluate import Sweep, sweep, threshold_grid
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.routers.base import ScoringRouter, columns_of
-from studies.guarantee import Violations, choose, halves, resampled
+from studies.guarantee import choose, halves, resampled
+from studies.shares import Share
 
 DELTA = 0.1
 REPETITIONS = 1000
@@ -140,7 +141,7 @@ def test_no_item_that_counts_certifies_nothing():
 
 
 def test_violations_interval():
-    violations = Violations.of(np.array([True] * 3 + [False] * 97))
+    violations = Share.of(np.array([True] * 3 + [False] * 97))
     assert violations.rate == 0.03
     assert violations.low < 0.03 < violations.high
     assert str(violations).startswith("0.030 [")
