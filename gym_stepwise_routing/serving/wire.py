@@ -68,7 +68,8 @@ class GatheredAnswer:
     """The chunks of a stream, put together into the answer that the server would have given at once."""
 
     def __init__(self) -> None:
-        self._text: list[str] = []
+        self.text = ""
+        """The text so far."""
         self._chat: list[Any] = []
         self._plain: dict[str, list[Any]] = {"tokens": [], "token_logprobs": [], "top_logprobs": []}
         self._finish: str | None = None
@@ -89,17 +90,12 @@ class GatheredAnswer:
         self._finish = choice.get("finish_reason") or self._finish
         delta = choice.get("delta")
         text = (delta.get("content") if delta is not None else choice.get("text")) or ""
-        self._text.append(text)
+        self.text += text
         if logprobs := choice.get("logprobs"):
             self._chat += logprobs.get("content") or ()
             for name, values in self._plain.items():
                 values += logprobs.get(name) or ()
         return text
-
-    @property
-    def text(self) -> str:
-        """The text so far."""
-        return "".join(self._text)
 
     @property
     def finished(self) -> bool:
