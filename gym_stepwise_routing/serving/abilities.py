@@ -6,14 +6,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-import openai
-
 from gym_stepwise_routing.generators.generator import Completion, Request
 from gym_stepwise_routing.generators.open_message import PROBES, MessageHabits, habits_of
 from gym_stepwise_routing.generators.openai_answers import reason_of
 from gym_stepwise_routing.generators.openai_server import OPEN_MESSAGE
 from gym_stepwise_routing.serving.endpoint_config import EndpointConfig
-from gym_stepwise_routing.serving.endpoint_failures import UnreadableError
+from gym_stepwise_routing.serving.endpoint_failures import StatusError, UnreadableError
 from gym_stepwise_routing.serving.wire import UsageChunk
 
 __all__ = ["Abilities", "Written", "find_abilities"]
@@ -75,7 +73,7 @@ async def find_abilities(
         tokenizes: whether it has a ``/tokenize``.
 
     Raises:
-        openai.APIStatusError: it refuses in every form, or fails.
+        StatusError: it refuses in every form, or fails.
         UnreadableError: it never counts its tokens.
     """
     found = await _streams_and_logprobs(config, question, ask)
@@ -84,10 +82,10 @@ async def find_abilities(
         return found
     try:
         runs = [await ask(Request(question, begun, 1), found, Written()) for begun in PROBES]
-    except openai.APIStatusError as error:
-        if error.status_code not in _REFUSED:
+    except StatusError as error:
+        if error.status not in _REFUSED:
             raise
-        return replace(found, fault=f"status {error.status_code} ({reason_of(error)})")
+        return replace(found, fault=f"status {error.status} ({reason_of(error)})")
     habits = habits_of(runs)
     return replace(found, habits=habits, fault=habits.fault)
 
@@ -103,8 +101,8 @@ async def _streams_and_logprobs(
             written = Written()
             try:
                 answer = await ask(Request(question, "", 1), Abilities(top, streams), written)
-            except (openai.APIStatusError, UnreadableError) as error:
-                if isinstance(error, openai.APIStatusError) and error.status_code not in _REFUSED:
+            except (StatusError, UnreadableError) as error:
+                if isinstance(error, StatusError) and error.status not in _REFUSED:
                     raise
                 refusal = refusal or error
                 continue

@@ -94,8 +94,9 @@ class Answering:
         budget = np.inf if self.asked.budget is None else self.asked.budget
         await self._through(lambda: cursor.begin(0, self._rng), None)
         since = time.monotonic()
+        after = cursor.standing()
         while True:
-            stands = cursor.standing()
+            stands = after
             self._cost, self._ledger = stands.cost, np.asarray(stands.ledger, dtype=np.int64)
             end = ending(stands, budget, game.hard_budget)
             if end.ended:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ from gym_stepwise_routing.generators.generator import Completion, Failure, Reque
 from gym_stepwise_routing.generators.openai_answers import completion_of
 from gym_stepwise_routing.serving.abilities import Abilities, Written, find_abilities
 from gym_stepwise_routing.serving.circuit import Circuit
+from gym_stepwise_routing.serving.connection import Connection
 from gym_stepwise_routing.serving.endpoint_failures import (
     BrokenError,
     ContinuationError,
@@ -77,12 +78,8 @@ class Endpoint:
         self.head: int | None = None
         """Tokens of the prompt template's head, once they have been counted."""
         seconds = self.timeouts
-        self._client = openai.AsyncOpenAI(
-            base_url=self.config.url,
-            api_key=self.key,
-            max_retries=self.retries,
-            timeout=openai.Timeout(seconds.request, connect=seconds.connect),
-        )
+        timeout = openai.Timeout(seconds.request, connect=seconds.connect)
+        self._connection = Connection(self.config.url, self.key, timeout=timeout, retries=self.retries)
         self._slots = asyncio.Semaphore(self.config.concurrency)
         self._greeting = asyncio.Lock()
         self._counts: OrderedDict[str, int] = OrderedDict()
@@ -94,7 +91,7 @@ class Endpoint:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        await self._connection.close()
 
     async def write(
         self,
@@ -169,8 +166,10 @@ class Endpoint:
     async def served_models(self) -> list[str]:
         """Names of the models that the server says it has; none where it does not say."""
         try:
-            return [model.id async for model in self._client.models.list()]
-        except (openai.OpenAIError, ValueError, TypeError, AttributeError):
+            return [model["id"] for model in (await self._connection.get("/models"))["data"]]
+        except Exception as error:
+            if failure_of(self.name, error)[0] is None and not isinstance(error, TypeError | KeyError):
+                raise
             return []
 
     async def count_head(self, head: str) -> int:
@@ -253,23 +252,10 @@ class Endpoint:
             stream=abilities.streams,
         )
         async with asyncio.timeout(self.timeouts.request):
-            if not abilities.streams:
-                raw = await self._client.post(path, body=body, cast_to=dict[str, Any])
-                answer: dict[str, Any] = dict(raw)
+            if abilities.streams:
+                answer = await self._gather(path, body, prefix if echoes else "", written, show)
             else:
-                gathered = GatheredAnswer(prefix if echoes else "")
-                async for chunk in self._chunks(path, body):
-                    try:
-                        news = gathered.add(chunk)
-                    except (ValueError, TypeError, AttributeError, KeyError) as error:
-                        raise BrokenError(str(error)) from None
-                    if news:
-                        written.text, written.tokens = gathered.news, gathered.tokens
-                        if show is not None:
-                            show(gathered.news)
-                if not gathered.finished:
-                    raise BrokenError("the stream broke off")
-                answer, written.usage_chunk = gathered.answer(), gathered.usage_chunk
+                answer = await self._connection.post(path, body)
         try:
             run = completion_of(answer, abilities.top_logprobs, prefix=prefix, echoes=echoes)
         except (ValueError, TypeError, AttributeError, KeyError) as error:
@@ -281,40 +267,45 @@ class Endpoint:
             show(run.text)
         return run
 
-    async def _chunks(self, path: str, body: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
-        """The chunks of a stream, each within its time-out."""
-        create: Any = self._client.completions if path == "/completions" else self._client.chat.completions
-        known = {name: body[name] for name in body if name not in ("continue_final_message", "add_generation_prompt")}
-        extra = {name: body[name] for name in body if name not in known}
-        patience = self.timeouts.first_token
-        began = time.monotonic()
-        async with asyncio.timeout(patience) as limit:
-            async with create.with_streaming_response.create(**known, extra_body=extra or None) as response:
-                async for line in response.iter_lines():
-                    if not line.startswith("data:"):
-                        continue
-                    data = line[5:].strip()
-                    if data == "[DONE]":
-                        return
-                    try:
-                        chunk = json.loads(data)
-                    except json.JSONDecodeError:
-                        raise BrokenError(f"a chunk that is no JSON after {time.monotonic() - began:.1f} s") from None
-                    limit.reschedule(None)  # what the reader does with the chunk does not count
-                    yield chunk
-                    limit.reschedule(asyncio.get_running_loop().time() + self.timeouts.between_tokens)
+    async def _gather(
+        self, path: str, body: dict[str, Any], copied: str, written: Written, show: Callable[[str], None] | None
+    ) -> dict[str, Any]:
+        """The answer that a stream makes up; what is new of its text is told as it grows."""
+        gathered, seconds = GatheredAnswer(copied), self.timeouts
+        async with aclosing(
+            self._connection.stream(path, body, first=seconds.first_token, between=seconds.between_tokens)
+        ) as stream:
+            async for chunks in stream:
+                grown, broken = False, None
+                try:
+                    for chunk in chunks:
+                        grown = bool(gathered.add(chunk)) or grown
+                except (ValueError, TypeError, AttributeError, KeyError) as error:
+                    broken = BrokenError(str(error))
+                if grown:
+                    written.text, written.tokens = gathered.news, gathered.tokens
+                    if show is not None:
+                        show(gathered.news)
+                if broken is not None:
+                    raise broken
+        if not gathered.finished:
+            raise BrokenError("the stream broke off")
+        written.usage_chunk = gathered.usage_chunk
+        return gathered.answer()
 
     async def _tokenize(self, prompt: str | Sequence[Message]) -> int | None:
         """The count of vLLM's ``/tokenize``, which lies beside ``/v1``; None where there is none."""
-        address = str(self._client.base_url).rstrip("/").removesuffix("/v1") + "/tokenize"
+        address = self.config.url.rstrip("/").removesuffix("/v1") + "/tokenize"
         body: dict[str, Any] = {"model": self.config.served_name}
         if self.config.continuation == "raw":
             body["prompt"] = prompt
         else:
             body["messages"] = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
         try:
-            answer = await self._client.post(address, body=body, cast_to=dict[str, Any], options={"max_retries": 0})
-        except openai.OpenAIError:
+            answer = await self._connection.post(address, body, retries=0)
+        except Exception as error:
+            if failure_of(self.name, error)[0] is None:
+                raise
             return None
-        count = dict(answer).get("count") if isinstance(answer, dict) else None
+        count = answer.get("count") if isinstance(answer, dict) else None
         return count if isinstance(count, int) else None

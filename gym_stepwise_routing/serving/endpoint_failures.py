@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import openai
-
 from gym_stepwise_routing.generators.generator import Failure
 from gym_stepwise_routing.generators.openai_answers import reason_of
 
-__all__ = ["BrokenError", "ContinuationError", "UnreadableError", "failure_of"]
+__all__ = ["BrokenError", "ContinuationError", "StatusError", "UnreadableError", "failure_of"]
+
+_TRANSPORT = ("httpx", "httpx2", "httpcore", "httpcore2", "anyio")
 
 
 class BrokenError(Exception):
@@ -22,30 +22,44 @@ class UnreadableError(Exception):
     """An answer without what is needed, such as the counts of its tokens."""
 
 
+class StatusError(Exception):
+    """An answer with a status that is no success.
+
+    Attributes:
+        status: HTTP status.
+        retry_after: the header of this name, None where there is none.
+    """
+
+    def __init__(self, status: int, said: str, retry_after: str | None) -> None:
+        super().__init__(said)
+        self.status = status
+        self.retry_after = retry_after
+
+
 def failure_of(name: str, error: BaseException) -> tuple[Failure | None, float | None]:
     """The failure that an exception stands for, and the pause that the endpoint asks for; None: not the endpoint's."""
-    if isinstance(error, openai.APIStatusError):
-        overloaded = error.status_code in (408, 409, 429) or error.status_code >= 500
-        pause = _seconds(error.response.headers.get("retry-after"))
-        return Failure(f"{name}: status {error.status_code} ({reason_of(error)})", retryable=overloaded), pause
-    if isinstance(error, openai.APITimeoutError | TimeoutError):
-        return Failure(f"{name}: too slow", retryable=True), None
-    if isinstance(error, openai.APIConnectionError):
-        return Failure(f"{name}: no connection ({reason_of(error)})", retryable=True), None
+    if isinstance(error, StatusError):
+        overloaded = error.status in (408, 409, 429) or error.status >= 500
+        return Failure(f"{name}: status {error.status} ({reason_of(error)})", retryable=overloaded), _seconds(error)
     if isinstance(error, ContinuationError):
         return Failure(f"{name}: {reason_of(error)}", retryable=False), None
     if isinstance(error, BrokenError):
         return Failure(f"{name}: broke off ({reason_of(error)})", retryable=True), None
     if isinstance(error, UnreadableError):
         return Failure(f"{name}: an answer that cannot be read ({reason_of(error)})", retryable=True), None
-    transport = type(error).__module__.partition(".")[0] in ("httpx", "httpx2", "httpcore", "httpcore2", "anyio")
-    if transport and isinstance(error, Exception):
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    transport = isinstance(error, Exception) and type(error).__module__.partition(".")[0] in _TRANSPORT
+    if isinstance(error, TimeoutError) or (transport and "TimeoutException" in kinds):
+        return Failure(f"{name}: too slow", retryable=True), None
+    if transport and "ConnectError" in kinds:
+        return Failure(f"{name}: no connection ({reason_of(error)})", retryable=True), None
+    if transport:
         return Failure(f"{name}: broke off ({type(error).__name__})", retryable=True), None
     return None, None
 
 
-def _seconds(text: str | None) -> float | None:
+def _seconds(error: StatusError) -> float | None:
     try:
-        return None if text is None else max(float(text), 0.0)
+        return None if error.retry_after is None else max(float(error.retry_after), 0.0)
     except ValueError:
         return None

@@ -6,13 +6,29 @@ The threshold is computed from that, so it is the same after a restart and on ev
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from sqlalchemy import Boolean, Column, Float, Integer, MetaData, String, Table, create_engine, event, insert, select
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    create_engine,
+    event,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.engine import Engine, make_url
-from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from gym_stepwise_routing.calibration.targets import CostLimit, RelativeAccuracy, Target
 from gym_stepwise_routing.evaluation.online_threshold import OnlineThreshold
@@ -37,6 +53,15 @@ _FEEDBACK = Table(
     Column("largest_right", Boolean, nullable=True),
     Column("follows", Boolean, nullable=False),
 )
+_TURN = (
+    Table(  # one row, locked by whoever says something: numbers are then visible in the order in which they are given
+        "turn",
+        _TABLES,
+        Column("id", Integer, primary_key=True, autoincrement=False),
+        Column("taken", Integer, nullable=False),
+    )
+)
+_ATTEMPTS = 5  # to create the tables, while another server may be creating them
 
 
 class UnknownAnswerError(ValueError):
@@ -76,17 +101,34 @@ class FeedbackStore:
             self._engine: Engine = create_engine(address, pool_pre_ping=True)
             if address.get_backend_name() == "sqlite":
                 event.listen(self._engine, "connect", _careful)
-            _TABLES.create_all(self._engine)
+            self._create()
         except (ArgumentError, ImportError, SQLAlchemyError) as error:
             raise ValueError(
                 f"feedback.database: {type(error).__name__}; allowed: an address such as sqlite:///feedback.sqlite, "
                 "of a database that can be written to, with its driver installed"
             ) from None
 
+    def _create(self) -> None:
+        for attempt in range(_ATTEMPTS):
+            try:
+                _TABLES.create_all(self._engine)
+                with self._engine.begin() as connection:
+                    if connection.execute(select(_TURN.c.id)).first() is None:
+                        connection.execute(insert(_TURN).values(id=1, taken=0))
+                return
+            except DBAPIError:
+                if attempt == _ATTEMPTS - 1:
+                    raise
+                time.sleep(0.1)
+
     def answered(self, answers: list[tuple[str, bool]]) -> None:
-        """Remember answers: id, and whether it was routed at the threshold that follows feedback."""
+        """Remember answers: id, and whether it was routed at the threshold that follows feedback.
+
+        Raises:
+            OSError: the database cannot be reached.
+        """
         now = time.time()
-        with self._engine.begin() as connection:
+        with _reached(), self._engine.begin() as connection:
             connection.execute(insert(_ANSWERS), [{"id": id, "time": now, "follows": f} for id, f in answers])
 
     def say(self, id: str, right: bool, largest_right: bool | None) -> bool:
@@ -98,8 +140,10 @@ class FeedbackStore:
         Raises:
             UnknownAnswerError: there is no such answer.
             ValueError: something else had been said of it.
+            OSError: the database cannot be reached.
         """
-        with self._engine.begin() as connection:
+        with _reached(), self._engine.begin() as connection:
+            connection.execute(update(_TURN).values(taken=_TURN.c.taken + 1))
             answer = connection.execute(select(_ANSWERS.c.follows).where(_ANSWERS.c.id == id)).first()
             if answer is None:
                 raise UnknownAnswerError(f"id={id!r}; allowed: the id of an answer that was given here")
@@ -116,10 +160,14 @@ class FeedbackStore:
         return True
 
     def since(self, number: int) -> list[Said]:
-        """What was said after the one with this number, in order."""
+        """What was said after the one with this number, in order.
+
+        Raises:
+            OSError: the database cannot be reached.
+        """
         columns = _FEEDBACK.c
         asked = select(columns.number, columns.right, columns.largest_right, columns.follows)
-        with self._engine.connect() as connection:
+        with _reached(), self._engine.connect() as connection:
             rows = connection.execute(asked.where(columns.number > number).order_by(columns.number)).all()
         return [Said(*row) for row in rows]
 
@@ -161,6 +209,7 @@ class ThresholdFollower:
         self._online = OnlineThreshold(initial, step_size=step, decay=decay, slack=step)
         self._told = told
         self._number = 0
+        self._turn = threading.Lock()
         self.catch_up()
 
     @property
@@ -179,13 +228,26 @@ class ThresholdFollower:
         return self._relative
 
     def catch_up(self) -> float:
-        """Take in what was said since, here or at another server."""
-        for said in self._store.since(self._number):
-            self._number = said.number
-            if said.follows and (not self._relative or said.largest_right):
-                self._online.update(float(not said.right) - self._alpha)
-        self._told(self.threshold)
-        return self.threshold
+        """Take in what was said since, here or at another server; each of it once, whichever threads ask.
+
+        Raises:
+            OSError: the database cannot be reached.
+        """
+        with self._turn:
+            for said in self._store.since(self._number):
+                self._number = said.number
+                if said.follows and (not self._relative or said.largest_right):
+                    self._online.update(float(not said.right) - self._alpha)
+            self._told(self.threshold)
+            return self.threshold
+
+
+@contextmanager
+def _reached() -> Iterator[None]:
+    try:
+        yield
+    except (DBAPIError, PoolTimeoutError) as error:
+        raise OSError(f"the feedback database cannot be used: {type(error).__name__}") from error
 
 
 def _careful(connection: object, record: object) -> None:

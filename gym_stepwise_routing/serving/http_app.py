@@ -47,7 +47,8 @@ class _Work:
         service, outcome, said = self.service, "failed", ""
         service.metrics.under_way.inc()
         try:
-            self.answering = await service.answering(self.request.asked, self.pieces.put_nowait)
+            show = self.pieces.put_nowait if self.request.stream else _ignore
+            self.answering = await service.answering(self.request.asked, show)
             await self.answering.run()
             outcome = "answered"
         except asyncio.CancelledError:
@@ -206,8 +207,6 @@ async def _complete(service: Service, request: Request, kind: Kind) -> Response:
             return StreamingResponse(
                 _stream(work, form, first, watch), media_type="text/event-stream", headers=_headers(id)
             )
-        while first is not _ENDED:
-            first = await work.pieces.get()
     except asyncio.CancelledError:
         await work.cancel()
         raise
@@ -261,6 +260,10 @@ def _object(body: bytes) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise RequestError("the body is no JSON object", code="invalid_json")
     return content
+
+
+def _ignore(piece: str) -> None:
+    """Nobody reads the pieces of an answer that comes as a whole."""
 
 
 def _headers(id: str) -> dict[str, str]:

@@ -173,9 +173,14 @@ class Service:
                 await asyncio.sleep(2 * _FEEDBACK_DELAY)
             except ValueError as error:
                 raise RequestError(str(error), param="id", status=409, code="conflict") from None
+            except OSError as error:
+                raise _unreachable(error) from None
         threshold = None
         if self.follower is not None:
-            threshold = await asyncio.to_thread(self.follower.catch_up)
+            try:
+                threshold = await asyncio.to_thread(self.follower.catch_up)
+            except OSError as error:  # it is written down, and will be read
+                raise _unreachable(error) from None
         if new:
             self.metrics.feedback.labels(str(right).lower()).inc()
             if self.log is not None:
@@ -281,6 +286,10 @@ class Service:
                 await asyncio.to_thread(follower.catch_up)
             except Exception:
                 _LOGGER.exception("feedback cannot be read")
+
+
+def _unreachable(error: OSError) -> RequestError:
+    return RequestError(f"{error}; try again", status=503, code="database_unreachable")
 
 
 def new_id(kind: str) -> str:

@@ -76,7 +76,8 @@ class GatheredAnswer:
     def __init__(self, copied: str = "") -> None:
         self.usage_chunk: UsageChunk = ""
         self._copied = copied
-        self._text: list[str] = []
+        self.text = ""
+        """The text so far."""
         self._chat: list[Any] = []
         self._plain: dict[str, list[Any]] = {"tokens": [], "token_logprobs": [], "top_logprobs": []}
         self._finish: str | None = None
@@ -99,7 +100,7 @@ class GatheredAnswer:
         self._finish = choice.get("finish_reason") or self._finish
         delta = choice.get("delta")
         text = (delta.get("content") if delta is not None else choice.get("text")) or ""
-        self._text.append(text)
+        self.text += text
         if self._copied and not (self.text.startswith(self._copied) or self._copied.startswith(self.text)):
             raise ValueError("it does not begin with a copy of what it continues, as it did before")
         if logprobs := choice.get("logprobs"):
@@ -107,11 +108,6 @@ class GatheredAnswer:
             for name, values in self._plain.items():
                 values += logprobs.get(name) or ()
         return bool(text and self.news)
-
-    @property
-    def text(self) -> str:
-        """The text so far."""
-        return "".join(self._text)
 
     @property
     def news(self) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -173,3 +174,11 @@ class FakeEndpoint:
             raise
         finally:
             self.streaming -= 1
+
+
+if __name__ == "__main__":  # PORT NAME SECONDS: an endpoint in a process of its own, until it is killed
+    given_port, given_name, seconds = sys.argv[1:]
+    FakeEndpoint(lines_of(given_name), token_seconds=float(seconds)).start(int(given_port))
+    sys.stdout.write("started\n")
+    sys.stdout.flush()
+    threading.Event().wait()

@@ -1,0 +1,133 @@
+"""HTTP to one endpoint. Thousands of chunks a second pass here, so none is made an object of the ``openai`` client."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import openai
+
+from gym_stepwise_routing.serving.endpoint_failures import BrokenError, StatusError, UnreadableError, failure_of
+
+__all__ = ["Connection"]
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0  # seconds before an attempt is repeated, doubled each time
+
+
+class Connection:
+    """Requests to one server.
+
+    Args:
+        url: address up to ``/v1``.
+        key: key of the server.
+        timeout: seconds, for connecting and for all else.
+        retries: attempts after the first, before anything has come back.
+    """
+
+    def __init__(self, url: str, key: str, *, timeout: openai.Timeout, retries: int) -> None:
+        headers = {"Authorization": f"Bearer {key}"}
+        self._http = openai.DefaultAsyncHttpxClient(base_url=url, timeout=timeout, headers=headers)
+        self._retries = retries
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def get(self, path: str) -> Any:
+        """The JSON at a path.
+
+        Raises:
+            Exception: see :meth:`post`.
+        """
+        return await self._whole("GET", path, None, self._retries)
+
+    async def post(self, path: str, body: Mapping[str, Any], *, retries: int | None = None) -> Any:
+        """The JSON that answers a request. ``path`` may be an address of its own.
+
+        Raises:
+            StatusError: the server refuses it.
+            UnreadableError: the answer is no JSON.
+            Exception: time-outs and lost connections, as the transport tells them (:func:`failure_of`).
+        """
+        return await self._whole("POST", path, body, self._retries if retries is None else retries)
+
+    async def stream(
+        self, path: str, body: Mapping[str, Any], *, first: float, between: float
+    ) -> AsyncIterator[list[dict[str, Any]]]:
+        """The chunks of a stream, those together that came together.
+
+        Args:
+            path: what follows ``/v1``.
+            body: the request.
+            first: seconds until the first chunk.
+            between: seconds between two.
+
+        Raises:
+            BrokenError: a chunk that is no JSON.
+            Exception: see :meth:`post`; ``TimeoutError`` where a chunk does not come in time.
+        """
+        clock, began = asyncio.get_running_loop().time, time.monotonic()
+        async with asyncio.timeout(first) as limit:
+            response = await self._send("POST", path, body, self._retries)
+            rest = b""
+            try:
+                async for part in response.aiter_bytes():
+                    *lines, rest = (rest + part).split(b"\n")
+                    events = [line[5:].strip() for line in lines if line.startswith(b"data:")]
+                    chunks, over, broken = _read(events)
+                    if chunks:
+                        limit.reschedule(None)  # what the reader does with the chunks does not count
+                        yield chunks
+                        limit.reschedule(clock() + between)
+                    if broken:
+                        raise BrokenError(f"a chunk that is no JSON after {time.monotonic() - began:.1f} s")
+                    if over:
+                        return
+            finally:
+                await response.aclose()
+
+    async def _whole(self, method: str, path: str, body: Mapping[str, Any] | None, retries: int) -> Any:
+        response = await self._send(method, path, body, retries)
+        try:
+            return json.loads(await response.aread())
+        except ValueError:
+            raise UnreadableError("no JSON") from None
+        finally:
+            await response.aclose()
+
+    async def _send(self, method: str, path: str, body: Mapping[str, Any] | None, retries: int) -> Any:
+        """The answer, its body not yet read; with as many attempts as are allowed."""
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                response = await self._http.send(self._http.build_request(method, path, json=body), stream=True)
+                if response.is_success:
+                    return response
+                try:
+                    said = (await response.aread()).decode(errors="replace")
+                finally:
+                    await response.aclose()
+                raise StatusError(response.status_code, said, response.headers.get("retry-after"))
+            except Exception as error:
+                failure, asked = failure_of("", error)
+                if retries == 0 or failure is None or not failure.retryable:
+                    raise
+            retries -= 1
+            await asyncio.sleep(min(pause if asked is None else asked, _LONGEST_PAUSE))
+            pause *= 2
+
+
+def _read(events: list[bytes]) -> tuple[list[dict[str, Any]], bool, bool]:
+    """The chunks of events, whether the stream is over, and whether it broke off at one that is no JSON."""
+    chunks: list[dict[str, Any]] = []
+    for data in events:
+        if data == b"[DONE]":
+            return chunks, True, False
+        try:
+            chunks.append(json.loads(data))
+        except ValueError:
+            return chunks, False, True
+    return chunks, False, False
