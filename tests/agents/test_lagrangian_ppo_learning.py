@@ -32,7 +32,7 @@ def train(limit: float, constraint: str = "cost_limit") -> tuple[np.ndarray, flo
     return probabilities, float(accuracy), float(probabilities @ np.array(TwoStateEnv.COST))
 
 
-@pytest.mark.parametrize("limit", [0.25, 0.75])
+@pytest.mark.parametrize("limit", [0.25, pytest.param(0.75, marks=pytest.mark.slow)])
 def test_reaches_the_stochastic_optimum_under_a_cost_limit(limit: float) -> None:
     best, best_accuracy = optimum(limit)
     probabilities, accuracy, cost = train(limit)

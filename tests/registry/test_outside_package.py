@@ -157,7 +157,9 @@ def test_its_dataset_is_recorded_by_its_generator_and_graded_by_its_grader(outsi
 
 def test_its_agent_is_trained(outside, command, tmp_path):
     pytest.importorskip("stable_baselines3")
-    command("train", "--agent", "outside_ppo", "--bank", "gsm8k-like", "--seeds", "1", "--out", tmp_path)
+    command(
+        "train", "--agent", "outside_ppo", "--bank", "gsm8k-like", "--seeds", "1", "--steps", "4096", "--out", tmp_path
+    )
     assert json.loads((tmp_path / "outside_ppo-seed0/manifest.json").read_text())["agent"] == "outside_ppo"
 
 

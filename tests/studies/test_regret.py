@@ -80,6 +80,7 @@ def test_what_a_family_knows(router, mode, unit, sees):
     assert _sees(ROUTERS.get(router), mode, unit, "confidence") == sees
 
 
+@pytest.mark.slow
 def test_routers_keep_to_the_budget_and_none_beats_the_optimum():
     source = SimulatorSource("gsm8k-like", problems=400)
     planner = Planner("gsm8k-like", cost_unit="large_tokens", information="confidence")

@@ -95,6 +95,7 @@ def test_simulator(agent, tmp_path, monkeypatch):
     assert all(run["regret"] > -0.064 for run in numbers["runs"])
 
 
+@pytest.mark.slow
 def test_simulator_in_several_processes(tmp_path, monkeypatch):
     monkeypatch.setattr(simulator, "PLAYS", 1)
     monkeypatch.setattr(simulator, "PROBLEMS", 200)
@@ -108,6 +109,7 @@ def test_simulator_in_several_processes(tmp_path, monkeypatch):
     assert [run["seed"] for run in figures[0]] == [0, 1]
 
 
+@pytest.mark.slow
 def test_peers(tmp_path, bank, monkeypatch):
     monkeypatch.setattr(peers, "PRICES", (0.25, 0.8))
     peers.main(bank=bank, out=tmp_path, cost_unit="large_tokens", seeds=3, resamples=1000)
