@@ -6,7 +6,7 @@ import json
 import os
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from gym_stepwise_routing.serving.background import BatchWorker
 from gym_stepwise_routing.serving.pool_config import LogConfig
@@ -28,7 +28,7 @@ class DecisionLog:
         self._config = config
         try:
             config.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = config.path.open("ab")
+            self._file = _opened(config.path)
         except OSError as error:
             raise ValueError(f"log.path={str(config.path)!r}: {error.strerror}; allowed: a file to write to") from None
         self._worker: BatchWorker[dict[str, Any]] = BatchWorker(
@@ -70,4 +70,14 @@ class DecisionLog:
         for source, target in reversed(list(pairwise(older))):
             if source.exists():
                 os.replace(source, target)
-        self._file = path.open("ab")
+        self._file = _opened(path)
+
+
+def _opened(path: Path) -> BinaryIO:
+    """The file to append to; a last line that a crash has cut off stays alone."""
+    file = path.open("ab+")
+    if file.tell():
+        file.seek(-1, os.SEEK_END)
+        if file.read() != b"\n":
+            file.write(b"\n")
+    return file
