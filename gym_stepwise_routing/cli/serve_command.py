@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+
+if TYPE_CHECKING:
+    from gym_stepwise_routing.serving.pool_config import PoolConfig
 
 __all__ = ["serve"]
 
@@ -21,6 +25,8 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address; any but a loopback address needs api_keys.")] = None,
     port: Annotated[int | None, typer.Option(help="Port; 0: any that is free.")] = None,
     trust: Annotated[bool, typer.Option(help="I know who wrote the router, which may be a pickle.")] = False,
+    ray: Annotated[bool, typer.Option("--ray", help="As replicas on Ray Serve.")] = False,
+    replicas: Annotated[int | None, typer.Option(help="Replicas on Ray Serve; default: 1.")] = None,
 ) -> None:
     """Serve /v1/chat/completions, /v1/completions, /v1/models, /v1/feedback, /health, /ready and /metrics."""
     from gym_stepwise_routing.serving.pool_config import load_config
@@ -29,6 +35,8 @@ def serve(
     server: dict[str, Any] = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     changes: dict[str, Any] = ({"server": server} if server else {}) | ({} if router is None else {"router": router})
     try:
+        if replicas is not None and not ray:
+            raise ValueError(f"replicas={replicas} without --ray; allowed: with it")
         settings = load_config(config, **changes)
         listener = _listen(settings.server.host, settings.server.port)
     except ValueError as error:
@@ -41,19 +49,33 @@ def serve(
 
     with listener:
         try:
-            service = Service(settings, trust=trust)
+            service = Service(settings.model_copy(update={"log": None}) if ray else settings, trust=trust)
         except ValueError as error:
             console.print(f"[red]error:[/red] {escape(str(error))}")
             raise typer.Exit(2) from None
         address, bound = listener.getsockname()[:2]
         promise = service.router.certificate.promise if service.router.certificate else "nothing: it is not calibrated"
-        console.print(
-            f"{escape(settings.name)}: {escape(' < '.join(service.pool.names))} on http://{address}:{bound}/v1"
-        )
+        models = escape(f"{settings.name}: {' < '.join(service.pool.names)}")
+        console.print(f"{models} on http://{address}:{bound}/v1")
         console.print(f"router {escape(service.router.called)}; promised: {escape(promise)}")
+        if ray:  # what could not be served has been said; each replica makes a service of its own
+            asyncio.run(service.stop())
+            listener.close()
+            _on_ray(settings, replicas or 1, trust, console)
+            return
         drain = int(settings.server.drain)
         options = uvicorn.Config(create_app(service), log_level="warning", timeout_graceful_shutdown=drain)
         uvicorn.Server(options).run([listener])
+
+
+def _on_ray(settings: PoolConfig, replicas: int, trust: bool, console: Console) -> None:
+    from gym_stepwise_routing.serving.ray_serve import run_on_ray
+
+    try:
+        run_on_ray(settings, replicas=replicas, trust=trust, told=lambda line: console.print(escape(line)))
+    except ValueError as error:
+        console.print(f"[red]error:[/red] {escape(str(error))}")
+        raise typer.Exit(2) from None
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,10 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
+
+
+def question(number: int) -> dict:
+    return {"model": "stepwise-routing", "messages": [{"role": "user", "content": f"What is {number} + 1?"}]}
 
 
 class EndpointProcess:
@@ -78,12 +83,21 @@ class Worker:
         self._process.terminate()
         return self._process.wait(60)
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def ask(self, number: int) -> dict:
-        messages = [{"role": "user", "content": f"What is {number} + 1?"}]
-        body = {"model": "stepwise-routing", "messages": messages}
-        answer = http.post(f"{self.url}/v1/chat/completions", json=body, timeout=100)
+        answer = http.post(f"{self.url}/v1/chat/completions", json=question(number), timeout=100)
         answer.raise_for_status()
         return answer.json()
+
+    def events(self, number: int) -> Iterator[str]:
+        """The data of each event of a streamed answer, as they come."""
+        body = question(number) | {"stream": True}
+        with http.stream("POST", f"{self.url}/v1/chat/completions", json=body, timeout=100) as response:
+            response.raise_for_status()
+            yield from (line[6:] for line in response.iter_lines() if line)
 
     def say(self, id: str, right: bool):
         return http.post(f"{self.url}/v1/feedback", json={"id": id, "right": right}, timeout=100)
