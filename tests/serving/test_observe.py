@@ -60,15 +60,6 @@ def test_the_log_is_rotated_and_loses_nothing(tmp_path):
     assert log.lost == 0
 
 
-def test_a_line_that_a_crash_cut_off_stays_alone(tmp_path):
-    path = tmp_path / "log.jsonl"
-    path.write_text('{"number": 1}\n{"numb')
-    log = DecisionLog(LogConfig(path=path))
-    log.put({"number": 2})
-    log.close()
-    assert path.read_text() == '{"number": 1}\n{"numb\n{"number": 2}\n'
-
-
 def test_feedback_moves_the_threshold_and_survives_a_restart(serve, tmp_path):
     feedback = {"database": f"sqlite:///{tmp_path / 'feedback.sqlite'}", "target": "accuracy=0.7", "step": 0.1}
     with serve(router="confidence-p_min", feedback=feedback) as running:
