@@ -18,8 +18,8 @@ $(STAMP): pyproject.toml setup.py constraints.txt
 demo: $(STAMP)  ## train, calibrate, compare: runs/demo/demo.html
 	$(BIN)/python -m studies.demo --out runs/demo
 
-test: $(STAMP)  ## the test suite, 10 CPU minutes
-	$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not vllm"
+test: $(STAMP)  ## the test suite
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not slow and not vllm"
 
 test-slow: $(STAMP)  ## the few tests that take minutes by nature
 	$(BIN)/pytest -m slow

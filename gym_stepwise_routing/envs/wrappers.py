@@ -159,7 +159,7 @@ class MaskInObservation(gym.Wrapper[dict[str, Any], np.int64, _Observation, np.i
         observation, reward, terminated, truncated, info = self.env.step(action)
         return self._with_mask(observation), reward, terminated, truncated, info
 
-    def _with_mask(self, observation: _Observation) -> dict[str, Any]:
+    def _with_mask(self, observation: Any) -> dict[str, Any]:
         return {"observations": observation, "action_mask": _masks_of(self.env)().astype(np.float32)}
 
 

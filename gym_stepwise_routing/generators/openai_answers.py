@@ -67,7 +67,7 @@ def completion_of(
     )
 
 
-def reason_of(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
     """What an error says, in one line; the reason in a refusal's body too, wherever the server put it."""
     said, body = str(error), getattr(error, "body", None)
     detail = body.get("detail") if isinstance(body, Mapping) else None  # where FastAPI puts it, as transformers does

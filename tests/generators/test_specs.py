@@ -46,7 +46,7 @@ def test_a_server_with_its_address() -> None:
         ("vllm:x,context=2k", "context='2k'"),
         ("vllm:x,dtype=foo", "dtype='foo'"),
         ("openai:x,continuation=psychic", "continuation='psychic'"),
-        ("openai:x,chat=true", "'chat' with openai; allowed: with transformers, vllm"),
+        ("openai:x,chat=true", "'chat' with openai; allowed: with .*transformers, vllm"),
         ("transformers:x,url=http://y", "'url' with transformers; allowed: with openai"),
         ("transformers:x,context=4096", "'context' with transformers"),
         ("transformers:x,batch=0", "batch=0"),
