@@ -144,7 +144,7 @@ class MaskInObservation(gym.Wrapper[dict[str, Any], np.int64, _Observation, np.i
 
     def __init__(self, env: _Env) -> None:
         RecordConstructorArgs.__init__(self)
-        gym.Wrapper.__init__(self, env)
+        gym.Wrapper.__init__(self, env)  # type: ignore[misc]
         assert isinstance(env.action_space, gym.spaces.Discrete)
         mask = gym.spaces.Box(0, 1, (int(env.action_space.n),), np.float32)
         self.observation_space = gym.spaces.Dict({"observations": env.observation_space, "action_mask": mask})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 import openai
@@ -56,7 +56,7 @@ class Connection:
 
     async def stream(
         self, path: str, body: Mapping[str, Any], *, first: float, between: float
-    ) -> AsyncIterator[list[dict[str, Any]]]:
+    ) -> AsyncGenerator[list[dict[str, Any]], None]:
         """The chunks of a stream, those together that came together.
 
         Args:

@@ -34,7 +34,7 @@ def run_on_ray(config: PoolConfig, *, replicas: int, trust: bool, told: Callable
         signal.signal(number, lambda *_: ended.set())
     told(f"{replicas} replicas on http://{config.server.host}:{config.server.port}/v1")
     ended.wait()
-    serve.shutdown()
+    serve.shutdown()  # type: ignore[no-untyped-call]
     ray.shutdown()
 
 
@@ -71,7 +71,7 @@ def deploy(config: PoolConfig, *, replicas: int, trust: bool = False) -> None:
     if not ray.is_initialized():
         ray.init()
     serve.start(http_options={"host": config.server.host, "port": config.server.port})
-    serve.run(Replica.bind(), name="stepwise-routing", route_prefix="/")
+    serve.run(Replica.bind(), name="stepwise-routing", route_prefix="/")  # type: ignore[attr-defined]
 
 
 def _replica(content: dict[str, Any], trust: bool) -> Any:

@@ -161,8 +161,8 @@ MUTANTS = (
     Mutant(
         "costs",
         "large-tokens-of-the-verifier",
-        "weights[len(pool) - 1, list(_DECODED)] = 1.0",
-        "weights[-1, list(_DECODED)] = 1.0",
+        "weights[len(pool) - 1, list(DECODED)] = 1.0",
+        "weights[-1, list(DECODED)] = 1.0",
         ("test_accounting.py",),
     ),
     Mutant(
@@ -287,8 +287,8 @@ MUTANTS = (
     Mutant(
         "leaderboard",
         "gain-on-the-test-problems-alone-passes",
-        "if here - there <= MOST_APART",
-        "if there - here <= MOST_APART",
+        "if here[worst] - there[worst] <= MOST_APART",
+        "if there[worst] - here[worst] <= MOST_APART",
         ("test_blindness.py",),
         "not fitted",
     ),
