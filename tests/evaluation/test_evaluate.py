@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from fake_sources import TreeSource, Untabulated
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gym_stepwise_routing.baselines import AlwaysLargest, AlwaysSmallest, ConfidenceThreshold, RandomMix
@@ -57,6 +57,8 @@ def by_hand(router, source, **game) -> dict[str, np.ndarray]:
     hard=st.booleans(),
     tabulated=st.booleans(),
 )
+@example(seed=0, mode="route", unit="large_tokens", budget=0.4, hard=True, tabulated=True)  # ended before the trace has
+@example(seed=0, mode="route", unit="large_tokens", budget=0.4, hard=True, tabulated=False)
 def test_evaluation_equals_the_scalar_environment(seed, mode, unit, budget, hard, tabulated):
     source = TreeSource(seed, models=3, problems=18, verifier=True, gaps=0.1)
     source = source if tabulated else Untabulated(source)
