@@ -215,9 +215,11 @@ def _shared(one: Sequence[int], other: Sequence[int]) -> int:
     return min(len(one), len(other))
 
 
-for _backend in (
-    Backend(name="llama.cpp", title="llama.cpp's server in this process", build=LlamaCpp, options=("dtype",)),
-    Backend(name="onnxruntime", title="ONNX Runtime GenAI", build=OnnxRuntime),
-    Backend(name="openvino", title="OpenVINO GenAI", build=OpenVino, options=("dtype",)),
-):
-    GENERATORS.register(_backend)
+def register_engines() -> None:
+    """Make the engines known to ``GeneratorSpec``. Importing this module does not: other users of the list share it."""
+    for backend in (
+        Backend(name="llama.cpp", title="llama.cpp's server in this process", build=LlamaCpp, options=("dtype",)),
+        Backend(name="onnxruntime", title="ONNX Runtime GenAI", build=OnnxRuntime),
+        Backend(name="openvino", title="OpenVINO GenAI", build=OpenVino, options=("dtype",)),
+    ):
+        GENERATORS.register(backend)

@@ -14,7 +14,6 @@ from typing import Annotated, Any
 
 import typer
 
-import studies.engines.local_engines  # noqa: F401  registers its backends
 from gym_stepwise_routing.datasets import Problem, load_problems
 from gym_stepwise_routing.generators.generator import Completion, Failure, Generator, Request, generate
 from gym_stepwise_routing.generators.prompts import load_prompt
@@ -23,6 +22,7 @@ from gym_stepwise_routing.generators.step_rule import NEWLINE
 from gym_stepwise_routing.generators.token_confidence import token_confidence
 from gym_stepwise_routing.grading import GRADERS
 from gym_stepwise_routing.recorder.step_rules import step_rule
+from studies.engines.local_engines import register_engines
 
 __all__ = ["STEPS", "STEP_TOKENS", "Trace", "play"]
 
@@ -80,6 +80,7 @@ def main(
     """Answer the first problems of GSM8K's test split."""
     from tokenizers import Tokenizer
 
+    register_engines()
     words = Tokenizer.from_file(str(tokenizer))
     template = load_prompt("gsm8k-4shot")
     rule = step_rule(template, "numeric")

@@ -11,6 +11,7 @@ from generator_fakes import FakeGenerator
 from gym_stepwise_routing.datasets import Problem
 from gym_stepwise_routing.generators import Failure, StepRule
 from gym_stepwise_routing.generators.prompts import PromptTemplate
+from gym_stepwise_routing.generators.specs import GENERATORS
 from studies.engines.differences import compare, first_difference, read_runs
 
 pytest.importorskip("typer")
@@ -20,6 +21,10 @@ from studies.engines.play import STEPS, play
 from studies.shares import Share
 
 PROMPT = PromptTemplate("plain", "Q: {question}\nA:\n")
+
+
+def test_the_study_of_engines_adds_no_backend_by_being_imported() -> None:
+    assert set(GENERATORS) == {"openai", "transformers", "vllm"}
 
 
 @pytest.mark.parametrize(
