@@ -25,6 +25,7 @@ _EXTRAS = {
     "datasets": "llm",
     "ray": "llm",
     "vllm": "vllm",
+    "aiohttp": "serve",
     "fastapi": "serve",
     "uvicorn": "serve",
     "prometheus_client": "serve",

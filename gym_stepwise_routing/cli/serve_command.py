@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["serve"]
 
+_BACKLOG = 2048  # connections that may wait
+
 
 def serve(
     config: Annotated[Path, typer.Option(help="Pool file.")],
@@ -64,7 +66,9 @@ def serve(
             _on_ray(settings, replicas or 1, trust, console)
             return
         drain = int(settings.server.drain)
-        options = uvicorn.Config(create_app(service), log_level="warning", timeout_graceful_shutdown=drain)
+        options = uvicorn.Config(
+            create_app(service), log_level="warning", timeout_graceful_shutdown=drain, backlog=_BACKLOG
+        )
         uvicorn.Server(options).run([listener])
 
 
@@ -89,6 +93,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
+        listener.listen(_BACKLOG)  # whoever reads the address may ask at once: he waits until the server is up
     except OSError as error:
         raise ValueError(
             f"host={host!r}, port={port}: {error.strerror}; allowed: a free port of this machine"

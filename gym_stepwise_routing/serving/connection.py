@@ -1,4 +1,4 @@
-"""HTTP to one endpoint. Thousands of chunks a second pass here, so none is made an object of the ``openai`` client."""
+"""HTTP to one endpoint. Thousands of chunks a second pass here: they are cut and read as JSON, and nothing else."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import json
 import time
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
+from urllib.request import getproxies
 
-import openai
+import aiohttp
 
 from gym_stepwise_routing.serving.endpoint_failures import BrokenError, StatusError, UnreadableError, failure_of
 
@@ -23,18 +24,22 @@ class Connection:
     Args:
         url: address up to ``/v1``.
         key: key of the server.
-        timeout: seconds, for connecting and for all else.
+        connect: seconds until the connection stands.
+        read: seconds between two parts of an answer.
         retries: attempts after the first, before anything has come back.
     """
 
-    def __init__(self, url: str, key: str, *, timeout: openai.Timeout, retries: int) -> None:
-        headers = {"Authorization": f"Bearer {key}"}
-        self._http = openai.DefaultAsyncHttpxClient(base_url=url, timeout=timeout, headers=headers)
+    def __init__(self, url: str, key: str, *, connect: float, read: float, retries: int) -> None:
+        self._url = url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {key}"}
+        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=read)
         self._retries = retries
+        self._session: aiohttp.ClientSession | None = None  # made in the loop that uses it
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        if self._session is not None:
+            await self._session.close()
 
     async def get(self, path: str) -> Any:
         """The JSON at a path.
@@ -74,7 +79,7 @@ class Connection:
             response = await self._send("POST", path, body, self._retries)
             rest = b""
             try:
-                async for part in response.aiter_bytes():
+                async for part in response.content.iter_any():
                     *lines, rest = (rest + part).split(b"\n")
                     events = [line[5:].strip() for line in lines if line.startswith(b"data:")]
                     chunks, over, broken = _read(events)
@@ -87,30 +92,40 @@ class Connection:
                     if over:
                         return
             finally:
-                await response.aclose()
+                response.close()  # keeps the connection where all of the answer has come
 
     async def _whole(self, method: str, path: str, body: Mapping[str, Any] | None, retries: int) -> Any:
         response = await self._send(method, path, body, retries)
         try:
-            return json.loads(await response.aread())
+            return json.loads(await response.read())
         except ValueError:
             raise UnreadableError("no JSON") from None
         finally:
-            await response.aclose()
+            response.close()
 
-    async def _send(self, method: str, path: str, body: Mapping[str, Any] | None, retries: int) -> Any:
+    async def _send(
+        self, method: str, path: str, body: Mapping[str, Any] | None, retries: int
+    ) -> aiohttp.ClientResponse:
         """The answer, its body not yet read; with as many attempts as are allowed."""
-        pause = _FIRST_PAUSE
+        if self._session is None:
+            connector = aiohttp.TCPConnector(limit=0)  # how many there may be is decided elsewhere
+            self._session = aiohttp.ClientSession(
+                connector=connector,
+                headers=self._headers,
+                timeout=self._timeout,
+                trust_env=bool(getproxies()),  # with it ~/.netrc is read at each request
+            )
+        url, pause = self._url + path if path.startswith("/") else path, _FIRST_PAUSE
         while True:
             try:
-                response = await self._http.send(self._http.build_request(method, path, json=body), stream=True)
-                if response.is_success:
+                response = await self._session.request(method, url, json=body)
+                if 200 <= response.status < 300:
                     return response
                 try:
-                    said = (await response.aread()).decode(errors="replace")
+                    said = (await response.read()).decode(errors="replace")
                 finally:
-                    await response.aclose()
-                raise StatusError(response.status_code, said, response.headers.get("retry-after"))
+                    response.close()
+                raise StatusError(response.status, said, response.headers.get("retry-after"))
             except Exception as error:
                 failure, asked = failure_of("", error)
                 if retries == 0 or failure is None or not failure.retryable:

@@ -10,8 +10,6 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-import openai
-
 from gym_stepwise_routing.generators.generator import Completion, Failure, Request
 from gym_stepwise_routing.generators.openai_answers import completion_of
 from gym_stepwise_routing.serving.abilities import Abilities, Written, find_abilities
@@ -78,8 +76,9 @@ class Endpoint:
         self.head: int | None = None
         """Tokens of the prompt template's head, once they have been counted."""
         seconds = self.timeouts
-        timeout = openai.Timeout(seconds.request, connect=seconds.connect)
-        self._connection = Connection(self.config.url, self.key, timeout=timeout, retries=self.retries)
+        self._connection = Connection(
+            self.config.url, self.key, connect=seconds.connect, read=seconds.request, retries=self.retries
+        )
         self._slots = asyncio.Semaphore(self.config.concurrency)
         self._greeting = asyncio.Lock()
         self._counts: OrderedDict[str, int] = OrderedDict()

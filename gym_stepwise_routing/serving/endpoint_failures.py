@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import aiohttp
+
 from gym_stepwise_routing.generators.generator import Failure
 from gym_stepwise_routing.generators.openai_answers import reason_of
 
 __all__ = ["BrokenError", "ContinuationError", "StatusError", "UnreadableError", "failure_of"]
-
-_TRANSPORT = ("httpx", "httpx2", "httpcore", "httpcore2", "anyio")
 
 
 class BrokenError(Exception):
@@ -47,13 +47,11 @@ def failure_of(name: str, error: BaseException) -> tuple[Failure | None, float |
         return Failure(f"{name}: broke off ({reason_of(error)})", retryable=True), None
     if isinstance(error, UnreadableError):
         return Failure(f"{name}: an answer that cannot be read ({reason_of(error)})", retryable=True), None
-    kinds = {kind.__name__ for kind in type(error).__mro__}
-    transport = isinstance(error, Exception) and type(error).__module__.partition(".")[0] in _TRANSPORT
-    if isinstance(error, TimeoutError) or (transport and "TimeoutException" in kinds):
+    if isinstance(error, TimeoutError):
         return Failure(f"{name}: too slow", retryable=True), None
-    if transport and "ConnectError" in kinds:
+    if isinstance(error, aiohttp.ClientConnectorError):
         return Failure(f"{name}: no connection ({reason_of(error)})", retryable=True), None
-    if transport:
+    if isinstance(error, aiohttp.ClientError):
         return Failure(f"{name}: broke off ({type(error).__name__})", retryable=True), None
     return None, None
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 from contextlib import asynccontextmanager
 
-import openai
 import pytest
 
 from gym_stepwise_routing.serving.connection import Connection
@@ -32,7 +31,7 @@ async def answering(*answers, retries=0):
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
-        connection = Connection(url, "secret", timeout=openai.Timeout(10), retries=retries)
+        connection = Connection(url, "secret", connect=10, read=10, retries=retries)
         try:
             yield connection
         finally:
@@ -91,7 +90,7 @@ def test_an_attempt_is_repeated_as_often_as_the_config_says(retries):
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        ([], "small: broke off (RemoteProtocolError)"),
+        ([], "small: broke off (ServerDisconnectedError)"),
         ([OK, b"no JSON"], "small: an answer that cannot be read (no JSON)"),
     ],
 )
