@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from functools import cache
 from typing import Any, Literal, Self, get_args
 
 from numpy.typing import NDArray
@@ -74,6 +75,11 @@ def _put(value: Any, rows: NDArray[Any], other: Any) -> Any:
     return merged
 
 
+@cache
+def _columns(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
+
+
 class Batch:
     """Mixin for a dataclass of arrays with equally many rows (or dicts of such arrays, or further batches, or None)."""
 
@@ -81,12 +87,12 @@ class Batch:
 
     def take(self, rows: NDArray[Any]) -> Self:
         """The rows ``rows`` (indices or a mask) as a batch of their own."""
-        return type(self)(*(_take(getattr(self, f.name), rows) for f in fields(self)))  # type: ignore[arg-type]
+        return type(self)(*(_take(getattr(self, name), rows) for name in _columns(type(self))))
 
     def put(self, rows: NDArray[Any], other: Self) -> Self:
         """A copy in which ``rows`` are those of ``other``, which has as many rows as ``rows`` selects."""
-        return type(self)(*(_put(getattr(self, f.name), rows, getattr(other, f.name)) for f in fields(self)))  # type: ignore[arg-type]
+        return type(self)(*(_put(getattr(self, name), rows, getattr(other, name)) for name in _columns(type(self))))
 
     def __len__(self) -> int:
-        first = getattr(self, fields(self)[0].name)  # type: ignore[arg-type]
+        first = getattr(self, _columns(type(self))[0])
         return len(first)

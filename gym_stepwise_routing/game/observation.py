@@ -23,11 +23,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.costs.models import ModelPool
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.game.trace_statistics import TRACKED, History, confidence_features
 from gym_stepwise_routing.sources.contract import ProblemBatch, SourceState
@@ -90,19 +90,19 @@ def _as_feature_name(figure: str) -> str:
     return {"logprob_mean": "p_mean", "logprob_min": "p_min"}.get(figure, figure)
 
 
-def describe_features(pool: ModelPool, blocks: Sequence[Block]) -> tuple[Feature, ...]:
-    """Every component of the observation, in order."""
-    models = range(len(pool))
+@cache
+def describe_features(models: int, blocks: tuple[Block, ...]) -> tuple[Feature, ...]:
+    """Every component of the observation of a pool of so many models, in order."""
     count = "log(1 + count) / 10"
     blocks_of: dict[Block, list[Feature]] = {
         "progress": [
             Feature("depth", "progress", 0, 1, "steps so far / horizon"),
             Feature("trace_tokens", "progress", 0, _LOG_MAX, f"tokens of the trace, {count}"),
             Feature("last_tokens", "progress", 0, _LOG_MAX, f"tokens of the last step (regenerate: draft), {count}"),
-            *(Feature(f"writer_{k}", "progress", 0, 1, f"1 if model {k} wrote the last step") for k in models),
+            *(Feature(f"writer_{k}", "progress", 0, 1, f"1 if model {k} wrote the last step") for k in range(models)),
             *(
                 Feature(f"share_{k}", "progress", 0, 1, f"share of the steps so far written by model {k}")
-                for k in models
+                for k in range(models)
             ),
         ],
         "confidence": [
@@ -129,7 +129,10 @@ def describe_features(pool: ModelPool, blocks: Sequence[Block]) -> tuple[Feature
             Feature("spent", "ledger", 0, _COST_MAX, "cost so far (always-largest: 1 an episode on average)"),
             Feature("budget_left", "ledger", -_COST_MAX, _COST_MAX, "budget minus spent; 0 without a budget"),
             Feature("budget_known", "ledger", 0, 1, "1 if there is a budget"),
-            *(Feature(f"decoded_{k}", "ledger", 0, _LOG_MAX, f"tokens decoded by model {k}, {count}") for k in models),
+            *(
+                Feature(f"decoded_{k}", "ledger", 0, _LOG_MAX, f"tokens decoded by model {k}, {count}")
+                for k in range(models)
+            ),
         ],
         "probe": [
             Feature("probe_entropy", "probe", 0, _ENTROPY_MAX, "entropy of the smallest model's next token, nats"),

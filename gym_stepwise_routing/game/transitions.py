@@ -83,7 +83,7 @@ class Rules:
             raise NotApplicableError(
                 f"observation block 'verifier': {source.kind} {source.name!r} has no verifier scores; allowed: {others}"
             )
-        self.features = describe_features(source.pool, self.blocks)
+        self.features = describe_features(len(source.pool), self.blocks)
         self.weights = cost_weights(cost_unit, source.pool)
         self._models = np.arange(len(source.pool))
         limits = [model.price.up_to if model.price else None for model in source.pool.rows]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.grading.numeric import STATED_NUMBER
@@ -13,7 +14,19 @@ __all__ = ["BLANK_LINE", "NEWLINE", "StepRule"]
 
 NEWLINE, BLANK_LINE = "\n", "\n\n"
 _LINE_END = r"(?:\r\n?+|\n)"
+_ONE_END, _TWO_ENDS = re.compile(_LINE_END), re.compile(f"{_LINE_END}{{2,}}")
 _HEADING = re.compile(r"#{1,6} .*|\*\*[^*\n]+\*\*:?|(?:step|part|case)\s*\w{1,3}\s*[:.)]?|[^\w\\]*", re.IGNORECASE)
+
+
+@lru_cache(128)
+def _whole_stop(stops: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(re.escape(stop).replace("\\\n", _LINE_END) for stop in stops))
+
+
+@lru_cache(128)
+def _partial_stop(stops: tuple[str, ...]) -> re.Pattern[str]:
+    beginnings = {stop[:length] for stop in stops for length in range(1, len(stop))}
+    return re.compile(f"(?:{'|'.join(map(re.escape, sorted(beginnings)))})\\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +71,24 @@ class StepRule:
 
     def end_of_step(self, text: str, position: int = 0) -> int | None:
         """Where the first delimiter from ``position`` on ends; None where there is none."""
-        found = re.compile(f"{_LINE_END}{{2,}}" if self.delimiter == BLANK_LINE else _LINE_END).search(text, position)
+        found = (_TWO_ENDS if self.delimiter == BLANK_LINE else _ONE_END).search(text, position)
         return found.end() if found else None
 
     def start_of_stop(self, text: str) -> int | None:
         """Where the first stop string starts; None where there is none."""
-        stops = "|".join(re.escape(stop).replace("\\\n", _LINE_END) for stop in self.stop)
-        found = re.search(stops, text) if stops else None
+        found = _whole_stop(self.stop).search(text) if self.stop else None
+        return found.start() if found else None
+
+    def start_of_partial_stop(self, text: str) -> int | None:
+        """Where a text ends in what may become a stop string; None where it does not."""
+        longest = max(map(len, self.stop), default=1)
+        found = _partial_stop(self.stop).search(text, max(0, len(text) - longest + 1)) if longest > 1 else None
         return found.start() if found else None
 
     @staticmethod
     def step_text(text: str) -> str:
         r"""A step as it enters a trace: without surrounding white space, lines ending in ``\n``."""
-        return re.sub(_LINE_END, NEWLINE, text.strip())
+        return _ONE_END.sub(NEWLINE, text.strip())
 
     def prefix(self, steps: Sequence[str]) -> str:
         """The answer so far as a model reads it before it writes the next step."""

@@ -185,13 +185,8 @@ def settled_text(text: str, rule: StepRule, *, last: bool) -> str:
     Returns:
         A beginning of the finished step's text; it only grows while ``text`` does.
     """
-    if (stop := rule.start_of_stop(text)) is not None:
-        text = text[:stop]
-    else:  # the end of the text may be the beginning of a stop string
-        longest = max((len(stop) for stop in rule.stop), default=1)
-        starts = range(max(0, len(text) - longest + 1), len(text))
-        held = [at for at in starts if any(stop.startswith(text[at:]) for stop in rule.stop)]
-        text = text[: min(held, default=len(text))]
+    stop = rule.start_of_stop(text)
+    text = text[: rule.start_of_partial_stop(text) if stop is None else stop]
     text = text[: rule.end_of_answer(text)]
     ranges = _segments(text, rule)
     if ranges and not last:

@@ -44,7 +44,7 @@ class Answering:
         prompt: prompt template.
         rule: step rule.
         shared: tokens of the template's head, as each model counts them.
-        show: told each piece of text as soon as it is sure to stand in the answer.
+        show: told each piece of text as soon as it is sure to stand in the answer; None: nobody reads before the end.
     """
 
     asked: Asked
@@ -55,7 +55,7 @@ class Answering:
     prompt: PromptTemplate
     rule: StepRule
     shared: Sequence[int]
-    show: Callable[[str], None]
+    show: Callable[[str], None] | None
     spent: Spent = field(default_factory=Spent)
     steps: list[StepTaken] = field(default_factory=list)
     failures: list[dict[str, Any]] = field(default_factory=list)
@@ -238,9 +238,11 @@ class Answering:
             sampling=self.asked.sampling,
             spent=self.spent,
             written=written,
-            show=show if shows else None,
+            show=show if shows and self.show is not None else None,
         )
         if isinstance(result, Failure):
+            if shows and written.text:
+                show(written.text)
             self._failed(wanted.model, result, written if shows else None)
             return result
         if base and handed is None and wanted.request.max_tokens == 1:  # only looked at: it belongs to the next step
@@ -273,7 +275,8 @@ class Answering:
         self.text += new
         if self.first_text is None:
             self.first_text = time.monotonic() - self.began
-        self.show(new)
+        if self.show is not None:
+            self.show(new)
 
     def _step_ends(self, text: str) -> None:
         self._show_step(text)

@@ -47,7 +47,7 @@ class _Work:
         service, outcome, said = self.service, "failed", ""
         service.metrics.under_way.inc()
         try:
-            show = self.pieces.put_nowait if self.request.stream else _ignore
+            show = self.pieces.put_nowait if self.request.stream else None
             self.answering = await service.answering(self.request.asked, show)
             await self.answering.run()
             outcome = "answered"
@@ -260,10 +260,6 @@ def _object(body: bytes) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise RequestError("the body is no JSON object", code="invalid_json")
     return content
-
-
-def _ignore(piece: str) -> None:
-    """Nobody reads the pieces of an answer that comes as a whole."""
 
 
 def _headers(id: str) -> dict[str, str]:

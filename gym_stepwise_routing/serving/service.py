@@ -106,7 +106,7 @@ class Service:
             await asyncio.to_thread(self._answers.close)
             self.store.close()
 
-    async def answering(self, asked: Asked, show: Callable[[str], None]) -> Answering:
+    async def answering(self, asked: Asked, show: Callable[[str], None] | None) -> Answering:
         """An answer to begin with.
 
         Raises:

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from fake_sources import TreeSource, fake_pool
+from fake_sources import TreeSource
 
 from gym_stepwise_routing.envs.stepwise_routing import StepwiseRoutingEnv
 from gym_stepwise_routing.game.observation import check_blocks, describe_features
@@ -16,7 +16,7 @@ from gym_stepwise_routing.types import BLOCKS, DEFAULT_BLOCKS, MODES
 
 def test_the_documented_table_is_the_observation():
     """First and last number, and first and last name, of every block in the class docstring's table."""
-    features = describe_features(fake_pool(2, verifier=True), BLOCKS)
+    features = describe_features(2, BLOCKS)
     documentation = StepwiseRoutingEnv.__doc__
     for block in BLOCKS:
         numbers = [number for number, feature in enumerate(features) if feature.block == block]
@@ -31,7 +31,7 @@ def test_the_documented_table_is_the_observation():
 
 
 def test_names_are_distinct_and_blocks_keep_their_canonical_order():
-    names = [feature.name for feature in describe_features(fake_pool(4, verifier=True), BLOCKS)]
+    names = [feature.name for feature in describe_features(4, BLOCKS)]
     assert len(set(names)) == len(names)
     assert check_blocks(["question", "progress"]) == ("progress", "question")
     assert check_blocks(list(DEFAULT_BLOCKS)) == DEFAULT_BLOCKS
@@ -78,9 +78,7 @@ def test_everything_lies_in_the_box_and_missing_values_are_zero(mode, gaps):
 
 
 def test_meanings_are_spelt_out_and_say_which_end_is_the_worst():
-    features = {
-        f.name: f.meaning for f in describe_features(fake_pool(2, verifier=False), ("confidence", "aggregates"))
-    }
+    features = {f.name: f.meaning for f in describe_features(2, ("confidence", "aggregates"))}
     assert len(set(features.values())) == len(features) - 1  # two shares of known figures
     assert "exp of the mean log-probability" in features["p_mean"]
     assert features["worst_entropy_mean"].startswith("greatest entropy_mean")
