@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -65,6 +66,8 @@ def serve(
             listener.close()
             _on_ray(settings, replicas or 1, trust, console)
             return
+        gc.collect()
+        gc.freeze()  # what is loaded stays: a full collection in mid-stream would halt every stream for its time
         drain = int(settings.server.drain)
         options = uvicorn.Config(
             create_app(service), log_level="warning", timeout_graceful_shutdown=drain, backlog=_BACKLOG
