@@ -103,22 +103,36 @@ class Connection:
         finally:
             response.close()
 
+    async def _open(self, method: str, url: str, body: Mapping[str, Any] | None) -> aiohttp.ClientResponse:
+        """One attempt. A kept connection that turns out to be closed by the server is no fault: a new one is made."""
+        assert self._session is not None
+        while True:
+            reused: list[bool] = []
+            try:
+                return await self._session.request(method, url, json=body, trace_request_ctx=reused)
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                if not reused:
+                    raise
+
     async def _send(
         self, method: str, path: str, body: Mapping[str, Any] | None, retries: int
     ) -> aiohttp.ClientResponse:
         """The answer, its body not yet read; with as many attempts as are allowed."""
         if self._session is None:
             connector = aiohttp.TCPConnector(limit=0)  # how many there may be is decided elsewhere
+            trace = aiohttp.TraceConfig()
+            trace.on_connection_reuseconn.append(_note_reuse)
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 headers=self._headers,
                 timeout=self._timeout,
                 trust_env=bool(getproxies()),  # with it ~/.netrc is read at each request
+                trace_configs=[trace],
             )
         url, pause = self._url + path if path.startswith("/") else path, _FIRST_PAUSE
         while True:
             try:
-                response = await self._session.request(method, url, json=body)
+                response = await self._open(method, url, body)
                 if 200 <= response.status < 300:
                     return response
                 try:
@@ -133,6 +147,10 @@ class Connection:
             retries -= 1
             await asyncio.sleep(min(pause if asked is None else asked, _LONGEST_PAUSE))
             pause *= 2
+
+
+async def _note_reuse(session: aiohttp.ClientSession, context: Any, told: Any) -> None:
+    context.trace_request_ctx.append(True)
 
 
 def _read(events: list[bytes]) -> tuple[list[dict[str, Any]], bool, bool]:

@@ -50,7 +50,7 @@ def failure_of(name: str, error: BaseException) -> tuple[Failure | None, float |
     if isinstance(error, TimeoutError):
         return Failure(f"{name}: too slow", retryable=True), None
     if isinstance(error, aiohttp.ClientConnectorError):
-        return Failure(f"{name}: no connection ({reason_of(error)})", retryable=True), None
+        return Failure(f"{name}: no connection ({reason_of(error.os_error)})", retryable=True), None
     if isinstance(error, aiohttp.ClientError):
         return Failure(f"{name}: broke off ({type(error).__name__})", retryable=True), None
     return None, None

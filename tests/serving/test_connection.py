@@ -105,3 +105,40 @@ def test_answers_that_are_none(answer, reason):
         assert isinstance(failed.value, UnreadableError) == ("JSON" in reason)
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("closes", ["after its answer", "before any"])
+def test_a_kept_connection_that_the_server_closes_is_made_anew(closes):
+    """Servers close idle connections, and some right after an answer without saying so."""
+    asked = []
+
+    async def serve(reader, writer):
+        while await reader.readline():
+            while (await reader.readline()).strip():
+                pass
+            await reader.readexactly(len("{}"))
+            asked.append(closes)
+            if closes == "before any":
+                break
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+            await writer.drain()
+            if await reader.read(1):  # the next request has begun to come
+                break
+        writer.close()
+
+    async def run():
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+            connection = Connection(url, "secret", connect=10, read=10, retries=0)
+            try:
+                for _ in range(3):
+                    if closes == "before any":
+                        with pytest.raises(Exception, match="disconnected"):
+                            await connection.post("/completions", {})
+                    else:
+                        assert await connection.post("/completions", {}) == {}
+            finally:
+                await connection.close()
+
+    asyncio.run(run())
+    assert len(asked) == 3
