@@ -5,7 +5,7 @@ RUN useradd --create-home --uid 1000 router
 WORKDIR /app
 COPY . /src
 RUN pip install --no-cache-dir "/src[serve]" && rm -rf /src
-USER router
+USER 1000
 
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/health', timeout=2)"]
