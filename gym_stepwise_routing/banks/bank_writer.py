@@ -9,7 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gym_stepwise_routing.banks.manifest import MANIFEST, FileEntry, Manifest, Recipe
+from gym_stepwise_routing.banks.bank import Bank
+from gym_stepwise_routing.banks.manifest import BANK_FILES, MANIFEST, FileEntry, Manifest, Recipe
 from gym_stepwise_routing.errors import BankError
 from gym_stepwise_routing.storage.atomic import new_folder, write_json
 from gym_stepwise_routing.types import VERSION
@@ -19,25 +20,48 @@ __all__ = ["write_bank"]
 _ROW_GROUP = 1 << 16  # rows decoded at a time: bounds the memory that opening a large bank takes on top of its arrays
 
 
-def write_bank(recipe: Recipe, tables: Mapping[str, pa.Table], target: Path, *, overwrite: bool = False) -> None:
-    """Write a bank. Nothing is checked here: :meth:`gym_stepwise_routing.banks.bank.Bank.open` does that.
+def write_bank(
+    recipe: Recipe, tables: Mapping[str, pa.Table], target: Path, *, overwrite: bool = False, check: bool = True
+) -> None:
+    """Write a bank.
 
     Args:
         recipe: what is stated of the recording.
         tables: the tables by file name, with the schemas of ``banks.tables.bank_schemas``.
         target: directory to make.
-        overwrite: replace an existing ``target``.
+        overwrite: replace a ``target`` that is a bank; a link, and a folder that holds anything else, never.
+        check: open it with all checks before it takes the place of ``target``.
 
     Raises:
-        BankError: ``target`` exists and ``overwrite`` is False.
+        BankError: ``target`` exists and may not be replaced, or what was written is no bank.
     """
-    if target.exists() and not overwrite:
-        raise BankError(f"{target}: exists already; allowed: a new directory, or overwriting it")
+    _check_place(target, overwrite)
     with new_folder(target, overwrite=overwrite) as directory:
         files = {name: _write_table(directory / name, table) for name, table in tables.items()}
         created_with = f"gym-stepwise-routing {VERSION}, pyarrow {pa.__version__}"
         manifest = Manifest.seal(recipe, created_with=created_with, files=files)
         write_json(directory / MANIFEST, manifest.as_json())
+        try:
+            if check:
+                Bank.open(directory)
+        except BankError as error:
+            raise BankError(str(error).replace(str(directory), str(target))) from None
+
+
+def _check_place(target: Path, overwrite: bool) -> None:
+    if target.is_symlink():
+        raise BankError(f"{target}: is a link; allowed: a new directory, or one that holds a bank")
+    if not target.exists():
+        return
+    if not overwrite:
+        raise BankError(f"{target}: exists already; allowed: a new directory, or overwriting it")
+    found = sorted(path.name for path in target.iterdir()) if target.is_dir() else [target.name]
+    foreign = [name for name in found if name not in (MANIFEST, *BANK_FILES)]
+    if foreign or not target.is_dir():
+        raise BankError(
+            f"{target}: {foreign[0] if foreign else found[0]!r} is no part of a bank; allowed: to replace a folder "
+            "that holds a bank and nothing else"
+        )
 
 
 def _write_table(path: Path, table: pa.Table) -> FileEntry:

@@ -168,7 +168,7 @@ def import_jsonl(
     tables = columns.tables()
     _check(trees, columns.lines, tables, recipe)
     write_bank(recipe, tables, target, overwrite=overwrite)
-    return Bank.open(target)
+    return Bank.open(target, verify=False)  # it has just been checked
 
 
 def _check(trees: Path, lines: Sequence[int], tables: Mapping[str, pa.Table], recipe: Recipe) -> None:

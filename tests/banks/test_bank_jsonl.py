@@ -3,6 +3,8 @@
 import copy
 import gzip
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from random_trees import trees
 
 from gym_stepwise_routing.banks import Bank
 from gym_stepwise_routing.banks.jsonl import export_jsonl, import_jsonl
+from gym_stepwise_routing.costs.models import Price
 from gym_stepwise_routing.errors import BankError
 
 
@@ -257,3 +260,37 @@ def test_a_failed_write_leaves_the_old_bank(tmp_path, monkeypatch):
         import_jsonl(file, small_recipe(name="new"), tmp_path / "bank", overwrite=True)
     assert bank_of(tmp_path).hash == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bank", "trees.jsonl"]
+
+
+@pytest.mark.parametrize("kind", ["notes", "link", "file"])
+def test_only_a_folder_with_a_bank_and_nothing_else_is_replaced(tmp_path, kind):
+    file, target = write_lines(tmp_path / "trees.jsonl", [TREE]), tmp_path / "bank"
+    import_jsonl(file, small_recipe(), tmp_path / "other")
+    if kind == "notes":
+        shutil.copytree(tmp_path / "other", target)
+        (target / "notes.txt").write_text("mine")
+    elif kind == "link":
+        target.symlink_to(tmp_path / "other")
+    else:
+        target.write_text("mine")
+    with pytest.raises(
+        BankError, match={"notes": r"'notes\.txt' is no part", "link": "is a link", "file": "'bank' is no"}[kind]
+    ):
+        import_jsonl(file, small_recipe(name="new"), target, overwrite=True)
+    assert target.is_symlink() == (kind == "link")
+    assert (target / "notes.txt" if kind == "notes" else target).exists()
+    assert Bank.open(tmp_path / "other").name == small_recipe().name
+
+
+def test_integers_where_the_format_has_floats(tmp_path):
+    price = Price(input=1, cached_input=0, output=2, date="2026-01-01", source="none")
+    recipe = small_recipe()
+    recipe = replace(
+        recipe,
+        models=tuple(replace(model, price=price) for model in recipe.models),
+        decoding=replace(recipe.decoding, temperature=0),
+    )
+    bank = import_jsonl(write_lines(tmp_path / "trees.jsonl", [TREE]), recipe, tmp_path / "bank")
+    again = Bank.open(tmp_path / "bank")
+    assert again.hash == bank.hash
+    assert [model.price for model in again.pool.rows[:2]] == [price, price]
