@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from gym_stepwise_routing.evaluation.p_values import p_value
 from gym_stepwise_routing.game.config import RoutingSpec
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.routers.base import Scores, ThresholdRouter
@@ -61,6 +62,59 @@ class Certificate:
     def k(self) -> tuple[float, ...]:
         """Sum of each target's losses at the threshold: the number of errors among ``n`` where losses are 0 and 1."""
         return tuple(round(risk * n, 9) for risk, n in zip(self.risk, self.n, strict=True))
+
+    def check(self, game: GameDescription) -> None:
+        """Refuse a certificate that does not agree with itself: one that was edited, or taken from elsewhere.
+
+        What it says of the game is compared with the game. A promise is tested again, from its risks, counts and
+        levels, by the test that issued it; where a cost is promised, the bound of that test is not written down, and
+        the risk must lie below its limit.
+
+        Args:
+            game: the game that it was made on.
+
+        Raises:
+            ValueError: a field that cannot be; the message names it, its value and what is allowed.
+        """
+        for name in ("source", "source_hash", "split_hash", "mode", "cost_unit", "simulated"):
+            if getattr(self, name) != getattr(game, name):
+                raise ValueError(f"{name}={getattr(self, name)!r}; allowed: {getattr(game, name)!r}, as in the game")
+        if self.threshold < 0:
+            raise ValueError(f"threshold={self.threshold!r}; allowed: a number >= 0")
+        if not len(self.risk) == len(self.alpha) == len(self.n) > 0:
+            raise ValueError(f"risk={self.risk!r}, alpha={self.alpha!r}, n={self.n!r}; allowed: one of each a target")
+        if (self.delta is not None) != (self.method in ("exact", "ltt")):
+            raise ValueError(
+                f"delta={self.delta!r} with method={self.method!r}; allowed: a level with exact and ltt only"
+            )
+        if self.delta is not None and not 0 < self.delta < 1:
+            raise ValueError(f"delta={self.delta!r}; allowed: between 0 and 1, exclusive")
+        if self.certified and self.method == "empirical":
+            raise ValueError("certified=True with method='empirical', which promises nothing; allowed: False")
+        for target, risk, alpha, n in zip(self.target.split(" and "), self.risk, self.alpha, self.n, strict=True):
+            self._check_target(target, risk, alpha, n, 0 if self.split_hash == "" else game.problems)
+
+    def _check_target(self, target: str, risk: float, alpha: float, n: int, most: int) -> None:
+        errors = target.startswith("accuracy")
+        if n < 1 or (most and n > most):
+            raise ValueError(
+                f"n={n!r}; allowed: 1 to {most}, the problems of the split" if most else f"n={n!r}; allowed: >= 1"
+            )
+        if risk < 0 or (errors and (risk > 1 or abs(risk * n - round(risk * n)) > 1e-6)):
+            raise ValueError(f"risk={risk!r} with n={n}; allowed: a share of {n} items")
+        if alpha <= 0 or (errors and alpha >= 1) or f"= {1 - alpha if errors else alpha:g} " not in target + " ":
+            raise ValueError(f"alpha={alpha!r} with target={target!r}; allowed: what the target says")
+        if not self.certified:
+            return
+        if not errors or self.method == "crc":
+            bound, value = alpha, risk if not errors else (n * risk + 1) / (n + 1)
+        else:
+            bound, value = self.delta or 0.0, float(p_value(round(risk * n), n, alpha, method=self.method))  # type: ignore[arg-type]
+        if value > bound * (1 + 1e-9):
+            raise ValueError(
+                f"certified=True with risk={risk:g}, alpha={alpha:g}, n={n}, delta={self.delta}; allowed: False, since "
+                f"{self.method} finds {value:.3g}, above {bound:g}"
+            )
 
 
 class CalibratedRouter(ThresholdRouter):

@@ -10,6 +10,7 @@ from typing import Any, get_args
 from gym_stepwise_routing.agents.runs import load_run
 from gym_stepwise_routing.baselines import AlwaysLargest, AlwaysSmallest, ConfidenceThreshold
 from gym_stepwise_routing.baselines.confidence import ConfidenceFigure
+from gym_stepwise_routing.calibration.certificate import CalibratedRouter
 from gym_stepwise_routing.calibration.storage import load_calibrated
 from gym_stepwise_routing.routers.base import Router
 from gym_stepwise_routing.routers.provenance import GameDescription
@@ -73,7 +74,9 @@ def play_arguments(router: object, *, mode: str | None, cost_unit: str | None) -
     for parameter, asked, given in (("mode", mode, own.mode), ("cost_unit", cost_unit, own.cost_unit)):
         if asked is not None and asked != given:
             raise ValueError(f"{parameter}={asked!r}; allowed with this router: {given!r}, which it was made for")
+    promised = isinstance(router, CalibratedRouter) and own.budget is not None
     return {
+        "normaliser": own.normaliser if promised else None,  # in which the budget is counted
         "mode": own.mode,
         "cost_unit": own.cost_unit,
         "observation": tuple(own.observation),

@@ -71,6 +71,10 @@ def load_calibrated(folder: Path, *, trust: bool = False, game: Game | None = No
         check_choice(f"{promised}: format", content.pop("format", None), [FORMAT])
     certificate: Certificate = decode(Certificate, content, promised)
     description = GameDescription.read(read_json(played), played)
+    try:
+        certificate.check(description)
+    except ValueError as error:
+        raise ValueError(f"{promised}: {error}") from None
     base = _load_base(folder, trust)
     trained_on = None
     if isinstance(base, TrainedRouter):

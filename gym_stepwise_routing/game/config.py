@@ -126,6 +126,7 @@ class RoutingSpec:
         simulated: True if the figures come from a random process instead of language models.
         budget: budget of an episode, or the range that it is drawn from.
         hard_budget: whether exceeding it ends an episode.
+        normaliser: what cost 1, and so a budget of 1, is in the cost unit.
     """
 
     models: tuple[str, ...]
@@ -137,6 +138,7 @@ class RoutingSpec:
     simulated: bool
     budget: Budget
     hard_budget: bool
+    normaliser: float
 
     @property
     def feature_names(self) -> tuple[str, ...]:

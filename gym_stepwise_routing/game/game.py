@@ -96,6 +96,7 @@ class Game:
             simulated=self.source.simulated,
             budget=self.budget,
             hard_budget=self.hard_budget,
+            normaliser=self.normaliser,
         )
 
     @cached_property

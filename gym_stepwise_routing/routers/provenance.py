@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from dataclasses import dataclass
 from importlib import metadata
@@ -117,7 +118,7 @@ class GameDescription:
         """Refuse another budget: it is shown in the observation, and a hard one ends episodes.
 
         Raises:
-            ValueError: another budget, or a hard one instead of a shown one.
+            ValueError: another budget, one that is counted in another unit, or a hard one instead of a shown one.
         """
         # JSON has no tuples: a description that was read back may hold a list.
         own_budget = tuple(self.budget) if isinstance(self.budget, list) else self.budget
@@ -127,6 +128,10 @@ class GameDescription:
         ):
             if own != other:
                 raise ValueError(f"{name}={other!r}; allowed with {what}: {own!r}, which its promise is about")
+        if own_budget is not None and not math.isclose(self.normaliser, spec.normaliser, rel_tol=1e-9):
+            raise ValueError(
+                f"normaliser={spec.normaliser!r}; allowed with {what}: {self.normaliser!r}, the unit of its budget"
+            )
 
     def check_game(self, game: Game, what: str) -> None:
         """Refuse a game on another bank, too.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -195,10 +196,12 @@ def test_another_kind_of_game_is_refused():
         ({}, {"budget": 0.3, "hard_budget": True}, r"budget=0\.3; allowed .*: None"),
         ({"budget": 0.3}, {"budget": 0.3, "hard_budget": True}, "hard_budget=True; allowed .*: False"),
         ({"budget": (0.2, 0.5)}, {"budget": (0.2, 0.6)}, r"budget=\(0\.2, 0\.6\); allowed .*: \(0\.2, 0\.5\)"),
+        ({"budget": 0.3}, {"budget": 0.3, "normaliser": 45.0}, r"normaliser=45\.0; allowed .*: 90\.0, the unit of its"),
     ],
 )
 def test_another_budget_is_refused_wherever_it_is_played(calibrated_with, other, message, tmp_path):
-    """A hard one ends episodes: the accuracy that was promised is not to be had within it."""
+    """A hard one ends episodes: the accuracy that was promised is not to be had within it. Nor in another unit."""
+    calibrated_with, other = {"normaliser": 90.0} | calibrated_with, {"normaliser": 90.0} | other
     calibrated = calibrate(ConfidenceThreshold(), game(**calibrated_with), target=TARGET, method="empirical")
     save_calibrated(calibrated, tmp_path / "router")
     for router in (calibrated, load_calibrated(tmp_path / "router")):
@@ -212,6 +215,56 @@ def test_another_budget_is_refused_wherever_it_is_played(calibrated_with, other,
         ):
             with pytest.raises(ValueError, match=message):
                 played()
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"split_hash": "0" * 64}, "split_hash="),
+        ({"source": "other"}, "source='other'"),
+        ({"mode": "escalate"}, "mode='escalate'"),
+        ({"simulated": True}, "simulated=True"),
+        ({"simulated": "no"}, "true or false"),
+        ({"threshold": -0.1}, "threshold=-0.1"),
+        ({"threshold": "low"}, "a number"),
+        ({"delta": 0.0}, "delta=0.0"),
+        ({"delta": None}, "delta=None"),
+        ({"delta": 1e-300}, "certified=True"),
+        ({"alpha": [0.1]}, r"alpha=0\.1 with target"),
+        ({"alpha": []}, "one of each a target"),
+        ({"n": [100_000]}, "n=100000"),
+        ({"n": [1], "risk": [0.0]}, "certified=True"),
+        ({"risk": [0.3501]}, r"risk=0\.3501"),
+        ({"risk": [1.0]}, "certified=True"),
+        ({"method": "empirical", "delta": None}, "certified=True with method='empirical'"),
+    ],
+)
+def test_an_edited_certificate_is_refused(tmp_path, changes, named):
+    calibrated = calibrate(ConfidenceThreshold(), game(), target=TARGET)
+    assert calibrated.certificate.certified
+    save_calibrated(calibrated, tmp_path / "router")
+    path = tmp_path / "router" / "certificate.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(ValueError, match=rf"certificate\.json: .*({named})"):
+        load_calibrated(tmp_path / "router")
+
+
+@pytest.mark.parametrize(
+    ("target", "method"),
+    [
+        (TARGET, "ltt"),
+        (TARGET, "crc"),
+        (Accuracy(0.3), "exact"),
+        (CostLimit(0.5, 5.0), "ltt"),
+        ((Accuracy(0.3), CostLimit(0.9, 5.0)), "ltt"),
+        (CostLimit(0.5), "empirical"),
+        (RelativeAccuracy(0.9999), "exact"),
+    ],
+)
+def test_every_certificate_that_is_issued_agrees_with_itself(tmp_path, target, method):
+    calibrated = calibrate(ConfidenceThreshold(), game(), target=target, method=method)
+    save_calibrated(calibrated, tmp_path / "router")
+    assert load_calibrated(tmp_path / "router").certificate == calibrated.certificate
 
 
 @pytest.mark.parametrize("name", ["certificate.json", "game.json", "rule.json"])
