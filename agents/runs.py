@@ -13,7 +13,6 @@ file               content
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from gym_stepwise_routing.routers.base import ThresholdRouter
 from gym_stepwise_routing.routers.policy_network import PolicyNetwork
 from gym_stepwise_routing.routers.provenance import GameDescription
 from gym_stepwise_routing.storage.atomic import read_arrays
-from gym_stepwise_routing.storage.strict_json import decode, read_json
+from gym_stepwise_routing.storage.strict_json import decode, parse_json, read_json
 
 __all__ = ["RunManifest", "TrainedRouter", "check_trust", "load_manifest", "load_run"]
 
@@ -160,7 +159,7 @@ def load_manifest(path: Path, policy: str | None = None) -> RunManifest:
     if path.is_dir():
         return RunManifest.load(path / "manifest.json")
     with read_arrays(path, "policy with a manifest", policy) as stored:
-        content = json.loads(str(stored["manifest"]))
+        content = parse_json(str(stored["manifest"]), path)
     return RunManifest.of(content, path)
 
 

@@ -30,6 +30,7 @@ from gym_stepwise_routing.routers.families import ROUTERS, BuildContext, Family,
 from gym_stepwise_routing.routers.policy_network import DECIMALS, Dense, PolicyNetwork, tail_probabilities
 from gym_stepwise_routing.routers.provenance import GameDescription
 from gym_stepwise_routing.storage.atomic import read_arrays, write_arrays
+from gym_stepwise_routing.storage.strict_json import parse_json
 
 __all__ = ["TrimAgg", "best_of_seeds"]
 
@@ -125,7 +126,7 @@ class TrimAgg(FittedRouter):
             ValueError: the file is missing, has no such policy, or holds something else.
         """
         with read_arrays(path, "policy of TRIM-Agg", policy) as stored:
-            told = json.loads(str(stored.pop("trained_on")))
+            told = parse_json(str(stored.pop("trained_on")), path)
         if sorted(stored) != sorted(_WEIGHTS):
             raise ValueError(f"{path} holds {sorted(stored)}; allowed: {sorted(_WEIGHTS)}")
         self._weights = stored

@@ -17,12 +17,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.banks import Bank
+from gym_stepwise_routing.banks.bank_tables import reading
 from gym_stepwise_routing.baselines.verifiers.attach import with_verifier
 from gym_stepwise_routing.costs.charging import Verifier
 from gym_stepwise_routing.costs.models import Model
 from gym_stepwise_routing.errors import BankError
 from gym_stepwise_routing.storage.atomic import replaced
-from gym_stepwise_routing.storage.strict_json import decode
+from gym_stepwise_routing.storage.strict_json import decode, parse_json
 
 __all__ = ["known_scores", "read_scores", "write_scores"]
 
@@ -55,18 +56,14 @@ def read_scores(path: Path, bank: Bank) -> Bank:
     Raises:
         BankError: no such file, not a file of scores, or scores of another bank.
     """
-    try:
-        table = pq.read_table(path)
-    except FileNotFoundError:
-        raise BankError(f"{path}: the file is missing") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise BankError(f"{path}: not a Parquet file ({error})") from None
+    with reading(path):
+        table = pq.read_table(path, use_threads=False)
     metadata = table.schema.metadata or {}
     if not {_BANK, _VERIFIER} <= metadata.keys() or "score" not in table.column_names:
         raise BankError(f"{path}: not a file of verifier scores; allowed: one that `stepwise-routing score` wrote")
     if (scored := metadata[_BANK].decode()) != bank.hash:
         raise BankError(f"{path}: scores of the bank with hash {scored}; allowed: of {bank.name!r}, {bank.hash}")
-    figures = json.loads(metadata[_VERIFIER])
+    figures = parse_json(metadata[_VERIFIER], path, BankError)
     # only those who read more than each step once have these figures
     verifier = decode(Verifier if "prefix_cache" in figures else Model, figures, path, error=BankError)
     scores = table["score"].to_numpy(zero_copy_only=False).astype(np.float32)

@@ -4,34 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.banks.bank_tables import RAW_FIGURES
+from gym_stepwise_routing.banks.bank_tables import RAW_FIGURES, RowError
 from gym_stepwise_routing.banks.columns import to_numpy
 from gym_stepwise_routing.types import CONFIDENCE, QUESTION
 
 __all__ = ["Nodes", "Problems", "RowError", "first_true", "node_columns"]
-
-
-class RowError(ValueError):
-    """A fault of one row. Whoever knows the file turns it into a ``BankError``.
-
-    Args:
-        table: which table it is in.
-        row: which row it is in.
-        fault: what is wrong, and what is allowed.
-    """
-
-    def __init__(self, table: Literal["problems", "nodes"], row: int, fault: str) -> None:
-        super().__init__(f"{table} row {row}: {fault}")
-        self.table = table
-        self.row = row
-        self.fault = fault
 
 
 def first_true(mask: NDArray[Any]) -> tuple[int, ...] | None:

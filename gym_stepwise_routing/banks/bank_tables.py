@@ -7,9 +7,10 @@ recording; the nodes of a problem are one block. ``-1`` in an index column means
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,7 +19,7 @@ from gym_stepwise_routing.banks.manifest import FileEntry
 from gym_stepwise_routing.errors import BankError
 from gym_stepwise_routing.types import QUESTION
 
-__all__ = ["RAW_FIGURES", "bank_schemas", "open_table"]
+__all__ = ["RAW_FIGURES", "RowError", "bank_schemas", "check_file", "open_table", "reading"]
 
 RAW_FIGURES = (
     "logprob_sum",
@@ -32,6 +33,23 @@ RAW_FIGURES = (
     "top1_mean",
 )
 """Confidence figures as they were recorded, in the order of the JSON Lines form (see ``docs/banks.md``)."""
+_MOST_UNPACKED, _ALWAYS_UNPACKED = 2000, 1 << 26  # times the file's size, and bytes
+
+
+class RowError(ValueError):
+    """A fault of one row. Whoever knows the file turns it into a ``BankError``.
+
+    Args:
+        table: which table it is in.
+        row: which row it is in.
+        fault: what is wrong, and what is allowed.
+    """
+
+    def __init__(self, table: Literal["problems", "nodes"], row: int, fault: str) -> None:
+        super().__init__(f"{table} row {row}: {fault}")
+        self.table = table
+        self.row = row
+        self.fault = fault
 
 
 def bank_schemas(models: int) -> Mapping[str, pa.Schema]:
@@ -102,6 +120,29 @@ def _check_digest(path: Path, entry: FileEntry, digest: str) -> None:
         raise BankError(f"{path}: the file's sha256 is {digest}, the manifest says {entry.sha256}")
 
 
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Whatever goes wrong with a Parquet file in the block becomes one error.
+
+    Raises:
+        BankError: the file is damaged, is none, or unpacks to far more than it holds; the message names it.
+    """
+    try:
+        yield
+    except (BankError, RowError):
+        raise
+    except FileNotFoundError:
+        raise BankError(f"{path}: the file is missing") from None
+    except (pa.ArrowException, OSError, ValueError, TypeError, LookupError, ArithmeticError) as error:
+        raise BankError(f"{path}: not a Parquet file ({error})") from None
+
+
+def _check_declared(metadata: pq.FileMetaData, size: int) -> None:
+    declared = sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
+    if declared > max(_MOST_UNPACKED * size, _ALWAYS_UNPACKED):
+        raise ValueError(f"{size} bytes that unpack to {declared}; allowed: {_MOST_UNPACKED} times as many")
+
+
 def open_table(path: Path, entry: FileEntry, schema: pa.Schema, *, verify: bool) -> pq.ParquetFile:
     """Open one Parquet file of a bank; the bytes that are hashed are the bytes that are then read.
 
@@ -115,13 +156,12 @@ def open_table(path: Path, entry: FileEntry, schema: pa.Schema, *, verify: bool)
         BankError: missing file, other size, hash, columns or number of rows; the message names the file.
     """
     _check_size(path, entry, verify=verify)
-    try:
+    with reading(path):
         buffer = pa.memory_map(str(path)).read_buffer()
         if verify:
             _check_digest(path, entry, hashlib.sha256(buffer).hexdigest())
         table = pq.ParquetFile(pa.BufferReader(buffer))
-    except (pa.ArrowInvalid, OSError) as error:
-        raise BankError(f"{path}: not a Parquet file ({error})") from None
+        _check_declared(table.metadata, len(buffer))
     if not table.schema_arrow.equals(schema):
         found = {(field.name, str(field.type)) for field in table.schema_arrow}
         wanted = {(field.name, str(field.type)) for field in schema}

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import gzip
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from gym_stepwise_routing.errors import BankError
-from gym_stepwise_routing.storage.strict_json import decode
+from gym_stepwise_routing.storage.strict_json import decode, parse_json
 
 __all__ = ["NODE_KEYS", "PROBLEM_KEYS", "NodeRecord", "ProblemRecord", "TreeRecord", "open_lines", "read_trees"]
 
@@ -162,10 +161,7 @@ def read_trees(path: Path) -> Iterator[tuple[int, TreeRecord]]:
 
 
 def _parse(line: str, where: str) -> TreeRecord:
-    try:
-        value = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise BankError(f"{where}: not JSON ({error})") from None
+    value = parse_json(line, where, BankError)
     tree: TreeRecord = decode(TreeRecord, value, where, error=BankError)
     for number, node in enumerate(value["nodes"]):
         place = f"{where}: key 'nodes[{number}]'"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from gym_stepwise_routing.datasets.catalogue import DATASETS, DatasetSpec
 from gym_stepwise_routing.datasets.problem import Problem
 from gym_stepwise_routing.errors import check_choice
+from gym_stepwise_routing.storage.strict_json import parse_json
 
 __all__ = ["load_file", "load_problems"]
 
@@ -111,10 +111,7 @@ def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise ValueError(f"{path}: line {number} is not JSON ({error})") from None
+            row = parse_json(line, f"{path}: line {number}")
             if not isinstance(row, dict):
                 raise ValueError(f"{path}: line {number} is no JSON object")
             yield row

@@ -16,6 +16,7 @@ from gym_stepwise_routing.errors import RecordingError
 from gym_stepwise_routing.recorder.recording_manifest import MANIFEST, recorded_commands
 from gym_stepwise_routing.recorder.store import read_trees
 from gym_stepwise_routing.storage.atomic import replaced
+from gym_stepwise_routing.storage.strict_json import read_json
 from gym_stepwise_routing.types import Split
 
 __all__ = ["bank_from_recording", "merge_trees", "step_rule_note"]
@@ -62,7 +63,7 @@ def bank_from_recording(folder: Path, *, name: str, counts: QuestionCounts | Non
     path = folder / MANIFEST
     if not path.is_file():
         raise RecordingError(f"{path}: the file is missing, so this is no recording")
-    manifest = json.loads(path.read_text(encoding="utf-8"))
+    manifest = read_json(path, RecordingError)
     trees = merge_trees(folder)
     splits = sorted({tree["problem"]["split"] for tree in read_trees(trees)})
     recipe = _recipe(name, splits, manifest["fixed"], manifest["notes"])

@@ -16,6 +16,7 @@ from gym_stepwise_routing.generators.generator import GeneratorInfo
 from gym_stepwise_routing.grading import GRADERS
 from gym_stepwise_routing.recorder.settings import RecordingSettings
 from gym_stepwise_routing.storage.atomic import write_json
+from gym_stepwise_routing.storage.strict_json import read_json
 from gym_stepwise_routing.types import VERSION
 
 __all__ = ["MANIFEST", "recorded_commands", "recording_manifest", "seal_manifest"]
@@ -80,7 +81,7 @@ def seal_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / MANIFEST
     if path.exists():
-        old = json.loads(path.read_text(encoding="utf-8"))
+        old = read_json(path, RecordingError)
         difference = _difference(old["fixed"], manifest["fixed"], "")
         if difference:
             raise RecordingError(f"{path}: this recording was made otherwise: {difference}; allowed: another --out")

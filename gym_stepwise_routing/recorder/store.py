@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gym_stepwise_routing.errors import BankError
+from gym_stepwise_routing.storage.strict_json import parse_json
 
 __all__ = ["TreeStore", "read_trees"]
 
@@ -23,14 +24,11 @@ def read_trees(path: Path, *, whole_lines: bool = False) -> Iterator[dict[str, A
     Raises:
         BankError: a line is not a JSON object with a problem and nodes.
     """
-    with path.open(encoding="utf-8") as stream:
+    with path.open("rb") as stream:  # a kill may cut a line inside a character
         for number, line in enumerate(stream, start=1):
-            if whole_lines and not line.endswith("\n"):
+            if whole_lines and not line.endswith(b"\n"):
                 return
-            try:
-                tree = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise BankError(f"{path}: line {number} is not JSON: {error}") from None
+            tree = parse_json(line, f"{path}: line {number}", BankError)
             if not isinstance(tree, dict) or not {"problem", "nodes"} <= tree.keys():
                 raise BankError(f"{path}: line {number} is no routing tree")
             yield tree

@@ -278,7 +278,7 @@ class LogReader:
                     before, where = where, f"{file}: line {number}"
                     try:
                         value = json.loads(line)
-                    except ValueError as error:
+                    except (ValueError, RecursionError) as error:
                         if broken:
                             raise ValueError(broken) from None
                         broken = f"{where}: not JSON ({error})"

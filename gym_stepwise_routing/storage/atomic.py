@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import tempfile
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
+
+_MOST_BYTES = 1 << 28
+_DAMAGED = (
+    *(OSError, EOFError, LookupError, ArithmeticError, RuntimeError, TypeError, ValueError, SyntaxError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
+)
+"""What NumPy, zlib and Python raise for a damaged ``.npz`` file."""
 
 __all__ = ["new_folder", "read_arrays", "replaced", "write_arrays", "write_json", "write_text"]
 
@@ -100,11 +108,15 @@ def read_arrays(path: Path, what: str, part: str | None = None) -> Iterator[dict
         if not isinstance(file, NpzFile):
             raise ValueError("it holds a single array")
         with file:
-            stored = {name.removeprefix(start): file[name] for name in file.files if name.startswith(start)}
+            names = [name for name in file.files if name.startswith(start)]
+            sizes = {Path(info.filename).with_suffix("").as_posix(): info.file_size for info in file.zip.infolist()}
+            if (size := sum(sizes.get(name, 0) for name in names)) > _MOST_BYTES:
+                raise ValueError(f"its arrays have {size} bytes; allowed: {_MOST_BYTES}")
+            stored = {name.removeprefix(start): file[name] for name in names}
         if foreign := [name for name, array in stored.items() if not isinstance(array, np.ndarray)]:
             raise ValueError(f"{foreign[0]!r} in it is no array")
         if not stored:
             raise ValueError(f"it has nothing named {start!r}")
         yield stored
-    except (OSError, EOFError, KeyError, IndexError, RuntimeError, zipfile.BadZipFile, zlib.error, ValueError) as error:
+    except _DAMAGED as error:
         raise ValueError(f"{path} is no {what}: {error}") from error

@@ -17,7 +17,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-__all__ = ["ABSENT_IF_NONE", "canonical_json", "decode", "plain", "read_json", "to_json"]
+__all__ = ["ABSENT_IF_NONE", "canonical_json", "decode", "parse_json", "plain", "read_json", "to_json"]
 
 Error = type[ValueError]
 
@@ -34,11 +34,30 @@ def read_json(path: Path, error: Error = ValueError) -> Any:
         ValueError: ``error``: the file is missing, or is not JSON; the message names it.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
     except FileNotFoundError:
         raise error(f"{path}: the file is missing") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as fault:
-        raise error(f"{path}: not JSON ({fault})") from None
+    except OSError as fault:
+        raise error(f"{path}: cannot be read ({fault.strerror})") from None
+    return parse_json(content, path, error)
+
+
+def parse_json(text: str | bytes, where: object, error: Error = ValueError) -> Any:
+    """The value of a JSON text, whatever it holds.
+
+    Args:
+        text: the text; bytes are UTF-8.
+        where: the file, and the line, that it comes from, for messages.
+        error: what is raised.
+
+    Raises:
+        ValueError: ``error``: no JSON, no UTF-8, nested too deeply, or a number of too many digits.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as fault:
+        told = "nested too deeply" if isinstance(fault, RecursionError) else fault
+        raise error(f"{where}: not JSON ({told})") from None
 
 
 def canonical_json(value: Any) -> bytes:

@@ -61,7 +61,7 @@ def test_too_few_rows(file):
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [("{}\n", "row 0 has no field 'question'"), ("{\n", "line 1 is not JSON"), ("3\n", "line 1 is no JSON object")],
+    [("{}\n", "row 0 has no field 'question'"), ("{\n", "line 1: not JSON"), ("3\n", "line 1 is no JSON object")],
 )
 def test_a_malformed_file(file, content, words):
     file.write_text(content)

@@ -110,7 +110,7 @@ def test_bad_rows_are_named(tmp_path: Path, rows: list[Any], message: str) -> No
 
 def test_a_line_that_is_not_json_is_named(tmp_path: Path) -> None:
     (tmp_path / "mine.jsonl").write_text('{"question": "x", "answer": "1"}\n{"quest', encoding="utf-8")
-    with pytest.raises(ValueError, match="line 2 is not JSON"):
+    with pytest.raises(ValueError, match="line 2: not JSON"):
         load_file(tmp_path / "mine.jsonl")
 
 
