@@ -75,8 +75,8 @@ def play_arguments(router: object, *, mode: str | None, cost_unit: str | None) -
         if asked is not None and asked != given:
             raise ValueError(f"{parameter}={asked!r}; allowed with this router: {given!r}, which it was made for")
     promised = isinstance(router, CalibratedRouter) and own.budget is not None
-    return {
-        "normaliser": own.normaliser if promised else None,  # in which the budget is counted
+    unit = {"normaliser": own.normaliser} if promised else {}  # in which the budget is counted
+    return unit | {
         "mode": own.mode,
         "cost_unit": own.cost_unit,
         "observation": tuple(own.observation),

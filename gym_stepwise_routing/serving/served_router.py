@@ -85,9 +85,10 @@ class ServedRouter:
     def game(self, source: StepSource, budget: float | None, hard: bool) -> Game:
         """The game of one request."""
         arguments = self.arguments | ({} if budget is None else {"budget": budget, "hard_budget": hard})
-        game = Game(GameConfig(source, split="test", normaliser=self.normaliser, **arguments))
+        game = Game(GameConfig(source, split="test", **(arguments | {"normaliser": self.normaliser})))
         if not self._bound:
-            bind(self.router, Game(GameConfig(source, split="test", normaliser=self.normaliser, **self.arguments)).spec)
+            own = self.arguments | {"normaliser": self.normaliser}
+            bind(self.router, Game(GameConfig(source, split="test", **own)).spec)
             self._bound = True
         return game
 
