@@ -72,6 +72,8 @@ class Server:
 class FakeModel:
     """Writes one text, a word a token, and goes on with any beginning of it; with anything else it begins anew."""
 
+    word = WORD
+
     def __init__(self, text: str) -> None:
         self.text = text
 
@@ -81,7 +83,7 @@ class FakeModel:
     def decode(self, so_far: str, body: dict[str, Any]) -> tuple[list[str], str, str]:
         """Tokens, the text before the first stop string, and why it ends."""
         tokens: list[str] = []
-        for token in WORD.findall(self.goes_on(so_far)):
+        for token in self.word.findall(self.goes_on(so_far)):
             tokens.append(token)
             joined = "".join(tokens)
             found = [joined.find(stop) for stop in body.get("stop") or () if stop in joined]
@@ -103,15 +105,21 @@ class FakeLlamaCpp(FakeModel):
     and log-probabilities. Log-probabilities have the chat form in completions too, without the tokens of the stop
     string. Of several prompts usage counts the first.
 
+    Its streams tell the token in which the stop string begins as well, cut to the text before it; so measured with
+    Qwen2.5-Coder-0.5B, whose full stop and newline are one token.
+
     Args:
         text: what it writes.
         logprobs: whether log-probabilities are given; False is no habit of the real one.
         streams: whether it streams; False is no habit of the real one.
+        merged: whether a newline belongs to the token before it.
     """
 
-    def __init__(self, text: str, *, logprobs: bool = True, streams: bool = True) -> None:
+    def __init__(self, text: str, *, logprobs: bool = True, streams: bool = True, merged: bool = False) -> None:
         super().__init__(text)
         self.logprobs, self.streams = logprobs, streams
+        if merged:
+            self.word = re.compile(r"[^\S\n]*\S+\n?|\n")
 
     def __call__(self, path: str, body: dict[str, Any]) -> tuple[int, Any]:
         if path.endswith("/tokenize"):
@@ -141,7 +149,8 @@ class FakeLlamaCpp(FakeModel):
         pieces = [{"delta": {"role": "assistant", "content": None}}]
         pieces += [{"delta": {"content": row["token"]}, "logprobs": {"content": [row]}} for row in told]
         if rest := text[len("".join(row["token"] for row in told)) :]:
-            pieces.append({"delta": {"content": rest}})
+            row = {"token": rest, "logprob": -0.1, "top_logprobs": _TOP}
+            pieces.append({"delta": {"content": rest}, "logprobs": {"content": [row]} if told else None})
         pieces.append({"delta": {}, "finish_reason": finish})
         chunks = [{"choices": [{"index": 0, "finish_reason": None} | piece]} for piece in pieces]
         return Chunks([*chunks, {"choices": [], "usage": self._usage(read, tokens)}])

@@ -61,6 +61,19 @@ def test_no_step_is_doubled(pool_of: Callable[..., Path], continuation: str, str
     assert ledger["kept"] == 15  # words, and the newlines between the lines; the answer's last word ends it
 
 
+@pytest.mark.parametrize("streams", [True, False])
+def test_a_stop_string_that_begins_within_a_token_ends_a_step_and_not_the_answer(
+    pool_of: Callable[..., Path], streams: bool
+) -> None:
+    """llama.cpp's streams cut that token to what stands before the stop string, and tell it like any other."""
+    with running(pool_of(FakeLlamaCpp(TEXT, streams=streams, merged=True), "prefill")) as ours:
+        whole = ours.ask()
+        chunks = list(ours.ask(stream=True))
+    assert whole.choices[0].message.content.split("\n") == LINES
+    assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == "\n".join(LINES)
+    assert [step["tokens"] for step in whole.routing["steps"]] == [3, 2, 3, 4]
+
+
 def test_a_server_whose_streams_repeat_what_they_continue(pool_of: Callable[..., Path]) -> None:
     """No server measured does so; if one did, nothing of the copy would be shown."""
     real = FakeLlamaCpp(TEXT)
