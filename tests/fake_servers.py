@@ -105,8 +105,8 @@ class FakeLlamaCpp(FakeModel):
     and log-probabilities. Log-probabilities have the chat form in completions too, without the tokens of the stop
     string. Of several prompts usage counts the first.
 
-    Its streams tell the token in which the stop string begins as well, cut to the text before it; so measured with
-    Qwen2.5-Coder-0.5B, whose full stop and newline are one token.
+    Its streams tell the token in which the stop string begins as well, cut to the text before it, and uncut among the
+    most likely ones; so measured too with Qwen2.5-Coder-0.5B, whose full stop and newline are one token.
 
     Args:
         text: what it writes.
@@ -148,8 +148,10 @@ class FakeLlamaCpp(FakeModel):
         told = (self._told(tokens, text, body) or {"content": []})["content"]
         pieces = [{"delta": {"role": "assistant", "content": None}}]
         pieces += [{"delta": {"content": row["token"]}, "logprobs": {"content": [row]}} for row in told]
-        if rest := text[len("".join(row["token"] for row in told)) :]:
-            row = {"token": rest, "logprob": -0.1, "top_logprobs": _TOP}
+        rest = text[len("".join(row["token"] for row in told)) :]
+        if len(told) < len(tokens):
+            uncut = {"id": 7, "token": tokens[-1], "logprob": -0.1}
+            row = uncut | {"token": rest, "top_logprobs": [uncut, *_TOP]}
             pieces.append({"delta": {"content": rest}, "logprobs": {"content": [row]} if told else None})
         pieces.append({"delta": {}, "finish_reason": finish})
         chunks = [{"choices": [{"index": 0, "finish_reason": None} | piece]} for piece in pieces]

@@ -259,8 +259,6 @@ class Endpoint:
             run = completion_of(answer, abilities.top_logprobs, prefix=prefix, echoes=echoes)
         except (ValueError, TypeError, AttributeError, KeyError) as error:
             raise UnreadableError(str(error)) from None
-        if abilities.streams and request.stop and "content" in (answer["choices"][0].get("logprobs") or {}):
-            run = _without_stop_token(run)
         found = [at for at in (run.text.find(stop) for stop in request.stop) if at >= 0]
         run = replace(run, text=run.text[: min(found)], finish="stop") if found else run
         if not abilities.streams and show is not None:
@@ -310,14 +308,3 @@ class Endpoint:
             return None
         count = answer.get("count") if isinstance(answer, dict) else None
         return count if isinstance(count, int) else None
-
-
-def _without_stop_token(run: Completion) -> Completion:
-    """A run as llama.cpp's whole answers tell it: without the token in which a stop string begins.
-
-    Its streams tell that token too, cut to the text before the stop string, as if the model had ended by itself. Where
-    it has, the last token has no text.
-    """
-    pieces = run.pieces
-    cut = run.finish == "stop" and len(pieces) == run.tokens and "".join(pieces) == run.text and pieces[-1:] != ("",)
-    return replace(run, pieces=pieces[:-1], logprob=run.logprob[:-1], top=run.top[:-1]) if cut and pieces else run

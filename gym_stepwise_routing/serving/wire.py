@@ -128,8 +128,22 @@ class GatheredAnswer:
         """The answer in the form of ``/completions``, to be read like any other."""
         logprobs: dict[str, Any] | None = None
         if self._chat:
-            logprobs = {"content": self._chat}
+            cut = self._finish == "stop" and _is_cut(self._chat[-1])
+            logprobs = {"content": self._chat[:-1] if cut else self._chat}
         elif self._plain["tokens"]:
             logprobs = dict(self._plain)
         choice = {"text": self.text, "logprobs": logprobs, "finish_reason": self._finish}
         return {"choices": [choice], "usage": self._usage}
+
+
+def _is_cut(entry: Mapping[str, Any]) -> bool:
+    """Whether a token is one in which a stop string begins, cut to the text before it.
+
+    llama.cpp's streams tell such a token, as if the model had ended by itself; its whole answers leave it out. Among
+    the most likely tokens it stands uncut, under the same id. One that is not among them has text, which the end of a
+    model's text has not.
+    """
+    if "id" not in entry:
+        return False
+    uncut = [other.get("token") for other in entry.get("top_logprobs") or () if other.get("id") == entry["id"]]
+    return uncut[0] != entry.get("token") if uncut else bool(entry.get("token"))
