@@ -87,12 +87,12 @@ class Batch:
 
     def take(self, rows: NDArray[Any]) -> Self:
         """The rows ``rows`` (indices or a mask) as a batch of their own."""
-        return type(self)(*(_take(getattr(self, name), rows) for name in _columns(type(self))))
+        return type(self)(*(_take(getattr(self, name), rows) for name in _columns(type(self))))  # type: ignore[arg-type]
 
     def put(self, rows: NDArray[Any], other: Self) -> Self:
         """A copy in which ``rows`` are those of ``other``, which has as many rows as ``rows`` selects."""
-        return type(self)(*(_put(getattr(self, name), rows, getattr(other, name)) for name in _columns(type(self))))
+        return type(self)(*(_put(getattr(self, name), rows, getattr(other, name)) for name in _columns(type(self))))  # type: ignore[arg-type]
 
     def __len__(self) -> int:
-        first = getattr(self, _columns(type(self))[0])
+        first = getattr(self, _columns(type(self))[0])  # type: ignore[arg-type]
         return len(first)

@@ -108,6 +108,7 @@ def read_arrays(path: Path, what: str, part: str | None = None) -> Iterator[dict
         if not isinstance(file, NpzFile):
             raise ValueError("it holds a single array")
         with file:
+            assert file.zip is not None  # it is None once the file is closed
             names = [name for name in file.files if name.startswith(start)]
             sizes = {Path(info.filename).with_suffix("").as_posix(): info.file_size for info in file.zip.infolist()}
             if (size := sum(sizes.get(name, 0) for name in names)) > _MOST_BYTES:

@@ -80,7 +80,7 @@ def _written(value: Any, kind: Any) -> Any:
     if is_dataclass(value):
         present = {field.name: getattr(value, field.name) for field in fields(value)}
         absent = {field.name for field in fields(value) if field.metadata == ABSENT_IF_NONE}
-        hints = _hints(type(value))
+        hints = _hints(type(value))  # type: ignore[arg-type]
         return {
             name: _written(part, hints[name])
             for name, part in present.items()
