@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.banks.arrays import Nodes, Problems, RowError, node_columns
-from gym_stepwise_routing.banks.bank_tables import bank_schemas, check_file, open_table, reading
+from gym_stepwise_routing.banks.bank_tables import bank_schemas, check_file, open_table
 from gym_stepwise_routing.banks.checks import check_nodes, check_problems
 from gym_stepwise_routing.banks.manifest import MANIFEST, Manifest
 from gym_stepwise_routing.costs.models import ModelPool
@@ -125,11 +125,10 @@ class Bank:
         check_file(texts, manifest.files[texts.name], verify=verify)
         try:
             # no threads: they would be left behind, and a child that is forked later could hang in its next read
-            with reading(path / "problems.parquet"):
-                problems = Problems.of(table("problems.parquet").read(use_threads=False), models)
-            with reading(path / "nodes.parquet"):
-                file, columns = table("nodes.parquet"), node_columns(models)
-                groups = range(file.num_row_groups)
+            with table("problems.parquet") as file:
+                problems = Problems.of(file.read(use_threads=False), models)
+            with table("nodes.parquet") as file:
+                groups, columns = range(file.num_row_groups), node_columns(models)
                 parts = (file.read_row_group(group, columns, use_threads=False) for group in groups)
                 nodes = Nodes.of(parts, file.metadata.num_rows, models)
             pa.default_memory_pool().release_unused()  # what decoding took, before the checks need memory of their own
@@ -154,9 +153,8 @@ class Bank:
         """
         check_choice("name", name, self.manifest.files)
         schema = bank_schemas(len(self.manifest.models))[name]
-        with reading(self.path / name):
-            table = open_table(self.path / name, self.manifest.files[name], schema, verify=self.verify)
-            return table.read(use_threads=False)
+        with open_table(self.path / name, self.manifest.files[name], schema, verify=self.verify) as file:
+            return file.read(use_threads=False)
 
     @property
     def name(self) -> str:

@@ -143,8 +143,9 @@ def _check_declared(metadata: pq.FileMetaData, size: int) -> None:
         raise ValueError(f"{size} bytes that unpack to {declared}; allowed: {_MOST_UNPACKED} times as many")
 
 
-def open_table(path: Path, entry: FileEntry, schema: pa.Schema, *, verify: bool) -> pq.ParquetFile:
-    """Open one Parquet file of a bank; the bytes that are hashed are the bytes that are then read.
+@contextmanager
+def open_table(path: Path, entry: FileEntry, schema: pa.Schema, *, verify: bool) -> Iterator[pq.ParquetFile]:
+    """Open one Parquet file of a bank, to be read in the block; the bytes that are hashed are those that are read.
 
     Args:
         path: the file.
@@ -153,7 +154,8 @@ def open_table(path: Path, entry: FileEntry, schema: pa.Schema, *, verify: bool)
         verify: check size and SHA-256.
 
     Raises:
-        BankError: missing file, other size, hash, columns or number of rows; the message names the file.
+        BankError: missing file, other size, hash, columns or number of rows, or damage that shows only when it is
+            read; the message names the file.
     """
     _check_size(path, entry, verify=verify)
     with reading(path):
@@ -162,10 +164,10 @@ def open_table(path: Path, entry: FileEntry, schema: pa.Schema, *, verify: bool)
             _check_digest(path, entry, hashlib.sha256(buffer).hexdigest())
         table = pq.ParquetFile(pa.BufferReader(buffer))
         _check_declared(table.metadata, len(buffer))
-    if not table.schema_arrow.equals(schema):
-        found = {(field.name, str(field.type)) for field in table.schema_arrow}
-        wanted = {(field.name, str(field.type)) for field in schema}
-        raise BankError(f"{path}: wrong columns; differing: {sorted(found ^ wanted) or 'order or nullability'}")
-    if table.metadata.num_rows != entry.rows:
-        raise BankError(f"{path}: the file has {table.metadata.num_rows} rows, the manifest says {entry.rows}")
-    return table
+        if not table.schema_arrow.equals(schema):
+            found = {(field.name, str(field.type)) for field in table.schema_arrow}
+            wanted = {(field.name, str(field.type)) for field in schema}
+            raise BankError(f"{path}: wrong columns; differing: {sorted(found ^ wanted) or 'order or nullability'}")
+        if table.metadata.num_rows != entry.rows:
+            raise BankError(f"{path}: the file has {table.metadata.num_rows} rows, the manifest says {entry.rows}")
+        yield table

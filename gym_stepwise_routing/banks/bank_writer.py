@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,37 +16,38 @@ from gym_stepwise_routing.errors import BankError
 from gym_stepwise_routing.storage.atomic import new_folder, write_json
 from gym_stepwise_routing.types import VERSION
 
-__all__ = ["write_bank"]
+__all__ = ["seal_bank", "write_bank"]
 
 _ROW_GROUP = 1 << 16  # rows decoded at a time: bounds the memory that opening a large bank takes on top of its arrays
 
 
-def write_bank(
-    recipe: Recipe, tables: Mapping[str, pa.Table], target: Path, *, overwrite: bool = False, check: bool = True
-) -> None:
-    """Write a bank.
+def write_bank(recipe: Recipe, tables: Mapping[str, pa.Table], target: Path, *, overwrite: bool = False) -> Bank:
+    """Write a bank, and open it with all checks before it takes the place of ``target``.
 
     Args:
         recipe: what is stated of the recording.
         tables: the tables by file name, with the schemas of ``banks.tables.bank_schemas``.
         target: directory to make.
         overwrite: replace a ``target`` that is a bank; a link, and a folder that holds anything else, never.
-        check: open it with all checks before it takes the place of ``target``.
 
     Raises:
         BankError: ``target`` exists and may not be replaced, or what was written is no bank.
     """
     _check_place(target, overwrite)
     with new_folder(target, overwrite=overwrite) as directory:
-        files = {name: _write_table(directory / name, table) for name, table in tables.items()}
-        created_with = f"gym-stepwise-routing {VERSION}, pyarrow {pa.__version__}"
-        manifest = Manifest.seal(recipe, created_with=created_with, files=files)
-        write_json(directory / MANIFEST, manifest.as_json())
+        seal_bank(recipe, tables, directory)
         try:
-            if check:
-                Bank.open(directory)
+            opened = Bank.open(directory)
         except BankError as error:
             raise BankError(str(error).replace(str(directory), str(target))) from None
+    return replace(opened, path=target)
+
+
+def seal_bank(recipe: Recipe, tables: Mapping[str, pa.Table], directory: Path) -> None:
+    """Write the files of a bank into a directory, whatever they hold: :meth:`...bank.Bank.open` checks them."""
+    files = {name: _write_table(directory / name, table) for name, table in tables.items()}
+    created_with = f"gym-stepwise-routing {VERSION}, pyarrow {pa.__version__}"
+    write_json(directory / MANIFEST, Manifest.seal(recipe, created_with=created_with, files=files).as_json())
 
 
 def _check_place(target: Path, overwrite: bool) -> None:
@@ -55,12 +57,11 @@ def _check_place(target: Path, overwrite: bool) -> None:
         return
     if not overwrite:
         raise BankError(f"{target}: exists already; allowed: a new directory, or overwriting it")
-    found = sorted(path.name for path in target.iterdir()) if target.is_dir() else [target.name]
-    foreign = [name for name in found if name not in (MANIFEST, *BANK_FILES)]
-    if foreign or not target.is_dir():
+    names = {path.name for path in target.iterdir()} - {MANIFEST, *BANK_FILES} if target.is_dir() else {target.name}
+    if names:
         raise BankError(
-            f"{target}: {foreign[0] if foreign else found[0]!r} is no part of a bank; allowed: to replace a folder "
-            "that holds a bank and nothing else"
+            f"{target}: {min(names)!r} is no part of a bank; allowed: to replace a folder that holds a bank and "
+            "nothing else"
         )
 
 

@@ -167,8 +167,7 @@ def import_jsonl(
         raise BankError(f"{trees}: the file has no tree")
     tables = columns.tables()
     _check(trees, columns.lines, tables, recipe)
-    write_bank(recipe, tables, target, overwrite=overwrite)
-    return Bank.open(target, verify=False)  # it has just been checked
+    return write_bank(recipe, tables, target, overwrite=overwrite)
 
 
 def _check(trees: Path, lines: Sequence[int], tables: Mapping[str, pa.Table], recipe: Recipe) -> None:

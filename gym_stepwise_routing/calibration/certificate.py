@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from gym_stepwise_routing.evaluation.p_values import p_value
+from gym_stepwise_routing.evaluation.p_values import check_level, p_value
 from gym_stepwise_routing.game.config import RoutingSpec
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.routers.base import Scores, ThresholdRouter
@@ -87,8 +87,8 @@ class Certificate:
             raise ValueError(
                 f"delta={self.delta!r} with method={self.method!r}; allowed: a level with exact and ltt only"
             )
-        if self.delta is not None and not 0 < self.delta < 1:
-            raise ValueError(f"delta={self.delta!r}; allowed: between 0 and 1, exclusive")
+        if self.delta is not None:
+            check_level("delta", self.delta)
         if self.certified and self.method == "empirical":
             raise ValueError("certified=True with method='empirical', which promises nothing; allowed: False")
         for target, risk, alpha, n in zip(self.target.split(" and "), self.risk, self.alpha, self.n, strict=True):

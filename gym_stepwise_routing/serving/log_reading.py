@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from gym_stepwise_routing.costs.ledger import KINDS
 from gym_stepwise_routing.costs.models import Model
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.generators.step_rule import StepRule
-from gym_stepwise_routing.storage.strict_json import decode
+from gym_stepwise_routing.storage.strict_json import decode, parse_json
 from gym_stepwise_routing.types import Block, Mode
 
 __all__ = [
@@ -277,11 +276,11 @@ class LogReader:
                         continue
                     before, where = where, f"{file}: line {number}"
                     try:
-                        value = json.loads(line)
-                    except (ValueError, RecursionError) as error:
+                        value = parse_json(line, where)
+                    except ValueError as error:
                         if broken:
                             raise ValueError(broken) from None
-                        broken = f"{where}: not JSON ({error})"
+                        broken = str(error)
                         ended = line.endswith(b"\n")
                         continue
                     if broken:

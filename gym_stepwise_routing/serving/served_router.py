@@ -70,6 +70,7 @@ class ServedRouter:
         else:
             assert self.reference is not None
             self.normaliser, self.measured_on = self.reference.normaliser, f"calibration of {bank}"
+        self.arguments |= {"normaliser": self.normaliser}
         certified = isinstance(self.router, CalibratedRouter)
         self.certificate = self.router.certificate if isinstance(self.router, CalibratedRouter) else None
         self.base: Any = self.router.base if certified else self.router  # type: ignore[attr-defined]
@@ -85,10 +86,9 @@ class ServedRouter:
     def game(self, source: StepSource, budget: float | None, hard: bool) -> Game:
         """The game of one request."""
         arguments = self.arguments | ({} if budget is None else {"budget": budget, "hard_budget": hard})
-        game = Game(GameConfig(source, split="test", **(arguments | {"normaliser": self.normaliser})))
+        game = Game(GameConfig(source, split="test", **arguments))
         if not self._bound:
-            own = self.arguments | {"normaliser": self.normaliser}
-            bind(self.router, Game(GameConfig(source, split="test", **own)).spec)
+            bind(self.router, Game(GameConfig(source, split="test", **self.arguments)).spec)
             self._bound = True
         return game
 

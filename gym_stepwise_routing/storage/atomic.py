@@ -18,14 +18,14 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
-_MOST_BYTES = 1 << 28
+__all__ = ["new_folder", "read_arrays", "replaced", "write_arrays", "write_json", "write_text"]
+
+_MOST_BYTES = 1 << 28  # of the arrays that are read from one file
 _DAMAGED = (
     *(OSError, EOFError, LookupError, ArithmeticError, RuntimeError, TypeError, ValueError, SyntaxError, MemoryError),
     *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
 )
 """What NumPy, zlib and Python raise for a damaged ``.npz`` file."""
-
-__all__ = ["new_folder", "read_arrays", "replaced", "write_arrays", "write_json", "write_text"]
 
 
 @contextmanager
@@ -109,11 +109,10 @@ def read_arrays(path: Path, what: str, part: str | None = None) -> Iterator[dict
             raise ValueError("it holds a single array")
         with file:
             assert file.zip is not None  # it is None once the file is closed
-            names = [name for name in file.files if name.startswith(start)]
-            sizes = {Path(info.filename).with_suffix("").as_posix(): info.file_size for info in file.zip.infolist()}
-            if (size := sum(sizes.get(name, 0) for name in names)) > _MOST_BYTES:
+            size = sum(info.file_size for info in file.zip.infolist() if info.filename.startswith(start))
+            if size > _MOST_BYTES:
                 raise ValueError(f"its arrays have {size} bytes; allowed: {_MOST_BYTES}")
-            stored = {name.removeprefix(start): file[name] for name in names}
+            stored = {name.removeprefix(start): file[name] for name in file.files if name.startswith(start)}
         if foreign := [name for name, array in stored.items() if not isinstance(array, np.ndarray)]:
             raise ValueError(f"{foreign[0]!r} in it is no array")
         if not stored:

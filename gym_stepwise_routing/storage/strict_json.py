@@ -71,33 +71,19 @@ def to_json(value: Any) -> dict[str, Any]:
     What a field holds as an integer although it is a float is written as a float, as it will be when it is read and
     hashed again.
     """
-    values: dict[str, Any] = json.loads(json.dumps(_written(value, type(value)), allow_nan=False))
+    read = decode(type(value), json.loads(json.dumps(_written(value), allow_nan=False)), type(value).__name__)
+    values: dict[str, Any] = json.loads(json.dumps(_written(read)))
     return values
 
 
-def _written(value: Any, kind: Any) -> Any:
-    """``value``, of which a field of type ``kind`` is made, as JSON values."""
+def _written(value: Any) -> Any:
     if is_dataclass(value):
         present = {field.name: getattr(value, field.name) for field in fields(value)}
         absent = {field.name for field in fields(value) if field.metadata == ABSENT_IF_NONE}
-        hints = _hints(type(value))  # type: ignore[arg-type]
-        return {
-            name: _written(part, hints[name])
-            for name, part in present.items()
-            if part is not None or name not in absent
-        }
-    if get_origin(kind) in (types.UnionType, Union):
-        inner = [each for each in get_args(kind) if (get_origin(each) is tuple) == isinstance(value, list | tuple)]
-        kind = float if float in inner and int not in inner else inner[0] if len(inner) == 1 else Any
-    parts = get_args(kind)
+        return {name: _written(part) for name, part in present.items() if part is not None or name not in absent}
     if isinstance(value, Mapping):
-        return {key: _written(part, parts[1] if len(parts) == 2 else Any) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        kinds = (
-            list(parts) if get_origin(kind) is tuple and Ellipsis not in parts else [*parts[:1], Any][:1] * len(value)
-        )
-        return [_written(part, each) for part, each in zip(value, kinds, strict=False)]
-    return float(value) if kind is float and isinstance(value, int) and not isinstance(value, bool) else value
+        return {key: _written(part) for key, part in value.items()}
+    return [_written(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def plain(value: Any) -> Any:

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from gym_stepwise_routing.banks import Bank, Recipe
-from gym_stepwise_routing.banks.bank_writer import write_bank
+from gym_stepwise_routing.banks.bank_writer import seal_bank, write_bank
 from gym_stepwise_routing.banks.jsonl import import_jsonl
 from gym_stepwise_routing.banks.manifest import Dataset, Decoding, Grader, Prompt, StepRule
 from gym_stepwise_routing.banks.splits import SplitRule
@@ -123,5 +123,5 @@ def resealed(path: Path, name: str, change: Callable[[pa.Table], pa.Table]) -> P
     bank = Bank.open(path)
     tables = {file: bank.read(file) for file in bank.manifest.files}
     tables[name] = change(tables[name])
-    write_bank(bank.manifest.recipe, tables, path, overwrite=True, check=False)
+    seal_bank(bank.manifest.recipe, tables, path)
     return path

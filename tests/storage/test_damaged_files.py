@@ -66,8 +66,12 @@ def test_a_table_that_unpacks_to_far_more_than_its_file_is_refused(tmp_path: Pat
     table = pa.table([pa.array(["x" * 1_000_000] * 80), pa.nulls(80, pa.string())], schema=schema)
     pq.write_table(table, path, compression="zstd", use_dictionary=False)
     size = path.stat().st_size
-    with pytest.raises(BankError, match=rf"texts\.parquet: not a Parquet file \({size} bytes that unpack to \d+"):
-        open_table(path, FileEntry(sha256="0" * 64, bytes=size, rows=80), schema, verify=False)
+    entry = FileEntry(sha256="0" * 64, bytes=size, rows=80)
+    with (
+        pytest.raises(BankError, match=rf"texts\.parquet: not a Parquet file \({size} bytes that unpack to \d+"),
+        open_table(path, entry, schema, verify=False) as file,
+    ):
+        file.read()
 
 
 @settings(max_examples=300, suppress_health_check=list(HealthCheck))

@@ -18,8 +18,6 @@ from frozen_games import certificates, episodes, routers, training
 from frozen_names import Items, digest
 from frozen_verdicts import cost, entries, grading, reruns, simulator
 
-# Everything that is taken from the package: after a move only these lines change.
-
 SECTIONS: Mapping[str, Callable[[], Items]] = {
     "cost": cost,
     "grading": grading,

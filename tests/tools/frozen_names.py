@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 
-# Everything that is taken from the package: after a move only these lines change.
-
 BANKS = {
     "gsm8k-qwen2.5-coder": "gsm8k-qwen2.5-coder",
     "math500-qwen2.5-coder": "math500-qwen2.5-coder",
