@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -50,10 +51,13 @@ def human_eval_row(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _tested_function(solution: str, tests: list[str], task: Any) -> str:
     """The function of the solution that the first test calls."""
-    defined = {node.name for node in ast.parse(solution).body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    with warnings.catch_warnings(category=SyntaxWarning, action="ignore"):  # some solutions have "\\w"
+        warnings.simplefilter("ignore", DeprecationWarning)  # its class before CPython 3.12
+        tree, test = ast.parse(solution), ast.parse(tests[0])
+    defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     called = [
         node.func.id
-        for node in ast.walk(ast.parse(tests[0]))
+        for node in ast.walk(test)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in defined
     ]
     if not called:
