@@ -19,9 +19,11 @@ class Chunks(list[dict[str, Any]]):
 
 
 class Server:
-    """An HTTP server on 127.0.0.1 whose answers a test decides."""
+    """An HTTP server on 127.0.0.1 whose answers, and headers, a test decides."""
 
     def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        self.headers: Callable[[], dict[str, str]] = dict
         self.requests: list[tuple[str, dict[str, Any]]] = []
         self.most_at_a_time = self._now = 0
         lock = threading.Lock()
@@ -38,7 +40,7 @@ class Server:
                     outer._now += 1
                     outer.most_at_a_time = max(outer.most_at_a_time, outer._now)
                 try:
-                    reply = answer(self.path, body)
+                    reply = outer.answer(self.path, body)
                 finally:  # before the client can know that it may ask again
                     with lock:
                         outer._now -= 1
@@ -53,6 +55,8 @@ class Server:
                 self.send_response(status)
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(data)))
+                for name, told in outer.headers().items():
+                    self.send_header(name, told)
                 self.end_headers()
                 with suppress(BrokenPipeError):  # the client has given up waiting
                     self.wfile.write(data)
@@ -60,7 +64,10 @@ class Server:
             def log_message(self, format: str, *args: Any) -> None:
                 """Say nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Listening(ThreadingHTTPServer):
+            request_queue_size = 128  # as real servers; five at a time are reset
+
+        self._server = Listening(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 

@@ -14,7 +14,7 @@ from gym_stepwise_routing.banks.arrays import Nodes, Problems, RowError, first_t
 from gym_stepwise_routing.banks.splits import SplitRule
 from gym_stepwise_routing.types import CONFIDENCE
 
-__all__ = ["check_nodes", "check_problems"]
+__all__ = ["check_nodes", "check_problems", "check_prompts"]
 
 _LARGEST = float(np.finfo(np.float32).max)
 _LIMITS = {"logprob": (-_LARGEST, 0.0), "entropy": (0.0, _LARGEST), "margin": (0.0, 1.0), "top1": (0.0, 1.0)}
@@ -205,6 +205,15 @@ def check_problems(problems: Problems, rule: SplitRule, shared_prefix: tuple[int
             raise RowError("problems", row, str(error)) from None
         if stored != ruled:
             raise RowError("problems", row, f"bank_split is {stored!r}, but the split rule says {ruled!r}")
+    check_prompts(problems, shared_prefix)
+
+
+def check_prompts(problems: Problems, shared_prefix: tuple[int, ...]) -> None:
+    """Check that every prompt is longer than what all problems share of it, by model.
+
+    Raises:
+        RowError: one is not.
+    """
     if found := first_true(problems.prompt_tokens <= np.asarray(shared_prefix)):
         row, model = found
         allowed = f"more than the {shared_prefix[model]} that all problems share"

@@ -16,7 +16,7 @@ from gym_stepwise_routing.banks.arrays import Nodes, Problems, RowError
 from gym_stepwise_routing.banks.bank import Bank
 from gym_stepwise_routing.banks.bank_tables import bank_schemas
 from gym_stepwise_routing.banks.bank_writer import write_bank
-from gym_stepwise_routing.banks.checks import check_nodes, check_problems
+from gym_stepwise_routing.banks.checks import check_nodes, check_problems, check_prompts
 from gym_stepwise_routing.banks.columns import to_numpy
 from gym_stepwise_routing.banks.manifest import Recipe
 from gym_stepwise_routing.banks.records import (
@@ -27,12 +27,13 @@ from gym_stepwise_routing.banks.records import (
     TreeRecord,
     open_lines,
     read_trees,
+    tree_record,
 )
 from gym_stepwise_routing.errors import BankError
 from gym_stepwise_routing.storage.atomic import replaced
 from gym_stepwise_routing.types import QUESTION
 
-__all__ = ["QuestionCounts", "export_jsonl", "import_jsonl"]
+__all__ = ["QuestionCounts", "check_tree", "export_jsonl", "import_jsonl"]
 
 QuestionCounts = Callable[[str, str, int, str], Sequence[int]]
 """Counts over a question's text, given dataset, official split, index and sha256 (see ``banks.questions``)."""
@@ -41,20 +42,19 @@ QuestionCounts = Callable[[str, str, int, str], Sequence[int]]
 class _Columns:
     """Columns of the three tables, a tree at a time."""
 
-    def __init__(self, recipe: Recipe, counts: QuestionCounts | None) -> None:
-        self.recipe = recipe
-        self.counts = counts
-        self.schemas = bank_schemas(len(recipe.models))
+    def __init__(self, models: int) -> None:
+        self.models = models
+        self.schemas = bank_schemas(models)
         self.lines: list[int] = []  # of each problem
         self._columns: dict[str, dict[str, list[Any]]] = {
             file: {name: [] for name in schema.names} for file, schema in self.schemas.items()
         }
 
-    def add(self, line: int, tree: TreeRecord) -> None:
-        """Add one tree.
+    def add(self, line: int, tree: TreeRecord, split: str, counts: Sequence[int | None]) -> None:
+        """Add one tree, whose problem is in a split of the bank and has these counts over its question.
 
         Raises:
-            ValueError: it is not a tree, or its problem is not of the recipe's datasets and splits.
+            ValueError: it is not a tree.
         """
         problem, base = len(self.lines), len(self._columns["nodes.parquet"]["id"])
         rows = _rows_of(tree.nodes, base)
@@ -62,34 +62,23 @@ class _Columns:
         roots = [node.id for node in tree.nodes if node.parent is None]
         if len(roots) != 1:
             raise ValueError(f"{len(roots)} nodes without a parent; allowed: exactly one, the root")
-        self._append("problems.parquet", self._problem_row(tree.problem) | {"root": rows[roots[0]]})
+        if isinstance(tree.problem.prompt_tokens, tuple) and len(tree.problem.prompt_tokens) != self.models:
+            told = len(tree.problem.prompt_tokens)
+            raise ValueError(f"{told} prompt_tokens; allowed: one figure, or one for each model")
+        row = asdict(tree.problem) | {"prompt_tokens": tree.problem.prompt_figures, "bank_split": split}
+        self._append("problems.parquet", row | {"root": rows[roots[0]], **dict(zip(QUESTION, counts, strict=True))})
         texts = {node.id: node.text for node in tree.nodes}
         for node in tree.nodes:
             sibling = node.id if node.same_as is None else node.same_as
             if texts.get(sibling) != node.text:
                 raise ValueError(f"node {node.id}: same_as is {sibling}; allowed: a sibling with the same text")
-            served = [children.get((sibling, model), -1) for model in range(len(self.recipe.models))]
+            served = [children.get((sibling, model), -1) for model in range(self.models)]
             if sibling != node.id and any(key[0] == node.id for key in children):
                 raise ValueError(f"node {node.id}: has same_as and yet children of its own")
             row = asdict(node) | {f"child_{model}": child for model, child in enumerate(served)}
             self._append("texts.parquet", row)
             self._append("nodes.parquet", row | _references(node, rows) | {"problem": problem})
         self.lines.append(line)
-
-    def _problem_row(self, problem: ProblemRecord) -> dict[str, Any]:
-        key = (problem.dataset, problem.split, problem.index, problem.question_sha256)
-        if problem.dataset not in self.recipe.datasets:
-            raise ValueError(
-                f"dataset is {problem.dataset!r}; allowed by the recipe: {', '.join(self.recipe.datasets)}"
-            )
-        if isinstance(problem.prompt_tokens, tuple) and len(problem.prompt_tokens) != len(self.recipe.models):
-            raise ValueError(f"{len(problem.prompt_tokens)} prompt_tokens; allowed: one figure, or one for each model")
-        counts: Sequence[int | None] = self.counts(*key) if self.counts else [None] * len(QUESTION)
-        return asdict(problem) | {
-            "prompt_tokens": problem.prompt_figures,
-            "bank_split": self.recipe.split_rule.assign(problem.split, problem.question_sha256),
-            **dict(zip(QUESTION, counts, strict=True)),
-        }
 
     def _append(self, file: str, row: Mapping[str, Any]) -> None:
         for name, column in self._columns[file].items():
@@ -155,10 +144,10 @@ def import_jsonl(
     Raises:
         BankError: a malformed line (named by its number), trees that do not make a bank, or an existing ``target``.
     """
-    columns = _Columns(recipe, counts)
+    columns = _Columns(len(recipe.models))
     for line, tree in read_trees(trees):
         try:
-            columns.add(line, tree)
+            columns.add(line, tree, *_stated(recipe, counts, tree.problem))
         except BankError:
             raise  # from ``counts``, which names its own file
         except ValueError as error:
@@ -168,6 +157,42 @@ def import_jsonl(
     tables = columns.tables()
     _check(trees, columns.lines, tables, recipe)
     return write_bank(recipe, tables, target, overwrite=overwrite)
+
+
+def _stated(recipe: Recipe, counts: QuestionCounts | None, problem: ProblemRecord) -> tuple[str, Sequence[int | None]]:
+    """Split of a problem, and the counts over its question."""
+    key = (problem.dataset, problem.split, problem.index, problem.question_sha256)
+    if problem.dataset not in recipe.datasets:
+        raise ValueError(f"dataset is {problem.dataset!r}; allowed by the recipe: {', '.join(recipe.datasets)}")
+    split = recipe.split_rule.assign(problem.split, problem.question_sha256)
+    return split, counts(*key) if counts else [None] * len(QUESTION)
+
+
+def check_tree(value: Any, *, horizon: int, shared_prefix: Sequence[int]) -> None:
+    """Check one recorded tree by the rules by which a bank is checked, so that what is kept can become one.
+
+    Args:
+        value: the tree in the interchange form.
+        horizon: most steps of a trace.
+        shared_prefix: prompt tokens that all problems share, one figure a model.
+
+    Raises:
+        BankError: the tree could be no part of a bank; the message names the node or the key.
+    """
+    columns = _Columns(len(shared_prefix))
+    try:
+        columns.add(1, tree_record(value, "the tree"), "test", [None] * len(QUESTION))
+        tables = columns.tables()
+        problems = Problems.of(tables["problems.parquet"], columns.models)
+        check_prompts(problems, tuple(shared_prefix))
+        nodes = tables["nodes.parquet"]
+        check_nodes(Nodes.of([nodes], len(nodes), columns.models), problems, horizon)
+    except RowError as error:
+        raise BankError(f"{error.table.removesuffix('s')} {error.row}: {error.fault}") from None
+    except BankError:
+        raise
+    except (ValueError, OverflowError) as error:
+        raise BankError(str(error)) from None
 
 
 def _check(trees: Path, lines: Sequence[int], tables: Mapping[str, pa.Table], recipe: Recipe) -> None:

@@ -11,7 +11,16 @@ from typing import Any
 from gym_stepwise_routing.errors import BankError
 from gym_stepwise_routing.storage.strict_json import decode, parse_json
 
-__all__ = ["NODE_KEYS", "PROBLEM_KEYS", "NodeRecord", "ProblemRecord", "TreeRecord", "open_lines", "read_trees"]
+__all__ = [
+    "NODE_KEYS",
+    "PROBLEM_KEYS",
+    "NodeRecord",
+    "ProblemRecord",
+    "TreeRecord",
+    "open_lines",
+    "read_trees",
+    "tree_record",
+]
 
 _INT32 = 2**31 - 1
 
@@ -153,15 +162,20 @@ def read_trees(path: Path) -> Iterator[tuple[int, TreeRecord]]:
         with open_lines(path, "r") as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
-                    yield number, _parse(line, f"{path}: line {number}")
+                    where = f"{path}: line {number}"
+                    yield number, tree_record(parse_json(line, where, BankError), where)
     except FileNotFoundError:
         raise BankError(f"{path}: the file is missing") from None
     except (EOFError, UnicodeDecodeError, OSError) as error:
         raise BankError(f"{path}: line {number + 1}: cannot be read ({error})") from None
 
 
-def _parse(line: str, where: str) -> TreeRecord:
-    value = parse_json(line, where, BankError)
+def tree_record(value: Any, where: str) -> TreeRecord:
+    """The tree of one JSON object.
+
+    Raises:
+        BankError: an unknown, missing or wrong key; the message names it, after ``where``.
+    """
     tree: TreeRecord = decode(TreeRecord, value, where, error=BankError)
     for number, node in enumerate(value["nodes"]):
         place = f"{where}: key 'nodes[{number}]'"

@@ -1,70 +1,142 @@
-"""Reading of the answers of OpenAI-compatible servers, whose forms differ."""
+"""Reading of the answers of OpenAI-compatible servers, whose forms differ, and refusal of what cannot be."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from gym_stepwise_routing.errors import is_number
+from gym_stepwise_routing.generators.attempts import is_overload
 from gym_stepwise_routing.generators.generator import Completion, Finish
 
-__all__ = ["completion_of", "reason_of"]
+__all__ = ["AnswerError", "completion_of", "reason_of"]
+
+_MOST_TOKENS = 2**31 - 1  # what a bank can hold
+_LARGEST = float(np.finfo(np.float32).max)
+_ROUNDING = 1e-5
+"""A log-probability may be that much above 0, as in a bank."""
+_SAME = 1e-3
+"""Two figures of one token, told in two places, may differ by that much."""
+_SILENT = 8
+"""Most tokens without any text: those of a stop string, of the end, of a part of a character."""
+_FINISH: Mapping[Any, Finish] = {
+    **dict.fromkeys(("stop", "eos", "eos_token", "stop_sequence", "end_turn"), "stop"),
+    **dict.fromkeys(("length", "max_tokens", "model_length"), "length"),
+}
+_MAY_PASS = ("abort", "error", "insufficient_system_resource", "network_error")
+"""Reasons to finish of servers that are overloaded or being stopped: vLLM's, OpenRouter's, DeepSeek's, Z.AI's."""
 
 
-def completion_of(
-    answer: Mapping[str, Any], top_logprobs: int, *, prefix: str = "", echoes: bool = False
-) -> Completion:
+class AnswerError(ValueError):
+    """An answer that is none: a fault in the server's own words.
+
+    Attributes:
+        retryable: a later attempt may succeed.
+    """
+
+    def __init__(self, fault: str, *, retryable: bool) -> None:
+        super().__init__(fault)
+        self.retryable = retryable
+
+
+def completion_of(answer: Any, top_logprobs: int, *, prefix: str = "", echoes: bool = False) -> Completion:
     """A run from the JSON of ``/completions`` or ``/chat/completions``.
 
     Token counts are those of the server's ``usage``. Log-probabilities are read in the form of either interface,
     wherever a server puts them, and are absent where it gives none.
 
     Args:
-        answer: the JSON.
+        answer: the JSON, whatever it is.
         top_logprobs: log-probabilities kept per token.
         prefix: the half-written answer that was continued.
         echoes: the server repeats the prefix in its answers; the copy is no part of the run and is taken off, once.
 
     Raises:
-        ValueError: no choice or several, no text, no token counts or fewer than tokens told, or no copy of the prefix
-            where there should be one.
+        AnswerError: the server tells an error, or an end that is none.
+        ValueError: no choice or several, no text, half a character, no token counts, counts that cannot be or are
+            fewer than the tokens told, tokens without text, log-probabilities that are no logarithms of probabilities
+            or too few or many, or no copy of the prefix where there should be one.
     """
-    choices = answer.get("choices")
-    if not isinstance(choices, list) or not choices:
-        raise ValueError("no choices")
-    if len(choices) > 1:  # llama.cpp counts those of the first alone
-        raise ValueError(f"{len(choices)} choices; allowed: 1, since nothing tells whether usage counts them all")
-    choice = choices[0]
-    text = choice["message"].get("content") or "" if "message" in choice else choice.get("text")
+    choice = _choice(answer)
+    message = choice.get("message")
+    text = choice.get("text") if message is None else _object("message", message).get("content") or ""
     if not isinstance(text, str):
-        raise ValueError(f"text is {text!r}")
-    usage = answer.get("usage") or {}
-    prompt, decoded = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    if not isinstance(prompt, int) or not isinstance(decoded, int):
+        raise ValueError(f"text is {text!r:.80}")
+    text.encode()  # half a character, which JSON can spell, is a ValueError
+    usage = _object("usage", answer.get("usage") or {})
+    if "prompt_tokens" not in usage or "completion_tokens" not in usage:
         raise ValueError("no usage: the server counts no tokens, and counts are never made up")
-    details = usage.get("prompt_tokens_details") or {}
-    pieces, logprob, rows = _tokens(choice.get("logprobs"))
+    prompt, decoded = _count(usage, "prompt_tokens", 1), _count(usage, "completion_tokens", 0)
+    details = _object("prompt_tokens_details", usage.get("prompt_tokens_details") or {})
+    cached = None if details.get("cached_tokens") is None else _count(details, "cached_tokens", 0)
+    pieces, logprob, rows = _tokens(_object("logprobs", choice.get("logprobs") or {}))
     if len(pieces) > decoded:
         raise ValueError(f"usage counts {decoded} tokens, and the log-probabilities tell {len(pieces)}")
+    if not text and not pieces and decoded > _SILENT:
+        raise ValueError(f"no text, and {decoded} tokens counted: what the model wrote is not in the answer")
     text = _continuation(text, prefix, pieces, decoded, echoes)
-    top = np.full((len(rows), top_logprobs), np.nan)
-    for index, row in enumerate(rows):
-        best = sorted(row, reverse=True)[:top_logprobs]
-        top[index, : len(best)] = best
+    top = _top(logprob, rows, top_logprobs)
     fits = _fit(pieces, text, decoded)
     known = fits and top_logprobs >= 2 and bool(np.isfinite(top[:, :2]).all())
-    finish: Finish = "length" if choice.get("finish_reason") == "length" else "stop"
     return Completion(
         text=text,
         tokens=decoded,
         pieces=pieces if known else (),
         logprob=np.asarray(logprob) if known else np.zeros(0),
         top=top if known else np.zeros((0, 0)),
-        finish=finish,
+        finish=_finish(choice),
         prompt_tokens=prompt,
-        cached_tokens=details.get("cached_tokens"),
+        cached_tokens=cached,
     )
+
+
+def _choice(answer: Any) -> Mapping[str, Any]:
+    """The one choice of an answer."""
+    answer = _object("the answer", answer)
+    choices = answer.get("choices")
+    found = isinstance(choices, list) and choices
+    error = answer.get("error") or (found and isinstance(choices[0], Mapping) and choices[0].get("error"))
+    if error:
+        raise _told(error)
+    if not isinstance(choices, list) or not choices:
+        raise ValueError("no choices")
+    if len(choices) > 1:  # llama.cpp counts those of the first alone
+        raise ValueError(f"{len(choices)} choices; allowed: 1, since nothing tells whether usage counts them all")
+    return _object("choice", choices[0])
+
+
+def _told(error: Any) -> AnswerError:
+    """An error that a server tells with a status that says all is well."""
+    words, code = (error.get("message") or error, error.get("code")) if isinstance(error, Mapping) else (error, None)
+    overload = isinstance(code, int) and is_overload(code)
+    return AnswerError(f"status 200 with an error: {words!s:.300}", retryable=overload)
+
+
+def _finish(choice: Mapping[str, Any]) -> Finish:
+    """Why the run ends; only reasons that are known end it."""
+    told = choice.get("finish_reason")
+    if isinstance(told, str) and told in _FINISH:
+        return _FINISH[told]
+    raise AnswerError(
+        f"finish_reason={told!r:.80}; allowed: {', '.join(map(repr, _FINISH))}", retryable=told in _MAY_PASS
+    )
+
+
+def _object(name: str, value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{name} is {value!r:.80}; allowed: an object")
+    return value
+
+
+def _count(counts: Mapping[str, Any], name: str, least: int) -> int:
+    value = counts[name]
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= _MOST_TOKENS:
+        raise ValueError(f"{name} is {value!r:.80}; allowed: {least} to {_MOST_TOKENS}")
+    return value
 
 
 def reason_of(error: BaseException) -> str:
@@ -97,28 +169,63 @@ def _fit(pieces: Sequence[str], text: str, decoded: int) -> bool:
     return len(pieces) > 0 and (joined.startswith(text) or (text.startswith(joined) and len(pieces) < decoded))
 
 
-def _tokens(logprobs: Mapping[str, Any] | None) -> tuple[tuple[str, ...], list[float], list[list[float]]]:
+def _tokens(logprobs: Mapping[str, Any]) -> tuple[tuple[str, ...], list[float], list[list[float]]]:
     """Text, log-probability and top log-probabilities of each token; empty where there are none."""
-    if not logprobs:
-        return (), [], []
     if logprobs.get("content"):  # chat form, and llama.cpp's completions
-        entries: Sequence[Mapping[str, Any]] = logprobs["content"]
-        rows = [[float(other["logprob"]) for other in entry.get("top_logprobs") or ()] for entry in entries]
-        return _texts(entries), [float(entry["logprob"]) for entry in entries], rows
+        entries = [_object("a token", entry) for entry in _list("content", logprobs["content"])]
+        tops = [_list("top_logprobs", entry.get("top_logprobs") or []) for entry in entries]
+        rows = [[_logarithm(_object("a token", other).get("logprob"), least=True) for other in row] for row in tops]
+        return _texts(entries), [_logarithm(entry.get("logprob")) for entry in entries], rows
     if logprobs.get("tokens"):  # completions form
-        tops = logprobs.get("top_logprobs") or [{}] * len(logprobs["tokens"])
-        rows = [[float(value) for value in (top or {}).values()] for top in tops]
-        return tuple(logprobs["tokens"]), [float(value) for value in logprobs["token_logprobs"]], rows
+        tokens = _list("tokens", logprobs["tokens"])
+        figures = _list("token_logprobs", logprobs.get("token_logprobs"))
+        told = _list("top_logprobs", logprobs.get("top_logprobs") or [{}] * len(tokens))
+        if not len(tokens) == len(figures) == len(told):
+            raise ValueError(
+                f"{len(tokens)} tokens, {len(figures)} token_logprobs and {len(told)} top_logprobs; allowed: as many"
+            )
+        if not all(isinstance(token, str) for token in tokens):
+            raise ValueError("tokens are no texts")
+        rows = [[_logarithm(v, least=True) for v in _object("top_logprobs", row or {}).values()] for row in told]
+        return tuple(tokens), [_logarithm(value) for value in figures], rows
     return (), [], []
+
+
+def _list(name: str, value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(f"{name} is {value!r:.80}; allowed: a list")
+    return value
+
+
+def _logarithm(value: Any, *, least: bool = False) -> float:
+    """A natural log-probability; ``least``: one of a token that was not chosen, whose probability may be 0."""
+    low = -math.inf if least else -_LARGEST
+    if not is_number(value) or not (-_LARGEST <= value <= _ROUNDING or value == low):  # NaN compares False
+        raise ValueError(f"a log-probability is {value!r:.80}; allowed: a number of at most 0")
+    return min(float(value), 0.0)
+
+
+def _top(logprob: Sequence[float], rows: Sequence[Sequence[float]], count: int) -> NDArray[np.float64]:
+    """The largest log-probabilities of each token, descending.
+
+    The token that was chosen counts with its own figure: where other tokens are spelt alike (parts of a character, for
+    example), the completions form, a mapping from text to figure, may hold only theirs.
+    """
+    top = np.full((len(rows), count), np.nan)
+    for index, (own, row) in enumerate(zip(logprob, rows, strict=True)):
+        told = any(abs(own - other) <= _SAME for other in row) or not row
+        best = sorted(row if told else [own, *row], reverse=True)[:count]
+        top[index, : len(best)] = best
+    return top
 
 
 def _texts(entries: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     """Text that each token adds; a character split over tokens comes with its last part."""
     if not all(entry.get("bytes") for entry in entries):
-        return tuple(str(entry["token"]) for entry in entries)
+        return tuple(str(entry.get("token", "")) for entry in entries)
     pieces, pending = [], b""
     for entry in entries:
-        pending += bytes(entry["bytes"])
+        pending += bytes(_list("bytes", entry["bytes"]))
         try:
             pieces.append(pending.decode())
             pending = b""

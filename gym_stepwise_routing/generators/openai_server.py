@@ -2,46 +2,48 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
+import logging
 import re
-from collections.abc import Hashable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+import threading
+from collections.abc import Coroutine, Hashable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import replace
-from typing import Any, Literal, get_args
+from typing import Any, TypeVar
 
 from gym_stepwise_routing.errors import check_choice
+from gym_stepwise_routing.generators.attempts import LONGEST_PAUSE, asked_seconds, is_overload, pause
 from gym_stepwise_routing.generators.generator import Completion, Failure, GeneratorInfo, Request
 from gym_stepwise_routing.generators.open_message import PROBES, MessageHabits, habits_of
-from gym_stepwise_routing.generators.openai_answers import completion_of, reason_of
+from gym_stepwise_routing.generators.openai_answers import AnswerError, completion_of, reason_of
+from gym_stepwise_routing.generators.openai_requests import (
+    CONTINUATIONS,
+    OPEN_MESSAGE,
+    Continuation,
+    Sampling,
+    body_of,
+)
+from gym_stepwise_routing.storage.strict_json import parse_json
 
-__all__ = ["CONTINUATIONS", "OPEN_MESSAGE", "Continuation", "OpenAIGenerator"]
+__all__ = ["OpenAIGenerator"]
 
-Continuation = Literal["raw", "continue_final_message", "prefill", "ask"]
-CONTINUATIONS: tuple[Continuation, ...] = get_args(Continuation)
-"""How a model is made to go on with a half-written answer.
+Result = TypeVar("Result")
 
-========================== ======================================================================================
-``raw``                    plain completion of prompt and prefix (``/completions``)
-``continue_final_message`` chat; the prefix is an open assistant message (vLLM, SGLang)
-``prefill``                chat; a trailing assistant message is continued by itself (llama.cpp, some closed ones)
-``ask``                    chat; the prefix is a closed assistant message, then a request to go on (any other)
-========================== ======================================================================================
-"""
-OPEN_MESSAGE: tuple[Continuation, ...] = ("continue_final_message", "prefill")
-"""Those that need a server which leaves the last message open."""
 _OFTEN_ALLOWED = 5
 """Most top log-probabilities that some interfaces allow."""
-_REFUSED = re.compile(r": status (?:400|422|501) ")
+_REFUSED = re.compile(r": status (?:400|422|501) |: status 403 .*log.?prob", re.IGNORECASE)
 """Beginning of a reason that may be about the log-probabilities asked for; servers name no cause in a common form."""
 _QUESTION = "Question: 1 + 1?\nAnswer:\n"
-_GO_ON = "Continue exactly where you stopped. Do not repeat anything and do not comment."
+_LOG = logging.getLogger(__name__)
 
 
 class OpenAIGenerator:
     """One model of an OpenAI-compatible server. Greedy (temperature 0) as far as the server is.
 
-    Requests run in threads, at most ``concurrency`` at a time; the ``openai`` client retries time-outs, lost
-    connections, overload and server errors with exponential back-off, and honours ``Retry-After``.
+    Requests run in an event loop of their own, at most ``concurrency`` at a time. Time-outs, lost connections, overload
+    and server errors are tried again with exponential back-off. ``Retry-After`` is honoured up to
+    :data:`gym_stepwise_routing.generators.attempts.LONGEST_PAUSE` seconds, and logged. Every answer must come from the
+    model that gave the first one.
 
     On construction one token is asked for: it shows whether the server is there, knows the model, offers top
     log-probabilities and counts its tokens. A server that refuses as many log-probabilities is asked for five, then for
@@ -54,10 +56,10 @@ class OpenAIGenerator:
         base_url: address up to ``/v1``; None: what the client's own environment variables say.
         api_key: key; None: what the client's own environment variable says, for a local server any text.
         name: name in the pool; by default ``model``.
-        continuation: see :data:`CONTINUATIONS`.
+        continuation: see :data:`gym_stepwise_routing.generators.openai_requests.CONTINUATIONS`.
         top_logprobs: log-probabilities asked for per token, >= 2 (closed interfaces give 20 at most, often 5); fewer
             or none where the server refuses.
-        timeout: seconds for one attempt.
+        timeout: seconds for one attempt in all, however the answer drips.
         retries: attempts after the first.
         concurrency: requests under way at a time.
 
@@ -97,16 +99,22 @@ class OpenAIGenerator:
         self.continuation = continuation
         self.top_logprobs = top_logprobs
         self._openai: Any = openai
+        self._timeout, self._retries = timeout, retries
         try:
-            self._client: Any = openai.OpenAI(base_url=base_url, api_key=api_key, timeout=timeout, max_retries=retries)
+            self._client: Any = openai.AsyncOpenAI(base_url=base_url, api_key=api_key, timeout=timeout, max_retries=0)
         except openai.OpenAIError as error:
             raise ValueError(
                 f"model={model!r}: no key; allowed: key=... (any text for a local server), or the environment variable "
                 f"OPENAI_API_KEY ({reason_of(error)})"
             ) from None
-        self._threads = ThreadPoolExecutor(max_workers=concurrency, thread_name_prefix=f"openai-{self.name}")
+        self._slots = asyncio.Semaphore(concurrency)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name=f"openai-{self.name}", daemon=True)
+        self._thread.start()
         self._running: dict[Future[Completion | Failure], Hashable] = {}
         self._offered = 0
+        self._served: str | None = None
+        self._greeted = False
         self._habits: MessageHabits | None = None if continuation in OPEN_MESSAGE else MessageHabits()
         try:
             self._handshake()
@@ -126,7 +134,11 @@ class OpenAIGenerator:
             context=None,
             top_logprobs=self._offered,
             tokenizer_sha256=None,
-            settings=(("server", str(self._client.base_url)), ("continuation", self.continuation)),
+            settings=(
+                ("server", str(self._client.base_url)),
+                ("continuation", self.continuation),
+                ("served", self._served or "not told"),
+            ),
         )
 
     def count(self, prompts: Sequence[str]) -> list[int]:
@@ -135,7 +147,8 @@ class OpenAIGenerator:
         Raises:
             ValueError: the server did not answer.
         """
-        results = list(self._threads.map(self._ask, [Request(prompt, "", 1) for prompt in prompts]))
+        futures = [self._start(self._ask(Request(prompt, "", 1))) for prompt in prompts]
+        results = [future.result() for future in futures]
         for result in results:
             if isinstance(result, Failure):
                 raise ValueError(result.reason)
@@ -143,7 +156,7 @@ class OpenAIGenerator:
 
     def submit(self, key: Hashable, request: Request) -> None:
         """Queue a request."""
-        self._running[self._threads.submit(self._ask, request)] = key
+        self._running[self._start(self._ask(request))] = key
 
     def poll(self) -> list[tuple[Any, Completion | Failure]]:
         """What has come back; waits for the first if nothing has."""
@@ -158,23 +171,34 @@ class OpenAIGenerator:
         return len(self._running)
 
     def cancel(self, key: Hashable) -> None:
-        """Drop a request that has not started; one under way comes back all the same."""
+        """Drop a request; the connection of one under way is closed, which stops servers that notice."""
         for future in [future for future, other in self._running.items() if other == key and future.cancel()]:
             del self._running[future]
 
     def close(self) -> None:
         """Close the connections; requests under way are given up."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
-        self._client.close()
+        if self._loop.is_closed():
+            return
+        for future in self._running:
+            future.cancel()
+        self._running.clear()
+        self._start(self._client.close()).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _start(self, work: Coroutine[Any, Any, Result]) -> Future[Result]:
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def _handshake(self) -> None:
         first: Completion | Failure | None = None
         for count in dict.fromkeys((self.top_logprobs, min(self.top_logprobs, _OFTEN_ALLOWED), 0)):
             self._offered = count
-            result = self._ask(Request(_QUESTION, "", 1))
+            result = self._start(self._ask(Request(_QUESTION, "", 1))).result()
             first = first or result
             if isinstance(result, Completion):
                 self._offered = count if result.has_logprobs else 0
+                self._greeted = True
                 return
             if not _REFUSED.search(result.reason):
                 break
@@ -186,7 +210,7 @@ class OpenAIGenerator:
         runs: list[Completion] = []
         fault = ""
         for begun in PROBES:
-            run = self._ask(Request(_QUESTION, begun, 1))
+            run = self._start(self._ask(Request(_QUESTION, begun, 1))).result()
             if isinstance(run, Failure):
                 fault = run.reason
                 break
@@ -200,57 +224,92 @@ class OpenAIGenerator:
             )
 
     def _known_models(self) -> str:
+        async def names() -> list[str]:
+            async with asyncio.timeout(self._timeout):
+                return [model.id async for model in self._client.models.list()]
+
         try:
-            return f"; the server offers: {', '.join(model.id for model in self._client.models.list())}"
-        except (self._openai.OpenAIError, RuntimeError, ValueError, TypeError):
+            return f"; the server offers: {', '.join(self._start(names()).result())}"
+        except (self._openai.OpenAIError, RuntimeError, ValueError, TypeError, TimeoutError):
             return ""
 
-    def _ask(self, request: Request) -> Completion | Failure:
+    async def _ask(self, request: Request) -> Completion | Failure:
+        """The run, with as many attempts as are allowed."""
+        async with self._slots:
+            attempt, waited = 0, ""
+            while True:
+                result, asked = await self._attempt(request)
+                if isinstance(result, Completion):
+                    return result
+                if not result.retryable or attempt >= self._retries:
+                    return replace(result, reason=result.reason + waited)
+                seconds = pause(attempt, asked)
+                if asked is not None:
+                    waited = f"; it asked to wait {asked:g} s"
+                    waited += "" if asked <= LONGEST_PAUSE else f", of which {LONGEST_PAUSE:g} s are the most"
+                    _LOG.warning("%s%s", result.reason, waited)
+                await asyncio.sleep(seconds)
+                attempt += 1
+
+    async def _attempt(self, request: Request) -> tuple[Completion | Failure, float | None]:
+        """The run, or why there is none, with the seconds that the server asks to wait."""
         errors = self._openai
         try:
-            answer = self._raw(request) if self.continuation == "raw" else self._chat(request)
-            if self._habits is None:  # this request finds them out
-                return completion_of(answer, self._offered)
-            run = completion_of(answer, self._offered, prefix=request.prefix, echoes=self._habits.echoes)
-            return _without_stop(run, request.stop)
-        except (errors.APITimeoutError, errors.APIConnectionError) as error:
-            return Failure(f"{self.name}: no answer from {self._client.base_url} ({reason_of(error)})", retryable=True)
+            async with asyncio.timeout(self._timeout):
+                answer = await self._post(request)
+            return self._read(answer, request), None
+        except (errors.APITimeoutError, TimeoutError):
+            reason = f"{self.name}: no answer from {self._client.base_url} within {self._timeout:g} s"
+            return Failure(reason, retryable=True), None
+        except errors.APIConnectionError as error:
+            cause = error.__cause__ or error
+            told = f"{type(cause).__name__} {reason_of(cause)}".strip()
+            return Failure(f"{self.name}: no answer from {self._client.base_url} ({told})", retryable=True), None
         except errors.APIStatusError as error:
-            overloaded = error.status_code == 429 or error.status_code >= 500
-            return Failure(f"{self.name}: status {error.status_code} ({reason_of(error)})", retryable=overloaded)
-        except (errors.OpenAIError, json.JSONDecodeError, ValueError, TypeError, AttributeError, KeyError) as error:
-            return Failure(f"{self.name}: an answer that cannot be read ({reason_of(error)})", retryable=False)
+            reason = f"{self.name}: status {error.status_code} ({reason_of(error)})"
+            asked = asked_seconds(error.response.headers.get("retry-after"))
+            return Failure(reason, retryable=is_overload(error.status_code)), asked
+        except AnswerError as error:
+            return Failure(f"{self.name}: {reason_of(error)}", retryable=error.retryable), None
+        except (errors.OpenAIError, ValueError) as error:
+            return Failure(f"{self.name}: an answer that cannot be read ({reason_of(error)})", retryable=False), None
 
-    def _raw(self, request: Request) -> dict[str, Any]:
-        answer = self._client.completions.with_raw_response.create(
-            model=self.model,
-            prompt=request.prompt + request.prefix,
-            max_tokens=request.max_tokens,
-            temperature=0.0,
-            stop=list(request.stop) or None,
-            **({"logprobs": self._offered} if self._offered else {}),
-        )
-        return dict(json.loads(answer.text))
+    async def _post(self, request: Request) -> Any:
+        """The JSON that answers a request."""
+        import httpx
 
-    def _chat(self, request: Request) -> dict[str, Any]:
-        messages = [{"role": "user", "content": request.prompt}]
-        extra: dict[str, Any] = {}
-        if request.prefix:
-            messages.append({"role": "assistant", "content": request.prefix})
-            if self.continuation == "continue_final_message":
-                extra = {"continue_final_message": True, "add_generation_prompt": False}
-            elif self.continuation == "ask":
-                messages.append({"role": "user", "content": _GO_ON})
-        answer = self._client.chat.completions.with_raw_response.create(
+        path, body = body_of(
+            self.continuation,
             model=self.model,
-            messages=messages,
+            prompt=request.prompt,
+            prefix=request.prefix,
             max_tokens=request.max_tokens,
-            temperature=0.0,
-            stop=list(request.stop) or None,
-            **({"logprobs": True, "top_logprobs": self._offered} if self._offered else {}),
-            extra_body=extra or None,
+            stop=request.stop,
+            sampling=Sampling(),
+            top_logprobs=self._offered,
+            stream=False,
         )
-        return dict(json.loads(answer.text))
+        response = await self._client.post(path, cast_to=httpx.Response, body=body)
+        return parse_json(response.content, "the answer")
+
+    def _read(self, answer: Any, request: Request) -> Completion:
+        """The run of an answer.
+
+        Raises:
+            ValueError: it cannot be read, or another model gave it.
+        """
+        if self._habits is None:  # this request finds them out
+            run = completion_of(answer, self._offered)
+        else:
+            run = completion_of(answer, self._offered, prefix=request.prefix, echoes=self._habits.echoes)
+        served = answer.get("model")
+        if served is not None and not isinstance(served, str):
+            raise ValueError(f"model is {served!r:.80}; allowed: a name")
+        if not self._greeted:
+            self._served = served
+        elif served != self._served:
+            raise AnswerError(f"model {served!r:.80} answered, {self._served!r} before", retryable=False)
+        return run if self._habits is None else _without_stop(run, request.stop)
 
 
 def _without_stop(completion: Completion, stops: Sequence[str]) -> Completion:

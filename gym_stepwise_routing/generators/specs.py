@@ -9,7 +9,7 @@ from typing import Any
 from gym_stepwise_routing.costs.models import Model, Price
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.generators.generator import Generator, GeneratorInfo
-from gym_stepwise_routing.generators.openai_server import CONTINUATIONS
+from gym_stepwise_routing.generators.openai_requests import CONTINUATIONS
 from gym_stepwise_routing.generators.prices import api_price
 from gym_stepwise_routing.generators.tokenizers import parameters_of
 from gym_stepwise_routing.registry import Registry

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from gym_stepwise_routing.banks.jsonl import check_tree
 from gym_stepwise_routing.datasets.problem import Problem
-from gym_stepwise_routing.errors import RecordingError
+from gym_stepwise_routing.errors import BankError, RecordingError
 from gym_stepwise_routing.generators.generator import Completion, Failure, Generator, Request
 from gym_stepwise_routing.generators.step_rule import StepRule
 from gym_stepwise_routing.generators.steps import PartialStep, Step, can_be_cut, read_steps
@@ -68,16 +69,20 @@ def grow_trees(
     generators: Sequence[Generator],
     settings: RecordingSettings,
     stats: RecordingStats,
+    *,
+    shared_prefix: Sequence[int] | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Grow the tree of every problem and give each back as soon as it is complete.
 
-    A problem that fails for a reason that may pass is tried once more after all others.
+    A problem that fails for a reason that may pass is tried once more after all others. A tree that could be no part of
+    a bank, because of what a server told, is a failure of its problem.
 
     Args:
         problems: problems in the order in which they are started.
         generators: the model pool, smallest first.
         settings: see there.
         stats: kept up to date.
+        shared_prefix: prompt tokens that all problems share, by model; None: nothing is known to be shared.
 
     Raises:
         RecordingError: ``settings.patience`` problems in a row failed.
@@ -91,6 +96,17 @@ def grow_trees(
     waiting = iter(problems)
     growing: dict[str, _Growing] = {}
     failures = 0
+    shared = [0] * len(generators) if shared_prefix is None else shared_prefix
+
+    def fail(problem: Problem, failure: Failure) -> None:
+        nonlocal failures
+        if failure.retryable and problem.id not in stats.failed:
+            again.append(problem)
+        stats.failed[problem.id] = failure.reason
+        failures += 1
+        if failures >= settings.patience:
+            raise RecordingError(f"{failures} problems in a row failed, last {problem.id}: {failure.reason}")
+
     while True:
         for problem in _take(waiting, again, settings.in_flight - len(growing)):
             tree = RoutingTree(problem, len(generators), settings.mode, settings.rule, grade)
@@ -107,26 +123,27 @@ def grow_trees(
             if identity not in growing or growing[identity].key != (identity, attempt):  # of a tree that was given up
                 continue
             if isinstance(result, Failure):
-                if result.retryable and identity not in stats.failed:
-                    again.append(growing[identity].tree.problem)
-                stats.failed[identity] = result.reason
-                pool.give_up(growing.pop(identity))
-                failures += 1
-                if failures >= settings.patience:
-                    raise RecordingError(f"{failures} problems in a row failed, last {identity}: {result.reason}")
+                pool.give_up(growing[identity])
+                fail(growing.pop(identity).tree.problem, result)
                 continue
             pool.enter(growing[identity], run, result)
             touched.add(identity)
-        for identity in touched & growing.keys():
+        for identity in sorted(touched & growing.keys()):
             pool.submit_ready(growing[identity])
             if growing[identity].tree.complete:
                 done = growing.pop(identity)
+                tree = done.record()
+                try:
+                    check_tree(tree, horizon=settings.rule.horizon, shared_prefix=shared)
+                except BankError as error:
+                    fail(done.tree.problem, Failure(str(error), retryable=False))
+                    continue
                 failures = 0
                 stats.failed.pop(identity, None)
                 stats.trees += 1
                 stats.nodes += len(done.tree.nodes) - 1
                 stats.timed_out += done.tree.timed_out
-                yield done.record()
+                yield tree
 
 
 def _take(problems: Iterator[Problem], again: deque[Problem], count: int) -> Iterator[Problem]:

@@ -32,12 +32,14 @@ class TreeWorker:
     def __init__(self, specs: Sequence[GeneratorSpec], settings: RecordingSettings) -> None:
         self.generators = [spec.build() for spec in specs]
         self.settings = settings
+        self.models = describe_models(self.generators, settings)
 
     def grow(self, problems: Sequence[Problem]) -> Iterator[dict[str, Any]]:
         """Trees as they become complete, each with the tokens decoded since the one before; last, what failed."""
         stats = RecordingStats([0] * len(self.generators))
         counted = list(stats.tokens)
-        for tree in grow_trees(problems, self.generators, self.settings, stats):
+        shared = [model.shared_prefix for model in self.models]
+        for tree in grow_trees(problems, self.generators, self.settings, stats, shared_prefix=shared):
             yield {"tree": tree, "tokens": [now - before for now, before in zip(stats.tokens, counted, strict=True)]}
             counted = list(stats.tokens)
         late = [now - before for now, before in zip(stats.tokens, counted, strict=True)]
@@ -45,7 +47,7 @@ class TreeWorker:
 
     def describe(self) -> list[DescribedModel]:
         """What the manifest needs of this worker's models; the driver seals it, on its own disk."""
-        return describe_models(self.generators, self.settings)
+        return self.models
 
 
 class _Desk:

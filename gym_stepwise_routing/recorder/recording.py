@@ -20,6 +20,7 @@ def record(
     store: TreeStore,
     settings: RecordingSettings,
     *,
+    shared_prefix: Sequence[int] | None = None,
     on_tree: Callable[[RecordingStats, dict[str, Any]], None] | None = None,
 ) -> RecordingStats:
     """Record the tree of every problem that the store does not have yet.
@@ -29,6 +30,7 @@ def record(
         generators: the model pool, smallest first.
         store: where complete trees go.
         settings: see there.
+        shared_prefix: prompt tokens that all problems share, by model; None: nothing is known to be shared.
         on_tree: called after every tree that has been written.
 
     Raises:
@@ -40,7 +42,7 @@ def record(
     """
     stats = RecordingStats([0] * len(generators))
     waiting = (problem for problem in problems if problem.id not in store.ids)
-    for tree in grow_trees(waiting, generators, settings, stats):
+    for tree in grow_trees(waiting, generators, settings, stats, shared_prefix=shared_prefix):
         store.append(tree)
         if on_tree is not None:
             on_tree(stats, tree)

@@ -132,10 +132,12 @@ class RecordingSession:
         self.check_selected()
         generators = [spec.build() for spec in self.specs]
         try:
-            self.seal(describe_models(generators, self.settings))
+            models = describe_models(generators, self.settings)
+            self.seal(models)
+            shared = [model.shared_prefix for model in models]
             store = TreeStore(self.out / "trees-0.jsonl")
             try:
-                return record(self.missing(), generators, store, self.settings, on_tree=on_tree)
+                return record(self.missing(), generators, store, self.settings, shared_prefix=shared, on_tree=on_tree)
             finally:
                 store.close()
         finally:

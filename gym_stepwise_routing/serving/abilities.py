@@ -9,7 +9,7 @@ from typing import Literal
 from gym_stepwise_routing.generators.generator import Completion, Request
 from gym_stepwise_routing.generators.open_message import PROBES, MessageHabits, habits_of
 from gym_stepwise_routing.generators.openai_answers import reason_of
-from gym_stepwise_routing.generators.openai_server import OPEN_MESSAGE
+from gym_stepwise_routing.generators.openai_requests import OPEN_MESSAGE
 from gym_stepwise_routing.serving.endpoint_config import EndpointConfig
 from gym_stepwise_routing.serving.endpoint_failures import StatusError, UnreadableError
 from gym_stepwise_routing.serving.wire import UsageChunk

@@ -17,6 +17,7 @@ from gym_stepwise_routing.datasets.problem import Problem
 from gym_stepwise_routing.game.episodes import RuleCursor, ending, project_actions, truncation_reason
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.generators.generator import Completion, Failure
+from gym_stepwise_routing.generators.openai_requests import Message
 from gym_stepwise_routing.generators.prompts import PromptTemplate
 from gym_stepwise_routing.generators.step_rule import StepRule
 from gym_stepwise_routing.generators.steps import settled_text
@@ -25,7 +26,6 @@ from gym_stepwise_routing.serving.asked import Asked, Finish, NoModelError, Step
 from gym_stepwise_routing.serving.endpoint import Endpoint, Spent
 from gym_stepwise_routing.serving.recall import RecalledGenerator, Wanted
 from gym_stepwise_routing.serving.served_router import ServedRouter
-from gym_stepwise_routing.serving.wire import Message
 from gym_stepwise_routing.sources.live import LiveSource
 
 __all__ = ["Answering"]

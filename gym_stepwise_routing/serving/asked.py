@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from gym_stepwise_routing.generators.openai_requests import Message, Sampling
 from gym_stepwise_routing.generators.steps import Step
-from gym_stepwise_routing.serving.wire import Message, Sampling
 
 __all__ = ["Asked", "Finish", "NoModelError", "StepTaken"]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from gym_stepwise_routing.errors import is_number
+from gym_stepwise_routing.generators.openai_requests import Sampling
 from gym_stepwise_routing.serving.asked import Asked
-from gym_stepwise_routing.serving.wire import Sampling
 
 __all__ = ["ClientRequest", "RequestError", "error_body", "read_request"]
 

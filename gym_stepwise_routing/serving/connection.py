@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
@@ -11,11 +10,13 @@ from urllib.request import getproxies
 
 import aiohttp
 
+from gym_stepwise_routing.generators.attempts import pause
 from gym_stepwise_routing.serving.endpoint_failures import BrokenError, StatusError, UnreadableError, failure_of
+from gym_stepwise_routing.storage.strict_json import parse_json
 
 __all__ = ["Connection"]
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0  # seconds before an attempt is repeated, doubled each time
+_LONGEST_PAUSE = 8.0  # seconds before an attempt is repeated, also where the endpoint asks for more
 
 
 class Connection:
@@ -25,7 +26,7 @@ class Connection:
         url: address up to ``/v1``.
         key: key of the server.
         connect: seconds until the connection stands.
-        read: seconds between two parts of an answer.
+        read: seconds between two parts of a stream, and of one attempt at a whole answer in all, however it drips.
         retries: attempts after the first, before anything has come back.
     """
 
@@ -33,6 +34,7 @@ class Connection:
         self._url = url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {key}"}
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=read)
+        self._whole_timeout = aiohttp.ClientTimeout(total=read, sock_connect=connect)
         self._retries = retries
         self._session: aiohttp.ClientSession | None = None  # made in the loop that uses it
 
@@ -76,7 +78,7 @@ class Connection:
         """
         clock, began = asyncio.get_running_loop().time, time.monotonic()
         async with asyncio.timeout(first) as limit:
-            response = await self._send("POST", path, body, self._retries)
+            response = await self._send("POST", path, body, self._retries, self._timeout)
             rest = b""
             try:
                 async for part in response.content.iter_any():
@@ -95,27 +97,29 @@ class Connection:
                 response.close()  # keeps the connection where all of the answer has come
 
     async def _whole(self, method: str, path: str, body: Mapping[str, Any] | None, retries: int) -> Any:
-        response = await self._send(method, path, body, retries)
+        response = await self._send(method, path, body, retries, self._whole_timeout)
         try:
-            return json.loads(await response.read())
+            return parse_json(await response.read(), "the answer")
         except ValueError:
             raise UnreadableError("no JSON") from None
         finally:
             response.close()
 
-    async def _open(self, method: str, url: str, body: Mapping[str, Any] | None) -> aiohttp.ClientResponse:
+    async def _open(
+        self, method: str, url: str, body: Mapping[str, Any] | None, timeout: aiohttp.ClientTimeout
+    ) -> aiohttp.ClientResponse:
         """One attempt. A kept connection that turns out to be closed by the server is no fault: a new one is made."""
         assert self._session is not None
         while True:
             reused: list[bool] = []
             try:
-                return await self._session.request(method, url, json=body, trace_request_ctx=reused)
+                return await self._session.request(method, url, json=body, trace_request_ctx=reused, timeout=timeout)
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
                 if not reused:
                     raise
 
     async def _send(
-        self, method: str, path: str, body: Mapping[str, Any] | None, retries: int
+        self, method: str, path: str, body: Mapping[str, Any] | None, retries: int, timeout: aiohttp.ClientTimeout
     ) -> aiohttp.ClientResponse:
         """The answer, its body not yet read; with as many attempts as are allowed."""
         if self._session is None:
@@ -129,10 +133,11 @@ class Connection:
                 trust_env=bool(getproxies()),  # with it ~/.netrc is read at each request
                 trace_configs=[trace],
             )
-        url, pause = self._url + path if path.startswith("/") else path, _FIRST_PAUSE
+        url = self._url + path if path.startswith("/") else path
+        attempt = 0
         while True:
             try:
-                response = await self._open(method, url, body)
+                response = await self._open(method, url, body, timeout)
                 if 200 <= response.status < 300:
                     return response
                 try:
@@ -142,11 +147,10 @@ class Connection:
                 raise StatusError(response.status, said, response.headers.get("retry-after"))
             except Exception as error:
                 failure, asked = failure_of("", error)
-                if retries == 0 or failure is None or not failure.retryable:
+                if attempt >= retries or failure is None or not failure.retryable:
                     raise
-            retries -= 1
-            await asyncio.sleep(min(pause if asked is None else asked, _LONGEST_PAUSE))
-            pause *= 2
+            await asyncio.sleep(pause(attempt, asked, _LONGEST_PAUSE))
+            attempt += 1
 
 
 async def _note_reuse(session: aiohttp.ClientSession, context: Any, told: Any) -> None:
@@ -160,7 +164,7 @@ def _read(events: list[bytes]) -> tuple[list[dict[str, Any]], bool, bool]:
         if data == b"[DONE]":
             return chunks, True, False
         try:
-            chunks.append(json.loads(data))
+            chunks.append(parse_json(data, "a chunk"))
         except ValueError:
             return chunks, False, True
     return chunks, False, False

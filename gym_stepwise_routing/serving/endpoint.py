@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from gym_stepwise_routing.generators.generator import Completion, Failure, Request
 from gym_stepwise_routing.generators.openai_answers import completion_of
+from gym_stepwise_routing.generators.openai_requests import Message, Sampling, body_of
 from gym_stepwise_routing.serving.abilities import Abilities, Written, find_abilities
 from gym_stepwise_routing.serving.circuit import Circuit
 from gym_stepwise_routing.serving.connection import Connection
@@ -22,7 +23,7 @@ from gym_stepwise_routing.serving.endpoint_failures import (
     failure_of,
 )
 from gym_stepwise_routing.serving.pool_config import CircuitConfig, EndpointConfig, Timeouts
-from gym_stepwise_routing.serving.wire import GatheredAnswer, Message, Sampling, body_of
+from gym_stepwise_routing.serving.wire import GatheredAnswer
 
 __all__ = ["Endpoint", "Spent"]
 

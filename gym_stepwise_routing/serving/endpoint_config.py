@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gym_stepwise_routing.costs.models import Latency, Model, Price
-from gym_stepwise_routing.generators.openai_server import Continuation
+from gym_stepwise_routing.generators.openai_requests import Continuation
 from gym_stepwise_routing.generators.prices import api_price
 from gym_stepwise_routing.generators.specs import GeneratorSpec
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import aiohttp
 
+from gym_stepwise_routing.generators.attempts import asked_seconds, is_overload
 from gym_stepwise_routing.generators.generator import Failure
 from gym_stepwise_routing.generators.openai_answers import reason_of
 
@@ -39,8 +40,8 @@ class StatusError(Exception):
 def failure_of(name: str, error: BaseException) -> tuple[Failure | None, float | None]:
     """The failure that an exception stands for, and the pause that the endpoint asks for; None: not the endpoint's."""
     if isinstance(error, StatusError):
-        overloaded = error.status in (408, 409, 429) or error.status >= 500
-        return Failure(f"{name}: status {error.status} ({reason_of(error)})", retryable=overloaded), _seconds(error)
+        reason = f"{name}: status {error.status} ({reason_of(error)})"
+        return Failure(reason, retryable=is_overload(error.status)), asked_seconds(error.retry_after)
     if isinstance(error, ContinuationError):
         return Failure(f"{name}: {reason_of(error)}", retryable=False), None
     if isinstance(error, BrokenError):
@@ -54,10 +55,3 @@ def failure_of(name: str, error: BaseException) -> tuple[Failure | None, float |
     if isinstance(error, aiohttp.ClientError):
         return Failure(f"{name}: broke off ({type(error).__name__})", retryable=True), None
     return None, None
-
-
-def _seconds(error: StatusError) -> float | None:
-    try:
-        return None if error.retry_after is None else max(float(error.retry_after), 0.0)
-    except ValueError:
-        return None

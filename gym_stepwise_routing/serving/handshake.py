@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 
 from gym_stepwise_routing.costs.units import available_units
 from gym_stepwise_routing.generators.generator import Failure, Request
-from gym_stepwise_routing.generators.openai_server import OPEN_MESSAGE
+from gym_stepwise_routing.generators.openai_requests import OPEN_MESSAGE, Sampling
 from gym_stepwise_routing.serving.abilities import Abilities
 from gym_stepwise_routing.serving.endpoint import Endpoint, Spent
 from gym_stepwise_routing.serving.pool_config import EndpointConfig, PoolConfig
-from gym_stepwise_routing.serving.wire import Sampling
 
 __all__ = ["Finding", "shake_hands"]
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from generator_fakes import FakeGenerator
 
@@ -190,6 +193,39 @@ def test_gradings_that_were_cut_off_are_counted(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("gym_stepwise_routing.grading.numeric.grade_number", lambda *_: Grade("1", False, True))
     stats = record(problems(2), pool(), TreeStore(tmp_path / "trees.jsonl"), SETTINGS)
     assert stats.timed_out == 2 * 16
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"prompt_tokens": 0}, r"prompt_tokens is \(10, 0\); allowed: 1 to"),
+        ({"prompt_tokens": 3}, "3 prompt tokens for model 1; allowed: more than the 4 that all problems share"),
+        ({"tokens": 2**40, "pieces": (), "logprob": np.zeros(0), "top": np.zeros((0, 0))}, "tokens is 1099511627776"),
+        ({"text": "half \ud83d", "pieces": (), "logprob": np.zeros(0), "top": np.zeros((0, 0))}, "surrogates"),
+        ({"logprob": np.full(16, 0.5)}, r"logprob_mean is 0\.5, out of range"),
+        ({"top": np.full((16, 2), 1.0)}, "entropy_mean is -5.4.*out of range"),
+    ],
+)
+def test_what_could_be_no_part_of_a_bank_is_a_failure_of_its_problem(
+    tmp_path: Path, changes: dict[str, Any], reason: str
+) -> None:
+    """A generator of anybody's may tell anything; the rules are those by which the bank is checked."""
+
+    class Faulty(FakeGenerator):
+        def poll(self) -> list[tuple[Any, Any]]:
+            asked = dict(self._waiting)
+            results = super().poll()
+            return [
+                (key, replace(run, **changes) if "What is 1?" in asked[key].prompt else run) for key, run in results
+            ]
+
+    large = Faulty("large", lambda prompt, prefix: "The answer is 0.")
+    store = TreeStore(tmp_path / "trees.jsonl")
+    stats = record(problems(3), [pool()[0], large], store, SETTINGS, shared_prefix=[4, 4])
+    assert list(stats.failed) == ["toy/test/1"]
+    assert re.search(reason, stats.failed["toy/test/1"])
+    assert store.ids == {"toy/test/0", "toy/test/2"}
+    assert len(list(read_strictly(store.path))) == 2
 
 
 def test_one_model_is_no_pool(tmp_path: Path) -> None:

@@ -107,6 +107,48 @@ def test_answers_that_are_none(answer, reason):
     asyncio.run(run())
 
 
+def test_deeply_nested_json_cannot_be_read():
+    deep = b"[" * 100_000 + b"]" * 100_000
+
+    async def run():
+        async with answering([OK, deep], [OK, b"data: " + deep + b"\n\n"]) as connection:
+            with pytest.raises(UnreadableError, match="no JSON"):
+                await connection.post("/completions", {})
+            with pytest.raises(BrokenError, match="no JSON"):
+                await read(connection)
+
+    asyncio.run(run())
+
+
+def test_a_whole_answer_that_drips_is_cut_off_after_the_time_of_one_attempt():
+    async def serve(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK)
+        try:
+            while True:
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.01)
+        except ConnectionError:
+            writer.close()
+
+    async def run():
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+            connection = Connection(url, "secret", connect=10, read=0.3, retries=0)
+            try:
+                async with asyncio.timeout(30):
+                    with pytest.raises(TimeoutError) as slow:
+                        await connection.post("/completions", {})
+                failure, _ = failure_of("small", slow.value)
+                assert failure is not None
+                assert failure.reason == "small: too slow"
+            finally:
+                await connection.close()
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize("closes", ["after its answer", "before any"])
 def test_a_kept_connection_that_the_server_closes_is_made_anew(closes):
     """Servers close idle connections, and some right after an answer without saying so."""
