@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: help demo test test-slow test-vllm lint bench findings leaderboard board clean
+.PHONY: help demo test test-slow fuzz test-vllm lint bench findings leaderboard board clean
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
@@ -23,6 +23,9 @@ test: $(STAMP)  ## the test suite
 
 test-slow: $(STAMP)  ## the few tests that take minutes by nature
 	$(BIN)/pytest -m slow
+
+fuzz: $(STAMP)  ## 10,000 mutated inputs for every reader of files and answers
+	FUZZ_EXAMPLES=10000 OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --timeout 3600 tests/fuzz
 
 test-vllm:  ## tests that need vLLM, with VLLM_PYTHON=an environment that has it and GSR_MODELS=a folder of models
 	$(VLLM_PYTHON) -m pytest -m vllm tests/generators/test_vllm_engine.py

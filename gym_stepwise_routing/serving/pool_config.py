@@ -243,6 +243,8 @@ def load_config(path: Path, **changes: Any) -> PoolConfig:
         content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from None
+    except RecursionError:
+        raise ValueError(f"{path} cannot be read: nested too deeply") from None
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds {type(content).__name__}; allowed: a mapping with models, router, ...")
 

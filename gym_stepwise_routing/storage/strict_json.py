@@ -6,6 +6,7 @@ strangers and have patterns, lengths and links to check, is pydantic's.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import types
@@ -157,9 +158,10 @@ def decode(annotation: Any, value: Any, file: object, key: str = "", error: Erro
 
 def _decode_scalar(annotation: type, value: Any, file: object, key: str, error: Error) -> Any:
     if annotation is float and isinstance(value, int | float) and not isinstance(value, bool):
-        if not math.isfinite(value):
-            raise _wrong(error, file, key, value, "a finite number")
-        return float(value)
+        with contextlib.suppress(OverflowError):  # an integer of more than 308 digits
+            if math.isfinite(number := float(value)):
+                return number
+        raise _wrong(error, file, key, value, "a finite number")
     # bool is a subclass of int, so that ``isinstance`` alone would let True pass as 1.
     if isinstance(value, annotation) and (annotation is bool or not isinstance(value, bool)):
         return value

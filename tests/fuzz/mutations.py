@@ -1,0 +1,79 @@
+"""Mutated files and answers: valid ones with a few places changed, in their values or in their bytes."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+from hypothesis import strategies as st
+
+__all__ = ["bytes_of", "mutated_bytes", "mutated_json"]
+
+DEEP = "[" * 3_000 + "]" * 3_000
+ODD = [
+    None, True, False, 0, -1, 1, 2, 0.5, 1e308, -1e-320, 2**31, 2**63, 2**64, -(2**70), 10**400,
+    float("nan"), float("inf"), "", " ", "x", "\ud800", "\x00", "nan", "a\nb", "x" * 100_000, "../../x", "9" * 5_000,
+    [], {}, [[]], [None], ["x", 1], {"": None}, {"a": {"b": [1]}}, DEEP,
+]  # fmt: skip
+"""Values that a field is not made for; the text :data:`DEEP` is put in as JSON, not as a string."""
+
+
+@st.composite
+def mutated_json(draw: st.DrawFn, value: Any) -> str:
+    """The JSON text of a value with one to three changes: a value for another, a key or item gone, twice, or moved."""
+    value = copy.deepcopy(value)
+    for _ in range(draw(st.integers(1, 3))):
+        value = _changed(draw, value)
+    text = json.dumps(value, ensure_ascii=draw(st.booleans()))
+    if draw(st.integers(0, 9)) == 0 and isinstance(value, dict) and value:  # a key twice
+        key = draw(st.sampled_from(sorted(value)))
+        text = f"{text[:-1]}, {json.dumps(key)}: {json.dumps(draw(st.sampled_from(ODD)))}}}"
+    return text.replace(json.dumps(DEEP), DEEP)
+
+
+def _changed(draw: st.DrawFn, value: Any) -> Any:
+    """The value with one change at a place that is drawn on the way down."""
+    at = None
+    if _has_parts(value):
+        at = draw(st.sampled_from(sorted(value) if isinstance(value, dict) else range(len(value))))
+    if at is None or draw(st.integers(0, 3)) == 0:
+        how = draw(st.sampled_from(("odd", "gone", "twice", "moved", "new"))) if _has_parts(value) else "odd"
+        if how == "odd" or at is None:
+            return _odd(draw)
+        if how == "gone":
+            del value[at]
+        elif how == "new" and isinstance(value, dict):
+            value[draw(st.sampled_from(("x", "", "version", "\ud800")))] = _odd(draw)
+        elif isinstance(value, list):
+            value.insert(
+                draw(st.integers(0, len(value))), copy.deepcopy(value[at]) if how == "twice" else value.pop(at)
+            )
+        else:
+            value[at] = copy.deepcopy(draw(st.sampled_from(list(value.values()))))
+        return value
+    value[at] = _changed(draw, value[at])
+    return value
+
+
+def _odd(draw: st.DrawFn) -> Any:
+    return copy.deepcopy(draw(st.sampled_from(ODD)))
+
+
+def _has_parts(value: Any) -> bool:
+    return isinstance(value, dict | list) and bool(value)
+
+
+@st.composite
+def mutated_bytes(draw: st.DrawFn, whole: bytes) -> bytes:
+    """The bytes, possibly torn, with up to eight of them changed."""
+    damaged = bytearray(whole[: draw(st.integers(0, len(whole)))] if draw(st.booleans()) else whole)
+    for at in draw(st.lists(st.integers(0, max(len(damaged) - 1, 0)), max_size=8)):
+        if damaged:
+            damaged[at] = draw(st.integers(0, 255))
+    return bytes(damaged)
+
+
+def bytes_of(text: str) -> bytes:
+    """UTF-8, lone surrogates as they are: bytes that are no UTF-8."""
+    return text.encode(errors="surrogatepass")
