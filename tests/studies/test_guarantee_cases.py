@@ -1,4 +1,4 @@
-"""The guarantee where it is strained: ties, risks that rise and fall, three models, few items, heavy tails, two targets.
+"""The guarantee where it is strained: ties, risks that rise and fall, few items, heavy tails, three models, two targets.
 
 Each world is known, each calibration sample is drawn from it with replacement, and a promise is broken where the chosen
 threshold's true risk is above alpha.
@@ -115,8 +115,12 @@ def played():
 
 
 @pytest.mark.parametrize("name", ["K=3", "hard"])
-@pytest.mark.parametrize("alpha", [0.3, 0.45, 0.6])
-def test_real_sweeps(played, name, alpha):
-    arguments = {"n": 150, "delta": DELTA, "repetitions": 1000, "relative": False}
+@pytest.mark.parametrize("above", [0.01, 0.05, 0.1])
+def test_whole_games(played, name, above):
+    """Errors of always-largest (under the hard budget it is cut off too), and a little more."""
+    alpha = float((~played[name].right[0]).mean()) + above
+    arguments = {"n": 400, "delta": DELTA, "repetitions": 1000, "relative": False}
     found = resampled(played[name], alpha=alpha, method="exact", **arguments)
-    assert found.violations.low <= DELTA, str(found.violations)
+    violations = Share.of(found.certified & (found.risk > alpha))
+    assert violations.low <= DELTA, str(violations)
+    assert found.certified.mean() > (0.5 if above == 0.1 else 0)
