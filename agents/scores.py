@@ -60,17 +60,15 @@ def scored(
     if not isinstance(policy.action_space, spaces.Discrete) or not isinstance(policy.observation_space, spaces.Box):
         raise ValueError(f"model with {policy.observation_space} and {policy.action_space}; allowed: Box and Discrete")
     _refuse_normalised(model)
+    extractor = _extractor(policy)
     recurrent: list[Recurrent] = []
     extras: dict[str, Any] = {}
     if isinstance(policy, DQNPolicy):
-        extractor: Any = policy.q_net.features_extractor
         dense, extras["temperature"] = _dense(policy.q_net.q_net), temperature
     elif isinstance(policy, QRDQNPolicy):
-        net = policy.quantile_net
-        extractor, dense = net.features_extractor, _dense(net.quantile_net)
-        extras |= {"temperature": temperature, "quantiles": net.n_quantiles}
+        dense = _dense(policy.quantile_net.quantile_net)
+        extras |= {"temperature": temperature, "quantiles": policy.quantile_net.n_quantiles}
     elif isinstance(policy, ActorCriticPolicy | MaskableActorCriticPolicy):
-        extractor = policy.features_extractor
         dense = _dense([*policy.mlp_extractor.policy_net, policy.action_net])
         if isinstance(policy, RecurrentActorCriticPolicy):
             recurrent = _recurrent(policy.lstm_actor)
@@ -79,11 +77,24 @@ def scored(
         raise ValueError(
             f"policy {type(policy).__name__}; allowed: PPO's, RecurrentPPO's, MaskablePPO's, DQN's and QR-DQN's"
         )
-    if type(extractor) is StandardisedExtractor:
+    if isinstance(extractor, StandardisedExtractor):
         dense, recurrent = fold(extractor.scale, dense, recurrent)
-    elif type(extractor) is not FlattenExtractor:
-        raise ValueError(f"features extractor {type(extractor).__name__}; allowed: FlattenExtractor")
     return PolicyNetwork(dense, recurrent=recurrent, name=name, threshold=threshold, **extras)
+
+
+def _extractor(policy: Any) -> FlattenExtractor:
+    """What comes before a policy's first layer, if it can be folded into it."""
+    if isinstance(policy, DQNPolicy):
+        extractor: Any = policy.q_net.features_extractor
+    elif isinstance(policy, QRDQNPolicy):
+        extractor = policy.quantile_net.features_extractor
+    else:
+        extractor = policy.features_extractor
+    if type(extractor) not in (FlattenExtractor, StandardisedExtractor):
+        raise ValueError(
+            f"features extractor {type(extractor).__name__}; allowed: FlattenExtractor and StandardisedExtractor"
+        )
+    return extractor  # type: ignore[no-any-return]
 
 
 def _refuse_normalised(model: BaseAlgorithm) -> None:
