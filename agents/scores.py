@@ -103,8 +103,8 @@ def _refuse_normalised(model: BaseAlgorithm) -> None:
     found = None if env is None else unwrap_vec_normalize(env)
     if isinstance(found, VecNormalize) and found.norm_obs:
         raise ValueError(
-            "model trained behind VecNormalize(norm_obs=True), which is not in its policy; allowed: norm_obs=False, with "
-            "policy_kwargs of agents.scaling.extractor_arguments for inputs of one scale"
+            "model trained behind VecNormalize(norm_obs=True), which is not in its policy; allowed: norm_obs=False, "
+            "with policy_kwargs of agents.scaling.extractor_arguments for inputs of one scale"
         )
 
 

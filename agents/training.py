@@ -146,8 +146,8 @@ def train(
 ) -> BaseAlgorithm:
     """Train one agent with one seed.
 
-    Its network sees inputs of mean 0 and spread 1 (:mod:`gym_stepwise_routing.agents.scaling`), unless ``policy_kwargs``
-    name another features extractor.
+    Its network sees inputs of mean 0 and spread 1 (:mod:`gym_stepwise_routing.agents.scaling`), unless
+    ``policy_kwargs`` name another features extractor.
 
     Args:
         agent: name of the agent, see :data:`gym_stepwise_routing.agents.agent.AGENTS`.

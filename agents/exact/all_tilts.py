@@ -49,7 +49,7 @@ class Slope:
 
 def chances_of(logits: th.Tensor, tilt: th.Tensor, mask: th.Tensor) -> th.Tensor:
     """Probabilities ``float[n, K, N B]`` of logits ``[n, K, N]`` at tilts ``[N, B]``; masks ``[n, K]``."""
-    n, models, networks = logits.shape
+    n, models, _ = logits.shape
     rank = _ranks(models, logits)
     tilted = logits.unsqueeze(3) - rank[:, None, None] * tilt
     return th.softmax(tilted.masked_fill(~mask[:, :, None, None], -th.inf), dim=1).reshape(n, models, -1)

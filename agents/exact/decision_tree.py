@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch as th
@@ -77,7 +78,7 @@ class DecisionTree:
         for row in children[order]:  # parents come first
             level[row] = level[self._parent[row]] + 1
         edges = np.searchsorted(level, np.arange(level.max(initial=-1) + 2))
-        self._levels = [slice(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        self._levels = [slice(int(a), int(b)) for a, b in pairwise(edges)]
         self.observation = th.as_tensor(seen[rows], dtype=dtype)
         self.mask = th.as_tensor(table.mask[rows])
         self._parent, self._action = th.as_tensor(self._parent), th.as_tensor(self._action)

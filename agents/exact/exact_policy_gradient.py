@@ -35,9 +35,9 @@ class ExactPolicyGradient(BaseAlgorithm):
     to each of ``budgets`` costs, each with the exact multiplier of that cost. What is maximised is the accuracy's mean
     over them: the area under the policy's own frontier.
 
-    **Regularisation is chosen on folds of the problems**, which are those of the train split: for each width and decay a
-    network is trained without each fold, and what the networks do on the folds that they have not seen chooses width,
-    decay and the number of steps. Inputs are scaled by all train problems. The mean of the networks' logits is the
+    **Regularisation is chosen on folds of the problems**, which are those of the train split: for each width and decay
+    a network is trained without each fold, and what the networks do on the folds that they have not seen chooses
+    width, decay and the number of steps. Inputs are scaled by all train problems. The mean of the networks' logits is the
     policy, so that every problem has been learned from; a mean of networks with one hidden layer is one such network.
 
     Its settings are those of a sampling agent where they mean something: ``total_timesteps`` counts gradient steps
@@ -117,7 +117,9 @@ class ExactPolicyGradient(BaseAlgorithm):
         for name, numbers in (("learning_rate", [learning_rate]), ("decays", decays)):
             for number in numbers:
                 if not (math.isfinite(number) and (number > 0 or (number == 0 and name == "decays"))):
-                    raise ValueError(f"{name}={number!r}; allowed: a finite number {'>= 0' if name == 'decays' else '> 0'}")
+                    raise ValueError(
+                        f"{name}={number!r}; allowed: a finite number {'>= 0' if name == 'decays' else '> 0'}"
+                    )
         if not widths or not decays:
             raise ValueError(f"widths={widths!r}, decays={decays!r}; allowed: at least one of each")
         self.limit, self.constraint = limit, constraint
@@ -189,9 +191,7 @@ class ExactPolicyGradient(BaseAlgorithm):
         callback.on_training_end()
         return self
 
-    def _try(
-        self, training: FoldTraining, candidate: Candidate, seed: int, steps: int, callback: BaseCallback
-    ) -> bool:
+    def _try(self, training: FoldTraining, candidate: Candidate, seed: int, steps: int, callback: BaseCallback) -> bool:
         """Train a candidate and adopt it wherever it is the best so far; False if a callback ends the training."""
         begun, best = self.num_timesteps, -math.inf
         former = max((value for _, value in self.held_out), default=-math.inf)

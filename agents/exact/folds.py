@@ -72,8 +72,11 @@ class Members(nn.Module):
         return (th.tanh(x @ self.hidden + self.bias) @ self.output).permute(1, 2, 0)
 
     def together(self) -> tuple[th.Tensor, th.Tensor, th.Tensor]:
-        """The mean of the networks as one: weight ``[N width, features]`` and bias of its hidden layer, and its output
-        ``[K, N width]``."""
+        """The mean of the networks as one network.
+
+        Returns:
+            Weight ``[N width, features]`` and bias of its hidden layer, and weight ``[K, N width]`` of its output.
+        """
         networks, features, width = self.hidden.shape
         weight = self.hidden.detach().permute(0, 2, 1).reshape(networks * width, features)
         output = self.output.detach().reshape(networks * width, -1).T / networks
@@ -117,7 +120,9 @@ class FoldTraining:
         self._held = held.repeat_interleave(budgets, dim=1)
         self._weight = (~held).to(inputs.dtype) / (~held).sum(dim=0)
         if not tree.solvable:
-            raise ValueError("no recorded answer is right: nothing can be learned; allowed: problems some of which are solved")
+            raise ValueError(
+                "no recorded answer is right: nothing can be learned; allowed: problems some of which are solved"
+            )
         small, large = (tree.worth(tree.constant(model).to(inputs.dtype)) for model in (0, -1))
         low, high = ((self._weight * end.cost).sum(dim=0) for end in (small, large))
         if not bool((high > low).all()):
@@ -145,9 +150,7 @@ class FoldTraining:
         folds, features = self._weight.shape[1], self._inputs.shape[1]
         models = self._tree.mask.shape[1]
         nets = Members(folds, features, candidate.width, models, seed).to(self._inputs.dtype)
-        optimiser = th.optim.AdamW(
-            nets.parameters(), lr=learning_rate, weight_decay=candidate.decay, betas=(0.9, 0.99)
-        )
+        optimiser = th.optim.AdamW(nets.parameters(), lr=learning_rate, weight_decay=candidate.decay, betas=(0.9, 0.99))
         tilt = (th.logit(1.0 - self._share) * (models > 1)).repeat(folds, 1)
         best, waited = -np.inf, 0
         for step in range(steps + 1):
@@ -168,7 +171,7 @@ class FoldTraining:
             optimiser.step()
 
     def _held_out(self, found: Slope) -> float:
-        """Accuracy on the problems that each network has not seen, mean over the costs between those of the constants."""
+        """Accuracy on the problems that each network has not seen, mean over costs between those of the constants."""
         shape = (len(self._held), self._weight.shape[1], -1)
         right, cost = (
             np.asarray(th.where(self._held, part, 0.0).reshape(shape).sum(dim=1).mean(dim=0), dtype=np.float64)

@@ -68,8 +68,8 @@ def enumerated(game, tree, chances):
             problem = table.problem[row]
             found[0, problem] += chance * (table.terminal[row] and table.correct[row])
             found[1, problem] += chance * table.cost[row]
-        for action in np.flatnonzero(table.mask[row]):
-            paths.append((int(table.child[row, action]), chance * float(chances[place[row], action])))
+        actions = np.flatnonzero(table.mask[row])
+        paths += [(int(table.child[row, a]), chance * float(chances[place[row], a])) for a in actions]
     return found
 
 

@@ -10,7 +10,7 @@ import pytest
 from bank_files import few_problems
 
 from gym_stepwise_routing.agents import training
-from studies.agents import all_budgets, guarantee, learning, peers, search, simulator, sweeps
+from studies.agents import all_budgets, exact, guarantee, learning, peers, search, simulator, sweeps
 
 
 @pytest.fixture(scope="module")
@@ -25,10 +25,12 @@ def a_few_steps(monkeypatch):
 
     def quick(agent, variant=None):
         settings = shipped(agent, variant)
+        if agent == "exact":
+            return replace(settings, total_timesteps=10)
         return replace(settings, n_envs=16, total_timesteps=32, algorithm=settings.algorithm | {"n_steps": 2})
 
     monkeypatch.setattr(training, "hyperparameters", quick)
-    for module in (peers, search, simulator):
+    for module in (exact, peers, search, simulator):
         monkeypatch.setattr(module, "hyperparameters", quick)
     for module in (sweeps, learning):
         monkeypatch.setattr(module, "THRESHOLDS", np.linspace(0, 1, 9))
@@ -42,6 +44,24 @@ def page(folder, name, *options):
     assert f"Written by `python -m studies.agents.{name.split('-')[0]}" in text
     assert "nan" not in text
     return text, json.loads((folder / f"{name}.json").read_text())["results"]
+
+
+def test_exact(tmp_path, bank, monkeypatch):
+    monkeypatch.setattr(exact, "ABLATIONS", {"exact, 4 units": ("exact", {"widths": [4]})})
+    monkeypatch.setattr(exact, "THRESHOLDS", 5)
+    exact.main(out=tmp_path, bank=bank, cost_unit="large_tokens", seeds=3, resamples=1000)
+    text, numbers = page(tmp_path, "exact-few-problems", "--seeds 3", "--resamples 1000")
+    assert list(numbers) == list(sweeps.MODES)
+    for mode, found in numbers.items():
+        assert {line["router"] for line in found["compared"]} == {*exact.AGENTS, *exact.PEERS}
+        for line in found["compared"]:
+            assert set(line["against"]) == set(exact.PEERS) - {line["router"]}
+            assert line["unseen"][1] <= line["unseen"][0] <= line["unseen"][2]
+        # the same comparison the other way round
+        one, other = ({line["router"]: line for line in found["compared"]}[name] for name in exact.PEERS)
+        assert one["against"]["fitted Q"][0] == pytest.approx(-other["against"]["query classifier"][0])
+        assert [line["router"] for line in found["changed"]] == ["exact, 4 units"]
+        assert f"Mode {mode}" in text
 
 
 def test_learning(tmp_path, bank):
