@@ -37,8 +37,8 @@ class ExactPolicyGradient(BaseAlgorithm):
 
     **Regularisation is chosen on folds of the problems**, which are those of the train split: for each width and decay
     a network is trained without each fold, and what the networks do on the folds that they have not seen chooses
-    width, decay and the number of steps. Inputs are scaled by all train problems. The mean of the networks' logits is the
-    policy, so that every problem has been learned from; a mean of networks with one hidden layer is one such network.
+    width, decay and the number of steps. Inputs are scaled by all train problems. The mean of the networks' logits is
+    the policy, so that every problem has been learned from; a mean of networks with one hidden layer is one of them.
 
     Its settings are those of a sampling agent where they mean something: ``total_timesteps`` counts gradient steps
     (each of all folds), shared evenly among the candidates, and there is one environment, which is not played.

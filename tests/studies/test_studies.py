@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 from bank_files import few_problems
 
 from gym_stepwise_routing.agents import training
+from gym_stepwise_routing.agents.agent import AGENTS
 from studies.agents import all_budgets, exact, guarantee, learning, peers, search, simulator, sweeps
 
 
@@ -94,13 +95,28 @@ def test_guarantee(tmp_path, bank, monkeypatch):
     assert all(line["violation_low"] <= 0.1 for line in kept)
 
 
-def test_search(tmp_path, bank, monkeypatch):
-    monkeypatch.setattr(search, "CANDIDATES", {"shipped": {}, "slow": {"learning_rate": 1e-4}})
-    search.main(agent="all_budgets", out=tmp_path, bank=bank, folds=2, cost_unit="flops")
-    _, numbers = page(tmp_path, "search-all_budgets-few-problems", "--agent all_budgets", "--folds 2")
-    assert set(numbers) == {"shipped", "slow"}
-    with pytest.raises(ValueError, match="agent='ppo'"):
-        search.main(agent="ppo", out=tmp_path, bank=bank, folds=2, cost_unit="flops")
+def test_search(tmp_path, bank):
+    names = "shipped,16 units"
+    search.main(agent="all_budgets", out=tmp_path, bank=bank, folds=2, only=names, cost_unit="flops")
+    _, numbers = page(
+        tmp_path, "search-all_budgets-few-problems", "--agent all_budgets", "--folds 2", f'--only "{names}"'
+    )
+    assert list(numbers) == names.split(",")
+    for wrong in ({"agent": "qr"}, {"agent": "ppo", "only": "9 units"}):
+        with pytest.raises(ValueError, match="is not known; allowed"):
+            search.main(**{"out": tmp_path, "bank": bank, "folds": 2, "only": "", "cost_unit": "flops"} | wrong)
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+def test_every_agent_has_candidates_that_differ_in_one_thing(agent):
+    tried = search.candidates(agent)
+    shipped = asdict(tried.pop("shipped"))
+    assert len(tried) >= 4
+    for settings in map(asdict, tried.values()):
+        differs = [name for name in shipped if settings[name] != shipped[name]]
+        assert differs in (["total_timesteps"], ["algorithm"])
+    widths = [s.algorithm.get("policy_kwargs", s.algorithm) for s in tried.values()]
+    assert len({str(w.get("net_arch", w.get("widths"))) for w in widths}) >= 3
 
 
 @pytest.mark.parametrize("agent", simulator.AGENTS)
