@@ -14,9 +14,11 @@ from sb3_contrib.qrdqn.policies import QRDQNPolicy
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import FlattenExtractor
+from stable_baselines3.common.vec_env import VecNormalize, unwrap_vec_normalize
 from stable_baselines3.dqn.policies import DQNPolicy
 from torch import nn
 
+from gym_stepwise_routing.agents.scaling import StandardisedExtractor, fold
 from gym_stepwise_routing.routers.policy_network import Activation, Dense, PolicyNetwork, Recurrent
 
 __all__ = ["VALUE_TEMPERATURE", "scored"]
@@ -41,6 +43,8 @@ def scored(
     DQN, QR-DQN                                                softmax of (mean) action values over temperature
     =========================================================  ================================================
 
+    A standardisation of the inputs (:class:`...scaling.StandardisedExtractor`) is folded into the first layer.
+
     Args:
         model: trained on a flat ``Box`` observation with ``Discrete`` actions.
         name: name of the router; the class's if None.
@@ -48,41 +52,60 @@ def scored(
         threshold: threshold of the router.
 
     Raises:
-        ValueError: a policy, feature extractor or layer of another kind; the message names it.
+        ValueError: a policy, feature extractor or layer of another kind, or observations that ``VecNormalize`` scaled;
+            the message names it.
     """
     policy = model.policy
     name = type(model).__name__ if name is None else name
     if not isinstance(policy.action_space, spaces.Discrete) or not isinstance(policy.observation_space, spaces.Box):
         raise ValueError(f"model with {policy.observation_space} and {policy.action_space}; allowed: Box and Discrete")
-    extractor: Any = policy.q_net.features_extractor if isinstance(policy, DQNPolicy) else policy.features_extractor
-    if isinstance(policy, QRDQNPolicy):
-        extractor = policy.quantile_net.features_extractor
-    if type(extractor) is not FlattenExtractor:
-        raise ValueError(f"features extractor {type(extractor).__name__}; allowed: FlattenExtractor")
+    _refuse_normalised(model)
+    extractor = _extractor(policy)
+    recurrent: list[Recurrent] = []
+    extras: dict[str, Any] = {}
     if isinstance(policy, DQNPolicy):
-        return PolicyNetwork(_dense(policy.q_net.q_net), temperature=temperature, name=name, threshold=threshold)
-    if isinstance(policy, QRDQNPolicy):
-        net = policy.quantile_net
-        return PolicyNetwork(
-            _dense(net.quantile_net),
-            temperature=temperature,
-            quantiles=net.n_quantiles,
-            name=name,
-            threshold=threshold,
+        dense, extras["temperature"] = _dense(policy.q_net.q_net), temperature
+    elif isinstance(policy, QRDQNPolicy):
+        dense = _dense(policy.quantile_net.quantile_net)
+        extras |= {"temperature": temperature, "quantiles": policy.quantile_net.n_quantiles}
+    elif isinstance(policy, ActorCriticPolicy | MaskableActorCriticPolicy):
+        dense = _dense([*policy.mlp_extractor.policy_net, policy.action_net])
+        if isinstance(policy, RecurrentActorCriticPolicy):
+            recurrent = _recurrent(policy.lstm_actor)
+        extras["score_kind"] = getattr(policy, "score_kind", "tail")
+    else:
+        raise ValueError(
+            f"policy {type(policy).__name__}; allowed: PPO's, RecurrentPPO's, MaskablePPO's, DQN's and QR-DQN's"
         )
-    if isinstance(policy, ActorCriticPolicy | MaskableActorCriticPolicy):
-        layers = _dense([*policy.mlp_extractor.policy_net, policy.action_net])
-        recurrent = _recurrent(policy.lstm_actor) if isinstance(policy, RecurrentActorCriticPolicy) else ()
-        return PolicyNetwork(
-            layers,
-            recurrent=recurrent,
-            name=name,
-            score_kind=getattr(policy, "score_kind", "tail"),
-            threshold=threshold,
+    if isinstance(extractor, StandardisedExtractor):
+        dense, recurrent = fold(extractor.scale, dense, recurrent)
+    return PolicyNetwork(dense, recurrent=recurrent, name=name, threshold=threshold, **extras)
+
+
+def _extractor(policy: Any) -> FlattenExtractor:
+    """What comes before a policy's first layer, if it can be folded into it."""
+    if isinstance(policy, DQNPolicy):
+        extractor: Any = policy.q_net.features_extractor
+    elif isinstance(policy, QRDQNPolicy):
+        extractor = policy.quantile_net.features_extractor
+    else:
+        extractor = policy.features_extractor
+    if type(extractor) not in (FlattenExtractor, StandardisedExtractor):
+        raise ValueError(
+            f"features extractor {type(extractor).__name__}; allowed: FlattenExtractor and StandardisedExtractor"
         )
-    raise ValueError(
-        f"policy {type(policy).__name__}; allowed: PPO's, RecurrentPPO's, MaskablePPO's, DQN's and QR-DQN's"
-    )
+    return extractor  # type: ignore[no-any-return]
+
+
+def _refuse_normalised(model: BaseAlgorithm) -> None:
+    """``VecNormalize`` clips and keeps moving statistics outside the policy: what it did cannot be folded exactly."""
+    env = model.get_env()
+    found = None if env is None else unwrap_vec_normalize(env)
+    if isinstance(found, VecNormalize) and found.norm_obs:
+        raise ValueError(
+            "model trained behind VecNormalize(norm_obs=True), which is not in its policy; allowed: norm_obs=False, "
+            "with policy_kwargs of agents.scaling.extractor_arguments for inputs of one scale"
+        )
 
 
 def _dense(modules: Iterable[nn.Module]) -> list[Dense]:

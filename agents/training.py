@@ -16,6 +16,7 @@ from stable_baselines3.common.utils import LinearSchedule
 
 from gym_stepwise_routing.agents.agent import AGENTS
 from gym_stepwise_routing.agents.limits import cheapest
+from gym_stepwise_routing.agents.scaling import extractor_arguments, scale_of
 from gym_stepwise_routing.baselines import AlwaysLargest
 from gym_stepwise_routing.envs.sb3 import RoutingVecEnv
 from gym_stepwise_routing.evaluation.evaluate import play
@@ -145,6 +146,9 @@ def train(
 ) -> BaseAlgorithm:
     """Train one agent with one seed.
 
+    Its network sees inputs of mean 0 and spread 1 (:mod:`gym_stepwise_routing.agents.scaling`), unless
+    ``policy_kwargs`` name another features extractor.
+
     Args:
         agent: name of the agent, see :data:`gym_stepwise_routing.agents.agent.AGENTS`.
         seed: seeds networks, sampling and the environment.
@@ -180,6 +184,9 @@ def train(
     if resumed is None:
         # Some algorithms write into what they are given.
         own = deepcopy(_schedules({**settings.algorithm, **algorithm}))
+        given = own.get("policy_kwargs", {})
+        if "features_extractor_class" not in given:
+            own["policy_kwargs"] = {**given, **extractor_arguments(scale_of(env.env.game, seed=seed))}
         model = kind.load()(kind.policy, env, seed=seed, device="cpu", tensorboard_log=log, **own)
     else:
         model = resumed

@@ -15,7 +15,7 @@ import typer
 
 from gym_stepwise_routing.agents.agent import AGENTS
 from gym_stepwise_routing.agents.scores import scored
-from gym_stepwise_routing.agents.training import hyperparameters, train
+from gym_stepwise_routing.agents.training import Hyperparameters, hyperparameters, train
 from gym_stepwise_routing.banks.bank import Bank
 from gym_stepwise_routing.costs.units import CostUnit
 from gym_stepwise_routing.errors import check_choice
@@ -38,29 +38,57 @@ from studies.options import (
     page_name,
 )
 
-__all__ = ["CANDIDATES", "main"]
+__all__ = ["candidates", "main"]
 
 COMMAND = "python -m studies.agents.search"
 _AT_ONCE = {"limit_anneal": 0.0, "barrier_coef": 0.0, "learning_rate": 0.003, "multiplier_init": 1.0}
-CANDIDATES: dict[str, dict[str, Any]] = {
-    "shipped": {},
+LAGRANGIAN: dict[str, dict[str, Any]] = {
     "limit at once, no barrier": _AT_ONCE,
     "limit at once, no barrier, entropy 0.01": _AT_ONCE | {"ent_coef": 0.01},
     "barrier 0.01": {"barrier_coef": 0.01},
     "barrier 0.05": {"barrier_coef": 0.05},
     "entropy 0.01": {"ent_coef": 0.01},
     "lambda 0.95": {"gae_lambda": 0.95, "cost_gae_lambda": 0.95},
-    "64 units": {"policy_kwargs": {"net_arch": [64]}},
 }
-"""Arguments that replace the shipped ones."""
+"""Arguments of the agents with a multiplier that replace the shipped ones."""
+
+
+def candidates(agent: str) -> dict[str, Hyperparameters]:
+    """The shipped settings, and others in steps, width, weight decay, and what the agent has of its own.
+
+    ``exact`` chooses its steps by itself. CCPO's decay is that of its critics: its policy moves by trust regions.
+    """
+    shipped = hyperparameters(agent)
+    own = shipped.algorithm
+    found = {"shipped": shipped}
+
+    def changed(name: str, **arguments: Any) -> None:
+        policy = own.get("policy_kwargs", {}) | arguments.pop("policy_kwargs", {})
+        found[name] = replace(shipped, algorithm=own | arguments | ({"policy_kwargs": policy} if policy else {}))
+
+    if agent == "exact":
+        for width in (8, 16):
+            changed(f"{width} units", widths=[width])
+        for decay in (0.0, 3.0):
+            changed(f"decay {decay:g}", decays=[decay])
+        return found
+    for times, name in ((0.5, "half the steps"), (2, "twice the steps")):
+        found[name] = replace(shipped, total_timesteps=int(shipped.total_timesteps * times))
+    for width in (8, 16, 32, 64):
+        if [width] != own["policy_kwargs"]["net_arch"]:
+            changed(f"{width} units", policy_kwargs={"net_arch": [width]})
+    for decay in (1e-4, 1e-3):
+        changed(f"decay {decay:g}", policy_kwargs={"optimizer_kwargs": {"weight_decay": decay}})
+    if "barrier_coef" in own:
+        for name, arguments in LAGRANGIAN.items():
+            changed(name, **arguments)
+    return found
 
 
 def validate(
-    agent: str, bank: Bank, mode: Mode, unit: CostUnit, changes: Mapping[str, Any], folds: int
+    agent: str, bank: Bank, mode: Mode, unit: CostUnit, settings: Hyperparameters, folds: int
 ) -> tuple[float, float]:
     """APGR on the held-out folds, pooled, and on the folds that were trained on, averaged."""
-    settings = hyperparameters(agent)
-    settings = replace(settings, algorithm=settings.algorithm | dict(changes))
     sweeps: list[SweepOutcomes] = []
     anchors: list[AnchorOutcomes] = []
     seen: list[float] = []
@@ -77,21 +105,26 @@ def validate(
 
 
 def main(
-    agent: Annotated[str, typer.Option(help="lagrangian_ppo or all_budgets.")] = "lagrangian_ppo",
+    agent: Annotated[str, typer.Option(help="Which agent.")] = "lagrangian_ppo",
     bank: BankOption = DEFAULT,
     out: OutOption = AGENT_PAGES,
     folds: Annotated[int, typer.Option(min=2, help="Number of folds.")] = 5,
+    only: Annotated[str, typer.Option(help="Candidates by name, with commas; all if empty.")] = "",
     cost_unit: UnitOption = "flops",
 ) -> None:
     """Cross-validate each candidate in each mode."""
-    check_choice("agent", agent, ["lagrangian_ppo", "all_budgets"])
+    check_choice("agent", agent, AGENTS)
     unit = checked_unit(cost_unit)
     torch.set_num_threads(1)
     out.mkdir(parents=True, exist_ok=True)
     opened = Bank.open(bank)
+    tried = candidates(agent)
+    for name in filter(None, only.split(",")):
+        check_choice("only", name, tried)
     found = {
-        name: {mode: validate(agent, opened, mode, unit, changes, folds) for mode in MODES}
-        for name, changes in CANDIDATES.items()
+        name: {mode: validate(agent, opened, mode, unit, settings, folds) for mode in MODES}
+        for name, settings in tried.items()
+        if not only or name in only.split(",")
     }
     rows = tuple(
         (name, *(f"{held:.3f} ({seen:.3f})" for held, seen in by_mode.values()), f"{_mean(by_mode):.3f}")
@@ -99,7 +132,14 @@ def main(
     )
     page = Page(
         title=f"Hyperparameters of {agent}",
-        command=command_of(f"{COMMAND} --agent {agent}", main, bank=bank, folds=folds, cost_unit=cost_unit),
+        command=command_of(
+            f"{COMMAND} --agent {agent}",
+            main,
+            bank=bank,
+            folds=folds,
+            only=f'"{only}"' if only else "",
+            cost_unit=cost_unit,
+        ),
         setting=(
             described(opened, unit),
             f"Train problems only; {folds} folds, one seed each.",

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gym_stepwise_routing.agents.agent import AGENTS
 from gym_stepwise_routing.agents.scores import scored
-from gym_stepwise_routing.agents.training import train
+from gym_stepwise_routing.agents.training import Hyperparameters, train
 from gym_stepwise_routing.baselines import (
     AlwaysLargest,
     AlwaysSmallest,
@@ -20,6 +21,9 @@ from gym_stepwise_routing.baselines import (
     LastKLarge,
 )
 from gym_stepwise_routing.baselines.confidence import ConfidenceFigure
+from gym_stepwise_routing.comparison.arena import Arena
+from gym_stepwise_routing.comparison.contenders import contender
+from gym_stepwise_routing.comparison.roster import roster
 from gym_stepwise_routing.costs.units import CostUnit
 from gym_stepwise_routing.evaluation import curves
 from gym_stepwise_routing.evaluation.bootstrap import bootstrap_curves
@@ -40,6 +44,7 @@ __all__ = [
     "anchors_of",
     "anchors_together",
     "apgr",
+    "contended",
     "fit",
     "games_of",
     "handcrafted",
@@ -90,24 +95,48 @@ def handcrafted(game: Game) -> dict[str, SweepOutcomes]:
     return found
 
 
+def contended(source: object, games: Mapping[str, Game], names: Collection[str]) -> dict[str, dict[str, SweepOutcomes]]:
+    """Sweeps of fitted families, by name and split, as a comparison makes them ready; costs in the games' units."""
+    one = games["train"]
+    arena = Arena(source, mode=one.rules.mode, cost_unit=one.cost_unit)
+    found: dict[str, dict[str, SweepOutcomes]] = {}
+    for family in (family for family in roster() if family.name in names):
+        ready = contender(arena, family)
+        for split, game in games.items():
+            # An arena measures cost by always-largest on the split itself.
+            scale = arena.game(game.split, ("progress",)).normaliser / game.normaliser
+            points = ready.points(game.split)
+            found.setdefault(family.name, {})[split] = SweepOutcomes(right=points.right, cost=points.cost * scale)
+    return found
+
+
 def budgets_shown(network: PolicyNetwork, game: Game) -> SweepOutcomes:
     """The sweep of a policy for all budgets: the budget shown, deterministic decisions."""
     return outcomes_of([play(network, Game(game.config, budget=budget)) for budget in BUDGETS])
 
 
-def swept(agent: str, network: PolicyNetwork, game: Game) -> SweepOutcomes:
-    """The sweep that an agent offers."""
+def swept(
+    agent: str, network: PolicyNetwork, game: Game, thresholds: NDArray[np.float64] | None = None
+) -> SweepOutcomes:
+    """The sweep that an agent offers, over thresholds (those of every study if None) or over budgets shown."""
     if AGENTS.get(agent).budgets:
         return budgets_shown(network, game)
-    found = sweep(network, game, THRESHOLDS)
+    found = sweep(network, game, THRESHOLDS if thresholds is None else thresholds)
     return SweepOutcomes(right=found.right, cost=found.cost)
 
 
-def fit(agent: str, source: object, mode: Mode, unit: CostUnit, seed: int) -> PolicyNetwork:
-    """Train one seed with the shipped hyperparameters."""
+def fit(
+    agent: str,
+    source: object,
+    mode: Mode,
+    unit: CostUnit,
+    seed: int,
+    settings: Hyperparameters | None = None,
+) -> PolicyNetwork:
+    """Train one seed, with the shipped hyperparameters if no others are given."""
     limits: dict[str, Any] = {"limit": LIMIT, "constraint": "cost_limit"} if AGENTS.get(agent).constrained else {}
     game = GameConfig(source, mode=mode, cost_unit=unit)
-    return scored(train(agent, seed=seed, game=game, **limits), name=agent)
+    return scored(train(agent, seed=seed, game=game, settings=settings, **limits), name=agent)
 
 
 def apgr(outcomes: SweepOutcomes, anchors: AnchorOutcomes) -> float:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 from bank_files import few_problems
 
 from gym_stepwise_routing.agents import training
-from studies.agents import all_budgets, guarantee, learning, peers, search, simulator, sweeps
+from gym_stepwise_routing.agents.agent import AGENTS
+from studies.agents import all_budgets, exact, guarantee, learning, peers, search, simulator, sweeps
 
 
 @pytest.fixture(scope="module")
@@ -25,10 +26,12 @@ def a_few_steps(monkeypatch):
 
     def quick(agent, variant=None):
         settings = shipped(agent, variant)
+        if agent == "exact":
+            return replace(settings, total_timesteps=10)
         return replace(settings, n_envs=16, total_timesteps=32, algorithm=settings.algorithm | {"n_steps": 2})
 
     monkeypatch.setattr(training, "hyperparameters", quick)
-    for module in (peers, search, simulator):
+    for module in (exact, peers, search, simulator):
         monkeypatch.setattr(module, "hyperparameters", quick)
     for module in (sweeps, learning):
         monkeypatch.setattr(module, "THRESHOLDS", np.linspace(0, 1, 9))
@@ -42,6 +45,24 @@ def page(folder, name, *options):
     assert f"Written by `python -m studies.agents.{name.split('-')[0]}" in text
     assert "nan" not in text
     return text, json.loads((folder / f"{name}.json").read_text())["results"]
+
+
+def test_exact(tmp_path, bank, monkeypatch):
+    monkeypatch.setattr(exact, "ABLATIONS", {"exact, 4 units": ("exact", {"widths": [4]})})
+    monkeypatch.setattr(exact, "THRESHOLDS", 5)
+    exact.main(out=tmp_path, bank=bank, cost_unit="large_tokens", seeds=3, resamples=1000)
+    text, numbers = page(tmp_path, "exact-few-problems", "--seeds 3", "--resamples 1000")
+    assert list(numbers) == list(sweeps.MODES)
+    for mode, found in numbers.items():
+        assert {line["router"] for line in found["compared"]} == {*exact.AGENTS, *exact.PEERS}
+        for line in found["compared"]:
+            assert set(line["against"]) == set(exact.PEERS) - {line["router"]}
+            assert line["unseen"][1] <= line["unseen"][0] <= line["unseen"][2]
+        # the same comparison the other way round
+        one, other = ({line["router"]: line for line in found["compared"]}[name] for name in exact.PEERS)
+        assert one["against"]["fitted Q"][0] == pytest.approx(-other["against"]["query classifier"][0])
+        assert [line["router"] for line in found["changed"]] == ["exact, 4 units"]
+        assert f"Mode {mode}" in text
 
 
 def test_learning(tmp_path, bank):
@@ -74,13 +95,28 @@ def test_guarantee(tmp_path, bank, monkeypatch):
     assert all(line["violation_low"] <= 0.1 for line in kept)
 
 
-def test_search(tmp_path, bank, monkeypatch):
-    monkeypatch.setattr(search, "CANDIDATES", {"shipped": {}, "slow": {"learning_rate": 1e-4}})
-    search.main(agent="all_budgets", out=tmp_path, bank=bank, folds=2, cost_unit="flops")
-    _, numbers = page(tmp_path, "search-all_budgets-few-problems", "--agent all_budgets", "--folds 2")
-    assert set(numbers) == {"shipped", "slow"}
-    with pytest.raises(ValueError, match="agent='ppo'"):
-        search.main(agent="ppo", out=tmp_path, bank=bank, folds=2, cost_unit="flops")
+def test_search(tmp_path, bank):
+    names = "shipped,16 units"
+    search.main(agent="all_budgets", out=tmp_path, bank=bank, folds=2, only=names, cost_unit="flops")
+    _, numbers = page(
+        tmp_path, "search-all_budgets-few-problems", "--agent all_budgets", "--folds 2", f'--only "{names}"'
+    )
+    assert list(numbers) == names.split(",")
+    for wrong in ({"agent": "qr"}, {"agent": "ppo", "only": "9 units"}):
+        with pytest.raises(ValueError, match="is not known; allowed"):
+            search.main(**{"out": tmp_path, "bank": bank, "folds": 2, "only": "", "cost_unit": "flops"} | wrong)
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+def test_every_agent_has_candidates_that_differ_in_one_thing(agent):
+    tried = search.candidates(agent)
+    shipped = asdict(tried.pop("shipped"))
+    assert len(tried) >= 4
+    for settings in map(asdict, tried.values()):
+        differs = [name for name in shipped if settings[name] != shipped[name]]
+        assert differs in (["total_timesteps"], ["algorithm"])
+    widths = [s.algorithm.get("policy_kwargs", s.algorithm) for s in tried.values()]
+    assert len({str(w.get("net_arch", w.get("widths"))) for w in widths}) >= 3
 
 
 @pytest.mark.parametrize("agent", simulator.AGENTS)

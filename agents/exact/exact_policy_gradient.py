@@ -1,0 +1,274 @@
+"""The agent: networks of several folds, chosen by the problems that each has not seen, as one policy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch as th
+from gymnasium import spaces
+from numpy.typing import NDArray
+from sb3_contrib.common.maskable.policies import MaskableActorCriticPolicy
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
+
+from gym_stepwise_routing.agents.common.on_policy import CONSTRAINTS, ConstraintKind, check_limit
+from gym_stepwise_routing.agents.exact.decision_tree import DecisionTree
+from gym_stepwise_routing.agents.exact.folds import Candidate, FoldTraining, Members, Progress, assign_folds
+from gym_stepwise_routing.agents.limits import tilt_to_floor, tilt_to_limit
+from gym_stepwise_routing.agents.scores import scored
+from gym_stepwise_routing.errors import check_choice
+from gym_stepwise_routing.game.game import Game
+
+__all__ = ["ExactPolicyGradient"]
+
+
+class ExactPolicyGradient(BaseAlgorithm):
+    """Policy gradient through a recorded tree: accuracy, cost and their gradients are sums over its rows.
+
+    A bank tells what every branch leads to, so nothing is sampled, no critic is needed, and two runs differ by their
+    folds and first weights only. One policy is trained for all costs at once (:mod:`.all_tilts`): its odds are tilted
+    to each of ``budgets`` costs, each with the exact multiplier of that cost. What is maximised is the accuracy's mean
+    over them: the area under the policy's own frontier.
+
+    **Regularisation is chosen on folds of the problems**, which are those of the train split: for each width and decay
+    a network is trained without each fold, and what the networks do on the folds that they have not seen chooses
+    width, decay and the number of steps. Inputs are scaled by all train problems. The mean of the networks' logits is
+    the policy, so that every problem has been learned from; a mean of networks with one hidden layer is one of them.
+
+    Its settings are those of a sampling agent where they mean something: ``total_timesteps`` counts gradient steps
+    (each of all folds), shared evenly among the candidates, and there is one environment, which is not played.
+
+    Records: ``train/accuracy`` (trained on) and ``train/held_out`` (not), both means over the costs,
+    ``train/width``, ``train/decay``, and ``train/multiplier_i``, the mean multiplier of each cost.
+
+    Args:
+        policy: ``"MlpPolicy"``.
+        env: a :class:`gym_stepwise_routing.envs.sb3.RoutingVecEnv` on a bank.
+        limit: highest mean cost, or lowest accuracy: what the policy is tilted to at the end, on the train problems. It
+            changes nothing in the training. None: to the middle of the costs of the constants.
+        constraint: ``cost_limit`` or ``accuracy_floor``.
+        budgets: costs that are trained for, >= 1, evenly spread between those of the constants.
+        folds: folds of the problems, >= 2; fewer problems make as many folds.
+        widths: hidden units that are tried, each >= 1.
+        decays: weight decays (of AdamW) that are tried, each >= 0.
+        learning_rate: AdamW's, > 0.
+        evaluate_every: gradient steps between two looks at the held-out folds, >= 1.
+        patience: looks without a new best after which a candidate is given up, >= 1.
+        stats_window_size: taken as by every agent; no episodes are averaged.
+        tensorboard_log: TensorBoard folder; None for none.
+        policy_kwargs: of the policy; ``net_arch`` is what the folds choose.
+        verbose: 0 silent, 1 information, 2 debugging.
+        seed: seed of folds and first weights.
+        device: PyTorch device.
+        _init_setup_model: Build the policy at once; ``load`` does so later.
+
+    Attributes:
+        chosen: the regularisation that the folds chose, None before the training.
+        chosen_steps: gradient steps that they chose.
+        held_out: each candidate that was tried, with its best accuracy on the folds not seen, mean over the costs.
+
+    Raises:
+        ValueError: an argument out of range. Learning raises it for a random source, a hard budget, fewer than two
+            problems, problems without a right answer, and for a run that is to go on, since it keeps no state.
+    """
+
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"MlpPolicy": MaskableActorCriticPolicy}
+    policy: MaskableActorCriticPolicy
+
+    def __init__(
+        self,
+        policy: str | type[MaskableActorCriticPolicy],
+        env: GymEnv | str | None,
+        *,
+        limit: float | None = None,
+        constraint: ConstraintKind = "cost_limit",
+        budgets: int = 10,
+        folds: int = 5,
+        widths: Sequence[int] = (16,),
+        decays: Sequence[float] = (0.3,),
+        learning_rate: float = 0.01,
+        evaluate_every: int = 10,
+        patience: int = 4,
+        stats_window_size: int = 100,
+        tensorboard_log: str | None = None,
+        policy_kwargs: dict[str, Any] | None = None,
+        verbose: int = 0,
+        seed: int | None = None,
+        device: th.device | str = "cpu",
+        _init_setup_model: bool = True,
+    ) -> None:
+        check_choice("constraint", constraint, CONSTRAINTS)
+        if limit is not None:
+            check_limit(constraint, limit)
+        for name, value, least in (
+            ("budgets", budgets, 1),
+            ("folds", folds, 2),
+            ("evaluate_every", evaluate_every, 1),
+            ("patience", patience, 1),
+            *(("widths", width, 1) for width in widths),
+        ):
+            if not isinstance(value, int) or value < least:
+                raise ValueError(f"{name}={value!r}; allowed: an integer >= {least}")
+        for name, numbers in (("learning_rate", [learning_rate]), ("decays", decays)):
+            for number in numbers:
+                if not (math.isfinite(number) and (number > 0 or (number == 0 and name == "decays"))):
+                    raise ValueError(
+                        f"{name}={number!r}; allowed: a finite number {'>= 0' if name == 'decays' else '> 0'}"
+                    )
+        if not widths or not decays:
+            raise ValueError(f"widths={widths!r}, decays={decays!r}; allowed: at least one of each")
+        self.limit, self.constraint = limit, constraint
+        self.budgets, self.folds = budgets, folds
+        self.widths, self.decays = tuple(widths), tuple(decays)
+        self.evaluate_every, self.patience = evaluate_every, patience
+        self.chosen: Candidate | None = None
+        self.chosen_steps = 0
+        self.held_out: list[tuple[Candidate, float]] = []
+        super().__init__(
+            policy,  # type: ignore[arg-type]
+            env,
+            learning_rate=learning_rate,
+            policy_kwargs={"net_arch": {"pi": [self.widths[0]], "vf": []}, **(policy_kwargs or {})},
+            stats_window_size=stats_window_size,
+            tensorboard_log=tensorboard_log,
+            verbose=verbose,
+            device=device,
+            support_multi_env=True,
+            seed=seed,
+            supported_action_spaces=(spaces.Discrete,),
+        )
+        if _init_setup_model:
+            self._setup_model()
+
+    def _setup_model(self) -> None:
+        self._setup_lr_schedule()
+        self.set_random_seed(self.seed)
+        self._make_policy()
+
+    def _make_policy(self) -> None:
+        self.policy = self.policy_class(  # type: ignore[assignment]
+            self.observation_space, self.action_space, self.lr_schedule, **self.policy_kwargs
+        ).to(self.device)
+
+    def learn(
+        self,
+        total_timesteps: int,
+        callback: MaybeCallback = None,
+        log_interval: int = 1,
+        tb_log_name: str = "ExactPolicyGradient",
+        reset_num_timesteps: bool = True,
+        progress_bar: bool = False,
+    ) -> Self:
+        """Train for at most ``total_timesteps`` gradient steps; the arguments are those of every algorithm.
+
+        Raises:
+            ValueError: as the class says.
+        """
+        if not reset_num_timesteps:
+            raise ValueError("reset_num_timesteps=False: an exact training keeps no state to go on from; allowed: True")
+        total_timesteps, callback = self._setup_learn(
+            total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar
+        )
+        game = _game_of(self.env)
+        tree = DecisionTree(game)
+        with th.no_grad():
+            inputs = self.policy.extract_features(tree.observation.to(self.device))
+        assert isinstance(inputs, th.Tensor)
+        seed = 0 if self.seed is None else self.seed
+        training = FoldTraining(tree, inputs, assign_folds(tree.problems, self.folds, seed), self.budgets)
+        candidates = [Candidate(width, decay) for width in self.widths for decay in self.decays]
+        self.held_out, self.chosen = [], None
+        callback.on_training_start(locals(), globals())
+        for candidate in candidates:
+            if not self._try(training, candidate, seed, max(total_timesteps // len(candidates), 1), callback):
+                break
+        self._tilt_to_limit(game)
+        callback.on_training_end()
+        return self
+
+    def _try(self, training: FoldTraining, candidate: Candidate, seed: int, steps: int, callback: BaseCallback) -> bool:
+        """Train a candidate and adopt it wherever it is the best so far; False if a callback ends the training."""
+        begun, best = self.num_timesteps, -math.inf
+        former = max((value for _, value in self.held_out), default=-math.inf)
+        run = training.run(
+            candidate,
+            seed=seed,
+            steps=steps,
+            learning_rate=float(self.learning_rate),  # type: ignore[arg-type]
+            every=self.evaluate_every,
+            patience=self.patience,
+        )
+        for progress, members in run:
+            while self.num_timesteps < begun + progress.step:
+                self.num_timesteps += 1
+                if not callback.on_step():
+                    return False
+            if progress.held_out > max(best, former):
+                self.chosen, self.chosen_steps = candidate, progress.step
+                self._adopt(members, progress)
+            best = max(best, progress.held_out)
+            self._log(candidate, progress)
+            callback.on_rollout_end()
+        self.held_out.append((candidate, best))
+        return True
+
+    def _adopt(self, members: Members, progress: Progress) -> None:
+        """The mean of the networks becomes the policy, tilted to the middle one of the costs."""
+        weight, bias, output = members.together()
+        self.policy_kwargs = {**self.policy_kwargs, "net_arch": {"pi": [len(bias)], "vf": []}}
+        if self.policy.mlp_extractor.latent_dim_pi != len(bias):
+            self._make_policy()
+        hidden: Any = self.policy.mlp_extractor.policy_net[0]
+        last = self.policy.action_net
+        middle = progress.tilt[:, self.budgets // 2].mean()
+        with th.no_grad():
+            hidden.weight.copy_(weight)
+            hidden.bias.copy_(bias)
+            last.weight.copy_(output)
+            last.bias.copy_(-middle * _ranks(len(output)))
+
+    def _tilt_to_limit(self, game: Game) -> None:
+        if self.limit is None:
+            return
+        floor = self.constraint == "accuracy_floor"
+        tilt = (tilt_to_floor if floor else tilt_to_limit)(scored(self), game, self.limit)
+        with th.no_grad():
+            self.policy.action_net.bias -= tilt * _ranks(len(self.policy.action_net.bias))
+
+    def _log(self, candidate: Candidate, progress: Progress) -> None:
+        self.logger.record("train/accuracy", progress.accuracy)
+        self.logger.record("train/held_out", progress.held_out)
+        self.logger.record("train/width", candidate.width)
+        self.logger.record("train/decay", candidate.decay)
+        for i, value in enumerate(progress.slope.multiplier.mean(dim=0).tolist()):
+            self.logger.record(f"train/multiplier_{i}", value)
+        self.logger.dump(self.num_timesteps)
+
+    def predict(
+        self,
+        observation: NDArray[Any] | dict[str, NDArray[Any]],
+        state: tuple[NDArray[Any], ...] | None = None,
+        episode_start: NDArray[np.bool_] | None = None,
+        deterministic: bool = False,
+        action_masks: NDArray[np.bool_] | None = None,
+    ) -> tuple[NDArray[Any], tuple[NDArray[Any], ...] | None]:
+        """Choose actions with Stable-Baselines3's signature and, optionally, masks ``bool[B, K]``."""
+        return self.policy.predict(observation, state, episode_start, deterministic, action_masks=action_masks)
+
+
+def _ranks(models: int) -> th.Tensor:
+    return th.arange(models, dtype=th.float32) / max(models - 1, 1)
+
+
+def _game_of(env: Any) -> Game:
+    try:
+        game = env.get_attr("game")[0]
+    except AttributeError:
+        raise ValueError(f"env={env!r} plays no routing game; allowed: a RoutingVecEnv on a bank") from None
+    assert isinstance(game, Game)
+    return game

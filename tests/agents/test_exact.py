@@ -1,0 +1,309 @@
+"""Exact policy gradients: values against enumeration, gradients against finite differences, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch as th
+from fake_sources import TreeSource
+
+from gym_stepwise_routing.agents.exact import ExactPolicyGradient
+from gym_stepwise_routing.agents.exact.all_tilts import chances_of, slope, solve_tilts
+from gym_stepwise_routing.agents.exact.decision_tree import DecisionTree
+from gym_stepwise_routing.agents.exact.folds import Candidate, FoldTraining, Members, assign_folds
+from gym_stepwise_routing.agents.limits import mean_outcome
+from gym_stepwise_routing.agents.run_training import train_run
+from gym_stepwise_routing.agents.scores import scored
+from gym_stepwise_routing.agents.training import hyperparameters, train
+from gym_stepwise_routing.banks.bank import Bank
+from gym_stepwise_routing.envs.sb3 import RoutingVecEnv
+from gym_stepwise_routing.evaluation.expectation import expected_outcomes
+from gym_stepwise_routing.game.config import DEFAULT_BANK, GameConfig
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.sources.subset import Part
+
+UNIT = "large_tokens"
+
+
+def bank_part(*, size=40, solved=None):
+    """Some train problems of the bank; ``solved=False``: such that nobody answers right."""
+    bank = Bank.open(DEFAULT_BANK)
+    problems = bank.split_problems("train")
+    if solved is False:
+        table = Game(split="train", cost_unit=UNIT).table
+        right = np.zeros(len(table.roots), dtype=bool)
+        np.logical_or.at(right, table.problem, table.terminal & table.correct)
+        problems = problems[~right]
+    return Part(bank, {"train": problems[:size], "calibration": bank.split_problems("calibration")})
+
+
+def random_logits(tree, networks, seed=0):
+    generator = th.Generator().manual_seed(seed)
+    return th.randn(len(tree), tree.mask.shape[1], networks, generator=generator, dtype=th.float64)
+
+
+@pytest.fixture(scope="module", params=["fake, three models", "bank, route", "bank, regenerate"])
+def game(request):
+    if request.param.startswith("fake"):
+        return Game(TreeSource(3, models=3, problems=12, horizon=3, gaps=0.2), split="train")
+    return Game(bank_part(size=12), mode=request.param.split()[-1], cost_unit="flops")
+
+
+@pytest.fixture(scope="module")
+def tree(game):
+    return DecisionTree(game, th.float64)
+
+
+def enumerated(game, tree, chances):
+    """Right and cost of each problem, path by path, from the table alone."""
+    table = game.table
+    place = {int(row): i for i, row in enumerate(np.flatnonzero(~table.stuck))}
+    found = np.zeros((2, len(table.roots)))
+    paths = [(int(root), 1.0) for root in table.roots]
+    while paths:
+        row, chance = paths.pop()
+        if table.stuck[row]:
+            problem = table.problem[row]
+            found[0, problem] += chance * (table.terminal[row] and table.correct[row])
+            found[1, problem] += chance * table.cost[row]
+        actions = np.flatnonzero(table.mask[row])
+        paths += [(int(table.child[row, a]), chance * float(chances[place[row], a])) for a in actions]
+    return found
+
+
+def test_values_are_those_of_enumeration(game, tree):
+    chances = chances_of(random_logits(tree, 2), th.tensor([[0.3], [-1.0]], dtype=th.float64), tree.mask)
+    worth = tree.worth(chances)
+    for policy in range(2):
+        right, cost = enumerated(game, tree, chances[:, :, policy].numpy())
+        np.testing.assert_allclose(worth.right[:, policy].numpy(), right, atol=1e-12)
+        np.testing.assert_allclose(worth.cost[:, policy].numpy(), cost, atol=1e-12)
+
+
+def test_what_is_reached_and_spent_adds_up_to_the_cost(tree):
+    chances = chances_of(random_logits(tree, 1), th.zeros(1, 1, dtype=th.float64), tree.mask)
+    worth = tree.worth(chances)
+    weight = th.rand(tree.problems, 1, generator=th.Generator().manual_seed(1), dtype=th.float64)
+    reached = tree.reach(chances, weight)
+    # an action's own cost is its cost to come, less that of the state it leads to: summed over all states the latter
+    # are those of all states but the roots
+    spent = (reached * (chances * worth.q_cost).sum(dim=1)).sum() - (
+        (reached * (chances * worth.q_cost).sum(dim=1))[tree.problems :].sum()
+    )
+    begun = th.as_tensor(enumerated_roots(tree))
+    assert float(spent) == pytest.approx(float((weight * (worth.cost - begun)).sum()), rel=1e-10)
+
+
+def enumerated_roots(tree):
+    return tree._begun.unsqueeze(1).numpy()
+
+
+def solved(tree, logits, weight, budget):
+    start = th.zeros_like(budget)
+    return solve_tilts(tree, logits, start, weight, budget, steps=60)
+
+
+def a_problem(tree, networks=2, budgets=3):
+    weight = th.rand(tree.problems, networks, generator=th.Generator().manual_seed(2), dtype=th.float64)
+    weight /= weight.sum(dim=0)
+    ends = [(weight * tree.worth(tree.constant(model)).cost).sum(dim=0) for model in (0, -1)]
+    share = th.linspace(0.25, 0.75, budgets, dtype=th.float64)
+    return weight, ends[0][:, None] + (ends[1] - ends[0])[:, None] * share
+
+
+def test_tilts_put_the_cost_at_the_budget(tree):
+    weight, budget = a_problem(tree)
+    tilt, found = solved(tree, 0.3 * random_logits(tree, 2), weight, budget)
+    np.testing.assert_allclose(found.cost.numpy(), budget.numpy(), atol=1e-9)
+    assert bool((tilt[:, 0] > tilt[:, -1]).all())
+
+
+def test_the_gradient_at_fixed_costs_is_that_of_finite_differences(tree):
+    weight, budget = a_problem(tree)
+    logits = 0.3 * random_logits(tree, 2)
+    _, found = solved(tree, logits, weight, budget)
+    step = 1e-5
+    for seed in range(3):
+        direction = random_logits(tree, 2, seed=10 + seed)
+        ends = [solved(tree, logits + sign * step * direction, weight, budget)[1].right for sign in (1, -1)]
+        slopes = ((ends[0] - ends[1]) / (2 * step)).mean(dim=1)
+        expected = (found.by_logit * direction).sum(dim=(0, 1))
+        np.testing.assert_allclose(expected.numpy(), slopes.numpy(), rtol=1e-5, atol=1e-8)
+
+
+def test_the_multiplier_is_what_the_last_unit_of_cost_buys(tree):
+    weight, budget = a_problem(tree)
+    logits = 0.3 * random_logits(tree, 2)
+    _, found = solved(tree, logits, weight, budget)
+    up, down = (solved(tree, logits, weight, budget + move)[1].right for move in (1e-5, -1e-5))
+    rate = ((up - down) / 2e-5).clamp(min=0.0)
+    np.testing.assert_allclose(found.multiplier.numpy(), rate.numpy(), rtol=1e-4, atol=1e-6)
+
+
+def test_values_are_those_of_a_router_that_draws():
+    game = Game(bank_part(), mode="regenerate", cost_unit=UNIT)
+    model = ExactPolicyGradient("MlpPolicy", RoutingVecEnv(1, game.config), seed=5)
+    tree = DecisionTree(game, th.float64)
+    network = scored(model)
+    logits = th.log(th.as_tensor(network.probabilities(tree.observation.numpy()))).unsqueeze(2)
+    worth = tree.worth(chances_of(logits, th.zeros(1, 1, dtype=th.float64), tree.mask))
+    right, cost = expected_outcomes(network, game)
+    np.testing.assert_allclose(worth.right[:, 0].numpy(), right, atol=1e-9)
+    np.testing.assert_allclose(worth.cost[:, 0].numpy(), cost, atol=1e-9)
+
+
+def quick(**algorithm):
+    settings = hyperparameters("exact")
+    return replace(settings, total_timesteps=40, algorithm=settings.algorithm | {"folds": 3} | algorithm)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return train("exact", seed=1, game=GameConfig(bank_part(), cost_unit=UNIT), settings=quick(widths=[4, 6]))
+
+
+def test_training_beats_a_coin_of_the_same_cost_where_it_learned(trained):
+    game = trained.env.env.game
+    accuracy, cost = mean_outcome(scored(trained), game)
+    tree = DecisionTree(game)
+    (low, worst), (high, best) = (
+        (float(end.cost.mean()), float(end.right.mean()))
+        for end in (tree.worth(tree.constant(model)) for model in (0, -1))
+    )
+    coin = worst + (best - worst) * (cost - low) / (high - low)
+    assert low < cost < high
+    assert accuracy > coin + 0.03
+
+
+def test_the_policy_is_the_mean_of_the_networks():
+    nets = Members(3, 5, 4, 2, seed=0)
+    x = th.randn(7, 5)
+    weight, bias, output = nets.together()
+    together = th.tanh(x @ weight.T + bias) @ output.T
+    np.testing.assert_allclose(together.detach().numpy(), nets(x).mean(dim=2).detach().numpy(), atol=1e-6)
+
+
+def test_folds_choose_width_and_steps(trained):
+    held_out = dict(trained.held_out)
+    assert set(held_out) == {Candidate(4, 0.3), Candidate(6, 0.3)}
+    assert held_out[trained.chosen] == max(held_out.values())
+    assert len(trained.policy.action_net.weight.T) == 3 * trained.chosen.width
+    # the same training again, looked at step by step: the steps are those with the best held-out accuracy
+    game = trained.env.env.game
+    tree = DecisionTree(game)
+    inputs = trained.policy.extract_features(tree.observation)
+    training = FoldTraining(tree, inputs, assign_folds(tree.problems, 3, 1), 10)
+    looks = [
+        progress
+        for progress, _ in training.run(trained.chosen, seed=1, steps=20, learning_rate=0.01, every=10, patience=4)
+    ]
+    best = max(looks, key=lambda look: look.held_out)
+    assert (best.step, best.held_out) == (trained.chosen_steps, held_out[trained.chosen])
+
+
+def test_held_out_problems_move_no_network():
+    game = Game(bank_part(size=12), cost_unit=UNIT)
+    tree = DecisionTree(game, th.float64)
+    fold = assign_folds(tree.problems, 3, 0)
+    training = FoldTraining(tree, tree.observation, fold, 4)
+    tilt = th.zeros(3, 4, dtype=th.float64)
+    found = slope(tree, random_logits(tree, 3), tilt, training._weight)
+    table = game.table
+    problem = table.problem[~table.stuck]
+    for network in range(3):
+        held = fold.numpy()[problem] == network
+        assert not found.by_logit[th.as_tensor(held), :, network].any()
+        assert found.by_logit[th.as_tensor(~held), :, network].any()
+
+
+def test_a_run_keeps_its_limit_and_plays_from_its_file(tmp_path):
+    game = GameConfig(bank_part(), cost_unit=UNIT)
+    run = train_run("exact", tmp_path / "run", seed=0, game=game, settings=quick(widths=[4]), limit=0.4)
+    assert run.manifest.limit_kept
+    assert run.manifest.cost == pytest.approx(0.4, abs=1e-4)
+    assert mean_outcome(run.network, Game(game))[1] == pytest.approx(run.manifest.cost)
+
+
+def test_a_floor_is_kept_by_the_same_policy():
+    game = GameConfig(bank_part(), cost_unit=UNIT)
+    model = train("exact", seed=0, game=game, settings=quick(widths=[4]), limit=0.5, constraint="accuracy_floor")
+    assert mean_outcome(scored(model), Game(game))[0] == pytest.approx(0.5, abs=1e-3)
+
+
+def test_a_limit_below_always_smallest_is_warned_of_and_told(tmp_path):
+    game = GameConfig(bank_part(), cost_unit="flops")
+    with pytest.warns(UserWarning, match="what always-smallest costs"):
+        run = train_run("exact", tmp_path / "run", seed=0, game=game, settings=quick(widths=[4]), limit=0.01)
+    assert run.manifest.limit_kept is False
+
+
+def test_with_fewer_problems_than_folds_each_is_one():
+    fold = assign_folds(3, 5, 0)
+    assert sorted(fold.tolist()) == [0, 1, 2]
+    assert np.bincount(assign_folds(11, 5, 0).numpy()).tolist() == [3, 2, 2, 2, 2]
+
+
+def test_folds_without_a_right_answer_leave_a_network_as_it_began():
+    problems = bank_part(size=1).problems("train")
+    unsolved = bank_part(size=1, solved=False).problems("train")
+    source = Part(Bank.open(DEFAULT_BANK), {"train": np.union1d(problems, unsolved)})
+    game = Game(source, cost_unit=UNIT)
+    tree = DecisionTree(game)
+    training = FoldTraining(tree, tree.observation, assign_folds(2, 2, 0), 4)
+    run = training.run(Candidate(4, 0.0), seed=0, steps=5, learning_rate=0.01, every=5, patience=2)
+    before, after = ([part.detach().clone() for part in nets.parameters()] for _, nets in run)
+    solved_by_problem = tree.worth(tree.constant(-1)).right[:, 0] + tree.worth(tree.constant(0)).right[:, 0]
+    assert int((solved_by_problem > 0).sum()) <= 1
+    moved = [not th.equal(*(part[network] for part in (before[0], after[0]))) for network in range(2)]
+    assert sum(moved) == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "changes", "message"),
+    [
+        ("gsm8k-like", {}, "is random: not every branch is known"),
+        (DEFAULT_BANK, {"budget": 0.5, "hard_budget": True}, "hard_budget=True; allowed: None, or one budget"),
+        (DEFAULT_BANK, {"budget": (0.1, 0.9)}, r"budget=\(0.1, 0.9\)"),
+        ("one problem", {}, "1 train problem; allowed: at least 2"),
+        ("unsolved", {}, "no recorded answer is right"),
+    ],
+)
+def test_what_cannot_be_learned_from_is_refused(source, changes, message):
+    sources = {"one problem": lambda: bank_part(size=1), "unsolved": lambda: bank_part(size=6, solved=False)}
+    game = GameConfig(sources.get(source, lambda: source)(), cost_unit=UNIT, **changes)
+    with pytest.raises(ValueError, match=message):
+        train("exact", seed=0, game=game, settings=quick())
+
+
+def test_a_largest_model_that_costs_no_more_is_refused():
+    tree = DecisionTree(Game(bank_part(size=4), cost_unit=UNIT))
+    tree._cost.zero_()
+    with pytest.raises(ValueError, match="a cost unit in which the largest model costs more"):
+        FoldTraining(tree, tree.observation, assign_folds(4, 2, 0), 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("budgets", 0),
+        ("folds", 1),
+        ("widths", [0]),
+        ("widths", []),
+        ("decays", [-1.0]),
+        ("learning_rate", 0.0),
+        ("evaluate_every", 0),
+        ("patience", 0),
+        ("limit", -1.0),
+        ("constraint", "time"),
+    ],
+)
+def test_settings_out_of_range_are_refused(name, value):
+    with pytest.raises(ValueError, match=name):
+        ExactPolicyGradient("MlpPolicy", RoutingVecEnv(1, cost_unit=UNIT), **{name: value})
+
+
+def test_a_training_that_goes_on_is_refused(trained):
+    with pytest.raises(ValueError, match="keeps no state to go on from"):
+        trained.learn(10, reset_num_timesteps=False)
