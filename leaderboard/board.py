@@ -16,7 +16,7 @@ from gym_stepwise_routing.leaderboard.entry import Entry
 from gym_stepwise_routing.leaderboard.entry_figures import LEVEL, Constants, draw, normalised
 from gym_stepwise_routing.leaderboard.playing import PlayedRouter
 from gym_stepwise_routing.leaderboard.track import Track, game_of, source_of
-from gym_stepwise_routing.leaderboard.verify import Rerun, Verdict
+from gym_stepwise_routing.leaderboard.checking import Rerun, Verdict
 
 __all__ = ["Board", "BoardRow", "Point", "Standing", "UnitLines", "make_board"]
 

@@ -18,6 +18,7 @@ from gym_stepwise_routing.leaderboard.schema import (
     Text,
 )
 from gym_stepwise_routing.leaderboard.track import PLAIN, View
+from gym_stepwise_routing.leaderboard.visible import check_title
 
 __all__ = [
     "About",
@@ -71,7 +72,7 @@ class About(Strict):
         code: where its code is.
     """
 
-    title: Annotated[str, StringConstraints(min_length=1, max_length=60)]
+    title: Annotated[str, StringConstraints(min_length=1, max_length=60), AfterValidator(check_title)]
     authors: Text
     description: Text
     paper: Address | None = None
@@ -139,8 +140,8 @@ class SweepRecord(Strict):
         decisions: packed ``int8[T, n, H]``, see ``encoding``.
     """
 
-    thresholds: tuple[float, ...] = Field(min_length=2, max_length=500)
-    decisions: Annotated[str, StringConstraints(max_length=2**25)]
+    thresholds: tuple[float, ...] = Field(min_length=2, max_length=100)
+    decisions: Annotated[str, StringConstraints(max_length=2**22)]
 
 
 class Run(Strict):
@@ -158,7 +159,7 @@ class Run(Strict):
     router: RouterRef
     seed: int = Field(ge=0)
     threshold: float | None = Field(default=None, ge=0)
-    decisions: tuple[Digits, ...]
+    decisions: tuple[Digits, ...] = Field(max_length=100_000)
     ledger: dict[str, dict[str, int]]
     sweep: SweepRecord | None = None
 

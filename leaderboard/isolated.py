@@ -17,15 +17,14 @@ from typing import get_args
 
 from gym_stepwise_routing.leaderboard.entry import Entry
 from gym_stepwise_routing.leaderboard.faults import EntryRejectedError, Fault, FaultCode
+from gym_stepwise_routing.leaderboard.limits import end_below
 
 __all__ = ["rerun_apart"]
 
-LONGEST = 3600.0
-"""Seconds that a run may take."""
-
-
-def rerun_apart(entry: Entry, number: int, *, artefacts: Path, tracks: Path, longest: float = LONGEST) -> list[Fault]:
+def rerun_apart(entry: Entry, number: int, *, artefacts: Path, tracks: Path, longest: float) -> list[Fault]:
     """:func:`gym_stepwise_routing.leaderboard.rerun.rerun` with trust, in another process.
+
+    Afterwards every process below this one is killed: they are what the router has left behind.
 
     Args:
         entry: the entry, whose decisions have been replayed.
@@ -48,6 +47,8 @@ def rerun_apart(entry: Entry, number: int, *, artefacts: Path, tracks: Path, lon
                 )
             except subprocess.TimeoutExpired:
                 return [Fault("rerun", f"the router has not finished after {longest:g} seconds")]
+            finally:
+                end_below(os.getpid())
         verdict = _read(folder / "verdict.json", token)
         if verdict is None or ended.returncode != 0:
             last = (folder / "said").read_bytes()[-300:].decode(errors="replace").strip()

@@ -11,7 +11,7 @@ calibrated router may have been saved as one. So nothing is loaded without the u
 from __future__ import annotations
 
 import hashlib
-import importlib
+import importlib.util
 import os
 import sys
 import sysconfig
@@ -146,6 +146,11 @@ def check_files(ref: RouterRef, artefacts: Path) -> None:
     Raises:
         EntryRejectedError: a file is missing, new, changed or a link; or the module of the factory is another one.
     """
+    module, _, name = ref.factory.partition(":")
+    if _is_ours(module) and not _is_here(module):
+        raise _refusal(f"{ref.factory}: this package has no module {module}")
+    if f"{module}.".startswith(f"{_BASELINES}.") and not hasattr(importlib.import_module(module), name):
+        raise _refusal(f"{ref.factory}: this module has no {name}")
     if ref.code_sha256 != (code := _code_sha256(ref)):
         made = (ref.code_sha256 or "no code here")[:12]
         message = f"{ref.factory}: its module is {(code or 'not here')[:12]}, the entry was made with {made}"
@@ -176,6 +181,8 @@ def is_harmless(ref: RouterRef) -> bool:
 def _is_baseline(factory: str) -> bool:
     module, _, name = factory.partition(":")
     if module != _BASELINES and not module.startswith(f"{_BASELINES}."):
+        return False
+    if not _is_here(module):
         return False
     made = getattr(importlib.import_module(module), name, None)
     return isinstance(made, type) and issubclass(made, Router) and made.__module__.startswith(_BASELINES)
@@ -237,6 +244,16 @@ def _is_ours(module: str) -> bool:
     return module == _PACKAGE or module.startswith(f"{_PACKAGE}.")
 
 
+def _is_here(module: str) -> bool:
+    """Whether this package has such a module; what is above it is imported."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError as error:
+        if error.name is not None and module.startswith(f"{error.name}."):
+            return False
+        raise
+
+
 def _code_sha256(ref: RouterRef) -> str | None:
     """Hash over the source files of the factory's module, found without importing anything.
 
@@ -290,7 +307,8 @@ def _hashes(path: Path, factory: str, policy: str | None) -> dict[str, str]:
 
 
 def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:  # in small pieces, however large it is
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _refusal(message: str) -> EntryRejectedError:

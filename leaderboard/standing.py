@@ -10,13 +10,14 @@ import numpy as np
 
 from gym_stepwise_routing.baselines import ConfidenceThreshold
 from gym_stepwise_routing.game.game import Game
-from gym_stepwise_routing.leaderboard.board_rows import is_row, row_named
+from gym_stepwise_routing.leaderboard.board_rows import Row, is_row
 from gym_stepwise_routing.leaderboard.entry import Entry, Run
 from gym_stepwise_routing.leaderboard.faults import EntryRejectedError, Fault
 from gym_stepwise_routing.leaderboard.loading import CALIBRATED, FITTED, TRAINED, load_router
 from gym_stepwise_routing.leaderboard.playing import ORACLE, PlayedRouter
 from gym_stepwise_routing.leaderboard.policy_files import TOLD
 from gym_stepwise_routing.leaderboard.track import Track, game_of
+from gym_stepwise_routing.leaderboard.visible import likeness
 from gym_stepwise_routing.routers.provenance import GameDescription
 
 if TYPE_CHECKING:
@@ -35,15 +36,19 @@ def refuse(entry: Entry, faults: Iterable[Fault]) -> None:
         raise EntryRejectedError(entry.name, found)
 
 
-def kind_faults(track: Track, entry: Entry, rows: Path | None = None) -> Iterator[Fault]:
-    """References, bounds and the names of the board's rows are the board's own; the oracle is no router."""
-    row = row_named(entry.name, rows)
+def kind_faults(track: Track, entry: Entry, rows: Sequence[Row]) -> Iterator[Fault]:
+    """References, bounds, names and titles of the board's rows are the board's own; the oracle is no router."""
+    row = next((row for row in rows if row.name == entry.name), None)
     if row is not None and not is_row(entry, row, track):
         yield Fault(
             "reference",
             f"{entry.name!r} is a row in rows.json of another kind, router, view, selection or text; allowed: another "
             "name, or as the board's own row: stepwise-routing leaderboard refresh",
         )
+    for other in rows:
+        if other is not row and likeness(other.about.title) == likeness(entry.about.title):
+            message = f"title={entry.about.title!r} is that of {other.name!r}, a row in rows.json; allowed: another one"
+            yield Fault("reference", message)
     if entry.kind != "router" and row is None:
         yield Fault("reference", f"kind={entry.kind!r} is for the rows in rows.json; allowed: 'router'")
     if entry.kind != "bound" and any(run.router.factory == ORACLE for run in entry.runs):

@@ -2,50 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
+from gym_stepwise_routing.leaderboard.checking import Verdict
 from gym_stepwise_routing.leaderboard.entry import Entry
-from gym_stepwise_routing.leaderboard.entry_figures import Constants, compute_figures, play_constants
 from gym_stepwise_routing.leaderboard.entry_files import read_entry
-from gym_stepwise_routing.leaderboard.faults import EntryRejectedError, Fault, UntrustedError
-from gym_stepwise_routing.leaderboard.isolated import rerun_apart
-from gym_stepwise_routing.leaderboard.loading import check_files, is_harmless
-from gym_stepwise_routing.leaderboard.playing import PlayedRouter
-from gym_stepwise_routing.leaderboard.replay import replay_entry
-from gym_stepwise_routing.leaderboard.rerun import rerun
-from gym_stepwise_routing.leaderboard.standing import kind_faults, provenance_faults, refuse, run_faults, sweep_faults
-from gym_stepwise_routing.leaderboard.submit import ledger_totals
-from gym_stepwise_routing.leaderboard.track import TRACKS, Track, open_track, track_names
-from gym_stepwise_routing.storage.former_names import check_former
+from gym_stepwise_routing.leaderboard.limits import LIMITS, Limits
+from gym_stepwise_routing.leaderboard.track import TRACKS
+from gym_stepwise_routing.leaderboard.worker import check_apart
 
 __all__ = ["Verdict", "verify", "verify_entry"]
-
-Rerun = Literal["done", "not trusted", "not asked"]
-_TOLERANCE = 1e-9
-_MOST_SHOWN = 5
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Verdict:
-    """An entry that was not refused.
-
-    Attributes:
-        entry: the entry.
-        track: its track.
-        constants: the constant models of the track.
-        runs: what its decisions lead to.
-        rerun: whether its router was run again; only then is it certain that the decisions are the router's.
-    """
-
-    entry: Entry
-    track: Track
-    constants: Constants
-    runs: tuple[PlayedRouter, ...]
-    rerun: Rerun
 
 
 def verify(
@@ -57,6 +23,7 @@ def verify(
     rows: Path | None = None,
     run_again: bool = True,
     trust: bool = False,
+    limits: Limits = LIMITS,
 ) -> Verdict:
     """Check an entry's file.
 
@@ -68,14 +35,16 @@ def verify(
         rows: file of the board's own rows; see :func:`...rows.find_rows` if None.
         run_again: whether the router is run again where that is possible.
         trust: whether code of unknown origin may run for that.
+        limits: time and memory that it may take.
 
     Raises:
-        EntryRejectedError: anything is wrong with it; ``faults`` says what.
+        EntryRejectedError: anything is wrong with it, whatever it holds; ``faults`` says what.
         StaleTrackError: the track itself is out of date.
+        ImportError: this package's own code needs a package that is not installed.
         ValueError: there is no file of rows, or no entry of that name.
     """
-    entry = read_entry(path, name)
-    return verify_entry(entry, artefacts=artefacts, tracks=tracks, rows=rows, run_again=run_again, trust=trust)
+    options = {"artefacts": artefacts, "tracks": tracks, "rows": rows, "run_again": run_again, "trust": trust}
+    return verify_entry(read_entry(path, name), **options, limits=limits)  # type: ignore[arg-type]
 
 
 def verify_entry(
@@ -86,93 +55,8 @@ def verify_entry(
     rows: Path | None = None,
     run_again: bool = True,
     trust: bool = False,
+    limits: Limits = LIMITS,
 ) -> Verdict:
     """:func:`verify` for an entry in memory."""
-    track = _track_of(entry, tracks)
-    refuse(entry, kind_faults(track, entry, rows))
-    for run in entry.runs:
-        check_files(run.router, artefacts)
-    refuse(entry, provenance_faults(track, entry, artefacts))
-    runs = _replayed(track, entry)  # after what is cheap
-    constants = play_constants(track)
-    computed = compute_figures(track, entry.name, runs, constants)
-    faults = [*run_faults(entry), *sweep_faults(runs), *_ledger_faults(track, entry, runs)]
-    differences = list(_differences(entry.figures.model_dump(), computed.model_dump()))
-    faults += [Fault("figures", message) for message in differences[:_MOST_SHOWN]]
-    refuse(entry, faults)
-    done: Rerun = "not asked"
-    if run_again:
-        done = _rerun_all(track, entry, runs, artefacts=artefacts, tracks=tracks, trust=trust)
-    return Verdict(entry, track, constants, tuple(runs), done)
-
-
-def _track_of(entry: Entry, tracks: Path) -> Track:
-    played = entry.played
-    try:
-        check_former("track", played.track, ", on other content hashes: submit it again")
-    except ValueError as error:
-        raise EntryRejectedError(entry.name, [Fault("track", str(error))]) from None
-    if played.track not in track_names(tracks):
-        message = f"track={played.track!r}; allowed: {', '.join(track_names(tracks))}"
-        raise EntryRejectedError(entry.name, [Fault("track", message)])
-    track = open_track(played.track, tracks)
-    expected = {
-        "bank": (played.source_sha256, track.source.sha256),
-        "split": (played.split_sha256, track.split_sha256),
-        "prices": (played.prices_sha256, track.prices_sha256),
-        "track": (played.track_fingerprint, track.fingerprint),
-    }
-    faults = [
-        Fault(code, f"made with {code} {theirs[:12]}..., track {track.name!r} has {ours[:12]}...; submit it again")  # type: ignore[arg-type]
-        for code, (theirs, ours) in expected.items()
-        if theirs != ours
-    ]
-    if faults:
-        raise EntryRejectedError(entry.name, faults)
-    return track
-
-
-def _replayed(track: Track, entry: Entry) -> list[PlayedRouter]:
-    try:
-        return replay_entry(track, entry)
-    except EntryRejectedError:
-        raise
-    except ValueError as error:  # a view that the bank does not have, or a block twice
-        raise EntryRejectedError(entry.name, [Fault("view", str(error))]) from None
-
-
-def _ledger_faults(track: Track, entry: Entry, runs: Sequence[PlayedRouter]) -> Iterator[Fault]:
-    for number, (stated, played) in enumerate(zip(entry.runs, runs, strict=True)):
-        recorded = ledger_totals(track, played.outcome)
-        if stated.ledger != recorded:
-            models = recorded.keys() | stated.ledger.keys()
-            model = min(m for m in models if stated.ledger.get(m) != recorded.get(m))
-            message = f"{model} is stated {stated.ledger.get(model)}, recorded {recorded.get(model)}"
-            yield Fault("tokens", f"runs.{number}.ledger: {message}")
-
-
-def _differences(stated: Any, computed: Any, key: str = "figures") -> Iterator[str]:
-    """Each figure that is not what it should be."""
-    if isinstance(computed, dict) and isinstance(stated, dict):
-        for name in sorted(computed.keys() | stated.keys()):
-            yield from _differences(stated.get(name), computed.get(name), f"{key}.{name}")
-    elif isinstance(computed, float) and isinstance(stated, int | float):
-        if not math.isclose(stated, computed, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE):
-            yield f"{key}={stated!r}, computed from the decisions {computed!r}"
-    elif stated != computed:
-        yield f"{key}={stated!r}, computed from the decisions {computed!r}"
-
-
-def _rerun_all(
-    track: Track, entry: Entry, runs: Sequence[PlayedRouter], *, artefacts: Path, tracks: Path, trust: bool
-) -> Rerun:
-    for number, (run, replayed) in enumerate(zip(entry.runs, runs, strict=True)):
-        try:
-            if trust and entry.kind != "bound" and not is_harmless(run.router):
-                faults = rerun_apart(entry, number, artefacts=artefacts, tracks=tracks)
-            else:
-                faults = rerun(track, entry, run, replayed, artefacts=artefacts, trust=trust)
-        except UntrustedError:
-            return "not trusted"
-        refuse(entry, faults)
-    return "done"
+    options = {"artefacts": artefacts, "tracks": tracks, "rows": rows, "run_again": run_again, "trust": trust}
+    return check_apart(entry, limits, options)

@@ -19,7 +19,8 @@ from gym_stepwise_routing.leaderboard.site.site_data import board_json, points, 
 from gym_stepwise_routing.leaderboard.site.site_pages import entry_page
 from gym_stepwise_routing.leaderboard.site.traces import path_chunks, problem_index, tree_chunks
 from gym_stepwise_routing.leaderboard.track import TRACKS, open_track, source_of, track_names
-from gym_stepwise_routing.leaderboard.verify import Verdict, verify_entry
+from gym_stepwise_routing.leaderboard.checking import Verdict
+from gym_stepwise_routing.leaderboard.verify import verify_entry
 from gym_stepwise_routing.sources.recorded import BankSource
 from gym_stepwise_routing.storage.atomic import write_text
 
