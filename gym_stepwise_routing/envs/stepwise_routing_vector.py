@@ -21,7 +21,8 @@ from gym_stepwise_routing.envs.stepwise_routing import (
 )
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.game.config import DEFAULT_BANK, GameArguments, check_budget, draw_budgets
-from gym_stepwise_routing.game.episodes import Standing, ending, positions, project_actions, truncation_reason
+from gym_stepwise_routing.game.episodes import Standing, ending, positions, project_actions, truncation_numbers
+from gym_stepwise_routing.types import SOURCES
 
 __all__ = ["StepwiseRoutingVectorEnv"]
 
@@ -29,9 +30,7 @@ __all__ = ["StepwiseRoutingVectorEnv"]
 class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]]):
     """``num_envs`` episodes of the same game on arrays; rules, arguments and observations as in the scalar environment.
 
-    Infos are arrays with one row an episode under the scalar environment's names; ``failed`` holds truth values beside
-    the texts of ``failed_reason`` (both only where models can fail); ``truncated_by`` is there when an episode is
-    truncated ('' for the others), ``budget`` holds inf for none. ``reset(options=...)`` takes ``problems`` and
+    Infos are the scalar environment's, as arrays with one row an episode. ``reset(options=...)`` takes ``problems`` and
     ``budgets``, one an episode.
 
     Args:
@@ -60,6 +59,7 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
         self.game = environment_game(source, game)
         self.routing_spec = self.game.spec
         self.num_envs = int(num_envs)
+        self.autoreset_mode = autoreset_mode  # where TorchRL looks, as SyncVectorEnv has it
         self.metadata = {**self.metadata, "autoreset_mode": autoreset_mode}
         self.render_mode = render_mode
         self.single_action_space = spaces.Discrete(len(self.routing_spec.models))
@@ -71,11 +71,10 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
         self._standing: Standing | None = None
         self._ended = np.zeros(num_envs, dtype=np.bool_)
         self._budgets = np.full(num_envs, np.inf)
-        self._budgeted = False
         self._problems = np.zeros(num_envs, dtype=np.int64)
         self._everyone = np.arange(num_envs)
-        self._source = np.full(num_envs, self.game.source.kind)
-        self._simulated = np.full(num_envs, self.game.source.simulated)
+        self._source = np.full(num_envs, SOURCES.index(self.game.source.kind), dtype=np.uint8)
+        self._simulated = np.full(num_envs, self.game.source.simulated, dtype=np.uint8)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -86,6 +85,11 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
         """Allowed actions, ``bool[num_envs, K]``; all True for an ended episode, whose next action is ignored."""
         masks: NDArray[np.bool_] = self._stands().mask | self._ended[:, None]
         return masks
+
+    @property
+    def failed_reason(self) -> tuple[str, ...]:
+        """Which live model did not deliver in the last step of each episode, and why; see the scalar environment."""
+        return tuple(map(str, self._stands().reason))
 
     def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[NDArray[np.float32], Info]:
         """Start every episode; see :meth:`StepwiseRoutingEnv.reset`. Options: ``problems`` and ``budgets``."""
@@ -106,7 +110,6 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
             None if problems is None else np.array(problems),
             None if budgets is None else np.concatenate([draw_budgets(b, 1, self.np_random) for b in budgets]),
         )
-        self._budgeted = self.game.budget is not None or bool(np.isfinite(self._budgets).any())
         stands = self._standing = self._positions.standing()
         self._ended = np.zeros(self.num_envs, dtype=np.bool_)
         nothing = np.zeros(self.num_envs)
@@ -131,10 +134,9 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
         ended = end.ended
         reward = end.right.astype(np.float64)
         info = self._info(stands, stands.cost - before_cost, stands.raw_cost - before_raw_cost)
-        if self._budgeted:
-            info["bankrupt"] = end.over & ended
+        info["bankrupt"] = (end.over & ended).astype(np.uint8)
         if end.truncated.any():
-            info["truncated_by"] = truncation_reason(stands, end, self.routing_spec.horizon, self.game.hard_budget)
+            info["truncated_by"] = truncation_numbers(stands, end, self.routing_spec.horizon, self.game.hard_budget)
         observation = self._observation(stands)
         self._standing = stands
         self._ended = ended
@@ -192,19 +194,18 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
         return self.game.show_budget(stands.observation, stands.cost, self._budgets)
 
     def _info(self, stands: Standing, cost: NDArray[np.float64], raw_cost: NDArray[np.float64]) -> Info:
-        info = {
+        failed = stands.failed if self.game.table is not None else stands.failed | (stands.reason != "")
+        return {
             "cost": cost,
             "raw_cost": raw_cost,
             "spent": stands.cost.copy(),  # the next step compares with cost and mask
-            "ledger": stands.ledger,
+            "budget": self._budgets.copy(),
+            "bankrupt": np.zeros(self.num_envs, dtype=np.uint8),
+            "ledger": stands.ledger.astype(np.int64, copy=False),
             "action_mask": stands.mask.copy(),
             "problem": self.game.problems[self._problems],
             "source": self._source.copy(),
             "simulated": self._simulated.copy(),
+            "failed": failed.astype(np.uint8),
+            "truncated_by": np.zeros(self.num_envs, dtype=np.uint8),
         }
-        if self.game.table is None:
-            info["failed"] = stands.failed | (stands.reason != "")
-            info["failed_reason"] = stands.reason.copy()  # else it is the source's own
-        if self._budgeted:
-            info["budget"] = self._budgets.copy()
-        return info

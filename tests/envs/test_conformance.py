@@ -22,7 +22,7 @@ from gym_stepwise_routing.envs import StepwiseRoutingVectorEnv, stepwise_routing
 from gym_stepwise_routing.envs.stepwise_routing import environment_game
 from gym_stepwise_routing.game.config import GameArguments, GameConfig
 from gym_stepwise_routing.game.episodes import project_actions
-from gym_stepwise_routing.types import BLOCKS, MODES
+from gym_stepwise_routing.types import BLOCKS, MODES, SOURCES
 
 HEADINGS = [
     "Description",
@@ -155,10 +155,10 @@ def test_gymnasium_makes_infos_of_each_episode_of_those_of_all(game, autoreset):
     env = gym.make_vec("StepwiseRouting-v0", num_envs=3, autoreset_mode=autoreset, **GAMES[game])
     env = DictInfoToList(env)
     _, infos = env.reset(seed=0)
-    kind = env.unwrapped.game.source.kind
+    kind = SOURCES.index(env.unwrapped.game.source.kind)
     ended = 0
     for _ in range(8):
-        assert [(info["source"], info["simulated"]) for info in infos] == [(kind, kind == "simulator")] * 3
+        assert [(info["source"], info["simulated"]) for info in infos] == [(kind, SOURCES[kind] == "simulator")] * 3
         actions = project_actions(np.ones(3, dtype=np.int64), env.unwrapped.action_masks())
         *_, terminated, truncated, infos = env.step(actions)
         ended += int((terminated | truncated).sum())
