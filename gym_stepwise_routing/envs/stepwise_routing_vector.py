@@ -37,7 +37,10 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
         num_envs: number of episodes played side by side.
         autoreset_mode: ``NEXT_STEP`` (Gymnasium's default: the step after the last one resets and ignores its action)
             or ``SAME_STEP`` (the last step resets; ``info["final_obs"]`` holds the last observations of all episodes
-            that ended, and ``info["final_info"]`` their infos; ``cost`` and ``raw_cost`` stay those of the step).
+            that ended, and ``info["final_info"]`` their infos; ``cost`` and ``raw_cost`` stay those of the step); or
+            their values, ``"NextStep"`` and ``"SameStep"``.
+        max_episode_steps: an episode of so many steps is truncated, as Gymnasium's ``TimeLimit`` truncates the scalar
+            environment: from outside, so that its info says nothing of it. None: no limit but the horizon.
         source: and all further arguments, see :class:`StepwiseRoutingEnv`.
     """
 
@@ -48,25 +51,31 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
         num_envs: int = 1,
         source: object = DEFAULT_BANK,
         *,
-        autoreset_mode: AutoresetMode = AutoresetMode.NEXT_STEP,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        max_episode_steps: int | None = None,
         render_mode: str | None = None,
         **game: Unpack[GameArguments],
     ) -> None:
         check_choice("render_mode", render_mode, [None])
-        check_choice("autoreset_mode", autoreset_mode, [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
-        if isinstance(num_envs, bool) or not isinstance(num_envs, int | np.integer) or num_envs < 1:
-            raise ValueError(f"num_envs={num_envs!r}; allowed: an integer >= 1")
+        modes = {mode.value: mode for mode in (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP)}
+        given = getattr(autoreset_mode, "value", autoreset_mode)
+        check_choice("autoreset_mode", given, modes)
+        _check_count("num_envs", num_envs)
+        if max_episode_steps is not None:
+            _check_count("max_episode_steps", max_episode_steps)
         self.game = environment_game(source, game)
         self.routing_spec = self.game.spec
         self.num_envs = int(num_envs)
-        self.autoreset_mode = autoreset_mode  # where TorchRL looks, as SyncVectorEnv has it
-        self.metadata = {**self.metadata, "autoreset_mode": autoreset_mode}
+        self.autoreset_mode = modes[given]  # where TorchRL looks, as SyncVectorEnv has it
+        self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
         self.render_mode = render_mode
         self.single_action_space = spaces.Discrete(len(self.routing_spec.models))
         self.single_observation_space = observation_space(self.routing_spec)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self._same_step = autoreset_mode == AutoresetMode.SAME_STEP
+        self._same_step = self.autoreset_mode == AutoresetMode.SAME_STEP
+        self._limit = max_episode_steps
+        self._elapsed = np.zeros(num_envs, dtype=np.int64)
         self._positions = positions(self.game, num_envs)
         self._standing: Standing | None = None
         self._ended = np.zeros(num_envs, dtype=np.bool_)
@@ -131,18 +140,23 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
             before_cost, before_raw_cost = before_cost.copy(), before_raw_cost.copy()
             before_cost[resets], before_raw_cost[resets] = stands.cost[resets], stands.raw_cost[resets]
         end = ending(stands, self._budgets, self.game.hard_budget)
-        ended = end.ended
+        ended, truncated = end.ended, end.truncated
         reward = end.right.astype(np.float64)
         info = self._info(stands, stands.cost - before_cost, stands.raw_cost - before_raw_cost)
         info["bankrupt"] = (end.over & ended).astype(np.uint8)
         if end.truncated.any():
             info["truncated_by"] = truncation_numbers(stands, end, self.routing_spec.horizon, self.game.hard_budget)
+        if self._limit is not None:
+            self._elapsed += 1
+            self._elapsed[resets] = 0
+            truncated = truncated | (self._elapsed >= self._limit)
+            ended = ended | truncated
         observation = self._observation(stands)
         self._standing = stands
         self._ended = ended
         if self._same_step and ended.any():
             observation, info = self._restart(np.flatnonzero(ended), observation, info)
-        return observation, reward, end.terminated, end.truncated, info
+        return observation, reward, end.terminated, truncated, info
 
     def _restart(
         self, rows: NDArray[np.int64], observation: NDArray[np.float32], info: Info
@@ -163,6 +177,7 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
         if problems is None:
             problems = self.np_random.integers(len(self.game.problems), size=len(rows))
         self._problems[rows] = problems
+        self._elapsed[rows] = 0
         self._budgets[rows] = draw_budgets(self.game.budget, len(rows), self.np_random) if budgets is None else budgets
         self._positions.begin(rows, problems, self.np_random)
 
@@ -209,3 +224,8 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
             "failed": failed.astype(np.uint8),
             "truncated_by": np.zeros(self.num_envs, dtype=np.uint8),
         }
+
+
+def _check_count(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name}={value!r}; allowed: an integer >= 1")

@@ -190,12 +190,11 @@ def test_torchrls_checks_pass_on_four_at_once_and_its_masks_hold(torchrl):
 
     check_env_specs(torchrl.GymEnv("gym_stepwise_routing:StepwiseRouting-v0", num_envs=4, **PENALTY_FREE), seed=0)
 
-    def masked():
-        env = torchrl.GymEnv("StepwiseRouting-v0", mode="escalate", masked_action="project")  # its first rollout is blind
-        env = env.auto_register_info_dict()
-        return torchrl.TransformedEnv(env, torchrl.ActionMask(action_key="action", mask_key="action_mask"))
+    def one():  # its first rollout, for the specs, knows no masks
+        return torchrl.GymEnv("StepwiseRouting-v0", mode="escalate", masked_action="project").auto_register_info_dict()
 
-    env = torchrl.SerialEnv(4, masked)
+    masks = torchrl.ActionMask(action_key="action", mask_key="action_mask")  # around all: each draws by the outer one
+    env = torchrl.TransformedEnv(torchrl.SerialEnv(4, one), masks)
     check_env_specs(env, seed=0)
     env.set_seed(0)
     steps = env.rollout(30, break_when_any_done=False)
