@@ -14,11 +14,14 @@ __all__ = [
     "DEFAULT_BLOCKS",
     "MODES",
     "QUESTION",
+    "SOURCES",
     "SPLITS",
+    "TRUNCATIONS",
     "VERSION",
     "Batch",
     "Block",
     "Mode",
+    "SourceKind",
     "Split",
 ]
 
@@ -30,6 +33,13 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 
 Split = Literal["train", "calibration", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
+
+SourceKind = Literal["bank", "simulator", "live"]
+SOURCES: tuple[SourceKind, ...] = get_args(SourceKind)
+"""Kinds of sources, in the order of their numbers in ``info["source"]``."""
+
+TRUNCATIONS = ("", "horizon", "no_model", "budget")
+"""Why an episode was truncated, in the order of their numbers in ``info["truncated_by"]``; 0 where it was not."""
 
 Block = Literal["progress", "confidence", "aggregates", "ledger", "probe", "verifier", "question"]
 """Blocks of the observation; see :mod:`gym_stepwise_routing.game.observation`."""

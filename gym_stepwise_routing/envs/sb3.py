@@ -49,8 +49,8 @@ class RoutingVecEnv(VecEnv):
 
     Attributes:
         last_costs: ``float32[num_envs]`` costs of the last step, as in ``infos[i]["cost"]``.
-        reset_infos: what each episode began with: ``problem``, ``source``, ``action_mask`` and, if there is one,
-            ``budget``.
+        reset_infos: what each episode began with: ``problem``, ``source``, ``simulated``, ``action_mask`` and
+            ``budget`` of the environment's info.
     """
 
     def __init__(
@@ -196,8 +196,4 @@ def _columns(options: list[dict[str, Any]]) -> dict[str, Any] | None:
 
 def _began(info: dict[str, Any], row: int) -> dict[str, Any]:
     """What an episode began with, from the infos of all."""
-    began = {"problem": int(info["problem"][row]), "action_mask": info["action_mask"][row]}
-    began |= {"source": str(info["source"][row]), "simulated": bool(info["simulated"][row])}
-    if "budget" in info and math.isfinite(info["budget"][row]):
-        began["budget"] = float(info["budget"][row])
-    return began
+    return {name: info[name][row] for name in ("problem", "source", "simulated", "action_mask", "budget")}

@@ -24,12 +24,14 @@ from gym_stepwise_routing.game.config import (
     check_budget,
     draw_budgets,
 )
-from gym_stepwise_routing.game.episodes import Standing, cursor, ending, project_actions, truncation_reason
+from gym_stepwise_routing.game.episodes import Standing, cursor, ending, project_actions, truncation_numbers
 from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.types import SOURCES
 
 __all__ = ["StepwiseRoutingEnv", "check_options", "environment_game", "observation_space"]
 
 Info = dict[str, Any]
+_NO, _YES = np.uint8(0), np.uint8(1)  # NumPy's truth values become objects in Gymnasium's vector infos
 OR_PROJECT = (
     ", or masked_action='project' for agents that know no masks "
     "(wrappers.MaskInObservation shows them to RLlib's masking module)"
@@ -100,15 +102,25 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
 
     1 if the final answer is right, else 0, at the end; 0 before. The cost of a step is `info["cost"]`, normalised so
     that letting the largest model write everything costs 1 an episode on average over the split. What an observation
-    itself costs (draft, probe, verifier) is charged in the step that follows it. Besides: `info["raw_cost"]` (this
-    step, in the cost unit), `info["spent"]` (the episode so far, normalised), `info["ledger"]` (the episode so far,
-    int array `[models, kinds]`, see `gym_stepwise_routing.costs.ledger`), `info["action_mask"]`, `info["problem"]`,
-    `info["source"]`, `info["simulated"]` (a random process, or a bank drawn from one, instead of language models),
-    with a budget `info["budget"]` and, at the end, `info["bankrupt"]`; `info["failed"]` is there, and True, where a
-    live model did not deliver, and `info["failed_reason"]` names it with the reason ('' where the source tells none);
-    the trace is as it was, or has no draft; `info["truncated_by"]` is the reason of a truncation: `horizon`, `budget`
-    or `no_model`. Figures are NumPy scalars and arrays, of one dtype from the reset on;
-    :class:`...envs.wrappers.NumericInfos` gives them alone, all of them in every info.
+    itself costs (draft, probe, verifier) is charged in the step that follows it.
+
+    `info` holds twelve NumPy scalars and arrays, the same at every step and at the reset. It has no texts: those are
+    numbers in the tuples of `gym_stepwise_routing.types`, and `env.unwrapped.failed_reason`.
+
+    | key            | type                | meaning                                                                   |
+    |----------------|---------------------|---------------------------------------------------------------------------|
+    | `cost`         | float64             | of this step, normalised                                                  |
+    | `raw_cost`     | float64             | of this step, in the cost unit                                            |
+    | `spent`        | float64             | in the episode so far, normalised                                         |
+    | `budget`       | float64             | of the episode, normalised; inf for none                                  |
+    | `bankrupt`     | uint8               | 1 at the end of an episode whose cost exceeds its budget                  |
+    | `ledger`       | int64[rows, kinds]  | spent so far, rows the models and the verifier, see `costs.ledger`        |
+    | `action_mask`  | bool[K]             | allowed actions                                                           |
+    | `problem`      | int64               | number of the problem in its source                                       |
+    | `source`       | uint8               | number in `types.SOURCES`                                                 |
+    | `simulated`    | uint8               | 1 for a random process, or a bank drawn from one, instead of models       |
+    | `failed`       | uint8               | 1 where a live model did not deliver: the trace or draft is as it was     |
+    | `truncated_by` | uint8               | number in `types.TRUNCATIONS`; 0 where the episode is not truncated       |
 
     ## Starting State
 
@@ -182,7 +194,8 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
         self._budget = math.inf
         self._over = True
         self._problem = np.int64(-1)
-        self._kind = self.game.source.kind
+        self._source = np.uint8(SOURCES.index(self.game.source.kind))
+        self._simulated = np.uint8(self.routing_spec.simulated)
         self._horizon = self.routing_spec.horizon
 
     @property
@@ -194,6 +207,11 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
         """Allowed actions, ``bool[K]``; the name that sb3-contrib's ``MaskablePPO`` looks for."""
         mask: NDArray[np.bool_] = self._stands().mask.copy()
         return mask
+
+    @property
+    def failed_reason(self) -> str:
+        """Which live model did not deliver in the last step, and why; '' where none failed or the source tells none."""
+        return str(self._stands().reason)
 
     def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[NDArray[np.float32], Info]:
         """Start an episode.
@@ -244,10 +262,9 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
         reward = 1.0 if end.right else 0.0
         if end.ended:
             self._over = True
-            if math.isfinite(self._budget):
-                info["bankrupt"] = end.over
+            info["bankrupt"] = np.uint8(end.over)
             if end.truncated:
-                info["truncated_by"] = str(truncation_reason(stands, end, self._horizon, self.game.hard_budget))
+                info["truncated_by"] = truncation_numbers(stands, end, self._horizon, self.game.hard_budget)[()]
         if self._renderer is not None:
             if stands.depth > before.depth:
                 last, draft = self._cursor.texts()
@@ -295,19 +312,17 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
         return self.game.show_budget(stands.observation, stands.cost, self._budget)
 
     def _info(self, stands: Standing, cost: float, raw_cost: float) -> Info:
-        info = {  # NumPy scalars: the dtype of a figure is the same from the reset on
+        return {
             "cost": np.float64(cost),
             "raw_cost": np.float64(raw_cost),
             "spent": np.float64(stands.cost),
-            "ledger": stands.ledger.copy(),
+            "budget": np.float64(self._budget),
+            "bankrupt": _NO,
+            "ledger": stands.ledger.astype(np.int64),
             "action_mask": stands.mask.copy(),
             "problem": self._problem,
-            "source": self._kind,
-            "simulated": self.routing_spec.simulated,
+            "source": self._source,
+            "simulated": self._simulated,
+            "failed": _YES if stands.failed or stands.reason else _NO,
+            "truncated_by": _NO,
         }
-        if stands.failed or stands.reason:
-            info["failed"] = True
-            info["failed_reason"] = stands.reason
-        if math.isfinite(self._budget):
-            info["budget"] = np.float64(self._budget)
-        return info

@@ -21,7 +21,8 @@ from gym_stepwise_routing.envs.stepwise_routing import (
 )
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.game.config import DEFAULT_BANK, GameArguments, check_budget, draw_budgets
-from gym_stepwise_routing.game.episodes import Standing, ending, positions, project_actions, truncation_reason
+from gym_stepwise_routing.game.episodes import Standing, ending, positions, project_actions, truncation_numbers
+from gym_stepwise_routing.types import SOURCES
 
 __all__ = ["StepwiseRoutingVectorEnv"]
 
@@ -29,16 +30,17 @@ __all__ = ["StepwiseRoutingVectorEnv"]
 class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]]):
     """``num_envs`` episodes of the same game on arrays; rules, arguments and observations as in the scalar environment.
 
-    Infos are arrays with one row an episode under the scalar environment's names; ``failed`` holds truth values beside
-    the texts of ``failed_reason`` (both only where models can fail); ``truncated_by`` is there when an episode is
-    truncated ('' for the others), ``budget`` holds inf for none. ``reset(options=...)`` takes ``problems`` and
+    Infos are the scalar environment's, as arrays with one row an episode. ``reset(options=...)`` takes ``problems`` and
     ``budgets``, one an episode.
 
     Args:
         num_envs: number of episodes played side by side.
         autoreset_mode: ``NEXT_STEP`` (Gymnasium's default: the step after the last one resets and ignores its action)
             or ``SAME_STEP`` (the last step resets; ``info["final_obs"]`` holds the last observations of all episodes
-            that ended, and ``info["final_info"]`` their infos; ``cost`` and ``raw_cost`` stay those of the step).
+            that ended, and ``info["final_info"]`` their infos; ``cost`` and ``raw_cost`` stay those of the step); or
+            their values, ``"NextStep"`` and ``"SameStep"``.
+        max_episode_steps: an episode of so many steps is truncated, as Gymnasium's ``TimeLimit`` truncates the scalar
+            environment: from outside, so that its info says nothing of it. None: no limit but the horizon.
         source: and all further arguments, see :class:`StepwiseRoutingEnv`.
     """
 
@@ -49,33 +51,39 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
         num_envs: int = 1,
         source: object = DEFAULT_BANK,
         *,
-        autoreset_mode: AutoresetMode = AutoresetMode.NEXT_STEP,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        max_episode_steps: int | None = None,
         render_mode: str | None = None,
         **game: Unpack[GameArguments],
     ) -> None:
         check_choice("render_mode", render_mode, [None])
-        check_choice("autoreset_mode", autoreset_mode, [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
-        if isinstance(num_envs, bool) or not isinstance(num_envs, int | np.integer) or num_envs < 1:
-            raise ValueError(f"num_envs={num_envs!r}; allowed: an integer >= 1")
+        modes = {mode.value: mode for mode in (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP)}
+        given = getattr(autoreset_mode, "value", autoreset_mode)
+        check_choice("autoreset_mode", given, modes)
+        _check_count("num_envs", num_envs)
+        if max_episode_steps is not None:
+            _check_count("max_episode_steps", max_episode_steps)
         self.game = environment_game(source, game)
         self.routing_spec = self.game.spec
         self.num_envs = int(num_envs)
-        self.metadata = {**self.metadata, "autoreset_mode": autoreset_mode}
+        self.autoreset_mode = modes[given]  # where TorchRL looks, as SyncVectorEnv has it
+        self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
         self.render_mode = render_mode
         self.single_action_space = spaces.Discrete(len(self.routing_spec.models))
         self.single_observation_space = observation_space(self.routing_spec)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self._same_step = autoreset_mode == AutoresetMode.SAME_STEP
+        self._same_step = self.autoreset_mode == AutoresetMode.SAME_STEP
+        self._limit = max_episode_steps
+        self._elapsed = np.zeros(num_envs, dtype=np.int64)
         self._positions = positions(self.game, num_envs)
         self._standing: Standing | None = None
         self._ended = np.zeros(num_envs, dtype=np.bool_)
         self._budgets = np.full(num_envs, np.inf)
-        self._budgeted = False
         self._problems = np.zeros(num_envs, dtype=np.int64)
         self._everyone = np.arange(num_envs)
-        self._source = np.full(num_envs, self.game.source.kind)
-        self._simulated = np.full(num_envs, self.game.source.simulated)
+        self._source = np.full(num_envs, SOURCES.index(self.game.source.kind), dtype=np.uint8)
+        self._simulated = np.full(num_envs, self.game.source.simulated, dtype=np.uint8)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -86,6 +94,11 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
         """Allowed actions, ``bool[num_envs, K]``; all True for an ended episode, whose next action is ignored."""
         masks: NDArray[np.bool_] = self._stands().mask | self._ended[:, None]
         return masks
+
+    @property
+    def failed_reason(self) -> tuple[str, ...]:
+        """Which live model did not deliver in the last step of each episode, and why; see the scalar environment."""
+        return tuple(map(str, self._stands().reason))
 
     def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[NDArray[np.float32], Info]:
         """Start every episode; see :meth:`StepwiseRoutingEnv.reset`. Options: ``problems`` and ``budgets``."""
@@ -106,7 +119,6 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
             None if problems is None else np.array(problems),
             None if budgets is None else np.concatenate([draw_budgets(b, 1, self.np_random) for b in budgets]),
         )
-        self._budgeted = self.game.budget is not None or bool(np.isfinite(self._budgets).any())
         stands = self._standing = self._positions.standing()
         self._ended = np.zeros(self.num_envs, dtype=np.bool_)
         nothing = np.zeros(self.num_envs)
@@ -128,19 +140,23 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
             before_cost, before_raw_cost = before_cost.copy(), before_raw_cost.copy()
             before_cost[resets], before_raw_cost[resets] = stands.cost[resets], stands.raw_cost[resets]
         end = ending(stands, self._budgets, self.game.hard_budget)
-        ended = end.ended
+        ended, truncated = end.ended, end.truncated
         reward = end.right.astype(np.float64)
         info = self._info(stands, stands.cost - before_cost, stands.raw_cost - before_raw_cost)
-        if self._budgeted:
-            info["bankrupt"] = end.over & ended
+        info["bankrupt"] = (end.over & ended).astype(np.uint8)
         if end.truncated.any():
-            info["truncated_by"] = truncation_reason(stands, end, self.routing_spec.horizon, self.game.hard_budget)
+            info["truncated_by"] = truncation_numbers(stands, end, self.routing_spec.horizon, self.game.hard_budget)
+        if self._limit is not None:
+            self._elapsed += 1
+            self._elapsed[resets] = 0
+            truncated = truncated | (self._elapsed >= self._limit)
+            ended = ended | truncated
         observation = self._observation(stands)
         self._standing = stands
         self._ended = ended
         if self._same_step and ended.any():
             observation, info = self._restart(np.flatnonzero(ended), observation, info)
-        return observation, reward, end.terminated, end.truncated, info
+        return observation, reward, end.terminated, truncated, info
 
     def _restart(
         self, rows: NDArray[np.int64], observation: NDArray[np.float32], info: Info
@@ -161,6 +177,7 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
         if problems is None:
             problems = self.np_random.integers(len(self.game.problems), size=len(rows))
         self._problems[rows] = problems
+        self._elapsed[rows] = 0
         self._budgets[rows] = draw_budgets(self.game.budget, len(rows), self.np_random) if budgets is None else budgets
         self._positions.begin(rows, problems, self.np_random)
 
@@ -192,19 +209,23 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
         return self.game.show_budget(stands.observation, stands.cost, self._budgets)
 
     def _info(self, stands: Standing, cost: NDArray[np.float64], raw_cost: NDArray[np.float64]) -> Info:
-        info = {
+        failed = stands.failed if self.game.table is not None else stands.failed | (stands.reason != "")
+        return {
             "cost": cost,
             "raw_cost": raw_cost,
             "spent": stands.cost.copy(),  # the next step compares with cost and mask
-            "ledger": stands.ledger,
+            "budget": self._budgets.copy(),
+            "bankrupt": np.zeros(self.num_envs, dtype=np.uint8),
+            "ledger": stands.ledger.astype(np.int64, copy=False),
             "action_mask": stands.mask.copy(),
             "problem": self.game.problems[self._problems],
             "source": self._source.copy(),
             "simulated": self._simulated.copy(),
+            "failed": failed.astype(np.uint8),
+            "truncated_by": np.zeros(self.num_envs, dtype=np.uint8),
         }
-        if self.game.table is None:
-            info["failed"] = stands.failed | (stands.reason != "")
-            info["failed_reason"] = stands.reason.copy()  # else it is the source's own
-        if self._budgeted:
-            info["budget"] = self._budgets.copy()
-        return info
+
+
+def _check_count(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name}={value!r}; allowed: an integer >= 1")

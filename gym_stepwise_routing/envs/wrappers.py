@@ -1,6 +1,6 @@
 """Adapters to other conventions: scalarised reward, Safety-Gymnasium's 6-tuple, MO-Gymnasium's vector reward.
 
-Also infos of figures alone, for libraries that store them, and masks in the observation, for those that look there.
+Also masks in the observation, for libraries that look there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ __all__ = [
     "FinalTruncation",
     "FromSafetyGymnasium",
     "MaskInObservation",
-    "NumericInfos",
     "ScalarisedReward",
     "ToSafetyGymnasium",
     "VectorReward",
@@ -89,47 +88,6 @@ class FinalTruncation(gym.Wrapper[_Observation, np.int64, _Observation, np.int64
         """Step; a truncated episode is terminated."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         return observation, reward, terminated or truncated, False, info
-
-
-class NumericInfos(gym.Wrapper[_Observation, np.int64, _Observation, np.int64], RecordConstructorArgs):
-    """Infos of figures alone: the same keys, dtypes and shapes in every one, those of a reset included.
-
-    For libraries that stack infos, such as Minari's collector and TorchRL's readers. Every info has ``cost``,
-    ``raw_cost``, ``spent`` and ``budget`` (``float64``, inf for none), ``problem`` (``int64``), ``ledger``
-    (``int64[rows, kinds]``), ``action_mask`` (``bool[K]``) and, 0 or 1, ``bankrupt``, ``failed`` and ``simulated``.
-    These are ``uint8``: TorchRL does not read Python's truth values, Gymnasium's vector environments make objects of
-    NumPy's, and Minari cannot make Arrow files of arrays of shape (). Texts are left out.
-
-    Args:
-        env: ``StepwiseRouting-v0``, wrapped or not.
-    """
-
-    def __init__(self, env: _Env) -> None:
-        RecordConstructorArgs.__init__(self)
-        gym.Wrapper.__init__(self, env)
-
-    def reset(self, *, seed: int | None = None, options: _Info | None = None) -> tuple[_Observation, _Info]:
-        """Reset; the info holds figures alone."""
-        observation, info = self.env.reset(seed=seed, options=options)
-        return observation, _figures(info)
-
-    def step(self, action: np.int64) -> tuple[_Observation, SupportsFloat, bool, bool, _Info]:
-        """Step; the info holds figures alone."""
-        observation, reward, terminated, truncated, info = self.env.step(action)
-        return observation, reward, terminated, truncated, _figures(info)
-
-
-def _figures(info: _Info) -> _Info:
-    numbers = {name: np.float64(info[name]) for name in ("cost", "raw_cost", "spent")}
-    flags = {name: np.uint8(info.get(name, False)) for name in ("bankrupt", "failed", "simulated")}
-    return {
-        **numbers,
-        "budget": np.float64(info.get("budget", math.inf)),
-        "problem": np.int64(info["problem"]),
-        "ledger": info["ledger"].astype(np.int64),
-        "action_mask": info["action_mask"],
-        **flags,
-    }
 
 
 class MaskInObservation(gym.Wrapper[dict[str, Any], np.int64, _Observation, np.int64], RecordConstructorArgs):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.game.tabulation import GameTable
 from gym_stepwise_routing.game.transitions import Play
+from gym_stepwise_routing.types import TRUNCATIONS
 
 __all__ = [
     "Cursor",
@@ -27,7 +28,7 @@ __all__ = [
     "ending",
     "positions",
     "project_actions",
-    "truncation_reason",
+    "truncation_numbers",
 ]
 
 _Rows = NDArray[np.int64]
@@ -102,10 +103,11 @@ def ending(stands: Standing, budget: Any, hard: bool) -> Ending:
     return Ending(terminated, cut | (stands.stuck & (terminated ^ True)), terminated & stands.correct, over)
 
 
-def truncation_reason(stands: Standing, end: Ending, horizon: int, hard: bool) -> Any:
-    """Why episodes were truncated: ``budget``, ``horizon`` or ``no_model``; '' where they were not."""
-    reasons = np.where(stands.depth >= horizon, "horizon", "no_model")
-    return np.where(end.truncated, np.where(end.over & hard, "budget", reasons), "")
+def truncation_numbers(stands: Standing, end: Ending, horizon: int, hard: bool) -> NDArray[np.uint8]:
+    """Why episodes were truncated, as ``uint8[n]`` numbers in ``types.TRUNCATIONS``; 0 where they were not."""
+    reasons = np.where(stands.depth >= horizon, TRUNCATIONS.index("horizon"), TRUNCATIONS.index("no_model"))
+    numbers = np.where(end.over & hard, TRUNCATIONS.index("budget"), reasons)
+    return np.where(end.truncated, numbers, 0).astype(np.uint8)
 
 
 class Positions(Protocol):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gym_stepwise_routing.costs.ledger import KINDS, as_table
 from gym_stepwise_routing.costs.models import ModelPool
 from gym_stepwise_routing.datasets.problem import Problem
-from gym_stepwise_routing.game.episodes import RuleCursor, ending, project_actions, truncation_reason
+from gym_stepwise_routing.game.episodes import RuleCursor, ending, project_actions, truncation_numbers
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.generators.generator import Completion, Failure
 from gym_stepwise_routing.generators.openai_requests import Message
@@ -27,6 +27,7 @@ from gym_stepwise_routing.serving.endpoint import Endpoint, Spent
 from gym_stepwise_routing.serving.recall import RecalledGenerator, Wanted
 from gym_stepwise_routing.serving.served_router import ServedRouter
 from gym_stepwise_routing.sources.live import LiveSource
+from gym_stepwise_routing.types import TRUNCATIONS
 
 __all__ = ["Answering"]
 
@@ -134,7 +135,7 @@ class Answering:
             )
             since = now
         if end.truncated:
-            self.ended = str(truncation_reason(stands, end, game.source.horizon, game.hard_budget))
+            self.ended = TRUNCATIONS[truncation_numbers(stands, end, game.source.horizon, game.hard_budget)[()]]
             if self.ended == "no_model":
                 raise self._no_model(str(stands.reason))
             self.finish = "length"

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.costs.models import ModelPool
-from gym_stepwise_routing.types import Batch, Split
+from gym_stepwise_routing.types import Batch, SourceKind, Split
 
 __all__ = ["ProblemBatch", "SourceState", "StepSource"]
 
@@ -73,7 +73,7 @@ class StepSource(Protocol):
     """Source of reasoning steps. Implementations: bank (recorded), simulator (measured constants), live (generators).
 
     Attributes:
-        kind: which of the three it is; shown as ``info["source"]``.
+        kind: which of the three it is; its number in ``types.SOURCES`` is ``info["source"]``.
         name: name of the bank, the preset or the live pool.
         simulated: True if any figure comes from a random process instead of a language model.
         pool: the models, smallest first.
@@ -83,7 +83,7 @@ class StepSource(Protocol):
         modes: the modes that it can be played in, some of ``route``, ``escalate``, ``regenerate``.
     """
 
-    kind: ClassVar[Literal["bank", "simulator", "live"]]
+    kind: ClassVar[SourceKind]
     name: str
     simulated: bool
     pool: ModelPool

@@ -58,7 +58,7 @@ def test_arguments_of_one_of_the_two():
     for number in (0, "2", 2.0, True):
         with pytest.raises(ValueError, match=f"num_envs={number!r}; allowed: an integer >= 1"):
             StepwiseRoutingVectorEnv(number)
-    with pytest.raises(ValueError, match=r"autoreset_mode=.*DISABLED.* is not known; allowed: .*NEXT_STEP.*SAME_STEP"):
+    with pytest.raises(ValueError, match="autoreset_mode='Disabled' is not known; allowed: 'NextStep', 'SameStep'"):
         StepwiseRoutingVectorEnv(2, autoreset_mode=AutoresetMode.DISABLED)
 
 

@@ -7,6 +7,7 @@ import pytest
 from fake_sources import TreeSource, Untabulated
 
 from gym_stepwise_routing.envs import StepwiseRoutingEnv, StepwiseRoutingVectorEnv
+from gym_stepwise_routing.types import TRUNCATIONS
 
 
 def chain(steps: int = 3, *, models: int = 2, ends: bool = True, problems: int = 1) -> TreeSource:
@@ -35,7 +36,8 @@ def test_a_right_answer_is_rewarded_once_at_the_end():
     assert [info["cost"] for *_, info in results] == pytest.approx([0, 1 / 3, 1 / 3])
     assert results[-1][4]["spent"] == pytest.approx(2 / 3)
     assert results[-1][4]["ledger"][:, 3].tolist() == [10, 20]
-    assert not {"budget", "bankrupt", "failed", "truncated_by"} & set(results[-1][4])
+    last = results[-1][4]
+    assert (last["budget"], last["bankrupt"], last["failed"], last["truncated_by"]) == (np.inf, 0, 0, 0)
 
 
 def test_a_wrong_answer_terminates_without_reward():
@@ -47,7 +49,7 @@ def test_a_wrong_answer_terminates_without_reward():
 
 def test_the_horizon_truncates():
     _, reward, terminated, truncated, info = play(StepwiseRoutingEnv(chain(ends=False)), [0, 0, 0])[-1]
-    assert (reward, terminated, truncated, info["truncated_by"]) == (0.0, False, True, "horizon")
+    assert (reward, terminated, truncated, TRUNCATIONS[info["truncated_by"]]) == (0.0, False, True, "horizon")
 
 
 def test_an_unrecorded_end_truncates_before_the_horizon():
@@ -55,14 +57,14 @@ def test_an_unrecorded_end_truncates_before_the_horizon():
     source.child[source.depth == 1] = -1
     env = StepwiseRoutingEnv(source, normaliser=1.0)
     _, _, terminated, truncated, info = play(env, [0])[-1]
-    assert (terminated, truncated, info["truncated_by"]) == (False, True, "no_model")
+    assert (terminated, truncated, TRUNCATIONS[info["truncated_by"]]) == (False, True, "no_model")
 
 
 def test_escalation_ends_where_only_smaller_models_were_recorded():
     source = chain()
     source.child[source.depth == 1, 1] = -1
     env = StepwiseRoutingEnv(source, mode="escalate", normaliser=1.0)
-    assert play(env, [1])[-1][4]["truncated_by"] == "no_model"
+    assert TRUNCATIONS[play(env, [1])[-1][4]["truncated_by"]] == "no_model"
     assert not play(env, [0])[-1][3]
 
 
@@ -74,17 +76,17 @@ def test_a_hard_budget_truncates_when_it_is_exceeded(source):
     first, second = play(env, [1, 1])
     assert first[1:4] == (0.0, False, False)
     assert second[1:4] == (0.0, False, True)
-    assert (second[4]["truncated_by"], second[4]["bankrupt"], second[4]["budget"]) == ("budget", True, 0.5)
+    assert (TRUNCATIONS[second[4]["truncated_by"]], second[4]["bankrupt"], second[4]["budget"]) == ("budget", True, 0.5)
     soft = play(StepwiseRoutingEnv(source, **arguments), [1, 1, 1])
     assert [result[1:4] for result in soft] == [(0.0, False, False), (0.0, False, False), (1.0, True, False)]
-    assert soft[-1][4]["bankrupt"] is True
-    assert play(StepwiseRoutingEnv(source, **arguments), [1, 0, 0])[-1][4]["bankrupt"] is False
+    assert soft[-1][4]["bankrupt"] == 1
+    assert play(StepwiseRoutingEnv(source, **arguments), [1, 0, 0])[-1][4]["bankrupt"] == 0
 
 
 def test_a_hard_budget_exceeded_by_the_answer_itself_gives_no_reward():
     env = StepwiseRoutingEnv(chain(1), cost_unit="large_tokens", budget=0.5, hard_budget=True)
     ((_, reward, terminated, truncated, info),) = play(env, [1])
-    assert (reward, terminated, truncated, info["truncated_by"]) == (0.0, False, True, "budget")
+    assert (reward, terminated, truncated, TRUNCATIONS[info["truncated_by"]]) == (0.0, False, True, "budget")
 
 
 def test_a_budget_that_is_met_exactly_is_kept():
@@ -105,7 +107,7 @@ def test_the_budget_is_observed():
     assert observation[left] == np.float32(info["budget"] - 1 / 3)
     observation, info = env.reset(options={"budget": None})
     assert observation[[left, known]].tolist() == [0, 0]
-    assert "budget" not in info
+    assert info["budget"] == np.inf
     assert env.reset(options={"budget": (0.3, 0.3)})[1]["budget"] == 0.3
 
 
@@ -122,14 +124,14 @@ def test_a_failing_model_is_masked_and_the_episode_goes_on(mode):
     env = StepwiseRoutingEnv(broken((1, 1)), mode=mode, normaliser=1.0)
     before, info = play(env, [0])[-1][::4]
     observation, reward, terminated, truncated, info = env.step(1)
-    assert info["failed"] is True
+    assert info["failed"] == 1
     assert (reward, terminated, truncated, info["cost"]) == (0.0, False, False, 0.0)
     assert info["action_mask"].tolist() == [True, False, True]
     np.testing.assert_array_equal(observation, before)  # the trace is as it was
     with pytest.raises(ValueError, match=r"action=1 is masked here; allowed: \[0, 2\]"):
         env.step(1)
     *_, info = env.step(2)
-    assert "failed" not in info
+    assert info["failed"] == 0
     assert info["action_mask"].tolist() == [mode == "route"] * 2 + [True]  # it may be asked again at the next step
     assert env.step(2)[1:4] == (1.0, True, False)
 
@@ -138,8 +140,8 @@ def test_when_every_model_fails_the_episode_is_truncated():
     env = StepwiseRoutingEnv(broken((1, 0), (1, 1), (1, 2)), normaliser=1.0)
     results = play(env, [0, 2, 0, 1])
     assert [result[3] for result in results] == [False, False, False, True]
-    assert results[-1][4]["truncated_by"] == "no_model"
-    assert results[-1][4]["failed"] is True
+    assert TRUNCATIONS[results[-1][4]["truncated_by"]] == "no_model"
+    assert results[-1][4]["failed"] == 1
 
 
 def without_models(*, problems: int = 1) -> TreeSource:
@@ -159,7 +161,7 @@ def test_an_episode_that_begins_without_a_model_ends_with_any_action(source, mas
     with pytest.raises(ValueError, match="action=2; allowed: an integer from 0 to 1"):
         env.step(2)
     observation, *result, info = env.step(0)
-    assert (result, info["truncated_by"], info["cost"]) == ([0.0, False, True], "no_model", 0.0)
+    assert (result, TRUNCATIONS[info["truncated_by"]], info["cost"]) == ([0.0, False, True], "no_model", 0.0)
     np.testing.assert_array_equal(observation, first)
     assert env.render() == shown
 
@@ -169,7 +171,7 @@ def test_one_episode_without_a_model_does_not_stop_the_others():
     env.reset(seed=0, options={"problems": [0, 3]})
     _, _, terminated, truncated, info = env.step(np.array([1, 1]))
     assert (terminated.tolist(), truncated.tolist()) == ([False, False], [True, False])
-    assert info["truncated_by"].tolist() == ["no_model", ""]
+    assert [TRUNCATIONS[number] for number in info["truncated_by"]] == ["no_model", ""]
     with pytest.raises(ValueError, match="action=7 of episode 0; allowed: an integer from 0 to 1"):
         env.step(np.array([7, 1]))
 
@@ -214,7 +216,7 @@ def test_a_rewrite_that_fails_keeps_the_draft():
     env.reset(seed=0)
     shown = env.render()
     *_, info = env.step(1)
-    assert info["failed"] is True
+    assert info["failed"] == 1
     assert info["action_mask"].tolist() == [True, False, True]
     assert env.render() == shown
     assert "pending draft:" in shown
@@ -228,7 +230,7 @@ def test_failures_in_the_vector_environment():
     env.reset(seed=0)
     env.step(np.array([0, 0, 0]))
     _, _, _, truncated, info = env.step(np.array([0, 1, 2]))
-    assert info["failed"].tolist() == [False, True, False]
+    assert info["failed"].tolist() == [0, 1, 0]
     assert not truncated.any()
     assert env.action_masks().tolist() == [[True] * 3, [True, False, True], [True] * 3]
     assert info["cost"].tolist()[1] == 0

@@ -24,6 +24,7 @@ from gym_stepwise_routing.envs import StepwiseRoutingEnv, StepwiseRoutingVectorE
 from gym_stepwise_routing.envs.sb3 import RoutingVecEnv
 from gym_stepwise_routing.evaluation.evaluate import evaluate, play, sweep
 from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.types import SOURCES as KINDS
 
 SOURCES = {"bank": "gsm8k-qwen2.5-coder", "rules": Untabulated(TreeSource(1, gaps=0.1))}
 HARD = {"budget": (0.3, 1.0), "hard_budget": True, "cost_unit": "large_tokens", "masked_action": "project"}
@@ -95,7 +96,7 @@ def test_options_reach_the_next_reset_and_no_later_one():
     drawn = set()
     for _ in range(5):
         env.reset()
-        assert not any("budget" in info for info in env.reset_infos)
+        assert [info["budget"] for info in env.reset_infos] == [np.inf] * 3
         drawn |= {tuple(info["problem"] for info in env.reset_infos)}
     assert len(drawn) > 1
     env.set_options({"problem": "gsm8k/train/0"})
@@ -112,8 +113,8 @@ def test_reset_infos_follow_the_episodes():
             assert info["problem"] == env.env.game.problems[env.env._problems[row]]
             assert info["budget"] == env.env._budgets[row]
             assert info["action_mask"].tolist() == [True, True]
-            assert info["source"] == "bank"
-            assert info["simulated"] is False
+            assert KINDS[info["source"]] == "bank"
+            assert info["simulated"] == 0
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,11 @@ from gym_stepwise_routing.envs.wrappers import (
     FinalTruncation,
     FromSafetyGymnasium,
     MaskInObservation,
-    NumericInfos,
     ScalarisedReward,
     ToSafetyGymnasium,
     VectorReward,
 )
+from gym_stepwise_routing.types import TRUNCATIONS
 
 
 def make(**game):
@@ -57,7 +57,7 @@ def test_final_truncation_reports_truncations_as_terminations():
     *_, terminated, truncated, info = episode(make(source=source))[-1]
     assert (terminated, truncated) == (False, True)
     *_, terminated, truncated, info = episode(FinalTruncation(make(source=source)))[-1]
-    assert (terminated, truncated, info["truncated_by"]) == (True, False, "horizon")
+    assert (terminated, truncated, TRUNCATIONS[info["truncated_by"]]) == (True, False, "horizon")
 
 
 def test_the_vector_reward_is_correctness_and_negative_cost():
@@ -137,7 +137,6 @@ def test_from_safety_gymnasium_renders_and_closes_the_environment():
 WRAPPERS = [
     lambda: ScalarisedReward(make(), penalty=0.5),
     lambda: FinalTruncation(make()),
-    lambda: NumericInfos(make()),
     lambda: MaskInObservation(make()),
     lambda: VectorReward(make()),
     lambda: ToSafetyGymnasium(make()),

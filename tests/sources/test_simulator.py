@@ -18,7 +18,7 @@ from gym_stepwise_routing.sources.simulator import PRESETS, SimulatorSource, loa
 from gym_stepwise_routing.sources.simulator.process import both_flip
 from gym_stepwise_routing.sources.simulator.score_signals import confidence_rows
 from gym_stepwise_routing.sources.simulator.threshold_curves import solo, threshold_rule
-from gym_stepwise_routing.types import CONFIDENCE, SPLITS
+from gym_stepwise_routing.types import CONFIDENCE, SOURCES, SPLITS
 
 
 def play(source, model, episodes, seed=0):
@@ -193,7 +193,7 @@ def test_the_environment_plays_it(mode):
     env = gym.make("StepwiseRouting-v0", source="math-qwen2.5-3", mode=mode, normaliser=1e13, disable_env_checker=True)
     check_env(env.unwrapped, skip_render_check=True)
     observation, info = env.reset(seed=7)
-    assert info["source"] == "simulator"
+    assert SOURCES[info["source"]] == "simulator"
     again, _ = env.reset(seed=7)
     np.testing.assert_array_equal(observation, again)
     assert env.unwrapped.routing_spec.simulated

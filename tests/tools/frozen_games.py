@@ -48,7 +48,7 @@ from studies.guarantee import halves, resampled
 FEWER, FEWEST = 300, 60
 """Episodes of a scalar and of a vector environment each: for variants, and on a simulator."""
 SIDE_BY_SIDE = 50
-INFOS = ("cost", "raw_cost", "spent", "ledger", "action_mask", "problem", "budget", "bankrupt", "truncated_by")
+INFOS = ("cost", "raw_cost", "spent", "problem")
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "budget": {"budget": 0.5},
     "budgets": {"budget": (0.3, 1.2)},
