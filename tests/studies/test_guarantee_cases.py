@@ -1,4 +1,4 @@
-"""The guarantee where it is strained: ties, risks that rise and fall, few items, heavy tails, three models, two targets.
+"""The guarantee where it is strained: ties, rising and falling risks, few items, heavy tails, K = 3, two targets.
 
 Each world is known, each calibration sample is drawn from it with replacement, and a promise is broken where the chosen
 threshold's true risk is above alpha.
