@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -132,7 +133,7 @@ def record(
                 template, mode=_mode(mode), rule=rule, grading=selections[0].grading, in_flight=in_flight
             ),
             out=out,
-            command=_command(),
+            command=_command(sys.argv[1:]),
             licence=licence,
         )
         stats = _run(session, console, workers=ray, address=ray_address, gpus=gpus_per_worker)
@@ -197,7 +198,12 @@ def _mode(mode: str) -> Mode:
     return mode  # type: ignore[return-value]  # checked by RecordingSettings, which names what is allowed
 
 
-def _command() -> str:
-    """The command line, without keys."""
-    words = [",".join(part for part in word.split(",") if not part.startswith("key=")) for word in sys.argv[1:]]
-    return shlex.join(["stepwise-routing", *words])
+def _command(words: Sequence[str]) -> str:
+    """The command line, without keys, and without ``--in-flight``, which decides nothing but speed."""
+    kept: list[str] = []
+    for word in words:
+        if kept and kept[-1] == "--in-flight":
+            kept[-1:] = []
+        elif not word.startswith("--in-flight="):
+            kept.append(",".join(part for part in word.split(",") if not part.startswith("key=")))
+    return shlex.join(["stepwise-routing", *kept])
