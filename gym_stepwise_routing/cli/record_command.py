@@ -13,9 +13,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from gym_stepwise_routing.cli.endings_report import print_endings
 from gym_stepwise_routing.generators.prompts import default_prompt, load_prompt
 from gym_stepwise_routing.generators.specs import GeneratorSpec
 from gym_stepwise_routing.grading import GRADERS
+from gym_stepwise_routing.recorder.endings import EARLY, count_endings
 from gym_stepwise_routing.recorder.grow import RecordingStats
 from gym_stepwise_routing.recorder.problem_selection import Selection
 from gym_stepwise_routing.recorder.session import RecordingSession
@@ -147,6 +149,7 @@ def record(
         f"{stats.trees} new trees with {stats.nodes:,} nodes, {sum(stats.tokens):,} tokens at "
         f"{stats.tokens_per_second:.1f} tokens/s; {escape(str(out / 'bank'))} holds {len(bank.problems)} problems"
     )
+    print_endings(console, bank.manifest.endings)
     if stats.timed_out:
         console.print(f"{stats.timed_out} final answers count as wrong because their grading took too long")
 
@@ -165,8 +168,17 @@ def _run(
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("recording", total=len(session.missing()), speed=0.0)
 
+        early: list[dict[str, Any]] = []
+
         def on_tree(stats: RecordingStats, tree: dict[str, Any]) -> None:
             progress.update(task, completed=stats.trees, speed=stats.tokens_per_second)
+            if len(early) < EARLY:
+                early.append(tree)
+                endings = count_endings(early, [spec.pool_name for spec in session.specs])
+                if len(early) == EARLY and print_endings(progress.console, endings):
+                    progress.console.print(
+                        f"after {EARLY} problems: better stop, change the settings, and record into another folder"
+                    )
 
         if workers:
             from gym_stepwise_routing.recorder.ray_workers import record_with_ray

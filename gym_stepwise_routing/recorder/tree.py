@@ -210,4 +210,5 @@ class RoutingTree:
             entry["same_as"] = numbers[owners[node.id]]
         if node.grade is not None:
             entry |= {"terminal": True, "final_answer": node.grade.answer, "correct": node.grade.correct}
+            entry["ending"] = node.step.ending
         return entry

@@ -123,6 +123,7 @@ def test_record_has_the_interchange_form() -> None:
         "terminal": True,
         "final_answer": "2",
         "correct": False,
+        "ending": "stop",
     }
 
 
