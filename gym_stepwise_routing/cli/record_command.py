@@ -40,6 +40,7 @@ _IN_POOL_FILE = (
     "max_tokens",
     "min_characters",
     "merge_headings",
+    "blank_line_ends",
     "repeat_limit",
 )
 """Options that the pool file decides."""
@@ -77,6 +78,9 @@ def record(
     step: Annotated[str, typer.Option(help="What ends a step: newline or blank-line.")] = "newline",
     min_characters: Annotated[int, typer.Option(help="Shorter steps are merged into the next.")] = 1,
     merge_headings: Annotated[bool, typer.Option(help="Merge steps that are only a heading into the next.")] = False,
+    blank_line_ends: Annotated[
+        bool, typer.Option("--blank-line-ends", help="A blank line ends a trace, as it does the prompt's examples.")
+    ] = False,
     repeat_limit: Annotated[int, typer.Option(help="End a trace when a step stands so often; 0: never.")] = 0,
     in_flight: Annotated[int, typer.Option(help="Trees grown at a time.")] = 24,
     repeatable: Annotated[
@@ -126,6 +130,7 @@ def record(
                 max_tokens=max_tokens,
                 min_characters=min_characters,
                 merge_headings=merge_headings,
+                blank_line_ends=blank_line_ends,
                 repeat_limit=repeat_limit,
             )
         session = RecordingSession(

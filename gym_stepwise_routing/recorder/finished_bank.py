@@ -93,7 +93,7 @@ def _recipe(name: str, splits: Sequence[str], fixed: Mapping[str, Any], notes: M
         decoding=Decoding(
             temperature=0.0,
             max_tokens=rule["max_tokens"],
-            stop=tuple(rule["stop"]),
+            stop=(*rule["stop"], *(f"\n{label}" for label in rule.get("labels", ()))),
             top_logprobs=min(info["top_logprobs"] for info in generators),
             form="chat" if chat else "completion",
             engine="; ".join(f"{info['model']}: {_engine(info)}" for info in generators),
