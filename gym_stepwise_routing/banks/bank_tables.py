@@ -19,7 +19,7 @@ from gym_stepwise_routing.banks.manifest import FileEntry
 from gym_stepwise_routing.errors import BankError
 from gym_stepwise_routing.types import QUESTION
 
-__all__ = ["RAW_FIGURES", "RowError", "bank_schemas", "check_file", "open_table", "reading"]
+__all__ = ["LATER", "RAW_FIGURES", "RowError", "bank_schemas", "check_file", "open_table", "reading", "without_later"]
 
 RAW_FIGURES = (
     "logprob_sum",
@@ -33,6 +33,8 @@ RAW_FIGURES = (
     "top1_mean",
 )
 """Confidence figures as they were recorded, in the order of the JSON Lines form (see ``docs/banks.md``)."""
+LATER = "ending"
+"""A column that came later: a bank without a value in it is written without it, and keeps its hash."""
 _MOST_UNPACKED, _ALWAYS_UNPACKED = 2000, 1 << 26  # times the file's size, and bytes
 
 
@@ -53,7 +55,7 @@ class RowError(ValueError):
 
 
 def bank_schemas(models: int) -> Mapping[str, pa.Schema]:
-    """Schema of each file of a bank with that many models."""
+    """Schema of each file of a bank with that many models; a file may lack :data:`LATER`."""
 
     def required(name: str, kind: pa.DataType) -> pa.Field[Any]:
         return pa.field(name, kind, nullable=False)
@@ -84,9 +86,14 @@ def bank_schemas(models: int) -> Mapping[str, pa.Schema]:
         pa.field("verifier_score", pa.float64()),
         *(required(f"child_{model}", pa.int32()) for model in range(models)),
     ]
-    texts = [pa.field("text", pa.string()), pa.field("final_answer", pa.string())]
+    texts = [pa.field("text", pa.string()), pa.field("final_answer", pa.string()), pa.field(LATER, pa.string())]
     files = {"problems.parquet": problems, "nodes.parquet": nodes, "texts.parquet": texts}
     return {name: pa.schema(columns) for name, columns in files.items()}
+
+
+def without_later(schema: pa.Schema) -> pa.Schema:
+    """The schema of a file from before :data:`LATER` was kept, or where nobody kept it."""
+    return pa.schema([field for field in schema if field.name != LATER])
 
 
 def check_file(path: Path, entry: FileEntry, *, verify: bool) -> None:
@@ -164,7 +171,7 @@ def open_table(path: Path, entry: FileEntry, schema: pa.Schema, *, verify: bool)
             _check_digest(path, entry, hashlib.sha256(buffer).hexdigest())
         table = pq.ParquetFile(pa.BufferReader(buffer))
         _check_declared(table.metadata, len(buffer))
-        if not table.schema_arrow.equals(schema):
+        if not table.schema_arrow.equals(schema) and not table.schema_arrow.equals(without_later(schema)):
             found = {(field.name, str(field.type)) for field in table.schema_arrow}
             wanted = {(field.name, str(field.type)) for field in schema}
             raise BankError(f"{path}: wrong columns; differing: {sorted(found ^ wanted) or 'order or nullability'}")

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from gym_stepwise_routing.banks.arrays import Nodes, Problems, RowError
 from gym_stepwise_routing.banks.bank import Bank
-from gym_stepwise_routing.banks.bank_tables import bank_schemas
+from gym_stepwise_routing.banks.bank_tables import LATER, bank_schemas
 from gym_stepwise_routing.banks.bank_writer import write_bank
 from gym_stepwise_routing.banks.checks import check_nodes, check_problems, check_prompts
 from gym_stepwise_routing.banks.columns import to_numpy
@@ -86,7 +86,11 @@ class _Columns:
 
     def tables(self) -> dict[str, pa.Table]:
         """The three tables."""
-        return {file: pa.table(self._columns[file], schema=schema) for file, schema in self.schemas.items()}
+        tables = {file: pa.table(self._columns[file], schema=schema) for file, schema in self.schemas.items()}
+        texts = tables["texts.parquet"]
+        if texts[LATER].null_count == len(texts):
+            tables["texts.parquet"] = texts.drop_columns([LATER])
+        return tables
 
 
 def _rows_of(nodes: Sequence[NodeRecord], base: int) -> dict[int, int]:
@@ -248,4 +252,4 @@ def _node_of(row: dict[str, Any], ids: Any) -> dict[str, Any]:
     row["same_as"] = None if row["same_as"] is None else int(ids[row["same_as"]])
     row["terminal"] = row["terminal"] or None
     kept = {"final_answer"} if row["terminal"] else set()  # null there says that the trace ended without an answer
-    return {key: row[key] for key in NODE_KEYS if row[key] is not None or key in kept}
+    return {key: row.get(key) for key in NODE_KEYS if row.get(key) is not None or key in kept}

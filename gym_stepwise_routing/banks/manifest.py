@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from gym_stepwise_routing.banks.splits import SplitRule
 from gym_stepwise_routing.costs.models import Model, ModelPool
 from gym_stepwise_routing.errors import BankError
-from gym_stepwise_routing.storage.strict_json import canonical_json, decode, read_json, to_json
+from gym_stepwise_routing.storage.strict_json import ABSENT_IF_NONE, canonical_json, decode, read_json, to_json
 
 __all__ = [
     "BANK_FILES",
@@ -24,6 +24,7 @@ __all__ = [
     "MANIFEST",
     "Dataset",
     "Decoding",
+    "Endings",
     "FileEntry",
     "Grader",
     "Manifest",
@@ -150,6 +151,34 @@ class Served:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Endings:
+    """How the traces ended whose last step one model wrote.
+
+    Args:
+        traces: how many there are.
+        unanswered: those without an answer that the grader reads.
+        answer: ended by a stated answer.
+        stop: ended by the end of the text or a stop string.
+        length: ended by the token limit.
+        repetition: ended because the model repeated itself.
+        empty: without an answer, and the last model wrote nothing.
+    """
+
+    traces: int
+    unanswered: int
+    answer: int
+    stop: int
+    length: int
+    repetition: int
+    empty: int
+
+    def __post_init__(self) -> None:
+        parts = (self.answer, self.stop, self.length, self.repetition, self.empty)
+        if min(self.unanswered, *parts) < 0 or sum(parts) > self.traces or self.unanswered > self.traces:
+            raise ValueError(f"endings {self!r}; allowed: counts >= 0 of no more than all traces")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """What a person states about a bank.
 
@@ -171,6 +200,7 @@ class Recipe:
         command: the command that builds the bank from its recording.
         licence: SPDX identifier of the recording itself.
         served: where the traces come from, if from a log; then few of the mode's traces are in the bank.
+        endings: how the traces ended, by model; None: nobody counted.
     """
 
     name: str
@@ -189,6 +219,7 @@ class Recipe:
     command: str
     licence: str
     served: Served | None = None
+    endings: Mapping[str, Endings] | None = field(default=None, metadata=ABSENT_IF_NONE)
 
     def __post_init__(self) -> None:
         pool = self.pool
@@ -249,12 +280,12 @@ class Manifest(Recipe):
     @property
     def recipe(self) -> Recipe:
         """The part that a person stated."""
-        return Recipe(**{field.name: getattr(self, field.name) for field in fields(Recipe)})
+        return Recipe(**{entry.name: getattr(self, entry.name) for entry in fields(Recipe)})
 
     @classmethod
     def seal(cls, recipe: Recipe, *, created_with: str, files: Mapping[str, FileEntry]) -> Manifest:
         """Manifest of a recipe and the files that were written, with its content hash."""
-        stated = {field.name: getattr(recipe, field.name) for field in fields(Recipe)}
+        stated = {entry.name: getattr(recipe, entry.name) for entry in fields(Recipe)}
         open_manifest = cls(
             **stated, format_version=FORMAT_VERSION, created_with=created_with, files=files, content_sha256=""
         )

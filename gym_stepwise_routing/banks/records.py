@@ -6,7 +6,7 @@ import gzip
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from gym_stepwise_routing.errors import BankError
 from gym_stepwise_routing.storage.strict_json import decode, parse_json
@@ -96,6 +96,8 @@ class NodeRecord:
         terminal: true where the trace has ended, else absent.
         final_answer: answer of an ended trace, null if it gives none.
         correct: whether that is right.
+        ending: why the trace ended: a stated answer, the end of the text or a stop string, the token limit, or
+            repetition; absent where nobody kept it.
         same_as: id of the sibling with the same text, whose children serve this node too.
     """
 
@@ -119,6 +121,7 @@ class NodeRecord:
     terminal: bool | None = None
     final_answer: str | None = None
     correct: bool | None = None
+    ending: Literal["answer", "stop", "length", "repetition"] | None = None
     same_as: int | None = None
 
     def __post_init__(self) -> None:
@@ -184,4 +187,6 @@ def tree_record(value: Any, where: str) -> TreeRecord:
             raise BankError(f"{place}: {null[0]} is null; allowed: a value, or no such key")
         if (_ENDING & node.keys()) not in (set(), _ENDING) or node.get("terminal") is False:
             raise BankError(f"{place}: an ended trace has terminal: true, final_answer and correct, an open one none")
+        if "ending" in node and "terminal" not in node:
+            raise BankError(f"{place}: ending is {node['ending']!r} of an open trace; allowed: no such key")
     return tree

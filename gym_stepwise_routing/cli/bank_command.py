@@ -16,6 +16,7 @@ from gym_stepwise_routing.banks import BANKS, Bank, Recipe
 from gym_stepwise_routing.banks.jsonl import export_jsonl, import_jsonl
 from gym_stepwise_routing.banks.manifest import MANIFEST
 from gym_stepwise_routing.banks.questions import Questions, join_questions
+from gym_stepwise_routing.cli.endings_report import print_endings
 from gym_stepwise_routing.costs.units import available_units
 from gym_stepwise_routing.errors import BankError
 from gym_stepwise_routing.types import SPLITS
@@ -74,6 +75,7 @@ def info(
     console.print(f"[bold]{escape(opened.name)}[/] ({origin}): {escape(manifest.description)}")
     for table in (_facts(opened), _models(opened), _splits(opened)):
         console.print(table)
+    print_endings(console, manifest.endings)
 
 
 def _facts(bank: Bank) -> Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,9 +13,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from gym_stepwise_routing.cli.endings_report import print_endings
 from gym_stepwise_routing.generators.prompts import default_prompt, load_prompt
 from gym_stepwise_routing.generators.specs import GeneratorSpec
 from gym_stepwise_routing.grading import GRADERS
+from gym_stepwise_routing.recorder.endings import EARLY, count_endings
 from gym_stepwise_routing.recorder.grow import RecordingStats
 from gym_stepwise_routing.recorder.problem_selection import Selection
 from gym_stepwise_routing.recorder.session import RecordingSession
@@ -37,6 +40,7 @@ _IN_POOL_FILE = (
     "max_tokens",
     "min_characters",
     "merge_headings",
+    "blank_line_ends",
     "repeat_limit",
 )
 """Options that the pool file decides."""
@@ -76,6 +80,9 @@ def record(
     ] = None,
     min_characters: Annotated[int, typer.Option(help="Shorter steps are merged into the next.")] = 1,
     merge_headings: Annotated[bool, typer.Option(help="Merge steps that are only a heading into the next.")] = False,
+    blank_line_ends: Annotated[
+        bool, typer.Option("--blank-line-ends", help="A blank line ends a trace, as it does the prompt's examples.")
+    ] = False,
     repeat_limit: Annotated[int, typer.Option(help="End a trace when a step stands so often; 0: never.")] = 0,
     in_flight: Annotated[int, typer.Option(help="Trees grown at a time.")] = 24,
     repeatable: Annotated[
@@ -125,6 +132,7 @@ def record(
                 max_tokens=max_tokens,
                 min_characters=min_characters,
                 merge_headings=merge_headings,
+                blank_line_ends=blank_line_ends,
                 repeat_limit=repeat_limit,
             )
         session = RecordingSession(
@@ -134,7 +142,7 @@ def record(
                 template, mode=_mode(mode), rule=rule, grading=selections[0].grading, in_flight=in_flight
             ),
             out=out,
-            command=_command(),
+            command=_command(sys.argv[1:]),
             licence=licence,
         )
         stats = _run(session, console, workers=ray, address=ray_address, gpus=gpus_per_worker)
@@ -148,6 +156,7 @@ def record(
         f"{stats.trees} new trees with {stats.nodes:,} nodes, {sum(stats.tokens):,} tokens at "
         f"{stats.tokens_per_second:.1f} tokens/s; {escape(str(out / 'bank'))} holds {len(bank.problems)} problems"
     )
+    print_endings(console, bank.manifest.endings)
     if stats.timed_out:
         console.print(f"{stats.timed_out} final answers count as wrong because their grading took too long")
 
@@ -166,8 +175,17 @@ def _run(
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("recording", total=len(session.missing()), speed=0.0)
 
+        early: list[dict[str, Any]] = []
+
         def on_tree(stats: RecordingStats, tree: dict[str, Any]) -> None:
             progress.update(task, completed=stats.trees, speed=stats.tokens_per_second)
+            if len(early) < EARLY:
+                early.append(tree)
+                endings = count_endings(early, [spec.pool_name for spec in session.specs])
+                if len(early) == EARLY and print_endings(progress.console, endings):
+                    progress.console.print(
+                        f"after {EARLY} problems: better stop, change the settings, and record into another folder"
+                    )
 
         if workers:
             from gym_stepwise_routing.recorder.ray_workers import record_with_ray
@@ -199,7 +217,12 @@ def _mode(mode: str) -> Mode:
     return mode  # type: ignore[return-value]  # checked by RecordingSettings, which names what is allowed
 
 
-def _command() -> str:
-    """The command line, without keys."""
-    words = [",".join(part for part in word.split(",") if not part.startswith("key=")) for word in sys.argv[1:]]
-    return shlex.join(["stepwise-routing", *words])
+def _command(words: Sequence[str]) -> str:
+    """The command line, without keys, and without ``--in-flight``, which decides nothing but speed."""
+    kept: list[str] = []
+    for word in words:
+        if kept and kept[-1] == "--in-flight":
+            kept[-1:] = []
+        elif not word.startswith("--in-flight="):
+            kept.append(",".join(part for part in word.split(",") if not part.startswith("key=")))
+    return shlex.join(["stepwise-routing", *kept])

@@ -15,20 +15,27 @@ __all__ = ["BLANK_LINE", "FENCE", "NEWLINE", "StepRule"]
 
 NEWLINE, BLANK_LINE, FENCE = "\n", "\n\n", "```"
 _LINE_END = r"(?:\r\n?+|\n)"
+_LINE_START = r"(?<![^\r\n])"
 _ONE_END, _TWO_ENDS = re.compile(_LINE_END), re.compile(f"{_LINE_END}{{2,}}")
 _BLANK_LINES = re.compile(r"\A(?:[ \t\f]*\n)+")
 _HEADING = re.compile(r"#{1,6} .*|\*\*[^*\n]+\*\*:?|(?:step|part|case)\s*\w{1,3}\s*[:.)]?|[^\w\\]*", re.IGNORECASE)
 
 
 @lru_cache(128)
-def _whole_stop(stops: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile("|".join(re.escape(stop).replace("\\\n", _LINE_END) for stop in stops))
+def _whole_stop(stops: tuple[str, ...], labels: tuple[str, ...]) -> re.Pattern[str]:
+    whole = [re.escape(stop).replace("\\\n", _LINE_END) for stop in stops]
+    return re.compile("|".join([*whole, *(_LINE_START + re.escape(label) for label in labels)]))
 
 
 @lru_cache(128)
-def _partial_stop(stops: tuple[str, ...]) -> re.Pattern[str]:
-    beginnings = {stop[:length] for stop in stops for length in range(1, len(stop))}
-    return re.compile(f"(?:{'|'.join(map(re.escape, sorted(beginnings)))})\\Z")
+def _partial_stop(stops: tuple[str, ...], labels: tuple[str, ...]) -> re.Pattern[str]:
+    parts = [re.escape(part) for part in _beginnings(stops)]
+    parts += [_LINE_START + re.escape(part) for part in _beginnings(labels)]
+    return re.compile(f"(?:{'|'.join(parts)})\\Z")
+
+
+def _beginnings(texts: Sequence[str]) -> list[str]:
+    return sorted({text[:length] for text in texts for length in range(1, len(text))})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +44,8 @@ class StepRule:
 
     Args:
         delimiter: ``"\n"`` or ``"\n\n"``: what stands between two steps. Lines may end in ``\r\n`` and ``\r`` as well.
-        stop: strings that end the whole trace.
+        stop: strings that end the whole trace, wherever they stand behind the first character that is no white space.
+        labels: what announces another question; it ends the trace where a line begins with it, and nowhere else.
         answer: regular expression of a stated answer; a trace ends where it has matched, and what the model goes on
             to write is neither kept nor counted. None: a trace ends only where the model ends it.
         min_characters: shorter steps are merged into the next.
@@ -53,7 +61,8 @@ class StepRule:
     """
 
     delimiter: str = NEWLINE
-    stop: tuple[str, ...] = (BLANK_LINE, "Question:", "Human:")
+    stop: tuple[str, ...] = (BLANK_LINE,)
+    labels: tuple[str, ...] = ("Question:", "Human:")
     answer: str | None = STATED_NUMBER
     min_characters: int = 1
     merge_headings: bool = False
@@ -66,6 +75,8 @@ class StepRule:
         check_choice("delimiter", self.delimiter, (NEWLINE, BLANK_LINE))
         if self.python and self.delimiter != NEWLINE:
             raise ValueError(f"delimiter={self.delimiter!r} with python=True; allowed: {NEWLINE!r}")
+        if "" in self.labels:
+            raise ValueError(f"labels={self.labels!r}; allowed: non-empty strings")
         if any(stop in self.delimiter for stop in self.stop):
             raise ValueError(f"stop={self.stop!r}; allowed: none that stands in delimiter={self.delimiter!r}")
         for parameter, least in (("min_characters", 0), ("horizon", 1), ("max_tokens", 1)):
@@ -89,15 +100,24 @@ class StepRule:
         found = (_TWO_ENDS if self.delimiter == BLANK_LINE else _ONE_END).search(text, position)
         return found.end() if found else None
 
+    @property
+    def engine_stops(self) -> tuple[str, ...]:
+        """The strings that an engine stops at: a label behind a newline."""
+        return (*self.stop, *(NEWLINE + label for label in self.labels))
+
     def start_of_stop(self, text: str) -> int | None:
         """Where the first stop string starts; None where there is none."""
-        found = _whole_stop(self.stop).search(text) if self.stop else None
+        if not self.stop and not self.labels:
+            return None
+        found = _whole_stop(self.stop, self.labels).search(text, len(text) - len(text.lstrip()))
         return found.start() if found else None
 
     def start_of_partial_stop(self, text: str) -> int | None:
         """Where a text ends in what may become a stop string; None where it does not."""
-        longest = max(map(len, self.stop), default=1)
-        found = _partial_stop(self.stop).search(text, max(0, len(text) - longest + 1)) if longest > 1 else None
+        longest = max(map(len, (*self.stop, *self.labels)), default=1)
+        if longest < 2:
+            return None
+        found = _partial_stop(self.stop, self.labels).search(text, max(0, len(text) - longest + 1))
         return found.start() if found else None
 
     def step_text(self, text: str) -> str:
@@ -119,7 +139,14 @@ class StepRule:
         headings = self.merge_headings and all(_HEADING.fullmatch(line) for line in lines)
         return len(text.strip()) < self.min_characters or headings
 
-    def end_of_answer(self, text: str) -> int | None:
-        """Where the first stated answer ends; None where there is none."""
-        found = re.search(self.answer, text) if self.answer is not None else None
-        return found.end() if found else None
+    def end_of_answer(self, text: str, before: str = "") -> int | None:
+        """Where the first stated answer ends that is not over before the text; None where there is none.
+
+        Args:
+            text: the text.
+            before: what stands before it: an answer may begin there, such as a box over several lines.
+        """
+        if self.answer is None:
+            return None
+        ends = (found.end() - len(before) for found in re.finditer(self.answer, before + text))
+        return next((end for end in ends if end > 0), None)

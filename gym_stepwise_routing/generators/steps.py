@@ -14,6 +14,11 @@ from gym_stepwise_routing.generators.token_confidence import StepConfidence, tok
 
 __all__ = ["Ending", "PartialStep", "Step", "can_be_cut", "read_steps", "settled_text"]
 
+_MOST_NEWLINES = 2
+"""Requests for a step that may come to a newline alone before it is asked for in another way."""
+_PEEK = 8
+"""Tokens that show whether an empty answer was a newline before the step."""
+
 Ending = Literal["", "stop", "answer", "length", "repetition"]
 """Why a trace ended with a step (end of text or stop string, answer marker, token limit, repetition), or ''."""
 
@@ -71,9 +76,9 @@ def _tokens_before(pieces: Sequence[str], position: int) -> int:
     return len(pieces)
 
 
-def _cut_at_answer(completion: Completion, rule: StepRule) -> tuple[Completion, bool]:
+def _cut_at_answer(completion: Completion, rule: StepRule, history: Sequence[str]) -> tuple[Completion, bool]:
     """A run up to and with its first stated answer, and whether it has one."""
-    end = rule.end_of_answer(completion.text)
+    end = rule.end_of_answer(completion.text, rule.prefix(history))
     return (completion, False) if end is None else (_cut_at(completion, end), True)
 
 
@@ -98,7 +103,7 @@ def can_be_cut(completion: Completion, rule: StepRule, history: Sequence[str]) -
 
     Tokens that are hidden at the end of a run belong to its last step, and the step at the horizon is one in any case.
     """
-    run, _ = _cut_at_answer(_cut_at_stop(completion, rule), rule)
+    run, _ = _cut_at_answer(_cut_at_stop(completion, rule), rule, history)
     ranges = _segments(run.text, rule)
     return len(history) + 1 >= rule.horizon or len(ranges) <= 1 or len("".join(run.pieces)) >= ranges[-1][0]
 
@@ -121,7 +126,7 @@ def read_steps(completion: Completion, rule: StepRule, history: Sequence[str]) -
     if not can_be_cut(completion, rule, history):
         raise ValueError("a run of several steps came back without its tokens; ask for one step at a time")
     stopped = _cut_at_stop(_aligned(completion), rule)
-    run, answered = _cut_at_answer(stopped, rule)
+    run, answered = _cut_at_answer(stopped, rule, history)
     return _cut(run, rule, history, "answer" if answered else _over(stopped))
 
 
@@ -202,6 +207,11 @@ class PartialStep:
     trace that ends after a delimiter ends with this step, and that shows only in what follows. Tokens that were only
     looked at belong to the next step and do not count.
 
+    An empty answer of a server that tells no tokens may be the end, or a newline before the step, as behind a chat
+    template that trims its last message. A few tokens, asked for once more without the delimiter to stop at, tell.
+    Where such a template drops the newline again, so that the model writes it again, all of the rest is asked for, and
+    its first step is taken.
+
     Args:
         rule: the step rule; the step must not be the one at the horizon, which is a whole run (:func:`read_steps`).
         history: texts of the steps before.
@@ -213,13 +223,20 @@ class PartialStep:
         self._run: Completion | None = None
         self._limit: int | None = None
         self._looking_ahead = False
+        self._empty: Completion | None = None
+        self._newlines = 0
 
     def request(self, prompt: str, max_tokens: int) -> Request:
         """The next request; it stops at the delimiter. ``max_tokens`` is what is left of the model's run."""
         self._limit = max_tokens
         written, tokens = ("", 0) if self._run is None else (self._run.text, self._run.tokens)
         left = 1 if self._looking_ahead else max(max_tokens - tokens, 1)
-        return Request(prompt, self.rule.prefix(self.history) + written, left, (self.rule.delimiter, *self.rule.stop))
+        prefix, stops = self.rule.prefix(self.history) + written, self.rule.engine_stops
+        if self._newlines > _MOST_NEWLINES:
+            return Request(prompt, self.rule.prefix(self.history), max_tokens, stops)
+        if self._empty is not None:
+            return Request(prompt, prefix, _PEEK, stops)
+        return Request(prompt, prefix, left, (self.rule.delimiter, *stops))
 
     def add(self, completion: Completion) -> Step | None:
         """Enter a result: the finished step, or None if the model has to go on.
@@ -227,18 +244,34 @@ class PartialStep:
         Where the server tells no tokens at all, the trace is taken to go on; if it had ended, the next step is empty
         and ends it.
         """
-        decoded = self._decoded(completion)
+        if self._newlines > _MOST_NEWLINES and can_be_cut(completion, self.rule, self.history):
+            return read_steps(completion, self.rule, self.history)[0]
+        if self._empty is not None:
+            lead = completion.text[: len(completion.text) - len(completion.text.lstrip())]
+            completion, decoded = self._empty, lead if self.rule.end_of_step(lead) else ""
+            self._empty = None
+        elif self._says_nothing(completion):
+            self._empty = completion
+            return None
+        else:
+            decoded = self._decoded(completion)
         run = self._run = _joined(self._run, completion, decoded)
         stop = self.rule.start_of_stop(run.text)
         run = replace(run, text=run.text[:stop])
-        run, answered = _cut_at_answer(run, self.rule)
+        run, answered = _cut_at_answer(run, self.rule, self.history)
         over: Ending = "answer" if answered else "stop" if stop is not None else self._over(completion, decoded)
+        self._newlines += not decoded.strip()
         if not over and not self._complete(run.text):
             return None
         if not over and run.pieces and self._may_end_here(run.text):
             self._looking_ahead = True
             return None
         return _cut(run, self.rule, self.history, over)[0]
+
+    def _says_nothing(self, completion: Completion) -> bool:
+        """Whether an answer tells neither text nor tokens, where the step has none yet."""
+        told = completion.text or completion.pieces or completion.finish == "length"
+        return not told and (self._run is None or not self._run.text.strip())
 
     def _decoded(self, completion: Completion) -> str:
         """All that was decoded, with what ended it: where a server hides that, the delimiter is the best guess."""
@@ -262,7 +295,7 @@ class PartialStep:
     def _may_end_here(self, text: str) -> bool:
         """Whether what follows the first step is still nothing, or may turn out to be a stop string."""
         end = _segments(text, self.rule)[0][1]
-        if not text[end:].strip():
+        if not text[end:].strip() or any(label.startswith(text[end:]) for label in self.rule.labels):
             return True
         return any(
             stop.startswith(text[start:])

@@ -17,8 +17,23 @@ from gym_stepwise_routing.grading.notation import normal_form, read, readings, s
 
 __all__ = ["BOXED_LINE", "MathGrader", "stated_expression"]
 
-BOXED_LINE = r"\\boxed\{[^\n]*"
-"""A stated answer in a box, up to the end of its line, as after the bundled MATH prompt."""
+_DEPTH = 8
+"""Braces within braces that a box may have."""
+
+
+def _boxed_line() -> str:
+    inside = r"(?:[^{}\\]|\\[\s\S])"
+    for _ in range(_DEPTH):
+        inside = rf"(?:[^{{}}\\]|\\[\s\S]|\{{{inside}*+\}})"
+    placeholder = r"(?:\\text\s*\{\s*)?(?:(?:your|the|final|correct)\s+)*(?:answer|\.{2,}|\\l?dots)\s*\}"
+    return rf"\\(?:boxed|fbox)\s*\{{(?!\s*\}})(?!\s*(?i:{placeholder})){inside}*+\}}[^\n]*"
+
+
+BOXED_LINE = _boxed_line()
+"""A stated answer in a box that is closed, up to the end of its line, as after the bundled MATH prompt.
+
+A box may go over several lines and have white space before its brace. One that is empty, or that an instruction speaks
+of (``\\boxed{answer}``), states nothing."""
 
 _MARKER = re.compile(r"(?:final answer|the answer)(?: is)?:?\s*(?P<answer>[^\n]*)", re.IGNORECASE)
 _START_UP = 60.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from gym_stepwise_routing.banks.manifest import Dataset, Decoding, Grader, Promp
 from gym_stepwise_routing.banks.splits import SplitRule
 from gym_stepwise_routing.costs.models import Latency, Model, Price
 from gym_stepwise_routing.errors import RecordingError
+from gym_stepwise_routing.recorder.endings import count_endings
 from gym_stepwise_routing.recorder.recording_manifest import MANIFEST, recorded_commands
 from gym_stepwise_routing.recorder.store import read_trees
 from gym_stepwise_routing.storage.atomic import replaced
@@ -66,7 +68,9 @@ def bank_from_recording(folder: Path, *, name: str, counts: QuestionCounts | Non
     manifest = read_json(path, RecordingError)
     trees = merge_trees(folder)
     splits = sorted({tree["problem"]["split"] for tree in read_trees(trees)})
-    recipe = _recipe(name, splits, manifest["fixed"], manifest["notes"])
+    names = [model["name"] for model in manifest["fixed"]["models"]]
+    endings = count_endings(read_trees(trees), names)
+    recipe = replace(_recipe(name, splits, manifest["fixed"], manifest["notes"]), endings=endings)
     return import_jsonl(trees, recipe, folder / "bank", counts=counts, overwrite=True)
 
 
@@ -89,7 +93,7 @@ def _recipe(name: str, splits: Sequence[str], fixed: Mapping[str, Any], notes: M
         decoding=Decoding(
             temperature=0.0,
             max_tokens=rule["max_tokens"],
-            stop=tuple(rule["stop"]),
+            stop=(*rule["stop"], *(f"\n{label}" for label in rule.get("labels", ()))),
             top_logprobs=min(info["top_logprobs"] for info in generators),
             form="chat" if chat else "completion",
             engine="; ".join(f"{info['model']}: {_engine(info)}" for info in generators),

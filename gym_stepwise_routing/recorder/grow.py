@@ -211,7 +211,7 @@ class _Pool:
         left = max(self.rule.max_tokens - sum(step.tokens for step in steps), 1)
         whole = whole and self.whole_runs[run.model] and not steps and run not in growing.partial
         if whole or len(history) + 1 == self.rule.horizon:
-            request = Request(growing.prompt, self.rule.prefix(history), left, self.rule.stop)
+            request = Request(growing.prompt, self.rule.prefix(history), left, self.rule.engine_stops)
         else:
             partial = growing.partial.setdefault(run, PartialStep(self.rule, history))
             request = partial.request(growing.prompt, left)

@@ -16,26 +16,34 @@ STEPS = {"newline": NEWLINE, "blank-line": BLANK_LINE, PYTHON_LINE: NEWLINE}
 """What may end a step, by its name on the command line."""
 
 
-def step_rule(prompt: PromptTemplate, grading: Grading, *, step: str | None = None, **figures: Any) -> StepRule:
+def step_rule(
+    prompt: PromptTemplate,
+    grading: Grading,
+    *,
+    step: str | None = None,
+    blank_line_ends: bool = False,
+    **figures: Any,
+) -> StepRule:
     """A rule that ends a trace at the answer that the grader reads, and where the model makes up the next question.
 
     Args:
-        prompt: its label of a question is a stop string.
+        prompt: its label of a question ends a trace, where a line begins with it.
         grading: decides what a stated answer looks like.
         step: one of :data:`STEPS`; None: that of the grader.
+        blank_line_ends: a blank line ends the trace, for prompts whose examples end so and have no label; else it
+            separates steps, as in the paragraphs that most models write.
         figures: further arguments of :class:`StepRule`.
 
     Raises:
-        ValueError: unknown ``step``, or a bad figure.
+        ValueError: unknown ``step``, ``blank_line_ends`` where blank lines separate steps, or a bad figure.
     """
     grader = GRADERS.get(grading)
     step = grader.step if step is None else step
     check_choice("step", step, STEPS)
-    marker = prompt.marker or grader.question
-    end = {"newline": (BLANK_LINE,), PYTHON_LINE: (FENCE,)}.get(step, ())
     return StepRule(
         delimiter=STEPS[step],
-        stop=(*end, marker, "Human:"),
+        stop=((FENCE,) if step == PYTHON_LINE else ()) + ((BLANK_LINE,) if blank_line_ends else ()),
+        labels=(prompt.marker or grader.question, "Human:"),
         answer=grader.answer,
         python=step == PYTHON_LINE,
         **figures,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -134,11 +134,37 @@ class RoutingTree:
     def record(self, prompt_tokens: int | list[int]) -> dict[str, Any]:
         """The tree as one JSON object of the interchange form (docs/recording.md).
 
+        Nodes are numbered in an order that does not depend on which run came back first: every node before its
+        children, these by their models. Of children with the same text the smallest model's is the one that the others
+        repeat.
+
         Args:
             prompt_tokens: tokens of the prompt; a list, one entry a model, where their tokenizers differ.
         """
         reference = self.problem.reference() | {"prompt_tokens": prompt_tokens}
-        return {"problem": reference, "nodes": [self._entry(node) for node in self.nodes]}
+        owners = self._owners()
+        order = self._order(owners)
+        numbers = {node: number for number, node in enumerate(order)}
+        return {"problem": reference, "nodes": [self._entry(self.nodes[node], numbers, owners) for node in order]}
+
+    def _owners(self) -> dict[int, int]:
+        """Node that each node with the text of a sibling repeats, itself included: the smallest model's."""
+        alike: dict[int, list[int]] = {}
+        for node in self.nodes:
+            alike.setdefault(node.id if node.same_as is None else node.same_as, []).append(node.id)
+        smallest = [min(group, key=lambda node: self.nodes[node].model or 0) for group in alike.values()]
+        return {node: owner for owner, group in zip(smallest, alike.values(), strict=True) for node in group}
+
+    def _order(self, owners: Mapping[int, int]) -> list[int]:
+        """All nodes, each before its children and these by their models; what is shared stands below its owner."""
+        order, waiting = [], [0]
+        while waiting:
+            node = waiting.pop()
+            order.append(node)
+            if owners[node] == node:
+                children = self.nodes[node if self.nodes[node].same_as is None else self.nodes[node].same_as].children
+                waiting += [children[model] for model in sorted(children, reverse=True)]
+        return order
 
     def _reachable(self, node: int, model: int) -> bool:
         writer = self.nodes[node].model
@@ -170,8 +196,9 @@ class RoutingTree:
                 return child
         return None
 
-    def _entry(self, node: Node) -> dict[str, Any]:
-        entry: dict[str, Any] = {"id": node.id, "parent": node.parent, "depth": node.depth}
+    def _entry(self, node: Node, numbers: Mapping[int, int], owners: Mapping[int, int]) -> dict[str, Any]:
+        parent = None if node.parent is None else numbers[owners[node.parent]]
+        entry: dict[str, Any] = {"id": numbers[node.id], "parent": parent, "depth": node.depth}
         if node.step is None:
             return entry
         entry |= {"model": node.model, "text": node.step.text, "tokens": node.step.tokens}
@@ -179,8 +206,9 @@ class RoutingTree:
             entry["first_step_tokens"] = node.step.first_tokens
         if node.step.confidence is not None:
             entry |= node.step.confidence.rounded()
-        if node.same_as is not None:
-            entry["same_as"] = node.same_as
+        if owners[node.id] != node.id:
+            entry["same_as"] = numbers[owners[node.id]]
         if node.grade is not None:
             entry |= {"terminal": True, "final_answer": node.grade.answer, "correct": node.grade.correct}
+            entry["ending"] = node.step.ending
         return entry

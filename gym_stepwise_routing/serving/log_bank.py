@@ -186,7 +186,7 @@ def _recipe(
         decoding=Decoding(
             temperature=0.0,
             max_tokens=rule.max_tokens,
-            stop=rule.stop,
+            stop=rule.engine_stops,
             top_logprobs=min(least for request in taken for least in request.top_logprobs),
             form=server.form,
             engine="endpoints of the server",

@@ -48,6 +48,7 @@ class StepConfig(ConfigPart):
     max_tokens: _Count = 200
     min_characters: int = Field(default=1, ge=0)
     merge_headings: bool = False
+    blank_line_ends: bool = False
     repeat_limit: int = Field(default=0, ge=0)
 
 

@@ -183,7 +183,7 @@ class LiveSource:
         decoded = np.zeros(len(state), dtype=np.bool_)
         for row in range(len(state)):
             prefix = self.rule.prefix(state.latent["steps"][row])
-            self.generators[0].submit(row, Request(self._question(state, row), prefix, 1, self.rule.stop))
+            self.generators[0].submit(row, Request(self._question(state, row), prefix, 1, self.rule.engine_stops))
         for row, result in _drain(self.generators[0]):
             decoded[row] = isinstance(result, Completion)
             if isinstance(result, Completion) and result.has_logprobs and result.text:
@@ -248,7 +248,7 @@ class LiveSource:
         left = max(self.rule.max_tokens - self._run_tokens(state, row, model), 1)
         prompt = self._question(state, row)
         if partial is None:
-            request = Request(prompt, self.rule.prefix(state.latent["steps"][row]), left, self.rule.stop)
+            request = Request(prompt, self.rule.prefix(state.latent["steps"][row]), left, self.rule.engine_stops)
         else:
             request = partial.request(prompt, left)
         self.generators[model].submit(row, request)

@@ -178,7 +178,7 @@ def test_only_known_reasons_end_a_run(serve: Serve, answer: Any, words: str, ret
     ],
 )
 def test_the_known_reasons_of_other_servers(told: str, finish: str) -> None:
-    """text-generation-inference: eos_token, stop_sequence; Mistral: model_length; end_turn: zeitlings/ayai-gpt-nexus 2."""
+    """text-generation-inference, Mistral, and Claude behind OpenRouter (zeitlings/ayai-gpt-nexus issue 2)."""
     assert completion_of(changed("choices", 0, "finish_reason", to=told), 2).finish == finish
 
 

@@ -130,7 +130,7 @@ def test_a_server_that_hides_the_tokens_of_the_stop_word(serve: Callable[[Answer
         return llama_cpp(body) if body["prompt"].startswith("Q\n") else (200, plain())
 
     generator, rule = connect(serve(answer)), StepRule(answer=None)
-    (run,) = generate(generator, [Request("Q\n", "", 20, rule.stop)])
+    (run,) = generate(generator, [Request("Q\n", "", 20, rule.engine_stops)])
     assert isinstance(run, Completion)
     assert (run.text, run.tokens, len(run.pieces)) == ("Two and two.\nThe answer is 4.", 9, 8)
     first, last = read_steps(run, rule, [])

@@ -16,7 +16,7 @@ transformers = pytest.importorskip("transformers")
 
 from gym_stepwise_routing.generators.transformers_model import TransformersGenerator  # noqa: E402
 
-STOP = StepRule().stop
+STOP = StepRule().engine_stops
 TOLERANCE = 2e-4
 """Natural-log tolerance between two ways of computing the same float32 log-probability."""
 

@@ -48,7 +48,7 @@ def test_float32_texts_do_not_hang_on_the_batch(model: str) -> None:
     try:
         assert {"dtype": "float32", "batch": "8"}.items() <= dict(generator.info().settings).items()
         prompt = load_prompt("gsm8k-4shot")
-        requests = [Request(prompt.fill(question), "", 40, StepRule().stop) for question in QUESTIONS]
+        requests = [Request(prompt.fill(question), "", 40, StepRule().engine_stops) for question in QUESTIONS]
         together = generate(generator, requests)
         alone = [generate(generator, [request])[0] for request in requests]
     finally:
@@ -102,7 +102,7 @@ def server(model: str) -> Iterator[str]:
 
 def first_steps(generator: Generator) -> list[Step]:
     prompt = load_prompt("gsm8k-4shot")
-    results = generate(generator, [Request(prompt.fill(q), "", 40, StepRule().stop) for q in QUESTIONS])
+    results = generate(generator, [Request(prompt.fill(q), "", 40, StepRule().engine_stops) for q in QUESTIONS])
     assert all(isinstance(result, Completion) for result in results)
     return [read_steps(result, StepRule(), [])[0] for result in results if isinstance(result, Completion)]
 
@@ -127,7 +127,7 @@ def assert_equal_steps(one: list[Step], other: list[Step]) -> None:
 
 
 def test_pieces_and_top_log_probabilities(engine: Generator) -> None:
-    (run,) = generate(engine, [Request(load_prompt("gsm8k-4shot").fill(QUESTIONS[0]), "", 60, StepRule().stop)])
+    (run,) = generate(engine, [Request(load_prompt("gsm8k-4shot").fill(QUESTIONS[0]), "", 60, StepRule().engine_stops)])
     assert isinstance(run, Completion)
     assert len(run.pieces) == run.tokens == len(run.logprob)
     assert "".join(run.pieces).startswith(run.text)
@@ -136,7 +136,7 @@ def test_pieces_and_top_log_probabilities(engine: Generator) -> None:
 
 
 def test_prefix_cache_serves_the_head(engine: Generator) -> None:
-    request = Request(load_prompt("gsm8k-4shot").fill(QUESTIONS[1]), "", 20, StepRule().stop)
+    request = Request(load_prompt("gsm8k-4shot").fill(QUESTIONS[1]), "", 20, StepRule().engine_stops)
     generate(engine, [request])
     (again,) = generate(engine, [request])
     assert isinstance(again, Completion)

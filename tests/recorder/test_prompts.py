@@ -36,25 +36,33 @@ def test_every_example_ends_with_an_answer_that_the_step_rule_knows(name: str, a
 
 
 @pytest.mark.parametrize(
-    ("grading", "step", "stop"),
+    ("grading", "step", "labels"),
     [
-        ("numeric", "newline", ("\n\n", "Question:", "Human:")),
-        ("math", "newline", ("\n\n", "Problem:", "Human:")),
+        ("numeric", "newline", ("Question:", "Human:")),
+        ("math", "newline", ("Problem:", "Human:")),
         ("math", "blank-line", ("Problem:", "Human:")),
-        ("code", None, ("```", "Task:", "Human:")),
+        ("code", None, ("Task:", "Human:")),
     ],
 )
-def test_prompt_and_rule_follow_the_grading(grading: Grading, step: str | None, stop: tuple[str, ...]) -> None:
+def test_prompt_and_rule_follow_the_grading(grading: Grading, step: str | None, labels: tuple[str, ...]) -> None:
     prompt = load_prompt(default_prompt(grading))
     rule = step_rule(prompt, grading, step=step)
-    assert rule.stop == stop
+    assert (rule.stop, rule.labels) == (("```",) if grading == "code" else (), labels)
     assert rule.answer == {"math": BOXED_LINE, "numeric": STATED_NUMBER, "code": None}[grading]
     assert rule.python == (grading == "code")
 
 
 def test_a_prompts_own_label_of_a_question_is_a_stop_string() -> None:
     rule = step_rule(PromptTemplate("mine", "Task: 1 + 1\n2\n\nTask: {question}\n"), "math", step="blank-line")
-    assert rule.stop == ("Task:", "Human:")
+    assert rule.labels == ("Task:", "Human:")
+    assert rule.engine_stops == ("\nTask:", "\nHuman:")
+
+
+def test_a_blank_line_ends_a_trace_only_where_it_is_asked_for() -> None:
+    prompt = load_prompt("gsm8k-4shot")
+    assert step_rule(prompt, "numeric", blank_line_ends=True).stop == ("\n\n",)
+    with pytest.raises(ValueError, match="none that stands in delimiter"):
+        step_rule(prompt, "numeric", step="blank-line", blank_line_ends=True)
 
 
 def test_a_template_of_ones_own(tmp_path: Path) -> None:

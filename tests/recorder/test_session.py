@@ -135,6 +135,22 @@ def test_a_recording_becomes_a_bank_with_its_splits_and_rule(tmp_path: Path) -> 
     assert "One line." in bank.manifest.step_rule.note
 
 
+def test_the_same_trees_give_the_same_bank_hash_whatever_is_in_flight(tmp_path: Path) -> None:
+    hashes = set()
+    for in_flight in (1, 4, 30):
+        recorded(tmp_path / str(in_flight), 30, settings=replace(SETTINGS, in_flight=in_flight))
+        hashes.add(bank_from_recording(tmp_path / str(in_flight), name="toy-bank").hash)
+    assert len(hashes) == 1
+
+
+def test_the_command_that_is_kept_has_no_keys_and_nothing_of_speed() -> None:
+    pytest.importorskip("typer")
+    from gym_stepwise_routing.cli.record_command import _command
+
+    words = ["record", "--in-flight", "3", "--models", "openai:a,key=secret,url=u", "--in-flight=9", "--out", "o"]
+    assert _command(words) == "stepwise-routing record --models openai:a,url=u --out o"
+
+
 def test_the_bank_says_in_which_arithmetic_and_batch_it_was_decoded(tmp_path: Path) -> None:
     told = (("dtype", "bfloat16"), ("batch", "32"))
     infos = [GeneratorInfo("vllm 0.32.0", "small", 10, "ab" * 32, 100, 2, "cd" * 32, told)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from gym_stepwise_routing.datasets import Problem
 from gym_stepwise_routing.generators.step_rule import StepRule
 from gym_stepwise_routing.generators.steps import Ending, Step
 from gym_stepwise_routing.grading import Grade
-from gym_stepwise_routing.recorder.tree import Mode, RoutingTree, Run
+from gym_stepwise_routing.recorder.tree import MODES, Mode, RoutingTree, Run
 
 PROBLEM = Problem("toy", "test", 0, "How many?", "4")
 
@@ -122,6 +123,7 @@ def test_record_has_the_interchange_form() -> None:
         "terminal": True,
         "final_answer": "2",
         "correct": False,
+        "ending": "stop",
     }
 
 
@@ -137,6 +139,36 @@ def test_graded_text_is_the_whole_trace() -> None:
     tree.add(small, [step("a"), step("b", "stop")])
     tree.add(large, [step("c", "stop")])
     assert seen == ["a\nb", "c"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("models", [2, 3])
+def test_node_numbers_do_not_depend_on_which_run_comes_back_first(mode: Mode, models: int) -> None:
+    """Models that often write the same step, so that who wrote it first would decide what repeats what."""
+
+    def grown(seed: int) -> dict[str, Any]:
+        rng, tree, under_way = random.Random(seed), tree_of(mode, models, horizon=4), list[Run]()
+        while not tree.complete:
+            under_way += tree.ready()
+            if not under_way:  # what was still wanted has been written by other runs
+                break
+            run = under_way.pop(rng.randrange(len(under_way)))
+            texts, steps = tree.texts(run.node), list[Step]()
+            while not steps or not steps[-1].ending:
+                said = f"model {run.model}" if len(texts) % 2 else "same"
+                texts.append(said)
+                steps.append(step(said, "stop" if len(texts) == 4 else ""))
+            tree.add(run, steps)
+        return tree.record(7)
+
+    records = [grown(seed) for seed in range(20)]
+    assert all(record == records[0] for record in records)
+    nodes = records[0]["nodes"]
+    assert [node["id"] for node in nodes] == list(range(len(nodes)))
+    twins = [node for node in nodes if "same_as" in node]
+    assert twins
+    assert all(nodes[twin["same_as"]]["model"] < twin["model"] for twin in twins)
+    assert not {node["parent"] for node in nodes[1:]} & {twin["id"] for twin in twins}
 
 
 def test_a_run_cannot_be_entered_twice() -> None:

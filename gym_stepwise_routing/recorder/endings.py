@@ -1,0 +1,73 @@
+"""An account of how the traces of a recording end, by model, and what is wrong where too many end without an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from gym_stepwise_routing.banks.manifest import Endings
+
+__all__ = ["EARLY", "count_endings", "ending_warnings"]
+
+EARLY = 20
+"""Problems after which a recording is looked at for the first time."""
+_MOST_UNANSWERED, _MOST_EMPTY, _FEWEST = 0.2, 0.05, 20
+"""Shares of a model's traces above which something is wrong, and the fewest traces that say anything."""
+_CAUSES = {
+    "answer": "what ends a trace is no answer that the grader reads: look at --grading",
+    "stop": "models end, or a stop string ends them, before they answer: look at --prompt, --step and chat=true",
+    "length": "the token limit cuts traces off: raise --max-tokens",
+    "repetition": "models repeat themselves until they are cut off: look at --prompt, --horizon and chat=true",
+    "empty": "models write nothing: the prompt's form or the continuation is not theirs; look at chat=true",
+}
+
+
+def count_endings(trees: Iterable[Mapping[str, Any]], names: Sequence[str]) -> dict[str, Endings]:
+    """Endings of all traces, by the name of the model that wrote the last step.
+
+    Args:
+        trees: trees in the interchange form; ends of before endings were kept count as traces alone.
+        names: the pool, smallest first.
+    """
+    counts = [dict.fromkeys(("traces", "unanswered", *_CAUSES), 0) for _ in names]
+    for tree in trees:
+        for node in tree["nodes"]:
+            if "terminal" not in node:
+                continue
+            count = counts[node["model"]]
+            count["traces"] += 1
+            count["unanswered"] += node["final_answer"] is None
+            if "ending" in node:
+                count[_kind(node)] += 1
+    return {name: Endings(**count) for name, count in zip(names, counts, strict=True)}
+
+
+def _kind(node: Mapping[str, Any]) -> str:
+    """Why a trace ended; one whose last model wrote nothing, and that has no answer, is empty."""
+    return "empty" if not node["text"] and node["final_answer"] is None else str(node["ending"])
+
+
+def ending_warnings(endings: Mapping[str, Endings]) -> list[str]:
+    """What is wrong with a recording, each with its likely cause; nothing is said of fewer than 20 traces."""
+    told = []
+    for name, count in endings.items():
+        if count.traces < _FEWEST:
+            continue
+        if count.unanswered > _MOST_UNANSWERED * count.traces:
+            likely = _likely(count)
+            told.append(
+                f"{name}: {count.unanswered / count.traces:.0%} of {count.traces} traces have no readable answer; "
+                f"{_CAUSES[likely]}"
+            )
+        if count.empty > _MOST_EMPTY * count.traces:
+            told.append(
+                f"{name}: {count.empty / count.traces:.0%} of {count.traces} traces are empty; {_CAUSES['empty']}"
+            )
+    return told
+
+
+def _likely(count: Endings) -> str:
+    """The ending of most traces without an answer; one by a stated answer mostly has one, and counts for the rest."""
+    counts = {kind: getattr(count, kind) for kind in _CAUSES if kind != "answer"}
+    counts["answer"] = count.unanswered - sum(counts.values())
+    return max(counts, key=counts.__getitem__)
