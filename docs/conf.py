@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ napoleon_use_ivar = True
 autodoc_mock_imports = ["ray", "vllm"]
 
 html_theme = "furo"
-html_title = f"gym_stepwise_routing {release}"
+html_title = f"Stepwise routing {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
@@ -98,8 +99,20 @@ def gymnasium_docstring(app: Any, what: str, name: str, obj: object, options: An
         lines[:] = [lines[0], "", "See :doc:`/environment`.", ""]
 
 
+def short_arrays(
+    app: Any, what: str, name: str, obj: object, options: Any, signature: str | None, returns: str | None
+) -> tuple[str | None, str | None]:
+    """Signatures say ``NDArray[int64]``, as the code does."""
+
+    def short(text: str | None) -> str | None:
+        return text and re.sub(r"ndarray\[tuple\[Any, \.\.\.\], dtype\[(\w+(?:\[\w+\])?)\]\]", r"NDArray[\1]", text)
+
+    return short(signature), short(returns)
+
+
 def setup(app: Any) -> None:
     """Write the generated pages, and connect the hooks."""
     generate.write_all(HERE)
     app.connect("source-read", links_to_repository)
     app.connect("autodoc-process-docstring", gymnasium_docstring, priority=400)
+    app.connect("autodoc-process-signature", short_arrays)

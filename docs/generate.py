@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import json
 import pkgutil
 import re
 from importlib import import_module
+from inspect import get_annotations
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,13 @@ from typer.main import get_command
 
 import gym_stepwise_routing
 from gym_stepwise_routing import StepwiseRoutingEnv
+from gym_stepwise_routing.agents.runs import RunManifest
+from gym_stepwise_routing.banks.manifest import Manifest, Recipe
+from gym_stepwise_routing.calibration.certificate import Certificate
 from gym_stepwise_routing.cli.app import app as commands
 from gym_stepwise_routing.cli.list_command import KINDS
+from gym_stepwise_routing.leaderboard.entry import Entry, Figures, Played, Run
+from gym_stepwise_routing.leaderboard.track import Track, TrackSpec
 
 PACKAGE = gym_stepwise_routing.__name__
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,6 +34,19 @@ PAGES = {
     "CHANGELOG.md": "changelog.md",
 }
 """Files of the repository that have a page."""
+BAR = "\\|"
+FORMATS: tuple[tuple[str, str, tuple[type, ...]], ...] = (
+    (
+        "Bank",
+        "`bank.json`, beside three Parquet files. What a person states, then what the importer adds.",
+        (Recipe, Manifest),
+    ),
+    ("Run", "`manifest.json`, beside `router.npz` (arrays) and `model.zip` (Stable-Baselines3's).", (RunManifest,)),
+    ("Certificate", "`certificate.json`, beside the router that it is about.", (Certificate,)),
+    ("Track", "`leaderboard/tracks/NAME.json`.", (TrackSpec, Track)),
+    ("Entry", "`leaderboard/entries/TRACK/NAME.json`.", (Entry, Played, Run, Figures)),
+)
+"""Files by title, with a sentence and the classes that read them."""
 ROOMS = (
     ("envs", "The environment, its wrappers, its adapter to Stable-Baselines3"),
     ("game", "What an episode is"),
@@ -185,11 +205,48 @@ def _cell(value: object) -> str:
     return text if text.startswith("`") else _escaped(text)
 
 
+def formats_page() -> str:
+    """The keys of each file, from the class that reads it."""
+    parts: list[str] = []
+    for title, told, classes in FORMATS:
+        parts += [f"## {title}", "", told, ""]
+        for kind in classes:
+            types = get_annotations(kind)
+            parts += [
+                f"{{py:obj}}`~{kind.__module__}.{kind.__qualname__}`:",
+                "",
+                "| key | type | meaning |",
+                "|---|---|---|",
+            ]
+            for name, meaning in documented_fields(kind).items():
+                parts.append(f"| `{name}` | `{_type(types.get(name, ''))}` | {meaning.replace('|', BAR)} |")
+            parts.append("")
+    return "\n".join(parts)
+
+
+def documented_fields(kind: type) -> dict[str, str]:
+    """Fields of a class and what its docstring says of them, under *Attributes* or *Args*."""
+    text = inspect.getdoc(kind) or ""
+    section = re.search(r"^(?:Attributes|Args):\n((?:(?: {4}.*)?\n?)+)", text, flags=re.MULTILINE)
+    entries = re.findall(r"^ {4}(\w+): ((?:.*\n?)(?: {8}.*\n?)*)", section[1] if section else "", flags=re.MULTILINE)
+    return {name: re.sub(r":\w+:`~?([^`]*)`", r"`\1`", " ".join(meaning.split())) for name, meaning in entries}
+
+
+def _type(annotation: object) -> str:
+    return str(annotation if isinstance(annotation, str) else getattr(annotation, "__name__", annotation)).replace(
+        "|", BAR
+    )
+
+
 def write_all(docs: Path) -> None:
     """Write every generated page below ``docs/generated``."""
     folder = docs / "generated"
     write(folder / "environment.md", environment_page())
     write(folder / "root.md", root_page())
+    write(folder / "formats.md", formats_page())
+    for model in (Entry, Track):
+        schema = json.dumps(model.model_json_schema(), indent=1, sort_keys=True)
+        write(folder / "schemas" / f"{model.__name__.lower()}.json", schema)
     write(folder / "registered.md", registered_page())
     write(folder / "commands.md", "\n".join(command_part(get_command(commands), "stepwise-routing", 1)[2:]))
     with mock(["ray", "vllm"]):

@@ -11,9 +11,9 @@ Needs ``pip install '.[agents]'``.
 # The idea
 # --------
 #
-# A budget is part of what the environment shows. A policy that sees it can learn to spend much where much is allowed, and
-# to spend a little where it helps most. The agent ``all_budgets`` learns this in one run: each episode has a budget of
-# its own.
+# A budget is part of what the environment shows. A policy that sees it can learn to spend much where much is allowed,
+# and to spend a little where it helps most. The agent ``all_budgets`` learns this in one run: each episode has a
+# budget of its own.
 #
 # In mode *escalate* nobody goes back to the small model. So the question at every step is: has this trace gone far
 # enough astray that the large model should take over?
@@ -37,8 +37,8 @@ print(f"trained in {time.perf_counter() - start:.0f} s")
 # Show it budgets
 # ---------------
 #
-# Now the policy plays the test problems once for each budget that we show it. What it really spends is measured. A cost of
-# 1 is what always-largest spends on the calibration problems, here and in the certificate below.
+# Now the policy plays the test problems once for each budget that we show it. What it really spends is measured. A
+# cost of 1 is what always-largest spends on the calibration problems, here and in the certificate below.
 
 import numpy as np
 

@@ -12,9 +12,9 @@ Needs ``pip install '.[agents]'``, for PyTorch.
 # The vector environment
 # ----------------------
 #
-# ``StepwiseRouting-v0`` has a vector environment of its own, which plays many episodes on arrays. It follows Gymnasium's
-# mode *next step*: after an episode has ended, one step resets it. That step teaches nothing and is left out of the loss.
-# Masked actions are projected to the next larger model.
+# ``StepwiseRouting-v0`` has a vector environment of its own, which plays many episodes on arrays. It follows
+# Gymnasium's mode *next step*: after an episode has ended, one step resets it. That step teaches nothing and is left
+# out of the loss. Masked actions are projected to the next larger model.
 
 import gymnasium as gym
 import numpy as np
@@ -62,13 +62,13 @@ optimiser = torch.optim.Adam(policy.parameters(), lr=2e-3)
 # Rollout, advantages, update
 # ---------------------------
 #
-# The reward is 1 for a right answer, less the price of what was spent. A truncation ends an episode here for good: there
-# is nothing to bootstrap from.
+# The reward is 1 for a right answer, less the price of what was spent. A truncation ends an episode here for good:
+# there is nothing to bootstrap from.
 
 observation, _ = envs.reset(seed=0)
 resetting = np.zeros(ENVS, dtype=bool)
 history = []
-for update in range(UPDATES):
+for _ in range(UPDATES):
     shape = (STEPS, ENVS)
     seen = torch.zeros(*shape, features)
     taken, logs, values = torch.zeros(shape, dtype=torch.int64), torch.zeros(shape), torch.zeros(shape)

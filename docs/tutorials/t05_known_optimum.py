@@ -12,8 +12,8 @@ Needs ``pip install '.[cli]'``.
 # The optimum
 # -----------
 #
-# The planner solves the constrained problem. It can be told what the router knows: everything that is hidden, or only the
-# confidence figures that the environment shows.
+# The planner solves the constrained problem. It can be told what the router knows: everything that is hidden, or only
+# the confidence figures that the environment shows.
 
 from gym_stepwise_routing.planning import Planner
 

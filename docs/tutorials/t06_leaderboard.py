@@ -22,8 +22,8 @@ for name in track_names():
 # Rows
 # ----
 #
-# A row is a router's result on a track. Its **gain** is its accuracy minus that of mixing the constant models at the same
-# cost. A row whose interval lies above zero has learned something.
+# A row is a router's result on a track. Its **gain** is its accuracy minus that of mixing the constant models at the
+# same cost. A row whose interval lies above zero has learned something.
 
 from pathlib import Path
 
@@ -36,9 +36,8 @@ entries = [entry for file in files_of(TRACKS.parent / "entries", track.name) for
 gains = {entry.name: entry.figures.units[unit].gain for entry in entries if entry.kind == "router"}
 best = sorted(gains, key=lambda name: -gains[name].value)
 for name in best[:5]:
-    print(
-        f"{name:28} gain {100 * gains[name].value:5.1f} [{100 * gains[name].low:.1f}, {100 * gains[name].high:.1f}] points"
-    )
+    gain = gains[name]
+    print(f"{name:28} gain {100 * gain.value:5.1f} [{100 * gain.low:.1f}, {100 * gain.high:.1f}] points")
 
 # %%
 # A router of yours
@@ -60,8 +59,9 @@ gain = mine.figures.units[unit].gain
 print(f"my-rule: gain {100 * gain.value:.1f} [{100 * gain.low:.1f}, {100 * gain.high:.1f}] points")
 
 # %%
-# ``stepwise-routing verify FILE`` does what the board will do: it plays the decisions again, computes every figure, and
-# runs the router on reordered and slightly shaken observations. Then a pull request with the file is all that is needed.
+# ``stepwise-routing verify FILE`` does what the board will do: it plays the decisions again, computes every figure,
+# and runs the router on reordered and slightly shaken observations. Then a pull request with the file is all that is
+# needed.
 #
 # The picture
 # -----------
