@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -16,8 +14,8 @@ from gym_stepwise_routing.banks import BANKS, Bank, Recipe
 from gym_stepwise_routing.banks.jsonl import export_jsonl, import_jsonl
 from gym_stepwise_routing.banks.manifest import MANIFEST
 from gym_stepwise_routing.banks.questions import Questions, join_questions
+from gym_stepwise_routing.cli.plain_errors import plain_errors
 from gym_stepwise_routing.costs.units import available_units
-from gym_stepwise_routing.errors import BankError
 from gym_stepwise_routing.types import SPLITS
 
 __all__ = ["app"]
@@ -35,22 +33,12 @@ QuestionsOption = Annotated[
 ]
 
 
-@contextmanager
-def _told_plainly() -> Iterator[None]:
-    """Faults of a bank are for the user to read: one message, no traceback."""
-    try:
-        yield
-    except ValueError as error:  # a BankError, or a log's fault
-        Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
-        raise typer.Exit(1) from None
-
-
 def _files(questions: list[str] | None) -> dict[str, Path]:
     files = {}
     for item in questions or []:
         key, equals, file = item.partition("=")
         if not equals or not file:
-            raise BankError(f"--questions {item!r}; allowed: DATASET/SPLIT=FILE")
+            raise ValueError(f"--questions {item!r}; allowed: DATASET/SPLIT=FILE")
         files[key] = Path(file)
     return files
 
@@ -63,7 +51,7 @@ def info(
 ) -> None:
     """Show what a bank holds, or which banks come with the package."""
     console = Console()
-    with _told_plainly():
+    with plain_errors():
         if bank is None:
             for name, bundled in BANKS.items():
                 console.print(f"[bold]{name}[/]  {escape(bundled.manifest.description)}")
@@ -139,7 +127,7 @@ def _splits(bank: Bank) -> Table:
 def verify(bank: BankArgument, questions: QuestionsOption = None) -> None:
     """Check every file's hash, the structure of the trees, the splits and, if given, the question texts."""
     console = Console()
-    with _told_plainly():
+    with plain_errors():
         opened = Bank.open(bank)
         opened.read("texts.parquet")  # opening compares its hash and leaves its columns alone
         table = Table("file", "rows", "bytes", "sha256", title=f"{escape(opened.name)}: all checks passed")
@@ -161,7 +149,7 @@ def import_(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing folder.")] = False,
 ) -> None:
     """Build a bank from recorded trees. With --questions, counts over the texts are stored, never the texts."""
-    with _told_plainly():
+    with plain_errors():
         stated = Recipe.load(recipe)
         files = _files(questions)
         counts = Questions(stated.datasets, files).counts if files else None
@@ -179,7 +167,7 @@ def export(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
 ) -> None:
     """Write a bank as JSON Lines, the very objects that were imported."""
-    with _told_plainly():
+    with plain_errors():
         opened = Bank.open(bank)
         export_jsonl(opened, out, overwrite=overwrite)
     Console().print(f"{escape(str(out))}: {len(opened.problems)} trees")
@@ -195,7 +183,7 @@ def from_log(
     """Build a bank of the answers in a server's log that feedback speaks of: only the steps that were taken."""
     from gym_stepwise_routing.serving.log_bank import bank_from_log
 
-    with _told_plainly():
+    with plain_errors(ValueError):
         made = bank_from_log(log, out, mode=mode, overwrite=overwrite)
     console = Console(soft_wrap=True, highlight=False)
     bank = made.bank

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from gym_stepwise_routing.cli.bank_command import QuestionsOption
+from gym_stepwise_routing.cli.plain_errors import plain_errors
 from gym_stepwise_routing.costs.units import COST_UNITS
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.types import MODES
@@ -58,7 +59,7 @@ def compare(
     console = Console()
     if not console.is_terminal:
         console = Console(width=WIDE)
-    try:
+    with plain_errors():
         check_choice("mode", mode, MODES)
         if cost_unit:
             check_choice("cost_unit", cost_unit, COST_UNITS)
@@ -86,8 +87,6 @@ def compare(
                 resamples=resamples,
                 progress=advance,
             )
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
     for table in tables(result, brief=True):
         console.print(rich_table(table))
     for path in write(result, out):

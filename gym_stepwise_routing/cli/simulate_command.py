@@ -9,6 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from gym_stepwise_routing.cli.plain_errors import plain_errors
+
 __all__ = ["simulate"]
 
 _DEPTH = 5
@@ -28,7 +30,7 @@ def simulate(
     from gym_stepwise_routing.sources.simulator.to_bank import export_bank
 
     console = Console()
-    try:
+    with plain_errors():
         if depth is not None and bank is None:
             raise ValueError(f"depth={depth!r} has no effect here; allowed: with --bank")
         source = SimulatorSource(preset, problems=problems)
@@ -45,5 +47,3 @@ def simulate(
                 source, bank, depth=min(_DEPTH, source.horizon) if depth is None else depth, seed=seed
             )
             console.print(f"wrote {bank} (simulated: true, {len(exported.nodes):,} nodes)", highlight=False)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
