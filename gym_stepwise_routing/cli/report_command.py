@@ -10,6 +10,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from gym_stepwise_routing.cli.plain_errors import plain_errors
+
 __all__ = ["report"]
 
 
