@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from gym_stepwise_routing.errors import BankError, NotApplicableError, PriceError
+from gym_stepwise_routing.errors import BankError, NotApplicableError, PriceError, missing_extra
 from gym_stepwise_routing.registration import ENV_ID, register
 from gym_stepwise_routing.types import VERSION
 
@@ -99,7 +99,12 @@ def __getattr__(name: str) -> Any:
     """
     if name not in EXPORTS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}; allowed: {', '.join(__all__)}")
-    value = globals()[name] = getattr(import_module(EXPORTS[name]), name)
+    try:
+        value = globals()[name] = getattr(import_module(EXPORTS[name]), name)
+    except ModuleNotFoundError as error:
+        if (told := missing_extra(error)) is None:
+            raise
+        raise ImportError(f"{__name__}.{name} needs {told}") from error
     return value
 
 

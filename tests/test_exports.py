@@ -44,7 +44,12 @@ def test_an_unknown_name_says_what_there_is():
         gym_stepwise_routing.evaluates  # noqa: B018
 
 
-def test_a_missing_extra_is_named():
-    code = "import sys; sys.modules['stable_baselines3'] = None; from gym_stepwise_routing import RoutingVecEnv"
+@pytest.mark.parametrize(
+    ("missing", "name", "extra"),
+    [("stable_baselines3", "RoutingVecEnv", "agents"), ("yaml", "train", "agents"), ("scipy", "calibrate", "agents")],
+)
+def test_a_missing_extra_is_named(missing, name, extra):
+    code = f"import sys; sys.modules[{missing!r}] = None; from gym_stepwise_routing import {name}"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert "gym-stepwise-routing[agents]" in result.stderr
+    assert result.stderr.splitlines()[-1].startswith("ImportError: ")
+    assert f"gym-stepwise-routing[{extra}]" in result.stderr.splitlines()[-1]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -48,20 +50,48 @@ def info(
     bank: Annotated[
         str | None, typer.Argument(help="As for the other commands; without it, the bundled banks.")
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what a bank holds, or which banks come with the package."""
     console = Console()
     with plain_errors():
+        if bank is None and as_json:
+            bundled_banks = {name: bundled.manifest.description for name, bundled in BANKS.items()}
+            print(json.dumps(bundled_banks, indent=1, ensure_ascii=False))
+            return
         if bank is None:
             for name, bundled in BANKS.items():
                 console.print(f"[bold]{name}[/]  {escape(bundled.manifest.description)}")
             return
         opened = Bank.open(bank)
     manifest = opened.manifest
+    if as_json:
+        print(json.dumps(_told(opened), indent=1, ensure_ascii=False))
+        return
     origin = "SIMULATED" if manifest.simulated else "recorded"
     console.print(f"[bold]{escape(opened.name)}[/] ({origin}): {escape(manifest.description)}")
     for table in (_facts(opened), _models(opened), _splits(opened)):
         console.print(table)
+
+
+def _told(bank: Bank) -> dict[str, Any]:
+    """What ``info`` shows, as data."""
+    return {
+        "name": bank.name,
+        "description": bank.manifest.description,
+        "simulated": bank.manifest.simulated,
+        "hash": bank.hash,
+        "nodes": len(bank.nodes),
+        "horizon": bank.manifest.horizon,
+        "modes": list(bank.manifest.modes),
+        "cost_units": list(available_units(bank.pool)),
+        "models": [asdict(model) for model in bank.pool.rows],
+        "splits": _split_facts(bank),
+    }
+
+
+def _split_facts(bank: Bank) -> dict[str, dict[str, Any]]:
+    return {split: {"problems": len(bank.split_problems(split)), "hash": bank.split_hash(split)} for split in SPLITS}
 
 
 def _facts(bank: Bank) -> Table:
@@ -118,13 +148,17 @@ def _models(bank: Bank) -> Table:
 
 def _splits(bank: Bank) -> Table:
     table = Table("split", "problems", "hash")
-    for split in SPLITS:
-        table.add_row(split, str(len(bank.split_problems(split))), bank.split_hash(split)[:16])
+    for split, facts in _split_facts(bank).items():
+        table.add_row(split, str(facts["problems"]), facts["hash"][:16])
     return table
 
 
 @app.command()
-def verify(bank: BankArgument, questions: QuestionsOption = None) -> None:
+def verify(
+    bank: BankArgument,
+    questions: QuestionsOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
     """Check every file's hash, the structure of the trees, the splits and, if given, the question texts."""
     console = Console()
     with plain_errors():
@@ -134,8 +168,14 @@ def verify(bank: BankArgument, questions: QuestionsOption = None) -> None:
         table.add_row(MANIFEST, "", str((opened.path / MANIFEST).stat().st_size), f"content {opened.hash}")
         for name, entry in opened.manifest.files.items():
             table.add_row(name, str(entry.rows), str(entry.bytes), entry.sha256)
+        matched = len(join_questions(opened, _files(questions))) if questions else None
         if questions:
-            table.caption = f"{len(join_questions(opened, _files(questions)))} question texts match"
+            table.caption = f"{matched} question texts match"
+    if as_json:
+        files = {name: asdict(entry) for name, entry in opened.manifest.files.items()}
+        facts = {"name": opened.name, "hash": opened.hash, "files": files, "splits": _split_facts(opened)}
+        print(json.dumps(facts | {"question_texts": matched}, indent=1))
+        return
     console.print(table)
     console.print(_splits(opened))
 
