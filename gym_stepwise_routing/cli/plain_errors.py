@@ -24,9 +24,10 @@ def plain_errors(*faults: type[Exception]) -> Iterator[None]:
     Args:
         *faults: further exceptions that are faults, beside ``BankError`` and ``RecordingError``.
     """
+    kinds: tuple[type[Exception], ...] = (BankError, RecordingError, *faults)
     try:
         yield
-    except (BankError, RecordingError, *faults) as error:
+    except kinds as error:
         _tell(error)
         raise typer.Exit(FAULT) from None
     except ValueError as error:
