@@ -50,9 +50,16 @@ for name in best[:5]:
 from gym_stepwise_routing.leaderboard.entry import About, Selection
 from gym_stepwise_routing.leaderboard.loading import reference_of
 from gym_stepwise_routing.leaderboard.submit import make_entry
+from gym_stepwise_routing.types import DEFAULT_BLOCKS
 
 here = Path(".").resolve()
-settings = {"baseline": "fitted_q:FittedQ", "price": 0.7, "seed": 7}
+settings = {
+    "baseline": "fitted_q:FittedQ",
+    "track": track.name,
+    "observation": list(DEFAULT_BLOCKS),
+    "price": 0.7,
+    "seed": 7,
+}
 router = reference_of("gym_stepwise_routing.leaderboard.fitted:fitted", settings, here)
 about = About(title="Mine", authors="Ada Example", description="Fitted Q at a lower price of cost.")
 mine = make_entry(track, "mine", [router], about, artefacts=here, selection=Selection(rule="budget", value=0.8))
