@@ -49,6 +49,7 @@ html_theme = "furo"
 html_title = f"Stepwise routing {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = ["accessible.js"]
 html_copy_source = False
 html_show_sourcelink = False
 html_split_index = True
