@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: help demo test test-slow fuzz test-vllm lint bench findings leaderboard board clean
+.PHONY: help demo docs test test-slow fuzz test-vllm lint bench findings leaderboard board clean
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
@@ -17,6 +17,13 @@ $(STAMP): pyproject.toml setup.py constraints.txt
 
 demo: $(STAMP)  ## train, calibrate, compare: runs/demo/demo.html
 	$(BIN)/python -m studies.demo --out runs/demo
+
+$(VENV)/.docs: $(STAMP)
+	$(BIN)/pip install -q -c constraints.txt -e '.[docs]'
+	touch $@
+
+docs: $(VENV)/.docs  ## the site, its tutorials executed: docs/_build/html/index.html
+	$(BIN)/python -m sphinx -b html -W --keep-going -q docs docs/_build/html
 
 test: $(STAMP)  ## the test suite
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not slow and not vllm"
@@ -52,4 +59,4 @@ board: $(STAMP)  ## verify every entry of every track, its router run again: run
 	$(BIN)/stepwise-routing leaderboard build --out runs/leaderboard
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) build runs
+	rm -rf $(VENV) build runs docs/_build docs/generated docs/gallery

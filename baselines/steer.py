@@ -48,7 +48,7 @@ _FEWEST_STEPS = 20
 
 
 class Steer(FittedRouter):
-    """Score = log-odds of "not confident" squashed to [0, 1] by x / (1 + |x|); 0 where the figure is not known.
+    """Score = log-odds of "not confident" squashed to [0, 1] by x / (1 + ``|x|``); 0 where the figure is not known.
 
     A threshold on the posterior is one on its log-odds. These do not saturate: where the components are narrow, most
     posteriors round to 0 or 1.

@@ -34,3 +34,40 @@ def check_choice(parameter: str, value: object, allowed: Iterable[object]) -> No
 def is_number(value: object) -> TypeGuard[float]:
     """Whether ``value`` is a real number; truth values and numerals are none."""
     return isinstance(value, int | float | np.floating | np.integer) and not isinstance(value, bool)
+
+
+_EXTRAS = {
+    "typer": "cli",
+    "rich": "cli",
+    "scipy": "cli",
+    "matplotlib": "cli",
+    "jinja2": "cli",
+    "PIL": "cli",
+    "torch": "agents",
+    "stable_baselines3": "agents",
+    "sb3_contrib": "agents",
+    "tensorboard": "agents",
+    "yaml": "agents",
+    "sklearn": "agents",
+    "pydantic": "leaderboard",
+    "transformers": "llm",
+    "openai": "llm",
+    "genai_prices": "llm",
+    "math_verify": "llm",
+    "datasets": "llm",
+    "ray": "llm",
+    "vllm": "vllm",
+    "aiohttp": "serve",
+    "fastapi": "serve",
+    "uvicorn": "serve",
+    "prometheus_client": "serve",
+    "pydantic_settings": "serve",
+    "sqlalchemy": "serve",
+}
+"""Which extra brings a package that a command may miss."""
+
+
+def missing_extra(error: ModuleNotFoundError) -> str | None:
+    """The package that was not found and the command that installs it, None if no extra brings it."""
+    package = (error.name or "").partition(".")[0]
+    return f"{package}: pip install 'gym-stepwise-routing[{_EXTRAS[package]}]'" if package in _EXTRAS else None

@@ -25,7 +25,7 @@ __all__ = [
     "Split",
 ]
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"
 """Version of the package, which what it writes carries."""
 
 Mode = Literal["route", "escalate", "regenerate"]

@@ -126,7 +126,6 @@ def check_keys(content: str | bytes, where: object) -> None:
     Raises:
         ValueError: it has, or is no JSON; the message names ``where`` and the key.
     """
-
     twice: list[str] = []
 
     def seen(pairs: list[tuple[str, Any]]) -> None:

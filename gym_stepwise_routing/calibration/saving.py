@@ -22,7 +22,7 @@ from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.game.transitions import Rules
 from gym_stepwise_routing.routers.base import ALWAYS_SMALLEST, Predicts
 
-__all__ = ["Saving", "items_for_saving", "measure_saving"]
+__all__ = ["Saving", "constant_model", "items_for_saving", "measure_saving"]
 
 RESAMPLES = 10_000
 _LEVEL = 0.95
@@ -131,7 +131,7 @@ def measure_saving(router: Predicts, game: Game, *, seed: int = 0, resamples: in
         accuracy_difference=bootstrap_difference(result.right, right, **options),  # type: ignore[arg-type]
         saving=percentile_interval(1 - means[0] / means[1], estimate, len(result), _LEVEL),
         share={name: float((chosen == k).mean()) for k, name in enumerate(names)},
-        constant=_constant(result, names),
+        constant=constant_model(result, names),
         certificate=router.certificate if isinstance(router, CalibratedRouter) else None,
     )
 
@@ -160,7 +160,13 @@ def items_for_saving(router: CalibratedRouter, game: Game, target: Target, *, se
     return min((answer for answer in answers if answer is not None), default=None)
 
 
-def _constant(result: Evaluation, names: tuple[str, ...]) -> str:
+def constant_model(result: Evaluation, names: tuple[str, ...]) -> str:
+    """The model that takes every decision, '' if the decisions differ.
+
+    Args:
+        result: what a router did.
+        names: the models of the game.
+    """
     taken = np.unique(result.decisions[result.decisions >= 0])
     return names[int(taken[0])] if len(taken) == 1 else ""
 

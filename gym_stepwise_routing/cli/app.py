@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from gym_stepwise_routing.cli import bank_command as bank
@@ -17,12 +19,12 @@ from gym_stepwise_routing.cli.score_command import score
 from gym_stepwise_routing.cli.serve_command import serve
 from gym_stepwise_routing.cli.simulate_command import simulate
 from gym_stepwise_routing.cli.train_command import train
+from gym_stepwise_routing.types import VERSION
 
 __all__ = ["app"]
 
 app = typer.Typer(
     name="stepwise-routing",
-    help="Benchmark of stepwise LLM routing: which model writes the next reasoning step?",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -43,6 +45,16 @@ app.add_typer(leaderboard.leaderboard, name="leaderboard")
 app.add_typer(bank.app, name="bank")
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"stepwise-routing {VERSION}")
+        raise typer.Exit
+
+
 @app.callback()
-def _commands() -> None:
-    """Keep commands as commands, however many there are."""
+def _commands(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Benchmark of stepwise LLM routing: which model writes the next reasoning step?"""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import json
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -17,8 +17,8 @@ from gym_stepwise_routing.banks.jsonl import export_jsonl, import_jsonl
 from gym_stepwise_routing.banks.manifest import MANIFEST
 from gym_stepwise_routing.banks.questions import Questions, join_questions
 from gym_stepwise_routing.cli.endings_report import print_endings
+from gym_stepwise_routing.cli.plain_errors import plain_errors
 from gym_stepwise_routing.costs.units import available_units
-from gym_stepwise_routing.errors import BankError
 from gym_stepwise_routing.types import SPLITS
 
 __all__ = ["app"]
@@ -36,22 +36,12 @@ QuestionsOption = Annotated[
 ]
 
 
-@contextmanager
-def _told_plainly() -> Iterator[None]:
-    """Faults of a bank are for the user to read: one message, no traceback."""
-    try:
-        yield
-    except ValueError as error:  # a BankError, or a log's fault
-        Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
-        raise typer.Exit(1) from None
-
-
 def _files(questions: list[str] | None) -> dict[str, Path]:
     files = {}
     for item in questions or []:
         key, equals, file = item.partition("=")
         if not equals or not file:
-            raise BankError(f"--questions {item!r}; allowed: DATASET/SPLIT=FILE")
+            raise ValueError(f"--questions {item!r}; allowed: DATASET/SPLIT=FILE")
         files[key] = Path(file)
     return files
 
@@ -61,21 +51,49 @@ def info(
     bank: Annotated[
         str | None, typer.Argument(help="As for the other commands; without it, the bundled banks.")
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what a bank holds, or which banks come with the package."""
     console = Console()
-    with _told_plainly():
+    with plain_errors():
+        if bank is None and as_json:
+            bundled_banks = {name: bundled.manifest.description for name, bundled in BANKS.items()}
+            print(json.dumps(bundled_banks, indent=1, ensure_ascii=False))
+            return
         if bank is None:
             for name, bundled in BANKS.items():
                 console.print(f"[bold]{name}[/]  {escape(bundled.manifest.description)}")
             return
         opened = Bank.open(bank)
     manifest = opened.manifest
+    if as_json:
+        print(json.dumps(_told(opened), indent=1, ensure_ascii=False))
+        return
     origin = "SIMULATED" if manifest.simulated else "recorded"
     console.print(f"[bold]{escape(opened.name)}[/] ({origin}): {escape(manifest.description)}")
     for table in (_facts(opened), _models(opened), _splits(opened)):
         console.print(table)
     print_endings(console, manifest.endings)
+
+
+def _told(bank: Bank) -> dict[str, Any]:
+    """What ``info`` shows, as data."""
+    return {
+        "name": bank.name,
+        "description": bank.manifest.description,
+        "simulated": bank.manifest.simulated,
+        "hash": bank.hash,
+        "nodes": len(bank.nodes),
+        "horizon": bank.manifest.horizon,
+        "modes": list(bank.manifest.modes),
+        "cost_units": list(available_units(bank.pool)),
+        "models": [asdict(model) for model in bank.pool.rows],
+        "splits": _split_facts(bank),
+    }
+
+
+def _split_facts(bank: Bank) -> dict[str, dict[str, Any]]:
+    return {split: {"problems": len(bank.split_problems(split)), "hash": bank.split_hash(split)} for split in SPLITS}
 
 
 def _facts(bank: Bank) -> Table:
@@ -132,24 +150,34 @@ def _models(bank: Bank) -> Table:
 
 def _splits(bank: Bank) -> Table:
     table = Table("split", "problems", "hash")
-    for split in SPLITS:
-        table.add_row(split, str(len(bank.split_problems(split))), bank.split_hash(split)[:16])
+    for split, facts in _split_facts(bank).items():
+        table.add_row(split, str(facts["problems"]), facts["hash"][:16])
     return table
 
 
 @app.command()
-def verify(bank: BankArgument, questions: QuestionsOption = None) -> None:
+def verify(
+    bank: BankArgument,
+    questions: QuestionsOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
     """Check every file's hash, the structure of the trees, the splits and, if given, the question texts."""
     console = Console()
-    with _told_plainly():
+    with plain_errors():
         opened = Bank.open(bank)
         opened.read("texts.parquet")  # opening compares its hash and leaves its columns alone
         table = Table("file", "rows", "bytes", "sha256", title=f"{escape(opened.name)}: all checks passed")
         table.add_row(MANIFEST, "", str((opened.path / MANIFEST).stat().st_size), f"content {opened.hash}")
         for name, entry in opened.manifest.files.items():
             table.add_row(name, str(entry.rows), str(entry.bytes), entry.sha256)
+        matched = len(join_questions(opened, _files(questions))) if questions else None
         if questions:
-            table.caption = f"{len(join_questions(opened, _files(questions)))} question texts match"
+            table.caption = f"{matched} question texts match"
+    if as_json:
+        files = {name: asdict(entry) for name, entry in opened.manifest.files.items()}
+        facts = {"name": opened.name, "hash": opened.hash, "files": files, "splits": _split_facts(opened)}
+        print(json.dumps(facts | {"question_texts": matched}, indent=1))
+        return
     console.print(table)
     console.print(_splits(opened))
 
@@ -163,7 +191,7 @@ def import_(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing folder.")] = False,
 ) -> None:
     """Build a bank from recorded trees. With --questions, counts over the texts are stored, never the texts."""
-    with _told_plainly():
+    with plain_errors():
         stated = Recipe.load(recipe)
         files = _files(questions)
         counts = Questions(stated.datasets, files).counts if files else None
@@ -181,7 +209,7 @@ def export(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
 ) -> None:
     """Write a bank as JSON Lines, the very objects that were imported."""
-    with _told_plainly():
+    with plain_errors():
         opened = Bank.open(bank)
         export_jsonl(opened, out, overwrite=overwrite)
     Console().print(f"{escape(str(out))}: {len(opened.problems)} trees")
@@ -197,7 +225,7 @@ def from_log(
     """Build a bank of the answers in a server's log that feedback speaks of: only the steps that were taken."""
     from gym_stepwise_routing.serving.log_bank import bank_from_log
 
-    with _told_plainly():
+    with plain_errors(ValueError):
         made = bank_from_log(log, out, mode=mode, overwrite=overwrite)
     console = Console(soft_wrap=True, highlight=False)
     bank = made.bank

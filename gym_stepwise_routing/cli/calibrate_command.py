@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
+
+from gym_stepwise_routing.cli.plain_errors import plain_errors
 
 __all__ = ["calibrate"]
 
@@ -43,7 +44,7 @@ def calibrate(
     from gym_stepwise_routing.game.game import Game
 
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    try:
+    with plain_errors():
         targets = [parse_target(text, upper=upper if text.startswith("cost") else None) for text in target]
         costs = any(isinstance(one, CostLimit) for one in targets)
         if upper is not None and not costs:
@@ -68,9 +69,6 @@ def calibrate(
             saving = replace(saving, items_for_saving=needed)
         if out is not None:
             save_calibrated(calibrated, out)
-    except ValueError as error:
-        console.print(f"[red]error:[/red] {escape(str(error))}")
-        raise typer.Exit(2) from None
     show(saving, as_json=as_json, folder=None if out is None else str(out))
     if not as_json:
         where = "" if out is None else f"; saved in {out}"

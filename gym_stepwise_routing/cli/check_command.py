@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from gym_stepwise_routing.cli.plain_errors import plain_errors
+
 __all__ = ["check"]
 
 _COLOURS = {"yes": "green", "no": "yellow", "fails": "red"}
@@ -30,11 +32,8 @@ def check(
     from gym_stepwise_routing.serving.handshake import shake_hands
     from gym_stepwise_routing.serving.pool_config import load_config
 
-    try:
+    with plain_errors():
         findings = asyncio.run(shake_hands(load_config(config)))
-    except ValueError as error:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(f"[red]error:[/red] {escape(str(error))}")
-        raise typer.Exit(2) from None
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from gym_stepwise_routing.cli.bank_command import QuestionsOption
+from gym_stepwise_routing.cli.plain_errors import plain_errors
 from gym_stepwise_routing.costs.units import COST_UNITS
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.types import MODES
@@ -47,6 +48,7 @@ def compare(
     ),
     seed: Annotated[int, typer.Option(help="Seed of random sources and of whatever is fitted.")] = 0,
     resamples: Annotated[int, typer.Option(help="Bootstrap resamples over problems.")] = 10_000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Compare every baseline: fitted on train, set on calibration, reported with 95 % intervals."""
     from gym_stepwise_routing.comparison.choose import Rule
@@ -55,10 +57,10 @@ def compare(
     from gym_stepwise_routing.comparison.run import run_comparison, select
     from gym_stepwise_routing.reporting.terminal import rich_table
 
-    console = Console()
+    console = Console(stderr=as_json)
     if not console.is_terminal:
-        console = Console(width=WIDE)
-    try:
+        console = Console(width=WIDE, stderr=as_json)
+    with plain_errors():
         check_choice("mode", mode, MODES)
         if cost_unit:
             check_choice("cost_unit", cost_unit, COST_UNITS)
@@ -86,11 +88,13 @@ def compare(
                 resamples=resamples,
                 progress=advance,
             )
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+    paths = write(result, out)
+    if as_json:
+        print(paths[-1].read_text(encoding="utf-8"))
+        return
     for table in tables(result, brief=True):
         console.print(rich_table(table))
-    for path in write(result, out):
+    for path in paths:
         console.print(f"wrote {path}", highlight=False)
 
 

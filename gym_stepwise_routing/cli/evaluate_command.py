@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
+
+from gym_stepwise_routing.cli.plain_errors import plain_errors
 
 __all__ = ["evaluate"]
 
@@ -32,8 +32,7 @@ def evaluate(
     from gym_stepwise_routing.game.game import Game
     from gym_stepwise_routing.routers.base import Scores, ThresholdRouter
 
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
-    try:
+    with plain_errors():
         played: Any = load_router(router, trust=trust)
         arguments = play_arguments(played, mode=mode, cost_unit=cost_unit)
         game = Game(bank, split=split, **arguments)  # type: ignore[arg-type]  # checked by GameConfig
@@ -44,7 +43,4 @@ def evaluate(
                 raise ValueError(f"--threshold={threshold:g} with {router!r}, which has no scores; allowed: none")
             played = ThresholdRouter(getattr(played, "base", played), threshold)
         saving = measure_saving(played, game, seed=seed, resamples=resamples)
-    except ValueError as error:
-        console.print(f"[red]error:[/red] {escape(str(error))}")
-        raise typer.Exit(2) from None
     show(saving, as_json=as_json)

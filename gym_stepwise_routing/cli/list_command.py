@@ -15,6 +15,7 @@ from rich.table import Table
 from gym_stepwise_routing.agents.agent import AGENTS
 from gym_stepwise_routing.banks import BANKS, BundledBank
 from gym_stepwise_routing.cli.compare_command import WIDE
+from gym_stepwise_routing.cli.plain_errors import plain_errors
 from gym_stepwise_routing.comparison import ROUTERS
 from gym_stepwise_routing.costs.units import COST_UNITS
 from gym_stepwise_routing.datasets import DATASETS
@@ -66,10 +67,8 @@ def list_(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, whole.")] = False,
 ) -> None:
     """List what can be asked for by name, with what is stated of it."""
-    try:
+    with plain_errors():
         check_choice("kind", kind, KINDS)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
     registry, describe = KINDS[kind]
     rows = [{"name": name, **describe(item)} for name, item in registry.items()]
     if as_json:

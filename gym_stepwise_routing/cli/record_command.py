@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from gym_stepwise_routing.cli.endings_report import print_endings
+from gym_stepwise_routing.cli.plain_errors import plain_errors
 from gym_stepwise_routing.generators.prompts import default_prompt, load_prompt
 from gym_stepwise_routing.generators.specs import GeneratorSpec
 from gym_stepwise_routing.grading import GRADERS
@@ -99,7 +100,7 @@ def record(
     May be stopped at any moment, by kill -9 too, and started again with the same command.
     """
     console = Console()
-    try:
+    with plain_errors(ImportError, OSError, RuntimeError):
         pool = None if config is None else _pool(config, context)
         if pool is not None:
             specs, grading = tuple(model.spec() for model in pool.models), pool.grading
@@ -149,9 +150,6 @@ def record(
         for problem, reason in stats.failed.items():
             console.print(f"given up: {escape(problem)}: {escape(str(reason))}")
         bank = session.bank(name or out.resolve().name)
-    except (ValueError, ImportError, OSError, RuntimeError) as error:
-        console.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
-        raise typer.Exit(1) from None
     console.print(
         f"{stats.trees} new trees with {stats.nodes:,} nodes, {sum(stats.tokens):,} tokens at "
         f"{stats.tokens_per_second:.1f} tokens/s; {escape(str(out / 'bank'))} holds {len(bank.problems)} problems"

@@ -10,6 +10,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from gym_stepwise_routing.cli.plain_errors import plain_errors
+
 __all__ = ["report"]
 
 
@@ -24,12 +26,9 @@ def report(
     from gym_stepwise_routing.serving.log_report import report_on
     from gym_stepwise_routing.storage.strict_json import plain
 
-    try:
+    with plain_errors(OSError):
         found = report_on(log, resamples=resamples)
         page = write_log_page(found, out, f"stepwise-routing report {log} --out {out} --resamples {resamples}")
-    except (ValueError, OSError) as error:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(f"[red]error:[/red] {escape(str(error))}")
-        raise typer.Exit(2) from None
     if as_json:
         print(json.dumps(plain(found), indent=2))
         return

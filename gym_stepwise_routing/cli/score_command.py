@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import track
 
 from gym_stepwise_routing.cli.bank_command import BankArgument, QuestionsOption
+from gym_stepwise_routing.cli.plain_errors import plain_errors
 from gym_stepwise_routing.errors import check_choice
 
 __all__ = ["score"]
@@ -52,7 +53,7 @@ def score(
     from gym_stepwise_routing.baselines.verifiers.score_files import known_scores, write_scores
     from gym_stepwise_routing.cli.compare_command import question_files
 
-    try:
+    with plain_errors():
         check_choice("kind", kind, KINDS)
         opened = Bank.open(bank)
         texts = join_questions(opened, question_files(questions) if questions else None)
@@ -86,6 +87,4 @@ def score(
             save=partial(write_scores, out, opened, charged),
             shown=partial(track, description="problems"),
         )
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
     Console().print(f"wrote {out}: {int((scored == scored).sum())} steps scored by {charged.name}", highlight=False)

@@ -12,6 +12,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from gym_stepwise_routing.cli.plain_errors import plain_errors
+
 if TYPE_CHECKING:
     from gym_stepwise_routing.serving.pool_config import PoolConfig
 
@@ -37,25 +39,19 @@ def serve(
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     server: dict[str, Any] = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     changes: dict[str, Any] = ({"server": server} if server else {}) | ({} if router is None else {"router": router})
-    try:
+    with plain_errors():
         if replicas is not None and not ray:
             raise ValueError(f"replicas={replicas} without --ray; allowed: with it")
         settings = load_config(config, **changes)
         listener = _listen(settings.server.host, settings.server.port)
-    except ValueError as error:
-        console.print(f"[red]error:[/red] {escape(str(error))}")
-        raise typer.Exit(2) from None
     import uvicorn
 
     from gym_stepwise_routing.serving.http_app import create_app
     from gym_stepwise_routing.serving.service import Service
 
     with listener:
-        try:
+        with plain_errors():
             service = Service(settings.model_copy(update={"log": None}) if ray else settings, trust=trust)
-        except ValueError as error:
-            console.print(f"[red]error:[/red] {escape(str(error))}")
-            raise typer.Exit(2) from None
         address, bound = listener.getsockname()[:2]
         promise = service.router.certificate.promise if service.router.certificate else "nothing: it is not calibrated"
         models = escape(f"{settings.name}: {' < '.join(service.pool.names)}")
@@ -78,11 +74,8 @@ def serve(
 def _on_ray(settings: PoolConfig, replicas: int, trust: bool, console: Console) -> None:
     from gym_stepwise_routing.serving.ray_serve import run_on_ray
 
-    try:
+    with plain_errors():
         run_on_ray(settings, replicas=replicas, trust=trust, told=lambda line: console.print(escape(line)))
-    except ValueError as error:
-        console.print(f"[red]error:[/red] {escape(str(error))}")
-        raise typer.Exit(2) from None
 
 
 def _listen(host: str, port: int) -> socket.socket:

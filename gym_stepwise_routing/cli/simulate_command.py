@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
+
+from gym_stepwise_routing.cli.plain_errors import plain_errors
 
 __all__ = ["simulate"]
 
@@ -22,13 +25,14 @@ def simulate(
         int | None, typer.Option(help="With --bank: horizon of the exported bank. [default: 5, or the preset's]")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the exported trees.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show where a simulator preset's numbers come from, and export simulated trees as a bank."""
     from gym_stepwise_routing.sources.simulator import SimulatorSource, load_preset
     from gym_stepwise_routing.sources.simulator.to_bank import export_bank
 
-    console = Console()
-    try:
+    console = Console(stderr=as_json)
+    with plain_errors():
         if depth is not None and bank is None:
             raise ValueError(f"depth={depth!r} has no effect here; allowed: with --bank")
         source = SimulatorSource(preset, problems=problems)
@@ -39,11 +43,13 @@ def simulate(
             table.add_column(name, overflow="fold")
         for name, origin in shown.origins.items():
             table.add_row(name, origin.basis, origin.text)
-        console.print(table)
+        if as_json:
+            rows = [{"number": name, "basis": o.basis, "origin": o.text} for name, o in shown.origins.items()]
+            print(json.dumps({"preset": preset, "simulated": True, "numbers": rows}, indent=1, ensure_ascii=False))
+        else:
+            console.print(table)
         if bank is not None:
             exported = export_bank(
                 source, bank, depth=min(_DEPTH, source.horizon) if depth is None else depth, seed=seed
             )
             console.print(f"wrote {bank} (simulated: true, {len(exported.nodes):,} nodes)", highlight=False)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from gym_stepwise_routing.agents.agent import AGENTS
+from gym_stepwise_routing.cli.plain_errors import plain_errors
 from gym_stepwise_routing.costs.units import COST_UNITS
 from gym_stepwise_routing.game.config import GameConfig
 
@@ -55,11 +56,14 @@ def train(
 
     from gym_stepwise_routing.agents.run_training import settings_of, train_run
     from gym_stepwise_routing.agents.runs import RunManifest
-    from gym_stepwise_routing.agents.training import Checkpoints, hyperparameters
+    from gym_stepwise_routing.agents.training import Checkpoints, environment_config, hyperparameters
+    from gym_stepwise_routing.calibration.saving import constant_model
+    from gym_stepwise_routing.evaluation.evaluate import play
+    from gym_stepwise_routing.game.game import Game
 
     console = Console()
     torch.set_num_threads(1)  # the networks are tiny: more threads only wait for each other
-    try:
+    with plain_errors():
         if resume is not None and seeds != 1:
             raise ValueError(f"--seeds={seeds} with --resume={resume}, which is one run; allowed: --seeds 1")
         if first_seed is None:
@@ -100,6 +104,15 @@ def train(
             console.print(
                 f"{escape(str(folder))}: {run.steps:,} steps in {run.seconds:.1f} s on {run.game.problems} problems"
             )
+            ready = Game(environment_config(game, settings))
+            constant = constant_model(play(router, ready, seed=seed), ready.spec.models)
+            if constant:
+                console.print(
+                    f"[yellow]warning:[/yellow] {escape(constant)} takes every decision at the threshold "
+                    f"{router.threshold:g}, which is no routing: try another limit or penalty, or calibrate it",
+                    highlight=False,
+                    soft_wrap=True,
+                )
             if run.limit_kept is not None:
                 kept = "keeps" if run.limit_kept else "[red]does not keep[/red]"
                 asked = run.arguments["limit"]
@@ -107,9 +120,6 @@ def train(
                     f"  on them accuracy {run.accuracy:.3f} at cost {run.cost:.3f}: {kept} the limit {asked:g}",
                     highlight=False,
                 )
-    except ValueError as error:
-        console.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True, highlight=False)
-        raise typer.Exit(2) from error
 
 
 def _constraint(

@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gym_stepwise_routing.costs.units import COST_UNITS
 from gym_stepwise_routing.leaderboard.board import Board, make_board
+from gym_stepwise_routing.leaderboard.checking import Verdict
 from gym_stepwise_routing.leaderboard.entry import Entry
 from gym_stepwise_routing.leaderboard.entry_files import files_of, read_entries
 from gym_stepwise_routing.leaderboard.faults import EntryRejectedError, Fault
@@ -19,7 +20,6 @@ from gym_stepwise_routing.leaderboard.site.site_data import board_json, points, 
 from gym_stepwise_routing.leaderboard.site.site_pages import entry_page
 from gym_stepwise_routing.leaderboard.site.traces import path_chunks, problem_index, tree_chunks
 from gym_stepwise_routing.leaderboard.track import TRACKS, open_track, source_of, track_names
-from gym_stepwise_routing.leaderboard.checking import Verdict
 from gym_stepwise_routing.leaderboard.verify import verify_entry
 from gym_stepwise_routing.sources.recorded import BankSource
 from gym_stepwise_routing.storage.atomic import write_text

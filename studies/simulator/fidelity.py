@@ -18,7 +18,10 @@ __all__ = ["SMOOTHING", "Distance", "Fidelity", "measure_fidelity", "smoothed", 
 
 Floats = NDArray[np.float64]
 SMOOTHING = (0.03, 0.12, 0.12)
-"""Widest Gaussian kernels, by status, that could have made the released score distributions (see docs/simulator.md)."""
+"""Widest Gaussian kernels, by status, that could have made the released score distributions.
+
+See docs/results/simulator_measured.md.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ def run(monkeypatch):
     return invoke
 
 
-def refused(result, *words):
-    assert result.exit_code == 1
+def refused(result, *words, status=1):
+    assert result.exit_code == status
     assert isinstance(result.exception, SystemExit)  # no traceback
     assert result.stdout == ""
     for word in ("error: ", *words):
@@ -73,7 +73,7 @@ def test_an_unknown_bank(run):
 
 @pytest.mark.parametrize("option", ["gsm8k/train", "gsm8k/train="])
 def test_a_malformed_questions_option(run, option):
-    refused(run("verify", BUNDLED, "--questions", option), "allowed: DATASET/SPLIT=FILE")
+    refused(run("verify", BUNDLED, "--questions", option), "allowed: DATASET/SPLIT=FILE", status=2)
 
 
 def test_the_documented_command_builds_the_bundled_bank(run, shared_dir, repository, tmp_path):

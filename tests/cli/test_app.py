@@ -10,6 +10,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from gym_stepwise_routing.cli.app import app
+from gym_stepwise_routing.types import VERSION
 
 COMMANDS = sorted(get_command(app).commands)
 
@@ -59,3 +60,8 @@ def test_square_brackets_in_messages_are_text_and_no_markup(arguments, tmp_path,
 
 def test_every_command_of_the_documentation_is_wired():
     assert {"compare", "score", "train", "record", "simulate", "submit", "verify"} <= set(COMMANDS)
+
+
+def test_the_version_is_the_packages():
+    result = CliRunner().invoke(app, ["--version"])
+    assert (result.exit_code, result.output) == (0, f"stepwise-routing {VERSION}\n")

@@ -126,7 +126,7 @@ def test_scores_by_another_judge_are_not_gone_on_with(rated):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hub, "HubPrm", lambda model, style, **loading: Prm())
         done = CliRunner(env={"COLUMNS": "400"}).invoke(app, arguments)
-    assert done.exit_code == 2
+    assert done.exit_code == 1
     assert "allowed: by Verifier(name='prm'" in done.output
     assert rated.read_bytes() == before
 

@@ -144,6 +144,6 @@ def test_bad_input_is_named(
     tiny_pool: tuple[Path, Path], sums_file: Path, sums_prompt: Path, tmp_path: Path, more: list[str], message: str
 ) -> None:
     result = invoke(command(tiny_pool, f"{sums_file}:0-2", sums_prompt, tmp_path / "out", *more))
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert message in result.output
     assert not (tmp_path / "out").exists()

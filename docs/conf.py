@@ -1,0 +1,119 @@
+"""Configuration of the site. `make docs` builds it; `generate.py` writes the pages that come from the code."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+import generate  # noqa: E402
+
+from gym_stepwise_routing import StepwiseRoutingEnv, __version__  # noqa: E402
+
+project = "gym_stepwise_routing"
+author = "The gym_stepwise_routing developers"
+project_copyright = f"2026, {author}"
+version = release = __version__
+REPOSITORY = "https://github.com/gym-stepwise-routing/gym_stepwise_routing"
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.linkcode",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinx_gallery.gen_gallery",
+]
+exclude_patterns = ["_build", "generated/*.md", "tutorials/*", "gallery/*.ipynb", "gallery/*.py", "gallery/*.md5"]
+source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
+suppress_warnings = ["myst.header"]  # generated parts begin below the title of the page that includes them
+
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "attrs_inline"]
+myst_heading_anchors = 4
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+# Bring gigabytes, and are needed to use what they are needed for, not to describe it.
+autodoc_mock_imports = ["ray", "vllm"]
+
+html_theme = "furo"
+html_title = f"Stepwise routing {release}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_js_files = ["accessible.js"]
+html_copy_source = False
+html_show_sourcelink = False
+html_split_index = True
+html_theme_options: dict[str, Any] = {
+    "source_repository": REPOSITORY,
+    "source_branch": "main",
+    "source_directory": "docs/",
+    "navigation_with_keys": True,
+}
+pygments_style = "default"
+pygments_dark_style = "github-dark"
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
+sphinx_gallery_conf: dict[str, Any] = {
+    "examples_dirs": "tutorials",
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"/t\d\d_",
+    "ignore_pattern": r"__init__\.py",
+    "within_subsection_order": "FileNameSortKey",
+    "download_all_examples": False,
+    "show_signature": False,
+    "show_memory": False,
+    "min_reported_time": 1e9,
+    "write_computation_times": False,
+    "abort_on_example_error": True,
+    "remove_config_comments": True,
+    "reset_modules_order": "before",
+    "image_scrapers": ("matplotlib",),
+}
+
+
+def linkcode_resolve(domain: str, info: dict[str, str]) -> str | None:
+    """Where the source of a documented object lies in the repository."""
+    return (
+        generate.source_address(info["module"], info["fullname"], f"{REPOSITORY}/blob/main") if domain == "py" else None
+    )
+
+
+def links_to_repository(app: Any, name: str, content: list[str]) -> None:
+    """Links to files outside ``docs/`` lead to the repository, or to the page that includes the file."""
+    content[0] = generate.repository_links(content[0], f"{REPOSITORY}/blob/main", depth=name.count("/"))
+
+
+def gymnasium_docstring(app: Any, what: str, name: str, obj: object, options: Any, lines: list[str]) -> None:
+    """The class docstring of the environment is Markdown, as Gymnasium's are: its page shows it."""
+    if obj is StepwiseRoutingEnv:
+        lines[:] = [lines[0], "", "See :doc:`/environment`.", ""]
+
+
+def short_arrays(
+    app: Any, what: str, name: str, obj: object, options: Any, signature: str | None, returns: str | None
+) -> tuple[str | None, str | None]:
+    """Signatures say ``NDArray[int64]``, as the code does."""
+
+    def short(text: str | None) -> str | None:
+        return text and re.sub(r"ndarray\[tuple\[Any, \.\.\.\], dtype\[(\w+(?:\[\w+\])?)\]\]", r"NDArray[\1]", text)
+
+    return short(signature), short(returns)
+
+
+def setup(app: Any) -> None:
+    """Write the generated pages, and connect the hooks."""
+    generate.write_all(HERE)
+    app.connect("source-read", links_to_repository)
+    app.connect("autodoc-process-docstring", gymnasium_docstring, priority=400)
+    app.connect("autodoc-process-signature", short_arrays)

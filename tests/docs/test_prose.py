@@ -1,0 +1,68 @@
+"""Pages that explain have few numbers; results have pages of their own. Links of every page lead somewhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+MOST = 3.0
+"""Numbers for each 100 words."""
+OF_RESULTS = {"benchmarks.md"}
+BUILT = {"_build", "generated", "gallery"}
+
+
+def pages(folder=DOCS):
+    return [p for p in sorted(folder.rglob("*.md")) if not BUILT & set(p.relative_to(DOCS).parts)]
+
+
+def prose(text):
+    """The text without code, tables, addresses and headings' marks."""
+    for pattern in (r"(?s)```.*?```", r"`[^`]*`", r"\]\([^)]*\)", r"https?://\S+", r"(?m)^\s*\|.*$", r"arXiv \S+"):
+        text = re.sub(pattern, " ", text)
+    return text
+
+
+def density(text):
+    said = prose(text)
+    words = re.findall(r"[A-Za-z][\w'-]*", said)
+    return 100 * len(re.findall(r"(?<![\w.-])[-+]?\d[\d,.]*", said)) / max(len(words), 50)
+
+
+def explaining():
+    return [p for p in pages() if "results" not in p.relative_to(DOCS).parts and p.name not in OF_RESULTS]
+
+
+def test_density_counts_numbers_of_prose_alone():
+    words = "word " * 95
+    assert density(f"{words} 1 2.5 -3 1,000 ```\n7 8 9\n``` `10` [a](b11.md)\n| 12 | 13 |") == pytest.approx(4 / 0.96)
+
+
+@pytest.mark.parametrize("page", explaining(), ids=lambda page: page.relative_to(DOCS).as_posix())
+def test_a_page_that_explains_has_few_numbers(page):
+    assert density(page.read_text(encoding="utf-8")) <= MOST
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.relative_to(DOCS).as_posix())
+def test_links_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[\w.-]+)?\)", page.read_text(encoding="utf-8"))
+    missing = [
+        link
+        for link in links
+        if not link.startswith(("http://", "https://", "mailto:"))
+        and not BUILT & set(Path(link).parts)
+        and not (page.parent / link).exists()
+    ]
+    assert missing == []
+
+
+def test_every_tutorial_says_what_it_needs_and_ends_in_a_picture():
+    tutorials = sorted((DOCS / "tutorials").glob("t*.py"))
+    assert len(tutorials) >= 5
+    for tutorial in tutorials:
+        text = tutorial.read_text(encoding="utf-8")
+        head = text.split('"""')[1]
+        assert re.search(r"^Needs .*pip install", head, flags=re.MULTILINE), tutorial.name
+        assert text.index("# The picture\n") < text.index("plt.show()"), tutorial.name
