@@ -37,11 +37,10 @@ def oracle_paths(game: Game) -> OraclePaths:
     """Cheapest paths by dynamic programming on the recorded tree, exact.
 
     Raises:
-        ValueError: the source is random, so that there is no tree, or a hard budget is drawn from a range.
+        NotApplicableError: a game without a table, such as that of a random source.
+        ValueError: a hard budget is drawn from a range.
     """
-    table = game.table
-    if table is None:
-        raise ValueError(f"source={game.source.name!r} is random; allowed: a deterministic source such as a bank")
+    table = game.tree("no path is known before it is played")
     counts = table.correct
     if game.hard_budget:
         if not isinstance(game.budget, float):

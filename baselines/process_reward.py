@@ -55,10 +55,8 @@ class ProcessReward(FittedQ):
         Raises:
             NotApplicableError: a random source, or no step has a score.
         """
-        if game.table is None:
-            raise NotApplicableError(f"source {game.spec.source!r} is random: there is no tree to learn from")
+        node = game.tree("there is no tree to learn from").node
         known = experience(game)
-        node = game.table.node
         score = np.where((known.depth > 0) & (node >= 0), scores[np.maximum(node, 0)], np.nan).astype(np.float64)
         if not np.isfinite(score).any():
             raise NotApplicableError(f"{game.spec.source!r} has no scores of its train steps")

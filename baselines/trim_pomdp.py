@@ -179,8 +179,7 @@ class TrimPomdp(Router):
     def estimate(self, game: Game) -> Pomdp:
         """The process of a game's train split; the same for every price."""
         self.bind(game.spec)
-        if game.table is None:
-            raise NotApplicableError(f"source {game.spec.source!r} is random: what a draft spoils is not recorded")
+        game.tree("what a draft spoils is not recorded")
         known = experience(game)
         return estimate(known, known.observation[:, self._score].astype(np.float64), self._horizon)
 

@@ -53,8 +53,7 @@ class TwoPartRisk(FittedRouter):
                 step with both outcomes.
         """
         self.bind_to(game)
-        if game.table is None:
-            raise NotApplicableError(f"source {game.spec.source!r} is random: which small step fails is not recorded")
+        game.tree("which small step fails is not recorded")
         known = experience(game)
         for figure in FIGURES:
             needs_figure(game, figure)

@@ -20,6 +20,10 @@ class NotApplicableError(ValueError):
     """A router needs an observation block, a column, a text or a mode that is not there."""
 
 
+class TooManyPathsError(ValueError):
+    """A game has more sequences of decisions than a table of them may hold; it is played by the rules instead."""
+
+
 class RecordingError(ValueError):
     """Models that do not deliver, or a manifest that does not fit; trees recorded before are safe on disk."""
 

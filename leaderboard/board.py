@@ -16,7 +16,7 @@ from gym_stepwise_routing.leaderboard.checking import Rerun, Verdict
 from gym_stepwise_routing.leaderboard.entry import Entry
 from gym_stepwise_routing.leaderboard.entry_figures import LEVEL, Constants, draw, normalised
 from gym_stepwise_routing.leaderboard.playing import PlayedRouter
-from gym_stepwise_routing.leaderboard.track import Track, game_of, source_of
+from gym_stepwise_routing.leaderboard.track import Track, game_of
 
 __all__ = ["Board", "BoardRow", "Point", "Standing", "UnitLines", "make_board"]
 
@@ -75,7 +75,7 @@ class UnitLines:
     Attributes:
         constants: mean cost and accuracy of each model alone, smallest first.
         hull: what mixing them at random attains.
-        oracle: what no router can beat; None for a random source, whose best paths nobody knows.
+        oracle: what no router can beat; None of a game without a table, whose best paths nobody knows.
     """
 
     constants: tuple[tuple[float, float], ...]
@@ -174,8 +174,9 @@ def _sweep(track: Track, run: PlayedRouter) -> tuple[Point, ...]:
 
 def _lines(track: Track, unit: CostUnit, costs: NDArray[np.float64], accuracies: NDArray[np.float64]) -> UnitLines:
     oracle = None
-    if source_of(track).deterministic:
-        paths = oracle_paths(game_of(track, cost_unit=unit))
+    game = game_of(track, cost_unit=unit)
+    if game.table is not None:
+        paths = oracle_paths(game)
         oracle = oracle_frontier(paths.right, paths.any)
     return UnitLines(
         constants=tuple(zip(costs.tolist(), accuracies.tolist(), strict=True)),

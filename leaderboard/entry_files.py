@@ -11,8 +11,18 @@ from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.leaderboard.entry import Entry
 from gym_stepwise_routing.leaderboard.faults import EntryRejectedError, Fault
 from gym_stepwise_routing.storage.atomic import write_text
+from gym_stepwise_routing.storage.locks import sole_writer
 
-__all__ = ["entry_path", "files_of", "put_entries", "read_entries", "read_entry", "rows_path"]
+__all__ = [
+    "check_vacant",
+    "entry_path",
+    "files_of",
+    "put_entries",
+    "put_submission",
+    "read_entries",
+    "read_entry",
+    "rows_path",
+]
 
 
 def entry_path(folder: Path, entry: Entry) -> Path:
@@ -86,9 +96,29 @@ def put_entries(path: Path, entries: dict[str, Entry | None]) -> None:
     Raises:
         EntryRejectedError: the file that is there is none of entries.
     """
-    there = {entry.name: entry for entry in read_entries(path)} if path.is_file() else {}
-    kept = {name: entry for name, entry in sorted({**there, **entries}.items()) if entry is not None}
-    if kept:
-        write_text(path, "".join(f"{entry.model_dump_json()}\n" for entry in kept.values()))
-    else:
-        path.unlink(missing_ok=True)
+    with sole_writer(path, wait=True):
+        there = {entry.name: entry for entry in read_entries(path)} if path.is_file() else {}
+        kept = {name: entry for name, entry in sorted({**there, **entries}.items()) if entry is not None}
+        if kept:
+            write_text(path, "".join(f"{entry.model_dump_json()}\n" for entry in kept.values()))
+        else:
+            path.unlink(missing_ok=True)
+
+
+def put_submission(folder: Path, entry: Entry, *, overwrite: bool = False) -> Path:
+    """Write an entry to where a submission belongs, and return the path.
+
+    Raises:
+        ValueError: an entry of that name is there, without ``overwrite``, or is being written by another process.
+    """
+    path = entry_path(folder, entry)
+    with sole_writer(path):
+        check_vacant(path, overwrite=overwrite)
+        entry.write(path)
+    return path
+
+
+def check_vacant(path: Path, *, overwrite: bool) -> None:
+    """Raise ``ValueError`` if an entry is there and may not be replaced."""
+    if path.exists() and not overwrite:
+        raise ValueError(f"{path} is there already; allowed: another --name, or --overwrite")

@@ -12,7 +12,7 @@ from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.evaluation.evaluate import Evaluation, play, sweep, threshold_grid
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.leaderboard.entry import Selection
-from gym_stepwise_routing.leaderboard.track import Track, View, game_of, source_of
+from gym_stepwise_routing.leaderboard.track import Track, View, game_of
 from gym_stepwise_routing.routers.base import Predicts, Scores, ThresholdRouter
 
 __all__ = ["ORACLE", "PlayedRouter", "at_threshold", "play_bound", "play_on", "play_router", "select"]
@@ -109,8 +109,6 @@ def play_bound(track: Track) -> PlayedRouter:
     """The oracle: for each problem the cheapest recorded path that is right.
 
     Raises:
-        NotApplicableError: a random source, whose best paths nobody knows.
+        NotApplicableError: a game without a table, whose best paths nobody knows.
     """
-    if not source_of(track).deterministic:
-        raise NotApplicableError(f"track {track.name!r} is random; an oracle needs recorded paths")
     return PlayedRouter(oracle(game_of(track)), None, (), ())

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.storage.atomic import read_arrays, write_arrays
+from gym_stepwise_routing.storage.locks import sole_writer
 from gym_stepwise_routing.storage.strict_json import canonical_json
 
 __all__ = ["TOLD", "policy_hashes", "policy_names", "put_policies"]
@@ -63,15 +64,15 @@ def put_policies(path: Path, policies: Mapping[str, Arrays], *, drop: Collection
     Raises:
         ValueError: the file is damaged.
     """
-    arrays: dict[str, Any] = {}
-    for name in policy_names(path):
-        if name not in policies and name not in drop:
-            with read_arrays(path, "file of policies", name) as stored:
-                arrays |= _named(name, stored)
-    for name, content in policies.items():
-        arrays |= _named(name, content)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_arrays(path, dict(sorted(arrays.items())), compressed=True)
+    with sole_writer(path, wait=True):
+        arrays: dict[str, Any] = {}
+        for name in policy_names(path):
+            if name not in policies and name not in drop:
+                with read_arrays(path, "file of policies", name) as stored:
+                    arrays |= _named(name, stored)
+        for name, content in policies.items():
+            arrays |= _named(name, content)
+        write_arrays(path, dict(sorted(arrays.items())), compressed=True)
 
 
 def _named(policy: str, content: Arrays) -> dict[str, Any]:

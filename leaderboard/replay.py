@@ -38,7 +38,7 @@ def _check_problems(entry: Entry, problems: int) -> None:
 
 
 def _replay_run(track: Track, entry: Entry, run: Run, game: Game) -> PlayedRouter:
-    width = width_of(game)
+    width = game.most_decisions
     try:
         decisions = decisions_from_text(run.decisions, width, len(track.models))
         sweep = _sweep_decisions(run, (len(run.decisions), width))
@@ -50,11 +50,6 @@ def _replay_run(track: Track, entry: Entry, run: Run, game: Game) -> PlayedRoute
         thresholds=() if run.sweep is None else run.sweep.thresholds,
         points=tuple(_replay(track, entry, point, game, f"point {i} of the sweep") for i, point in enumerate(sweep)),
     )
-
-
-def width_of(game: Game) -> int:
-    """Most decisions of an episode: the horizon, or more where a model may fail before a step is written."""
-    return game.source.horizon * (1 if game.table is not None else len(game.spec.models))
 
 
 def _sweep_decisions(run: Run, shape: tuple[int, int]) -> list[NDArray[np.int8]]:

@@ -34,7 +34,7 @@ def write_bank(recipe: Recipe, tables: Mapping[str, pa.Table], target: Path, *, 
         BankError: ``target`` exists and may not be replaced, or what was written is no bank.
     """
     _check_place(target, overwrite)
-    with new_folder(target, overwrite=overwrite) as directory:
+    with new_folder(target, overwrite=overwrite, error=BankError) as directory:
         seal_bank(recipe, tables, directory)
         try:
             opened = Bank.open(directory)

@@ -65,7 +65,7 @@ def submit(
         from gym_stepwise_routing.game.observation import check_blocks
         from gym_stepwise_routing.leaderboard.board_rows import find_rows, row_named
         from gym_stepwise_routing.leaderboard.entry import About
-        from gym_stepwise_routing.leaderboard.entry_files import entry_path
+        from gym_stepwise_routing.leaderboard.entry_files import check_vacant, put_submission
         from gym_stepwise_routing.leaderboard.loading import describe_artefact, reference_of
         from gym_stepwise_routing.leaderboard.schema import check_name
         from gym_stepwise_routing.leaderboard.submit import make_entry
@@ -77,8 +77,7 @@ def submit(
         check_name("name", name)
         if find_rows() is not None and row_named(name) is not None:  # without a checkout, verify finds it in one
             raise ValueError(f"name={name!r} is one of the board's own rows; allowed: another name")
-        if (there := entries / track / f"{name}.json").exists() and not overwrite:
-            raise ValueError(f"{there} is there already; allowed: another --name, or --overwrite")
+        check_vacant(entries / track / f"{name}.json", overwrite=overwrite)
         refs = [reference_of(router, _arguments(kwargs or []), artefacts) for router in routers]
         if artefact is not None:
             saved = [describe_artefact(artefact, artefacts, ref.factory) for ref in refs]
@@ -95,8 +94,7 @@ def submit(
                 selection=_selection(select),
                 trust=True,  # the user has just named this router
             )
-        path = entry_path(entries, entry)
-        entry.write(path)
+        path = put_submission(entries, entry, overwrite=overwrite)
         _show(console, entry.figures, frozen)
         console.print(f"written: {path}; check it with: stepwise-routing verify {path} --trust", highlight=False)
 
@@ -213,7 +211,7 @@ def refresh(
 
 @contextmanager
 def _plain_errors() -> Iterator[None]:
-    """Faults of the input and missing packages as one line instead of a traceback; rejections pass through."""
+    """Faults of input, disk and missing packages in one line instead of a traceback; rejections pass through."""
     try:
         from pydantic import ValidationError
 
@@ -230,7 +228,7 @@ def _plain_errors() -> Iterator[None]:
         hint = "" if "pip install" in str(error) else ": pip install 'gym-stepwise-routing[agents,leaderboard]'"
         typer.echo(f"error: {error}{hint}", err=True)
         raise typer.Exit(2) from None
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         typer.echo(f"error: {explain(error) if isinstance(error, ValidationError) else error}", err=True)
         raise typer.Exit(2) from None
 

@@ -37,7 +37,7 @@ class Reference:
         models: each model playing alone, smallest first.
         anchors: accuracy and mean cost of the smallest and the largest.
         outcomes: the same, problem by problem.
-        cheapest: what the per-problem oracle plays; None where the source is random.
+        cheapest: what the per-problem oracle plays; None of a game without a table.
     """
 
     models: tuple[Evaluation, ...]
@@ -47,7 +47,7 @@ class Reference:
 
     @property
     def ceiling(self) -> Frontier | None:
-        """Frontier of the per-problem oracle; None where the source is random."""
+        """Frontier of the per-problem oracle; None of a game without a table."""
         return None if self.cheapest is None else self.cheapest.frontier
 
 
@@ -185,6 +185,7 @@ class Arena:
         middle = [AlwaysModel(model) for model in range(1, len(game.spec.models) - 1)]
         models = tuple(play(router, game, seed=self.seed) for router in (AlwaysSmallest(), *middle, AlwaysLargest()))
         small, large = models[0], models[-1]
+        own = self.game(split, ("progress",))
         return Reference(
             models=models,
             anchors=Anchors(
@@ -199,5 +200,5 @@ class Arena:
                 right_large=large.right.astype(np.float64),
                 cost_large=large.cost,
             ),
-            cheapest=ceiling(self.game(split, ("progress",)), models) if self.source.deterministic else None,
+            cheapest=None if own.table is None else ceiling(own, models),
         )

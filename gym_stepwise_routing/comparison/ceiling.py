@@ -62,7 +62,7 @@ def ceiling(game: Game, models: Sequence[Evaluation]) -> Ceiling:
         models: each model alone on the same problems, played without drafts.
 
     Raises:
-        ValueError: the source is random.
+        NotApplicableError: a game without a table.
     """
     paths = oracle_paths(game)
     aimed, cheap = (play(Replay(each, "oracle"), game) for each in (paths.decisions, paths.cheapest))

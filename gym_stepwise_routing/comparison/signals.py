@@ -54,7 +54,7 @@ def step_signal(router: Scores, game: Game, *, after: int = 0) -> Signal | None:
         after: decisions before this step are left out.
 
     Returns:
-        None on a random source, which has no tree, or where no decision is left.
+        None of a game without a table, or where no decision is left.
     """
     if game.table is None:
         return None

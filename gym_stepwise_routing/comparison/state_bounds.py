@@ -44,18 +44,18 @@ class Oracle:
         arena: where it is played.
 
     Raises:
-        NotApplicableError: a random source.
+        NotApplicableError: a game without a table, such as that of a random source.
     """
 
     def __init__(self, arena: Arena) -> None:
-        if not arena.source.deterministic:
-            raise NotApplicableError(f"source {arena.source.name!r} is random: no path is known before it is played")
+        arena.game(arena.split, ("progress",)).tree("no path is known before it is played")
         self._arena = arena
         self.labels = [f"{share:.0%} of what can be right" for share in SHARES]
 
     def _cheapest(self, split: Split) -> Ceiling:
         cheapest = self._arena.reference(split).cheapest
-        assert cheapest is not None
+        if cheapest is None:
+            raise NotApplicableError(f"split {split!r} has too many paths for a table: the cheapest is not known")
         return cheapest
 
     def points(self, split: Split) -> Points:
@@ -80,12 +80,12 @@ class StateOnly:
         fit: ``cross`` decides on each fold by what was learned on all other problems, ``same`` by all problems.
 
     Raises:
-        NotApplicableError: a random source.
+        NotApplicableError: a game without a table, such as that of a random source.
     """
 
     def __init__(self, arena: Arena, prices: list[float], fit: Literal["cross", "same"]) -> None:
-        if not arena.source.deterministic:
-            raise NotApplicableError(f"source {arena.source.name!r} is random: there is no tree to learn from")
+        for split in SPLITS:
+            arena.game(split, DEFAULT_BLOCKS).tree("there is no tree to learn from")
         self._arena, self._prices, self._fit = arena, prices, fit
         self._played: dict[Split, list[Evaluation]] = {}
         self.labels = [f"price {price:.3g}" for price in prices]

@@ -214,9 +214,7 @@ class _Run:
         self._positions = positions(game, copies * problems)
         self._budgets = np.tile(draw_budgets(game.budget, problems, self._rng), copies)
         self._positions.begin(np.arange(copies * problems), np.tile(np.arange(problems), copies), self._rng)
-        # a live model may fail, once each, before a step is written
-        tries = 1 if game.table is not None else len(game.spec.models)
-        self.decisions = np.full((copies * problems, tries * game.source.horizon), -1, dtype=np.int8)
+        self.decisions = np.full((copies * problems, game.most_decisions), -1, dtype=np.int8)
         self._step = 0
         self._see()
 

@@ -66,12 +66,10 @@ def expected_outcomes(network: PolicyNetwork, game: Game, *, budget: float | Non
         budget: budget shown in the observation, > 0; None shows none. It ends no episode.
 
     Raises:
-        ValueError: a source that is not a bank, a recurrent policy, a game with a hard budget, or one whose observation
+        ValueError: a game without a table, a recurrent policy, a game with a hard budget, or one whose observation
             cannot show the budget.
     """
-    table = game.table
-    if table is None:
-        raise ValueError(f"source={game.source.name!r} is random; allowed: a deterministic source such as a bank")
+    table = game.tree("there is no tree to sum over")
     if network.recurrent or game.hard_budget:
         reason = "a recurrent policy" if network.recurrent else "hard_budget=True"
         raise ValueError(f"{reason}; allowed: a policy and a game that forget nothing but what is observed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Unpack
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.costs.units import CostUnit
-from gym_stepwise_routing.errors import NotApplicableError
+from gym_stepwise_routing.errors import NotApplicableError, TooManyPathsError
 from gym_stepwise_routing.game.config import DEFAULT_BANK, GameArguments, GameConfig, MaskedAction, RoutingSpec
 from gym_stepwise_routing.game.normaliser import always_largest_cost
 from gym_stepwise_routing.game.tabulation import GameTable, tabulate
@@ -101,8 +102,36 @@ class Game:
 
     @cached_property
     def table(self) -> GameTable | None:
-        """Every sequence of decisions, tabulated, if the source is deterministic."""
-        return tabulate(self.rules, self.problems, self.normaliser) if self.source.deterministic else None
+        """Every sequence of decisions, tabulated; None of a random source, or where they are too many.
+
+        Where they are too many, a warning says so, once a game.
+        """
+        if not self.source.deterministic:
+            return None
+        try:
+            return tabulate(self.rules, self.problems, self.normaliser)
+        except TooManyPathsError as error:
+            warnings.warn(f"split={self.split!r}: {error}; the game is played without a table", stacklevel=3)
+            return None
+
+    def tree(self, unknown: str) -> GameTable:
+        """The table, for what cannot be done without it.
+
+        Args:
+            unknown: what nobody knows without it, for the message.
+
+        Raises:
+            NotApplicableError: a random source, or one with too many sequences of decisions.
+        """
+        if self.table is None:
+            fault = "has too many paths for a table" if self.source.deterministic else "is random"
+            raise NotApplicableError(f"source {self.source.name!r} {fault}: {unknown}")
+        return self.table
+
+    @property
+    def most_decisions(self) -> int:
+        """Most decisions of an episode: the horizon, or more where a model may fail before a step is written."""
+        return self.source.horizon * (1 if self.source.deterministic else len(self.spec.models))
 
     @cached_property
     def budget_columns(self) -> tuple[int, int] | None:

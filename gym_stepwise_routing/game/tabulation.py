@@ -8,16 +8,18 @@ look-ups, with exactly the numbers that :class:`gym_stepwise_routing.game.transi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gym_stepwise_routing.errors import TooManyPathsError
 from gym_stepwise_routing.game.transitions import Play, Rules
 
-__all__ = ["GameTable", "tabulate"]
+__all__ = ["GameTable", "count_rows", "tabulate"]
 
-MAX_ROWS = 20_000_000
-"""Most rows of a table; beyond, the unrolled tree no longer fits a workstation's memory."""
+MAX_BYTES = 1 << 29
+"""Most bytes of a table, some 1.7 million rows of two models. While it is built it takes three times as much."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,7 +34,7 @@ class GameTable:
         observation: ``float32[N, features]``, budget columns 0.
         cost: ``float64[N]`` cost so far, normalised.
         raw_cost: ``float64[N]`` cost so far in the cost unit.
-        ledger: ``int32[N, rows, kinds]`` spent so far.
+        ledger: ``int64[N, rows, kinds]`` spent so far.
         mask: ``bool[N, K]`` allowed actions.
         depth: ``int32[N]`` steps so far.
         terminal: ``bool[N]`` the trace has ended with (or without) an answer.
@@ -49,7 +51,7 @@ class GameTable:
     observation: NDArray[np.float32]
     cost: NDArray[np.float64]
     raw_cost: NDArray[np.float64]
-    ledger: NDArray[np.int32]
+    ledger: NDArray[np.int64]
     mask: NDArray[np.bool_]
     depth: NDArray[np.int32]
     terminal: NDArray[np.bool_]
@@ -67,45 +69,83 @@ class GameTable:
 
 
 def tabulate(rules: Rules, problems: NDArray[np.int64], normaliser: float) -> GameTable:
-    """Table of all decisions on ``problems``, level by level.
+    """Table of all decisions on ``problems``, level by level, after their number has been counted.
 
     Raises:
-        ValueError: the source is not deterministic, or the unrolled tree has more than ``MAX_ROWS`` rows.
+        ValueError: the source is not deterministic.
+        TooManyPathsError: the table would need more than ``MAX_BYTES``; nothing of it has been built.
     """
     if not rules.source.deterministic:
         raise ValueError(f"source={rules.source.name!r} is random; allowed: a deterministic source such as a bank")
     rng = np.random.default_rng(0)  # a deterministic source draws nothing from it
     models = len(rules.source.pool)
-    levels: list[dict[str, NDArray[np.generic]]] = []
     play = rules.start(problems, rng)
     problem = np.arange(len(problems), dtype=np.int32)
+    levels: list[dict[str, NDArray[Any]]] = []
     offset = 0
-    while len(play):
-        level = _level(rules, play, normaliser)
-        level["problem"] = problem
-        rows, actions = np.nonzero(level["mask"])
-        child = np.full((len(play), models), -1, dtype=np.int32)
+    while True:
+        level = {"problem": problem, "child": np.full((len(play), models), -1, dtype=np.int32)}
+        level |= _level(rules, play, normaliser)
+        if not levels:
+            most = MAX_BYTES // max(sum(part[:1].nbytes for part in level.values()), 1)
+            if len(play) * sum(models**depth for depth in range(rules.source.horizon + 1)) > most:  # else it fits
+                count_rows(rules, play, most=most)
+        parents, actions = np.nonzero(level["mask"])
         offset += len(play)
-        if offset + len(rows) > MAX_ROWS:
-            raise ValueError(
-                f"source={rules.source.name!r} unrolls to more than {MAX_ROWS:,} sequences of decisions; "
-                "allowed: fewer problems, a shorter horizon, or mode='escalate'"
-            )
-        child[rows, actions] = offset + np.arange(len(rows))
-        level["child"] = child
+        level["child"][parents, actions] = offset + np.arange(len(parents))
         levels.append(level)
-        if len(rows) == 0:
+        if len(parents) == 0:
             break
-        play = rules.step(play.take(rows), actions, rng)
-        problem = problem[rows]
-    columns = {name: np.concatenate([level[name] for level in levels]) for name in levels[0]}
+        play = rules.step(play.take(parents), actions, rng)
+        problem = problem[parents]
+    names = list(levels[0])
+    columns = {name: np.concatenate([level.pop(name) for level in levels]) for name in names}  # never held twice
     columns |= {"problems": problems.copy(), "roots": np.arange(len(problems), dtype=np.int32)}
     for column in columns.values():
         column.flags.writeable = False
-    return GameTable(**columns)  # type: ignore[arg-type]
+    return GameTable(**columns)
 
 
-def _level(rules: Rules, play: Play, normaliser: float) -> dict[str, NDArray[np.generic]]:
+def count_rows(rules: Rules, play: Play, *, most: int) -> int:
+    """Rows of the table that begins with the plays ``play``, without unrolling: what goes on alike is walked once.
+
+    Raises:
+        TooManyPathsError: there are more than ``most``.
+    """
+    rng = np.random.default_rng(0)
+    paths = np.ones(len(play), dtype=np.int64)
+    total = len(play)
+    while total <= most:
+        parents, actions = np.nonzero(rules.masks(play))
+        if len(parents) == 0:
+            return total
+        paths = paths[parents]
+        total += int(paths.sum())
+        if total <= most:
+            play, paths = _merged(rules.step(play.take(parents), actions, rng), paths)
+    raise TooManyPathsError(
+        f"source={rules.source.name!r}, mode={rules.mode!r} has more than {most:,} sequences of decisions, and their "
+        f"table more than {MAX_BYTES:,} bytes; allowed: fewer problems, a shorter horizon, or mode='escalate'"
+    )
+
+
+def _merged(play: Play, paths: NDArray[np.int64]) -> tuple[Play, NDArray[np.int64]]:
+    """One play of those whose traces are the same to the source, and how many paths have led to it."""
+    trace = play.trace
+    parts = [trace.problem, trace.depth, trace.model, trace.terminal, trace.available, *trace.latent.values()]
+    if any(part.dtype.hasobject for part in parts):
+        return play, paths
+    rows = np.hstack([np.ascontiguousarray(part).reshape(len(play), -1).view(np.uint8) for part in parts])
+    keys = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.shape[1])))[:, 0]
+    _, first, place = np.unique(keys, return_index=True, return_inverse=True)
+    if len(first) == len(play):
+        return play, paths
+    sums = np.zeros(len(first), dtype=np.int64)
+    np.add.at(sums, place, paths)
+    return play.take(first), sums
+
+
+def _level(rules: Rules, play: Play, normaliser: float) -> dict[str, NDArray[Any]]:
     raw = rules.cost(play)
     mask = rules.masks(play)
     none = np.full(len(play), -1, dtype=np.int64)
@@ -115,7 +155,7 @@ def _level(rules: Rules, play: Play, normaliser: float) -> dict[str, NDArray[np.
         "observation": rules.observe(play, normaliser),
         "cost": raw / normaliser,
         "raw_cost": raw,
-        "ledger": play.account.ledger.astype(np.int32),
+        "ledger": play.account.ledger,
         "mask": mask,
         "depth": play.trace.depth.astype(np.int32),
         "terminal": play.trace.terminal,

@@ -34,10 +34,12 @@ of one's own may be for calibration alone."""
 def merge_trees(folder: Path) -> Path:
     """All trees of a recording in one file, ``trees.jsonl``, ordered by dataset, split and index.
 
+    A last line that a kill has cut short, or that is being written, is passed over.
+
     Raises:
         RecordingError: there is no tree, or a problem was recorded twice.
     """
-    trees = [tree for part in sorted(folder.glob("trees-*.jsonl")) for tree in read_trees(part)]
+    trees = [tree for part in sorted(folder.glob("trees-*.jsonl")) for tree in read_trees(part, whole_lines=True)]
     if not trees:
         raise RecordingError(f"{folder}: no recorded tree")
     keyed = {_key(tree): tree for tree in trees}

@@ -91,7 +91,7 @@ def record_with_ray(
         ImportError: ray is missing.
         ValueError: ``workers`` is not positive, or ``gpus_per_worker`` negative or more than this machine has (a
             cluster at an address may grow, so that its workers wait).
-        BankError: the folder holds problems that are not among the session's.
+        BankError: the folder holds problems that are not among the session's, or another recording writes to it.
         RecordingError: workers die one after the other, or a worker's models fail, or the cluster does; trees recorded
             before are safe.
     """
@@ -99,11 +99,24 @@ def record_with_ray(
         raise ValueError(f"ray={workers!r}; allowed: an integer >= 1")
     if not gpus_per_worker >= 0:
         raise ValueError(f"gpus_per_worker={gpus_per_worker!r}; allowed: a number >= 0")
-    session.check_selected()
     try:
         import ray
     except ImportError as error:
         raise ImportError("recording with --ray needs ray: pip install 'gym-stepwise-routing[llm]'") from error
+    with session.alone():
+        session.check_selected()
+        return _record_on(ray, session, workers, address, gpus_per_worker, on_tree)
+
+
+def _record_on(
+    ray: Any,
+    session: RecordingSession,
+    workers: int,
+    address: str | None,
+    gpus_per_worker: float,
+    on_tree: Callable[[RecordingStats, dict[str, Any]], None] | None,
+) -> RecordingStats:
+    """Record on a cluster that is running at the address, or on one that is started for it."""
     started = not ray.is_initialized()
     if started:
         ray.init(address=address, log_to_driver=False, include_dashboard=False if address is None else None)
@@ -112,9 +125,8 @@ def record_with_ray(
         if started:
             ray.shutdown()
         raise ValueError(f"gpus_per_worker={gpus_per_worker!r} for {workers} workers; allowed: {gpus:g} GPUs in all")
-    session.out.mkdir(parents=True, exist_ok=True)
-    store = TreeStore(session.out / "trees-0.jsonl")
     desks: list[_Desk] = []
+    store = TreeStore(session.out / "trees-0.jsonl")
     try:
         desks = [_Desk(ray, session, gpus_per_worker) for _ in range(workers)]
         session.seal(ray.get(desks[0].actor.describe.remote()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,10 @@ from gym_stepwise_routing.recorder.finished_bank import bank_from_recording
 from gym_stepwise_routing.recorder.grow import RecordingStats
 from gym_stepwise_routing.recorder.problem_selection import Selection, interleaved
 from gym_stepwise_routing.recorder.recording import record
-from gym_stepwise_routing.recorder.recording_manifest import recording_manifest, seal_manifest
+from gym_stepwise_routing.recorder.recording_manifest import MANIFEST, recording_manifest, seal_manifest
 from gym_stepwise_routing.recorder.settings import RecordingSettings
 from gym_stepwise_routing.recorder.store import TreeStore, read_trees
+from gym_stepwise_routing.storage.locks import sole_writer
 
 __all__ = ["DescribedModel", "RecordingSession", "describe_models"]
 
@@ -129,20 +131,31 @@ class RecordingSession:
 
     def run(self, *, on_tree: Callable[[RecordingStats, dict[str, Any]], None] | None = None) -> RecordingStats:
         """Record in this process; raises as :func:`gym_stepwise_routing.recorder.recording.record` does."""
-        self.check_selected()
-        generators = [spec.build() for spec in self.specs]
-        try:
-            models = describe_models(generators, self.settings)
-            self.seal(models)
-            shared = [model.shared_prefix for model in models]
-            store = TreeStore(self.out / "trees-0.jsonl")
+        with self.alone():
+            self.check_selected()
+            generators = [spec.build() for spec in self.specs]
             try:
-                return record(self.missing(), generators, store, self.settings, shared_prefix=shared, on_tree=on_tree)
+                models = describe_models(generators, self.settings)
+                self.seal(models)
+                shared = [model.shared_prefix for model in models]
+                store = TreeStore(self.out / "trees-0.jsonl")
+                try:
+                    return record(
+                        self.missing(), generators, store, self.settings, shared_prefix=shared, on_tree=on_tree
+                    )
+                finally:
+                    store.close()
             finally:
-                store.close()
-        finally:
-            for generator in generators:
-                generator.close()
+                for generator in generators:
+                    generator.close()
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Be the only recording that writes to the folder, its manifest and all its files of trees.
+
+        Raises:
+            BankError: another one does.
+        """
+        return sole_writer(self.out / MANIFEST, error=BankError)
 
     def bank(self, name: str) -> Bank:
         """Build the bank of all that has been recorded in the folder, with counts over the question texts.

@@ -86,7 +86,7 @@ class TreeStore:
 
         try:
             fcntl.flock(self._stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             self._stream.close()
             raise BankError(f"{self.path}: another recording writes to this file") from None
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import json
 import os
 import shutil
-import tempfile
+import sys
 import tokenize
 import zipfile
 import zlib
@@ -18,9 +20,14 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
+from gym_stepwise_routing.storage.locks import open_locked, sole_writer
+
 __all__ = ["new_folder", "read_arrays", "replaced", "write_arrays", "write_json", "write_text"]
 
 _MOST_BYTES = 1 << 28  # of the arrays that are read from one file
+_HERE = -100
+_EXCHANGE = 2
+"""``AT_FDCWD`` and ``RENAME_EXCHANGE`` of Linux."""
 _DAMAGED = (
     *(OSError, EOFError, LookupError, ArithmeticError, RuntimeError, TypeError, ValueError, SyntaxError, MemoryError),
     *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
@@ -30,46 +37,95 @@ _DAMAGED = (
 
 @contextmanager
 def replaced(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its place if the block ends well; it always ends in ``.tmp``."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """A temporary path beside ``path`` that takes its place if the block ends well; it always ends in ``.tmp``.
+
+    What a kill left there is written over. Of two processes that write the same file, one waits for the other.
+
+    Raises:
+        OSError: it cannot be written; the message names ``path``.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    with _naming(path):
+        lock = open_locked(temporary, wait=True)
+        try:
+            os.ftruncate(lock, 0)
+            yield temporary
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(lock)
 
 
 @contextmanager
-def new_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """A temporary folder that becomes ``path`` if the block ends well.
+def new_folder(path: Path, *, overwrite: bool = False, error: type[ValueError] = ValueError) -> Iterator[Path]:
+    """A temporary folder that becomes ``path`` if the block ends well; what a kill left of one before is removed.
 
     Args:
         path: the folder.
-        overwrite: take the place of a folder that is there.
+        overwrite: take the place of a folder that is there, in one step where the system can exchange two folders.
+        error: what is raised where the place is taken.
 
     Raises:
-        ValueError: ``path`` is there already and not empty, without ``overwrite``.
+        ValueError: ``path`` is a link, or is there already and not empty, without ``overwrite``; or another process is
+            writing it.
+        OSError: it cannot be written; the message names ``path``.
     """
-    if not overwrite and path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise ValueError(f"folder={str(path)!r} exists and is not empty; allowed: a new folder, or an empty one")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
-    aside = temporary.with_suffix(".old.tmp")
-    try:
-        yield temporary
-        temporary.chmod(0o755)  # mkdtemp's folders are private
-        # A folder cannot be replaced in one step: the old one is set aside, and put back if the new one fails.
-        if path.exists():
-            os.replace(path, aside)
+    _check_free(path, overwrite, error)
+    temporary, aside = (path.with_name(f".{path.name}.{end}.tmp") for end in ("new", "old"))
+    with _naming(path), sole_writer(path, error=error):
+        if aside.exists() and not path.exists():  # a kill between the two steps of a system that has no exchange
+            os.rename(aside, path)
+        for left in (temporary, aside):
+            shutil.rmtree(left, ignore_errors=True)
         try:
-            os.replace(temporary, path)
-        except OSError:
-            if aside.exists():
-                os.replace(aside, path)
+            temporary.mkdir()
+            yield temporary
+            _check_free(path, overwrite, error)
+            if not (path.exists() and overwrite):
+                os.rename(temporary, path)  # an empty folder gives way
+            elif not _exchange(temporary, path):
+                os.rename(path, aside)
+                os.rename(temporary, path)
+        except BaseException:
+            if aside.exists() and not path.exists():
+                os.rename(aside, path)
             raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-        shutil.rmtree(temporary, ignore_errors=True)
+        finally:
+            for left in (temporary, aside):
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def _check_free(path: Path, overwrite: bool, error: type[ValueError]) -> None:
+    if path.is_symlink():
+        raise error(f"folder={str(path)!r} is a link; allowed: a folder itself")
+    if path.exists() and (not path.is_dir() or (not overwrite and any(path.iterdir()))):
+        raise error(f"folder={str(path)!r} exists and is not empty; allowed: a new folder, or an empty one")
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two folders change places in one step; False where the system or the file system cannot."""
+    swap = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if sys.platform == "linux" else None
+    if swap is None:
+        return False
+    if swap(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+        return False
+    raise OSError(number, os.strerror(number), str(other))
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Faults of the disk name the file: those of writing into an open one do not."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
 
 
 def write_text(path: Path, text: str) -> None:

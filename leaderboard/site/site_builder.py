@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
@@ -22,7 +21,7 @@ from gym_stepwise_routing.leaderboard.site.traces import path_chunks, problem_in
 from gym_stepwise_routing.leaderboard.track import TRACKS, open_track, source_of, track_names
 from gym_stepwise_routing.leaderboard.verify import verify_entry
 from gym_stepwise_routing.sources.recorded import BankSource
-from gym_stepwise_routing.storage.atomic import write_text
+from gym_stepwise_routing.storage.atomic import new_folder, write_text
 
 __all__ = ["build_site"]
 
@@ -61,18 +60,20 @@ def build_site(
         ValueError: no entries, rejected entries, or a folder with something else in it.
         StaleTrackError: a track is out of date.
     """
+    _check_out(out)
+    boards = _verified_boards(entries, artefacts, tracks, rows, rerun, trust, report)
+    with new_folder(out, overwrite=True) as building:
+        writer = _Writer(building)
+        writer.site(boards)
+        _check_out(out)  # somebody may have put something there while the entries were verified
+    return writer.pages
+
+
+def _check_out(out: Path) -> None:
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise ValueError(f"out={str(out)!r} is a link or a file; allowed: a folder")
     if out.exists() and any(out.iterdir()) and not (out / _MARK).exists():
         raise ValueError(f"out={str(out)!r} has other files in it; allowed: an empty folder, or an earlier site")
-    boards = _verified_boards(entries, artefacts, tracks, rows, rerun, trust, report)
-    building = out.with_name(f".{out.name}.building")
-    shutil.rmtree(building, ignore_errors=True)
-    building.mkdir(parents=True)
-    writer = _Writer(building)
-    writer.site(boards)
-    if out.exists():
-        shutil.rmtree(out)
-    building.rename(out)
-    return writer.pages
 
 
 def _verified_boards(
