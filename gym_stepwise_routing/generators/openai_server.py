@@ -218,11 +218,6 @@ class OpenAIGenerator:
         else:
             self._habits = habits_of(runs)
             fault = self._habits.fault
-            if not fault and not self._habits.keeps_newline and not self._offered:
-                fault = (
-                    "the server drops the newline at the end of a half-written answer and tells no tokens, so that "
-                    "nothing tells a newline before a step from the end; allowed: another continuation, such as raw"
-                )
         if fault:
             raise ValueError(
                 f"model={self.model!r} on {self._client.base_url}: continuation={self.continuation!r}: {fault}"

@@ -12,8 +12,9 @@ from gym_stepwise_routing.banks.jsonl import check_tree
 from gym_stepwise_routing.datasets.problem import Problem
 from gym_stepwise_routing.errors import BankError, RecordingError
 from gym_stepwise_routing.generators.generator import Completion, Failure, Generator, Request
+from gym_stepwise_routing.generators.partial_step import PartialStep
 from gym_stepwise_routing.generators.step_rule import StepRule
-from gym_stepwise_routing.generators.steps import PartialStep, Step, can_be_cut, read_steps
+from gym_stepwise_routing.generators.steps import Step, can_be_cut, read_steps
 from gym_stepwise_routing.grading import GRADERS
 from gym_stepwise_routing.recorder.settings import RecordingSettings
 from gym_stepwise_routing.recorder.tree import RoutingTree, Run

@@ -18,9 +18,10 @@ from gym_stepwise_routing.costs.models import ModelPool
 from gym_stepwise_routing.datasets.problem import Problem
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.generators.generator import Completion, Failure, Generator, Request, shared_prefix_tokens
+from gym_stepwise_routing.generators.partial_step import PartialStep
 from gym_stepwise_routing.generators.prompts import PromptTemplate
 from gym_stepwise_routing.generators.step_rule import StepRule
-from gym_stepwise_routing.generators.steps import PartialStep, Step, read_steps
+from gym_stepwise_routing.generators.steps import Step, read_steps
 from gym_stepwise_routing.generators.token_confidence import token_confidence
 from gym_stepwise_routing.grading import GRADERS, Grading
 from gym_stepwise_routing.sources.contract import ProblemBatch, SourceState

@@ -148,19 +148,6 @@ def test_a_copy_without_its_newline_is_refused(serve: Serve) -> None:
     assert "copy of what it continues" in failure.reason
 
 
-def test_a_server_that_drops_the_newline_and_tells_no_tokens_is_refused(serve: Serve) -> None:
-    """Each step would begin with the newline that was dropped, and nothing would tell that from the end."""
-    real = FakeLlamaCpp(TEXT, logprobs=False)
-
-    def trims(path: str, body: dict[str, Any]) -> tuple[int, Any]:
-        for message in body["messages"]:
-            message["content"] = message["content"].rstrip()
-        return real(path, body)
-
-    with pytest.raises(ValueError, match=r"continuation='prefill'.*drops the newline.*allowed: another continuation"):
-        connect(serve(trims), "prefill")
-
-
 def test_a_server_that_closes_the_message_is_refused(serve: Serve) -> None:
     server = serve(FakeTransformersServe(TEXT))
     with pytest.raises(ValueError, match=r"continuation='prefill'.*closes a half-written answer \(6 tokens more\)"):

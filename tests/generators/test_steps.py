@@ -10,8 +10,9 @@ import pytest
 from generator_fakes import completion
 
 from gym_stepwise_routing.generators import Completion
+from gym_stepwise_routing.generators.partial_step import PartialStep
 from gym_stepwise_routing.generators.step_rule import BLANK_LINE, StepRule
-from gym_stepwise_routing.generators.steps import PartialStep, can_be_cut, read_steps, settled_text
+from gym_stepwise_routing.generators.steps import can_be_cut, read_steps, settled_text
 from gym_stepwise_routing.grading.mathematics import BOXED_LINE
 
 LINES = StepRule()
