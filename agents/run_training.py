@@ -103,7 +103,7 @@ def train_run(
     )
     seconds = time.perf_counter() - begin
     env: Any = model.get_env()
-    kappa_fit = None if held_out is None else _fit_kappa(model, held_out, seed)
+    kappa_fit = None if held_out is None else _fit_kappa(model, held_out, env.env.game, seed)
     tilt = _tilt(model, env.env.game, algorithm) if kind.keeps == "tilt" else 0.0
     accuracy, cost, kept = _achieved(model, env.env.game, tilt, algorithm)
     manifest = RunManifest(
@@ -148,11 +148,11 @@ def _held_out(game: GameConfig, seed: int) -> tuple[GameConfig, Game]:
     return played, Game(replace(whole.config, source=part, split="calibration"))
 
 
-def _fit_kappa(model: Any, held_out: Game, seed: int) -> dict[str, Any] | None:
+def _fit_kappa(model: Any, held_out: Game, practice: Game, seed: int) -> dict[str, Any] | None:
     """CCPO's batch conformal fit, as the manifest tells it; None where there is no limit to fit to."""
     if model.limit in (0, math.inf) or (model.constraint == "accuracy_floor" and model.limit == 1):
         return None
-    return asdict(fit_to_game(model, held_out, seed=seed))
+    return asdict(fit_to_game(model, held_out, practice=practice, seed=seed))
 
 
 def _achieved(

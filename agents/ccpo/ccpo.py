@@ -49,6 +49,11 @@ class CCPO(ConstrainedOnPolicyAlgorithm, TRPO):  # type: ignore[misc]
     ``selection="largest"`` is offered because uniform choice from a larger set need not be more accurate in routing,
     while the largest admitted model makes kappa = 0 the always-largest router.
 
+    **Not for tight cost limits where problems look alike.** One threshold is played and nothing is drawn, so that the
+    mean cost moves in jumps, one for each group of states with the same score. Where every problem looks the same
+    before the first step, as in the simulator's presets, that is one jump from next to nothing to half of the budget:
+    below it the limit is kept by spending almost nothing. Take ``lagrangian_ppo`` or ``all_budgets``, which draw.
+
     Records: ``train/kappa``, ``train/limit``, ``train/constraint_violation`` and ``rollout/ep_cost`` (both of S),
     ``train/kl_divergence``, ``train/step_accepted``, ``train/recovery_step``, losses and explained variances of both
     critics. ``rollout/ep_rew_mean`` averages over S and pi.

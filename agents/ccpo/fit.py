@@ -7,16 +7,16 @@ import numpy as np
 from gym_stepwise_routing.agents.ccpo.ccpo import CCPO
 from gym_stepwise_routing.agents.ccpo.conformal import ConformalFit, conformal_fit
 from gym_stepwise_routing.agents.scores import scored
-from gym_stepwise_routing.evaluation.evaluate import sweep
+from gym_stepwise_routing.evaluation.evaluate import sweep, threshold_grid
 from gym_stepwise_routing.game.game import Game
 
 __all__ = ["CANDIDATES", "fit_to_game"]
 
 CANDIDATES = 101
-"""Values of kappa that are tried."""
+"""Values of kappa that are tried, evenly spread; as many more are quantiles of the scores that were trained on."""
 
 
-def fit_to_game(model: CCPO, game: Game, *, seed: int = 0) -> ConformalFit:
+def fit_to_game(model: CCPO, game: Game, *, practice: Game | None = None, seed: int = 0) -> ConformalFit:
     """Fix kappa by a bound of the expected loss on held-out problems; see :func:`conformal_fit`.
 
     With a cost limit the loss of a problem is its cost, and the smallest kappa that keeps the limit is taken. The
@@ -33,6 +33,8 @@ def fit_to_game(model: CCPO, game: Game, *, seed: int = 0) -> ConformalFit:
         model: the agent; its kappa is changed if some candidate keeps the constraint, and left alone if none does.
         game: held-out problems, none of which chose anything in the training. Those of a random source are drawn anew
             for each candidate.
+        practice: the game of the training, whose scores propose candidates: trained scores lie close together, so that
+            evenly spread candidates alone leave gaps in the cost. None: no more than those.
         seed: seed of random sources.
 
     Returns:
@@ -46,6 +48,9 @@ def fit_to_game(model: CCPO, game: Game, *, seed: int = 0) -> ConformalFit:
     if limit is None or not 0 < limit < np.inf or (model.constraint == "accuracy_floor" and limit == 1):
         raise ValueError(f"limit={limit!r}; allowed: a finite cost above 0, or a floor in (0, 1)")
     kappas = np.linspace(0.0, model.threshold.maximum, CANDIDATES)
+    if practice is not None:
+        proposed = threshold_grid(scored(model), practice, CANDIDATES, seed=seed)
+        kappas = np.union1d(kappas, proposed[proposed <= kappas[-1]])
     played = sweep(scored(model), game, kappas, seed=seed)
     redrawn = not game.source.deterministic
     if model.constraint == "accuracy_floor":

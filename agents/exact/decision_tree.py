@@ -69,19 +69,16 @@ class DecisionTree:
         if game.budget is not None:
             seen = game.show_budget(seen.copy(), table.cost, np.full(len(table), float(game.budget)))
         begun = table.cost[table.roots]
+        # A table has its roots first, and then the children of each level in the order of their parents.
+        begin = int((~table.stuck[table.roots]).sum())
         parent, action = np.nonzero(after < self._n)
-        children = after[parent, action]
-        order = np.argsort(children)
-        level = np.zeros(self._n, dtype=np.int64)
-        self._parent, self._action = np.zeros((2, self._n), dtype=np.int64)
-        self._parent[children[order]], self._action[children[order]] = parent[order], action[order]
-        for row in children[order]:  # parents come first
-            level[row] = level[self._parent[row]] + 1
-        edges = np.searchsorted(level, np.arange(level.max(initial=-1) + 2))
-        self._levels = [slice(int(a), int(b)) for a, b in pairwise(edges)]
+        self._parent, self._action = (th.as_tensor(np.append(np.zeros(begin, np.int64), x)) for x in (parent, action))
+        edges = [0, begin]
+        while edges[-1] < self._n:
+            edges.append(edges[-1] + int((after[edges[-2] : edges[-1]] < self._n).sum()))
+        self._levels = [slice(*pair) for pair in pairwise(edges)]
         self.observation = th.as_tensor(seen[rows], dtype=dtype)
         self.mask = th.as_tensor(table.mask[rows])
-        self._parent, self._action = th.as_tensor(self._parent), th.as_tensor(self._action)
         self._after = th.as_tensor(after)
         self._right = th.as_tensor(np.where(leaf, (table.terminal & table.correct)[child], 0.0), dtype=dtype)
         spent = np.where(child >= 0, table.cost[child] - table.cost[rows][:, None], 0.0)

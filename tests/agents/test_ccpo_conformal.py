@@ -8,8 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from gym_stepwise_routing.agents.ccpo import CCPO
 from gym_stepwise_routing.agents.ccpo.conformal import OnlineThreshold, conformal_fit, kappa_threshold
+from gym_stepwise_routing.agents.ccpo.fit import fit_to_game
 from gym_stepwise_routing.calibration import control_expectation
+from gym_stepwise_routing.envs.sb3 import RoutingVecEnv
+from gym_stepwise_routing.game.game import Game
 
 KAPPAS = np.array([0.0, 0.25, 0.5, 0.75])
 
@@ -120,3 +124,15 @@ def test_bad_fits_are_refused(losses: np.ndarray, kappas: np.ndarray, alpha: flo
 def test_bad_thresholds_are_refused(arguments: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         kappa_threshold(**{"kappa_init": 0.5, "maximum": 1.0, "step_size": 0.05, "decay": 0.6, **arguments})
+
+
+def test_scores_that_lie_close_together_are_told_apart():
+    # As it begins, a policy's scores are all near 1/2: evenly spread thresholds take all states or none.
+    env = RoutingVecEnv(4, split="train", cost_unit="large_tokens", masked_action="project")
+    model = CCPO("MlpPolicy", env, limit=0.5, constraint="cost_limit", selection="largest", batch_size=64, seed=2)
+    held_out = Game(split="calibration", cost_unit="large_tokens", masked_action="project")
+    coarse = fit_to_game(model, held_out)
+    fine = fit_to_game(model, held_out, practice=env.env.game)
+    assert coarse.bound < 0.05
+    assert 0.45 < fine.bound <= 0.5
+    assert model.kappa == pytest.approx(fine.kappa)
