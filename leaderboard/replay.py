@@ -54,7 +54,7 @@ def _replay_run(track: Track, entry: Entry, run: Run, game: Game) -> PlayedRoute
 
 def width_of(game: Game) -> int:
     """Most decisions of an episode: the horizon, or more where a model may fail before a step is written."""
-    return game.source.horizon * (1 if game.table is not None else len(game.spec.models))
+    return game.rules.longest * (1 if game.table is not None else len(game.spec.models))
 
 
 def _sweep_decisions(run: Run, shape: tuple[int, int]) -> list[NDArray[np.int8]]:

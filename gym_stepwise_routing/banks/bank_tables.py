@@ -19,7 +19,7 @@ from gym_stepwise_routing.banks.manifest import FileEntry
 from gym_stepwise_routing.errors import BankError
 from gym_stepwise_routing.types import QUESTION
 
-__all__ = ["RAW_FIGURES", "RowError", "bank_schemas", "check_file", "open_table", "reading"]
+__all__ = ["ANSWERS", "RAW_FIGURES", "RowError", "bank_schemas", "check_file", "open_table", "reading"]
 
 RAW_FIGURES = (
     "logprob_sum",
@@ -33,6 +33,10 @@ RAW_FIGURES = (
     "top1_mean",
 )
 """Confidence figures as they were recorded, in the order of the JSON Lines form (see ``docs/banks.md``)."""
+ANSWERS = ("context_tokens", "answer_error", "answer_rows", "answer_repeat")
+"""Columns of a bank whose steps an environment answers: all input tokens of the call that wrote the step; whether the
+answer is an error (or the step held no action); rows of the answer, null where it is no table; whether the trace has
+taken the same action before. Null where nothing was recorded."""
 _MOST_UNPACKED, _ALWAYS_UNPACKED = 2000, 1 << 26  # times the file's size, and bytes
 
 
@@ -52,8 +56,8 @@ class RowError(ValueError):
         self.fault = fault
 
 
-def bank_schemas(models: int) -> Mapping[str, pa.Schema]:
-    """Schema of each file of a bank with that many models."""
+def bank_schemas(models: int, *, answered: bool = False) -> Mapping[str, pa.Schema]:
+    """Schema of each file of a bank with that many models; ``answered``: by an environment, see :data:`ANSWERS`."""
 
     def required(name: str, kind: pa.DataType) -> pa.Field[Any]:
         return pa.field(name, kind, nullable=False)
@@ -84,6 +88,8 @@ def bank_schemas(models: int) -> Mapping[str, pa.Schema]:
         pa.field("verifier_score", pa.float64()),
         *(required(f"child_{model}", pa.int32()) for model in range(models)),
     ]
+    kinds = (pa.int32(), pa.bool_(), pa.int32(), pa.bool_())
+    nodes += [pa.field(name, kind) for name, kind in zip(ANSWERS, kinds, strict=True)] if answered else []
     texts = [pa.field("text", pa.string()), pa.field("final_answer", pa.string())]
     files = {"problems.parquet": problems, "nodes.parquet": nodes, "texts.parquet": texts}
     return {name: pa.schema(columns) for name, columns in files.items()}

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from gym_stepwise_routing.banks.arrays import Nodes, Problems, RowError
 from gym_stepwise_routing.banks.bank import Bank
-from gym_stepwise_routing.banks.bank_tables import bank_schemas
+from gym_stepwise_routing.banks.bank_tables import ANSWERS, bank_schemas
 from gym_stepwise_routing.banks.bank_writer import write_bank
 from gym_stepwise_routing.banks.checks import check_nodes, check_problems
 from gym_stepwise_routing.banks.columns import to_numpy
@@ -44,7 +44,7 @@ class _Columns:
     def __init__(self, recipe: Recipe, counts: QuestionCounts | None) -> None:
         self.recipe = recipe
         self.counts = counts
-        self.schemas = bank_schemas(len(recipe.models))
+        self.schemas = bank_schemas(len(recipe.models), answered=recipe.environment is not None)
         self.lines: list[int] = []  # of each problem
         self._columns: dict[str, dict[str, list[Any]]] = {
             file: {name: [] for name in schema.names} for file, schema in self.schemas.items()
@@ -65,6 +65,9 @@ class _Columns:
         self._append("problems.parquet", self._problem_row(tree.problem) | {"root": rows[roots[0]]})
         texts = {node.id: node.text for node in tree.nodes}
         for node in tree.nodes:
+            given = [name for name in ANSWERS if getattr(node, name) is not None]
+            if given and self.recipe.environment is None:
+                raise ValueError(f"node {node.id}: {given[0]}, but the recipe names no environment; allowed: one")
             sibling = node.id if node.same_as is None else node.same_as
             if texts.get(sibling) != node.text:
                 raise ValueError(f"node {node.id}: same_as is {sibling}; allowed: a sibling with the same text")
@@ -176,7 +179,7 @@ def _check(trees: Path, lines: Sequence[int], tables: Mapping[str, pa.Table], re
     try:
         problems = Problems.of(tables["problems.parquet"], models)
         check_problems(problems, recipe.split_rule, recipe.prompt.shared_prefix_tokens)
-        made = Nodes.of([nodes], len(nodes), models)
+        made = Nodes.of([nodes], len(nodes), models, answered=recipe.environment is not None)
         check_nodes(made, problems, recipe.horizon, partial=recipe.served is not None)
     except RowError as error:
         if error.table == "problems":
@@ -223,4 +226,4 @@ def _node_of(row: dict[str, Any], ids: Any) -> dict[str, Any]:
     row["same_as"] = None if row["same_as"] is None else int(ids[row["same_as"]])
     row["terminal"] = row["terminal"] or None
     kept = {"final_answer"} if row["terminal"] else set()  # null there says that the trace ended without an answer
-    return {key: row[key] for key in NODE_KEYS if row[key] is not None or key in kept}
+    return {key: row[key] for key in NODE_KEYS if row.get(key) is not None or key in kept}

@@ -8,6 +8,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from gym_stepwise_routing.types import MODES
+
 __all__ = ["evaluate"]
 
 
@@ -18,7 +20,7 @@ def evaluate(
     threshold: Annotated[
         float | None, typer.Option(help="Another threshold, 0 (always-largest) to above 1; nothing is then promised.")
     ] = None,
-    mode: Annotated[str | None, typer.Option(help="For a rule: route, escalate or regenerate.")] = None,
+    mode: Annotated[str | None, typer.Option(help=f"For a rule: one of {', '.join(MODES)}.")] = None,
     cost_unit: Annotated[str | None, typer.Option(help="For a rule: flops, large_tokens, dollars or latency.")] = None,
     trust: Annotated[bool, typer.Option(help="I know who wrote the calibrated router, which may be a pickle.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of random sources and of the bootstrap.")] = 0,

@@ -134,7 +134,7 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
         if self._budgeted:
             info["bankrupt"] = end.over & ended
         if end.truncated.any():
-            info["truncated_by"] = truncation_reason(stands, end, self.routing_spec.horizon, self.game.hard_budget)
+            info["truncated_by"] = truncation_reason(stands, end, self.game.hard_budget)
         observation = self._observation(stands)
         self._standing = stands
         self._ended = ended

@@ -22,7 +22,7 @@ __all__ = ["Evaluation", "Sweep", "evaluate", "play", "sweep", "threshold_grid"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """What one router did on every problem of a split. ``n`` problems, horizon ``H``, ``K`` models.
+    """What one router did on every problem of a split. ``n`` problems, ``H`` decisions at most, ``K`` models.
 
     Attributes:
         router: name of the router.
@@ -216,7 +216,7 @@ class _Run:
         self._positions.begin(np.arange(copies * problems), np.tile(np.arange(problems), copies), self._rng)
         # a live model may fail, once each, before a step is written
         tries = 1 if game.table is not None else len(game.spec.models)
-        self.decisions = np.full((copies * problems, tries * game.source.horizon), -1, dtype=np.int8)
+        self.decisions = np.full((copies * problems, tries * game.rules.longest), -1, dtype=np.int8)
         self._step = 0
         self._see()
 
