@@ -103,16 +103,12 @@ class Rules:
         self.blocks = check_blocks(observation)
         self.probing = "probe" in self.blocks and mode != "regenerate"
         self.scoring = "verifier" in self.blocks
-        if self.scoring and not source.scores:
-            others = ", ".join(repr(block) for block in BLOCKS if block != "verifier")
+        lacking = {"verifier": "has no verifier scores"} if not source.scores else {}
+        lacking |= {"feedback": "has no environment that answers"} if not source.feedback else {}
+        if found := [block for block in self.blocks if block in lacking]:
+            others = ", ".join(repr(block) for block in BLOCKS if block not in lacking)
             raise NotApplicableError(
-                f"observation block 'verifier': {source.kind} {source.name!r} has no verifier scores; allowed: {others}"
-            )
-        if "feedback" in self.blocks and not source.feedback:
-            others = ", ".join(repr(block) for block in BLOCKS if block != "feedback")
-            raise NotApplicableError(
-                f"observation block 'feedback': no environment answers in {source.kind} {source.name!r}; "
-                f"allowed: {others}"
+                f"observation block {found[0]!r}: {source.kind} {source.name!r} {lacking[found[0]]}; allowed: {others}"
             )
         self.features = describe_features(len(source.pool), self.blocks)
         self.weights = cost_weights(cost_unit, source.pool)

@@ -30,7 +30,7 @@ from typing import Any
 
 from gym_stepwise_routing.banks.manifest import Dataset, Decoding, Grader, Prompt, Recipe, StepRule
 from gym_stepwise_routing.banks.splits import SplitRule
-from gym_stepwise_routing.costs.models import Model
+from gym_stepwise_routing.costs.models import Model, Price
 from gym_stepwise_routing.recorder.published import listed_price, token_counter
 from gym_stepwise_routing.storage.atomic import replaced
 from gym_stepwise_routing.storage.strict_json import to_json
@@ -227,6 +227,10 @@ def write(folder: Path, questions: Path, out: Path) -> tuple[Path, ...]:
 
 def _plain(text: str) -> str:
     return re.sub(r"\s+", " ", text).strip()
+
+
+def _price(model: ClosedModel) -> Price:
+    return listed_price(model.provider, model.priced_as, PRICED)
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """InterCode's released SQL trajectories (Yang et al., arXiv 2306.14898; MIT), read and checked.
 
-A run is a model's turns on one task: each turn an action, what the database answered, and a reward in [0, 1]. It ends at
-a reward of 1, which is told to the model, after ten turns, or where the provider blocked the request.
+A run is a model's turns on one task: each turn a command, what the database answered, and a reward of at most 1. It
+ends at a reward of 1, which is told to the model, after ten turns, or where the provider blocked the request.
 """
 
 from __future__ import annotations

@@ -248,8 +248,8 @@ def recipe(name: str, databases: Sequence[str]) -> Recipe:
             stop=(),
             top_logprobs=0,
             form="chat",
-            engine=f"as released by princeton-nlp/intercode at {COMMIT}, experiments/eval_n_turn.py; template_sha256 is "
-            "that of experiments/utils/prompts.py",
+            engine=f"as released by princeton-nlp/intercode at {COMMIT}, experiments/eval_n_turn.py; template_sha256 "
+            "is that of experiments/utils/prompts.py",
         ),
         step_rule=StepRule(separator="", note="A turn: one command, and the database's answer."),
         horizon=LIMIT,
@@ -260,8 +260,8 @@ def recipe(name: str, databases: Sequence[str]) -> Recipe:
         datasets={
             _SALT: Dataset(
                 question_field="query",
-                source="data/sql/spider/ic_spider_dev.json of github.com/princeton-nlp/intercode: Spider's dev set, the "
-                "split being the database",
+                source="data/sql/spider/ic_spider_dev.json of github.com/princeton-nlp/intercode: Spider's dev set; "
+                "the split is the database",
                 licence="CC-BY-SA-4.0",
             )
         },
@@ -282,17 +282,17 @@ def write(folder: Path, databases: Mapping[int, str], out: Path) -> tuple[list[B
     found, count = Trajectories.read(folder, databases), token_counter("cl100k_base")
     tasks = found.tasks
     questions = {task: found.runs[MODELS[0]][task].query for task in tasks}
+
+    def counts(dataset: str, split: str, index: int, sha256: str) -> Sequence[int]:
+        return question_counts(questions[index])
+
     made = []
     with tempfile.TemporaryDirectory() as scratch:
         for name, models in BANKS.items():
             lines = Path(scratch) / f"{name}.jsonl"
             lines.write_text("".join(json.dumps(tree) + "\n" for tree in trees(found, models, count)), encoding="utf-8")
             stated = recipe(name, [databases[task] for task in tasks])
-            made.append(
-                import_jsonl(
-                    lines, stated, out / name, counts=lambda _, __, task, ___: question_counts(questions[task])
-                )
-            )
+            made.append(import_jsonl(lines, stated, out / name, counts=counts))
     return made, found
 
 

@@ -150,5 +150,5 @@ def test_a_larger_model_that_fails_to_begin_leaves_the_attempt_as_it_was():
 def test_the_feedback_block_needs_an_environment_that_answers():
     source = TreeSource()
     source.feedback = False
-    with pytest.raises(NotApplicableError, match=r"observation block 'feedback': no environment answers .*'fake-tree'"):
+    with pytest.raises(NotApplicableError, match=r"block 'feedback': .*'fake-tree' has no environment that answers"):
         Rules(source, mode="restart", observation=["feedback"], cost_unit="flops")
