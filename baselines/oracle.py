@@ -55,8 +55,8 @@ def oracle_paths(game: Game) -> OraclePaths:
     return OraclePaths(
         right[table.roots],
         any_path[table.roots],
-        _towards(table, value, game.source.horizon),
-        _towards(table, any_path, game.source.horizon),
+        _towards(table, value, game.rules.longest),
+        _towards(table, any_path, game.rules.longest),
     )
 
 

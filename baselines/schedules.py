@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gym_stepwise_routing.game.config import RoutingSpec
 from gym_stepwise_routing.routers.base import Router, columns_of
 from gym_stepwise_routing.routers.families import ROUTERS, BuildContext, Family, Settings
+from gym_stepwise_routing.types import MODES, Mode
 
 __all__ = ["EveryOther", "FirstKLarge", "LastKLarge"]
 
@@ -65,7 +66,8 @@ class FirstKLarge(_Schedule):
 class LastKLarge(_Schedule):
     """The smallest model writes until k steps are left to the horizon, the largest the rest.
 
-    Where a trace will end is not known in advance: a trace that ends before the horizon has fewer large steps.
+    Where a trace will end is not known in advance: a trace that ends before the horizon has fewer large steps. In
+    *restart* the problem is handed over after horizon - k steps of the smallest model.
 
     Args:
         k: number of steps, >= 0.
@@ -95,12 +97,13 @@ def _scheduled(kind: type[FirstKLarge | LastKLarge | EveryOther], arena: BuildCo
     return Settings([kind(k) for k in range(arena.source.horizon + 1)])
 
 
-_KINDS: tuple[tuple[str, type[FirstKLarge | LastKLarge | EveryOther], str], ...] = (
-    ("first k large", FirstKLarge, "arXiv 2504.07891"),
-    ("last k large", LastKLarge, ""),
-    ("every other", EveryOther, ""),
+_BACK: tuple[Mode, ...] = ("route", "escalate", "regenerate")  # in restart who begins large stays large
+_KINDS: tuple[tuple[str, type[FirstKLarge | LastKLarge | EveryOther], str, tuple[Mode, ...]], ...] = (
+    ("first k large", FirstKLarge, "arXiv 2504.07891", _BACK),
+    ("last k large", LastKLarge, "", MODES),
+    ("every other", EveryOther, "", _BACK),
 )
-for _name, _kind, _paper in _KINDS:
+for _name, _kind, _paper, _modes in _KINDS:
     ROUTERS.register(
         Family(
             name=_name,
@@ -108,5 +111,6 @@ for _name, _kind, _paper in _KINDS:
             paper=_paper,
             router=_kind,
             build=partial(_scheduled, _kind),
+            modes=_modes,
         )
     )

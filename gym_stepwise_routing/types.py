@@ -12,6 +12,7 @@ __all__ = [
     "BLOCKS",
     "CONFIDENCE",
     "DEFAULT_BLOCKS",
+    "FEEDBACK",
     "MODES",
     "QUESTION",
     "SOURCES",
@@ -28,7 +29,7 @@ __all__ = [
 VERSION = "0.2.0"
 """Version of the package, which what it writes carries."""
 
-Mode = Literal["route", "escalate", "regenerate"]
+Mode = Literal["route", "escalate", "regenerate", "restart"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 
 Split = Literal["train", "calibration", "test"]
@@ -41,7 +42,7 @@ SOURCES: tuple[SourceKind, ...] = get_args(SourceKind)
 TRUNCATIONS = ("", "horizon", "no_model", "budget")
 """Why an episode was truncated, in the order of their numbers in ``info["truncated_by"]``; 0 where it was not."""
 
-Block = Literal["progress", "confidence", "aggregates", "ledger", "probe", "verifier", "question"]
+Block = Literal["progress", "confidence", "aggregates", "ledger", "probe", "verifier", "question", "feedback"]
 """Blocks of the observation; see :mod:`gym_stepwise_routing.game.observation`."""
 BLOCKS: tuple[Block, ...] = get_args(Block)
 DEFAULT_BLOCKS: tuple[Block, ...] = ("progress", "confidence", "aggregates", "ledger", "question")
@@ -60,6 +61,11 @@ CONFIDENCE = (
 """Confidence figures of a step, in this order: natural log-probabilities of the chosen tokens; entropies in nats (from
 the top log-probabilities plus one bucket for the rest); probability of the most likely minus the second token; mean
 probability of the most likely token. ``first`` is the first token of the step."""
+
+FEEDBACK = ("error", "rows", "repeat")
+"""What an environment answered to the action that is the last step, in this order: 1 if it answered with an error (or
+found no action in the step), else 0; rows of its answer, NaN where the answer is no table; 1 if the action is one that
+the trace has taken before, else 0. NaN where nothing is known."""
 
 QUESTION = ("characters", "words", "sentences", "numbers")
 """Counts over the question text, in this order; NaN where the source does not know the text."""

@@ -226,6 +226,7 @@ class RenamedSource:
         self.scores = source.scores
         self.deterministic = source.deterministic
         self.modes = source.modes
+        self.feedback = source.feedback
 
     def problems(self, split: Split) -> NDArray[np.int64]:
         """Problems of the split, rearranged."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gym_stepwise_routing.costs.models import Latency, Model, ModelPool, Price
 from gym_stepwise_routing.sources.contract import ProblemBatch, SourceState, StepSource
-from gym_stepwise_routing.types import CONFIDENCE, QUESTION, Split
+from gym_stepwise_routing.types import CONFIDENCE, FEEDBACK, MODES, QUESTION, Split
 
 LOW = np.array([-3, -6, 0, 0, 0, 0, 0, 0, 0], dtype=np.float32)
 HIGH = np.array([0, 0, 3, 5, 5, 1, 1, 1, 1], dtype=np.float32)
@@ -48,7 +48,8 @@ class TreeSource:
     kind: ClassVar[Literal["bank", "simulator", "live"]] = "simulator"
     name = "fake-tree"
     simulated = True
-    modes: tuple[str, ...] = ("route", "escalate", "regenerate")
+    modes: tuple[str, ...] = MODES
+    feedback = True
 
     def __init__(
         self,
@@ -100,6 +101,12 @@ class TreeSource:
         self.shared_prefix = np.minimum(rng.integers(0, 30, size=models), self.prompt_tokens)
         self.question = rng.integers(1, 200, size=(problems, len(QUESTION))).astype(np.float32)
         self.question[rng.random(problems) < gaps] = np.nan
+        answers = rng.integers([0, 0, 0], [2, 40, 2], size=(count, len(FEEDBACK))).astype(np.float32)
+        answers[(rng.random(count) < gaps) | (self.depth == 0)] = np.nan
+        answers[answers[:, 0] == 1, FEEDBACK.index("rows")] = np.nan
+        self.answers = answers
+        told = (rng.random(count) < gaps) & (self.depth > 0)
+        self.contexts = np.where(told, rng.integers(1, 300, count), -1)
 
     def problems(self, split: Split) -> NDArray[np.int64]:
         names = ("train", "calibration", "test")
@@ -152,6 +159,8 @@ class TreeSource:
             available=(self.child[nodes] >= 0) & ~down,
             failed=np.zeros(len(nodes), dtype=np.bool_) if failed is None else failed,
             latent={"node": np.asarray(nodes), "down": down},
+            feedback=self.answers[nodes],
+            context=self.contexts[nodes],
         )
 
 

@@ -17,7 +17,7 @@ class ReferencePlay:
     Args:
         source: the tree.
         problem: number of the problem.
-        mode: ``route``, ``escalate`` or ``regenerate``.
+        mode: one of the four.
         probing: whether the smallest model's next token is looked at before each decision.
         scoring: whether a verifier scores each step (*regenerate*: draft) before each decision.
     """
@@ -28,22 +28,31 @@ class ReferencePlay:
         self.scoring = scoring
         self.node = problem
         self.models = len(source.pool)
-        self.context = [int(tokens) for tokens in source.prompt_tokens[problem]]
-        self.cache = [int(tokens) for tokens in source.shared_prefix[problem]]
+        self._read_prompt()
+        self.ledger = [dict.fromkeys(KINDS, 0) for _ in self.context]
+        self.path: list[int] = []
+
+    def _read_prompt(self) -> None:
+        source = self.source
+        self.context = [int(tokens) for tokens in source.prompt_tokens[self.problem]]
+        self.cache = [int(tokens) for tokens in source.shared_prefix[self.problem]]
         if source.pool.verifier is not None:  # it reads the prompt as the largest model counts it
             self.context.append(self.context[-1])
             self.cache.append(self.cache[-1])
-        self.ledger = [dict.fromkeys(KINDS, 0) for _ in self.context]
-        self.path: list[int] = []
 
     def mask(self) -> list[bool]:
         source, node = self.source, self.node
         going = not source.terminal[node] and source.depth[node] < source.horizon
-        back = source.model[node] if self.mode == "escalate" else -1
-        return [bool(going and source.child[node, k] >= 0 and k >= back) for k in range(self.models)]
+        back = source.model[node] if self.mode in ("escalate", "restart") else -1
+        return [bool(going and source.child[self._from(k), k] >= 0 and k >= back) for k in range(self.models)]
+
+    def _from(self, model: int) -> int:
+        """The node that a model would go on from."""
+        return self.problem if self.mode == "restart" and model != self.source.model[self.node] else self.node
 
     def step(self, model: int) -> None:
-        after = int(self.source.child[self.node, model])
+        begins = self.mode == "restart" and model != self.source.model[self.node]
+        after = int(self.source.child[self._from(model), model])
         tokens = int(self.source.tokens[after])
         smallest_may = self.mask()[0]
         if self.mode == "regenerate":
@@ -67,6 +76,11 @@ class ReferencePlay:
             if self.probing and smallest_may and model != 0:
                 self._call(0)
                 self.ledger[0]["probe"] += 1
+            if begins:
+                self.path = []
+                self._read_prompt()
+            if self.source.contexts[after] >= 0:
+                self.context[model], self.cache[model] = int(self.source.contexts[after]), 0
             self._call(model)
             self._write(model, tokens)
         self.node = after
@@ -112,6 +126,15 @@ class ReferencePlay:
             features |= _named(["score"], [math.nan if shown is None else float(source.score[shown])], "score_known")
             features |= {"score_min": min([1.0, *scores]), "score_product": math.prod(scores)}
         own = int(source.prompt_tokens[self.problem, 0] - source.shared_prefix[self.problem, 0])
+        error, rows, repeat = (float(figure) for figure in source.answers[self.node])
+        features |= {
+            "answer_error": float(error == 1),
+            "answer_empty": float(rows == 0),
+            "answer_rows": 0.0 if math.isnan(rows) else _log(int(rows)),
+            "answer_repeat": float(repeat == 1),
+            "answer_known": float(not math.isnan(error)),
+            "turns_left": 1 - len(path) / source.horizon,
+        }
         features["question_tokens"] = _log(own)
         return features
 

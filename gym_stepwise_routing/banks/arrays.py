@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.banks.bank_tables import RAW_FIGURES, RowError
+from gym_stepwise_routing.banks.bank_tables import ANSWERS, RAW_FIGURES, RowError
 from gym_stepwise_routing.banks.columns import to_numpy
-from gym_stepwise_routing.types import CONFIDENCE, QUESTION
+from gym_stepwise_routing.types import CONFIDENCE, FEEDBACK, QUESTION
 
 __all__ = ["Nodes", "Problems", "RowError", "first_true", "node_columns"]
 
@@ -99,11 +99,12 @@ class Problems:
         return len(self.index)
 
 
-def node_columns(models: int) -> list[str]:
+def node_columns(models: int, *, answered: bool = False) -> list[str]:
     """The columns of ``nodes.parquet`` that :meth:`Nodes.of` needs."""
     return [
         *("problem", "parent", "depth", "model", "tokens", "first_step_tokens", *RAW_FIGURES),
         *("terminal", "correct", "same_as", "verifier_score", *(f"child_{model}" for model in range(models))),
+        *(ANSWERS if answered else ()),
     ]
 
 
@@ -124,6 +125,8 @@ class Nodes:
         confidence: ``float32[N, len(CONFIDENCE)]``, NaN where missing. ``logprob_mean`` is the recorded sum over the
             tokens it was summed over: those of the first line, where the step is a whole tail.
         score: ``float32[N]`` verifier score, NaN where missing.
+        feedback: ``float32[N, len(FEEDBACK)]`` what an environment answered, NaN where missing; None: none answers.
+        context: ``int64[N]`` input tokens of the call that wrote the step, -1 where missing; None: none answers.
     """
 
     problem: NDArray[np.int32]
@@ -137,15 +140,18 @@ class Nodes:
     child: NDArray[np.int32]
     confidence: NDArray[np.float32]
     score: NDArray[np.float32]
+    feedback: NDArray[np.float32] | None = None
+    context: NDArray[np.int64] | None = None
 
     @classmethod
-    def of(cls, tables: Iterable[pa.Table], count: int, models: int) -> Nodes:
+    def of(cls, tables: Iterable[pa.Table], count: int, models: int, *, answered: bool = False) -> Nodes:
         """The arrays of ``nodes.parquet``, filled from consecutive parts of it, so that none is in memory twice.
 
         Args:
             tables: parts with the columns :func:`node_columns`.
             count: rows of all parts together.
             models: models of the pool.
+            answered: the parts have the columns ``ANSWERS``.
 
         Raises:
             RowError: ``correct`` missing where a trace has ended, or there where it has not; or first-line tokens that
@@ -158,6 +164,8 @@ class Nodes:
         child = np.empty((count, models), np.int32)
         confidence = np.empty((count, len(CONFIDENCE)), np.float32)
         score = np.empty(count, np.float32)
+        feedback = np.empty((count, len(FEEDBACK)), np.float32) if answered else None
+        context = np.empty(count, np.int64) if answered else None
         start = 0
         for table in tables:
             rows = slice(start, start + table.num_rows)
@@ -173,9 +181,14 @@ class Nodes:
                 with np.errstate(over="ignore"):  # beyond float32 it becomes infinite, which the checks refuse
                     confidence[rows, number] = figure
             score[rows] = to_numpy(table["verifier_score"], np.nan)
+            if feedback is not None and context is not None:
+                context[rows] = to_numpy(table["context_tokens"], -1)
+                for number, name in enumerate(FEEDBACK):
+                    feedback[rows, number] = to_numpy(pc.cast(table[f"answer_{name}"], pa.float64()), np.nan)
             start = rows.stop
-        for array in (*integers.values(), *flags.values(), child, confidence, score):
-            _frozen(array)
+        for array in (*integers.values(), *flags.values(), child, confidence, score, feedback, context):
+            if array is not None:
+                _frozen(array)
         return cls(
             problem=integers["problem"],
             parent=integers["parent"],
@@ -188,6 +201,8 @@ class Nodes:
             child=child,
             confidence=confidence,
             score=score,
+            feedback=feedback,
+            context=context,
         )
 
     def __len__(self) -> int:

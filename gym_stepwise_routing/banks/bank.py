@@ -116,7 +116,8 @@ class Bank:
         path = _locate(path_or_name)
         manifest = Manifest.load(path / MANIFEST)
         models = len(manifest.models)
-        schemas = bank_schemas(models)
+        answered = manifest.environment is not None
+        schemas = bank_schemas(models, answered=answered)
 
         def table(name: str) -> Any:
             return open_table(path / name, manifest.files[name], schemas[name], verify=verify)
@@ -128,9 +129,9 @@ class Bank:
             with table("problems.parquet") as file:
                 problems = Problems.of(file.read(use_threads=False), models)
             with table("nodes.parquet") as file:
-                groups, columns = range(file.num_row_groups), node_columns(models)
+                groups, columns = range(file.num_row_groups), node_columns(models, answered=answered)
                 parts = (file.read_row_group(group, columns, use_threads=False) for group in groups)
-                nodes = Nodes.of(parts, file.metadata.num_rows, models)
+                nodes = Nodes.of(parts, file.metadata.num_rows, models, answered=answered)
             pa.default_memory_pool().release_unused()  # what decoding took, before the checks need memory of their own
             if manifest.files[texts.name].rows != len(nodes):
                 raise BankError(f"{texts}: {manifest.files[texts.name].rows} rows; allowed: {len(nodes)}, one a node")
@@ -152,7 +153,8 @@ class Bank:
             BankError: the file is missing or changed.
         """
         check_choice("name", name, self.manifest.files)
-        schema = bank_schemas(len(self.manifest.models))[name]
+        answered = self.manifest.environment is not None
+        schema = bank_schemas(len(self.manifest.models), answered=answered)[name]
         with open_table(self.path / name, self.manifest.files[name], schema, verify=self.verify) as file:
             return file.read(use_threads=False)
 

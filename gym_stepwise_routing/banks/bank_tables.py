@@ -35,6 +35,10 @@ RAW_FIGURES = (
 """Confidence figures as they were recorded, in the order of the JSON Lines form (see ``docs/banks.md``)."""
 LATER = "ending"
 """A column that came later: a bank without a value in it is written without it, and keeps its hash."""
+ANSWERS = ("context_tokens", "answer_error", "answer_rows", "answer_repeat")
+"""Columns of a bank whose steps an environment answers: all input tokens of the call that wrote the step; whether the
+answer is an error (or the step held no action); rows of the answer, null where it is no table; whether the trace has
+taken the same action before. Null where nothing was recorded."""
 _MOST_UNPACKED, _ALWAYS_UNPACKED = 2000, 1 << 26  # times the file's size, and bytes
 
 
@@ -54,8 +58,13 @@ class RowError(ValueError):
         self.fault = fault
 
 
-def bank_schemas(models: int) -> Mapping[str, pa.Schema]:
-    """Schema of each file of a bank with that many models; a file may lack :data:`LATER`."""
+def bank_schemas(models: int, *, answered: bool = False) -> Mapping[str, pa.Schema]:
+    """Schema of each file of a bank with that many models; a file may lack :data:`LATER`.
+
+    Args:
+        models: size of the pool.
+        answered: an environment answered the steps, see :data:`ANSWERS`.
+    """
 
     def required(name: str, kind: pa.DataType) -> pa.Field[Any]:
         return pa.field(name, kind, nullable=False)
@@ -86,7 +95,9 @@ def bank_schemas(models: int) -> Mapping[str, pa.Schema]:
         pa.field("verifier_score", pa.float64()),
         *(required(f"child_{model}", pa.int32()) for model in range(models)),
     ]
-    texts = [pa.field("text", pa.string()), pa.field("final_answer", pa.string()), pa.field(LATER, pa.string())]
+    kinds = (pa.int32(), pa.bool_(), pa.int32(), pa.bool_())
+    nodes += [pa.field(name, kind) for name, kind in zip(ANSWERS, kinds, strict=True)] if answered else []
+    texts = [pa.field("text", pa.string()), pa.field("final_answer", pa.string())]
     files = {"problems.parquet": problems, "nodes.parquet": nodes, "texts.parquet": texts}
     return {name: pa.schema(columns) for name, columns in files.items()}
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gym_stepwise_routing.banks.arrays import Nodes, Problems, RowError, first_true
 from gym_stepwise_routing.banks.splits import SplitRule
-from gym_stepwise_routing.types import CONFIDENCE
+from gym_stepwise_routing.types import CONFIDENCE, FEEDBACK
 
 __all__ = ["check_nodes", "check_problems", "check_prompts"]
 
@@ -75,6 +75,9 @@ def _check_figures(nodes: Nodes) -> None:
     for number, name in enumerate(CONFIDENCE):
         _check_figure(name, nodes.confidence[:, number], *_LIMITS[name.split("_")[0]])
     _check_figure("verifier_score", nodes.score, 0.0, 1.0)
+    if nodes.feedback is not None and nodes.context is not None:
+        _check_figure("answer_rows", nodes.feedback[:, FEEDBACK.index("rows")], 0.0, _LARGEST)
+        _check_range("context_tokens", nodes.context, (nodes.context < 1) & (nodes.context != -1), ">= 1, or nothing")
 
 
 def _check_figure(name: str, column: NDArray[np.float32], low: float, high: float) -> None:

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from gym_stepwise_routing.banks.arrays import Nodes, Problems, RowError
 from gym_stepwise_routing.banks.bank import Bank
-from gym_stepwise_routing.banks.bank_tables import LATER, bank_schemas
+from gym_stepwise_routing.banks.bank_tables import ANSWERS, LATER, bank_schemas
 from gym_stepwise_routing.banks.bank_writer import write_bank
 from gym_stepwise_routing.banks.checks import check_nodes, check_problems, check_prompts
 from gym_stepwise_routing.banks.columns import to_numpy
@@ -42,9 +42,10 @@ QuestionCounts = Callable[[str, str, int, str], Sequence[int]]
 class _Columns:
     """Columns of the three tables, a tree at a time."""
 
-    def __init__(self, models: int) -> None:
+    def __init__(self, models: int, *, answered: bool = False) -> None:
         self.models = models
-        self.schemas = bank_schemas(models)
+        self.answered = answered
+        self.schemas = bank_schemas(models, answered=answered)
         self.lines: list[int] = []  # of each problem
         self._columns: dict[str, dict[str, list[Any]]] = {
             file: {name: [] for name in schema.names} for file, schema in self.schemas.items()
@@ -69,6 +70,9 @@ class _Columns:
         self._append("problems.parquet", row | {"root": rows[roots[0]], **dict(zip(QUESTION, counts, strict=True))})
         texts = {node.id: node.text for node in tree.nodes}
         for node in tree.nodes:
+            given = [name for name in ANSWERS if getattr(node, name) is not None]
+            if given and not self.answered:
+                raise ValueError(f"node {node.id}: {given[0]}, but the recipe names no environment; allowed: one")
             sibling = node.id if node.same_as is None else node.same_as
             if texts.get(sibling) != node.text:
                 raise ValueError(f"node {node.id}: same_as is {sibling}; allowed: a sibling with the same text")
@@ -148,7 +152,7 @@ def import_jsonl(
     Raises:
         BankError: a malformed line (named by its number), trees that do not make a bank, or an existing ``target``.
     """
-    columns = _Columns(len(recipe.models))
+    columns = _Columns(len(recipe.models), answered=recipe.environment is not None)
     for line, tree in read_trees(trees):
         try:
             columns.add(line, tree, *_stated(recipe, counts, tree.problem))
@@ -205,7 +209,7 @@ def _check(trees: Path, lines: Sequence[int], tables: Mapping[str, pa.Table], re
     try:
         problems = Problems.of(tables["problems.parquet"], models)
         check_problems(problems, recipe.split_rule, recipe.prompt.shared_prefix_tokens)
-        made = Nodes.of([nodes], len(nodes), models)
+        made = Nodes.of([nodes], len(nodes), models, answered=recipe.environment is not None)
         check_nodes(made, problems, recipe.horizon, partial=recipe.served is not None)
     except RowError as error:
         if error.table == "problems":
@@ -252,4 +256,4 @@ def _node_of(row: dict[str, Any], ids: Any) -> dict[str, Any]:
     row["same_as"] = None if row["same_as"] is None else int(ids[row["same_as"]])
     row["terminal"] = row["terminal"] or None
     kept = {"final_answer"} if row["terminal"] else set()  # null there says that the trace ended without an answer
-    return {key: row.get(key) for key in NODE_KEYS if row.get(key) is not None or key in kept}
+    return {key: row[key] for key in NODE_KEYS if row.get(key) is not None or key in kept}

@@ -17,6 +17,7 @@ from gym_stepwise_routing.banks.splits import SplitRule
 from gym_stepwise_routing.costs.models import Model, ModelPool
 from gym_stepwise_routing.errors import BankError
 from gym_stepwise_routing.storage.strict_json import ABSENT_IF_NONE, canonical_json, decode, read_json, to_json
+from gym_stepwise_routing.types import MODES, Mode
 
 __all__ = [
     "BANK_FILES",
@@ -193,7 +194,8 @@ class Recipe:
         step_rule: where a step ends.
         horizon: most steps of a trace.
         recorded_mode: the action semantics whose traces are all in the bank (``route`` and ``regenerate`` cover
-            all three: they need every model's next step at every prefix). With ``served``: the mode that was served.
+            all: they need every model's next step at every prefix; ``escalate`` covers ``restart``, for which each
+            model's whole run from the start is enough). With ``served``: the mode that was served.
         grader: what graded the answers.
         datasets: where the problems come from, by the name in ``gym_stepwise_routing.datasets`` or a name of one's own.
         split_rule: which problem belongs to which split.
@@ -201,6 +203,8 @@ class Recipe:
         licence: SPDX identifier of the recording itself.
         served: where the traces come from, if from a log; then few of the mode's traces are in the bank.
         endings: how the traces ended, by model; None: nobody counted.
+        environment: what answered the steps, where they are actions; the nodes then have the columns of
+            :data:`gym_stepwise_routing.banks.bank_tables.ANSWERS`. None: steps are text that nobody answers.
     """
 
     name: str
@@ -212,14 +216,15 @@ class Recipe:
     decoding: Decoding
     step_rule: StepRule
     horizon: int
-    recorded_mode: Literal["route", "escalate", "regenerate"]
+    recorded_mode: Mode
     grader: Grader
     datasets: Mapping[str, Dataset]
     split_rule: SplitRule
     command: str
     licence: str
-    served: Served | None = None
+    served: Served | None = field(default=None, metadata=ABSENT_IF_NONE)
     endings: Mapping[str, Endings] | None = field(default=None, metadata=ABSENT_IF_NONE)
+    environment: str | None = field(default=None, metadata=ABSENT_IF_NONE)
 
     def __post_init__(self) -> None:
         pool = self.pool
@@ -241,7 +246,7 @@ class Recipe:
         """The modes that the bank can be played in: those whose every trace was recorded, or that was served."""
         if self.served is not None:
             return (self.recorded_mode,)
-        return ("escalate",) if self.recorded_mode == "escalate" else ("route", "escalate", "regenerate")
+        return {"escalate": ("escalate", "restart"), "restart": ("restart",)}.get(self.recorded_mode, MODES)
 
     @classmethod
     def load(cls, path: Path) -> Recipe:
@@ -308,10 +313,8 @@ class Manifest(Recipe):
         return manifest
 
     def as_json(self) -> dict[str, Any]:
-        """As it stands in ``bank.json``; without ``served`` where there is none, which older manifests do not know."""
+        """As it stands in ``bank.json``."""
         plain: dict[str, Any] = to_json(self)
-        if plain["served"] is None:
-            del plain["served"]
         return plain
 
     def computed_sha256(self) -> str:

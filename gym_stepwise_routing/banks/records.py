@@ -99,6 +99,11 @@ class NodeRecord:
         ending: why the trace ended: a stated answer, the end of the text or a stop string, the token limit, or
             repetition; absent where nobody kept it.
         same_as: id of the sibling with the same text, whose children serve this node too.
+        context_tokens: all input tokens of the call that wrote the step, where they are not the prompt and the steps
+            before; this and the rest only where an environment answers the steps.
+        answer_error: the environment answered with an error, or the step held no action.
+        answer_rows: rows of its answer; absent where that is no table.
+        answer_repeat: the trace has taken the same action before.
     """
 
     id: int
@@ -123,9 +128,13 @@ class NodeRecord:
     correct: bool | None = None
     ending: Literal["answer", "stop", "length", "repetition"] | None = None
     same_as: int | None = None
+    context_tokens: int | None = None
+    answer_error: bool | None = None
+    answer_rows: int | None = None
+    answer_repeat: bool | None = None
 
     def __post_init__(self) -> None:
-        _check_integers(self, id=0, depth=0, model=0, tokens=1, first_step_tokens=1)
+        _check_integers(self, id=0, depth=0, model=0, tokens=1, first_step_tokens=1, context_tokens=1, answer_rows=0)
         _check_texts(self.text, self.final_answer)
         if self.parent is None and not all(getattr(self, name) is None for name in NODE_KEYS[3:]):
             raise ValueError("a node without a parent has a step; allowed: id, parent and depth only")

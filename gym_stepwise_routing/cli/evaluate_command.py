@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from gym_stepwise_routing.cli.plain_errors import plain_errors
+from gym_stepwise_routing.types import MODES
 
 __all__ = ["evaluate"]
 
@@ -18,7 +19,7 @@ def evaluate(
     threshold: Annotated[
         float | None, typer.Option(help="Another threshold, 0 (always-largest) to above 1; nothing is then promised.")
     ] = None,
-    mode: Annotated[str | None, typer.Option(help="For a rule: route, escalate or regenerate.")] = None,
+    mode: Annotated[str | None, typer.Option(help=f"For a rule: one of {', '.join(MODES)}.")] = None,
     cost_unit: Annotated[str | None, typer.Option(help="For a rule: flops, large_tokens, dollars or latency.")] = None,
     trust: Annotated[bool, typer.Option(help="I know who wrote the calibrated router, which may be a pickle.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of random sources and of the bootstrap.")] = 0,

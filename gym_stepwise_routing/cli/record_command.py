@@ -24,7 +24,7 @@ from gym_stepwise_routing.recorder.problem_selection import Selection
 from gym_stepwise_routing.recorder.session import RecordingSession
 from gym_stepwise_routing.recorder.settings import RecordingSettings
 from gym_stepwise_routing.recorder.step_rules import STEPS, step_rule
-from gym_stepwise_routing.recorder.tree import Mode
+from gym_stepwise_routing.types import MODES, Mode
 
 if TYPE_CHECKING:
     from gym_stepwise_routing.serving.pool_config import PoolConfig
@@ -63,7 +63,7 @@ def record(
     config: Annotated[
         Path | None, typer.Option(help="Pool file instead of --models; also prompt, grading and step rule are its own.")
     ] = None,
-    mode: Annotated[str, typer.Option(help="route, escalate or regenerate.")] = "route",
+    mode: Annotated[str, typer.Option(help=f"One of {', '.join(MODES)}.")] = "route",
     horizon: Annotated[int, typer.Option(help="Most steps of a trace; the last takes all the rest.")] = 5,
     prompt: Annotated[
         str | None, typer.Option(help="Bundled prompt, or a text file with {question}; by default that of the grading.")

@@ -15,6 +15,7 @@ from gym_stepwise_routing.agents.agent import AGENTS
 from gym_stepwise_routing.cli.plain_errors import plain_errors
 from gym_stepwise_routing.costs.units import COST_UNITS
 from gym_stepwise_routing.game.config import GameConfig
+from gym_stepwise_routing.types import MODES
 
 __all__ = ["train"]
 
@@ -25,7 +26,7 @@ def train(
     bank: Annotated[str, typer.Option(help="Bundled bank, folder of a bank, or simulator preset.")] = (
         "gsm8k-qwen2.5-coder"
     ),
-    mode: Annotated[str, typer.Option(help="route, escalate or regenerate.")] = "route",
+    mode: Annotated[str, typer.Option(help=f"One of {', '.join(MODES)}.")] = "route",
     cost_unit: Annotated[str, typer.Option(help=f"One of {', '.join(COST_UNITS)}.")] = "flops",
     seeds: Annotated[int, typer.Option(min=1, help="Number of runs.")] = 5,
     first_seed: Annotated[

@@ -64,7 +64,7 @@ class Arena:
 
     Args:
         source: what :class:`gym_stepwise_routing.game.game.Game` takes.
-        mode: ``route``, ``escalate`` or ``regenerate``.
+        mode: ``route``, ``escalate``, ``regenerate`` or ``restart``.
         cost_unit: unit of the costs on the axis.
         split: split that results are reported on.
         scored: the same source with scores, each time by another verifier; ratings and largest logits go to the
@@ -156,7 +156,7 @@ class Arena:
         Raises:
             NotApplicableError: the source was recorded in mode *regenerate* only.
         """
-        for mode in ("route", "escalate"):
+        for mode in ("route", "escalate", "restart"):
             if mode in self.source.modes:
                 return mode  # type: ignore[return-value]
         raise NotApplicableError(

@@ -130,8 +130,8 @@ def _best(router: FittedQ, known: Experience, rows: NDArray[np.int64]) -> NDArra
 def _along(known: Experience, actions: NDArray[np.int64], game: Game) -> NDArray[np.int64]:
     """Decisions along the path from each root, ``int64[n, H]``."""
     row = np.flatnonzero(known.depth == 0)
-    decisions = np.zeros((len(row), game.source.horizon), dtype=np.int64)
-    for step in range(game.source.horizon):
+    decisions = np.zeros((len(row), game.rules.longest), dtype=np.int64)
+    for step in range(game.rules.longest):
         decisions[:, step] = actions[row]
         row = np.where(known.ended[row], row, known.child[row, actions[row]])
     return decisions

@@ -141,8 +141,10 @@ def charge_step(
     *,
     probed: NDArray[np.bool_] | None,
     scored: NDArray[np.bool_] | None,
+    afresh: tuple[NDArray[np.bool_], Account] | None = None,
+    context: _Ints | None = None,
 ) -> Account:
-    """Account after ``models[b]`` wrote a step of ``tokens[b]`` tokens (modes *route* and *escalate*).
+    """Account after ``models[b]`` wrote a step of ``tokens[b]`` tokens (modes *route*, *escalate* and *restart*).
 
     Args:
         account: before the step.
@@ -152,6 +154,10 @@ def charge_step(
             thrown away (and charged as a probe) unless the smallest model went on to write the step.
         scored: ``bool[B]`` traces whose last step the verifier had scored before the decision; None: nobody scores. A
             step that was not scored is read with the next one that is.
+        afresh: ``bool[B]`` traces that were left before the step, so that their writer reads the prompt alone (mode
+            *restart*), and the accounts of their problems before the first step; what was spent stays in the ledger.
+        context: ``int64[B]`` what the call that wrote the step read, where that was recorded, else -1: counted whole,
+            as no cache was recorded with it.
     """
     after = account._copy()
     everyone = np.arange(len(models))
@@ -162,6 +168,13 @@ def charge_step(
         smallest = np.zeros(len(wasted), dtype=np.int64)
         after._call(wasted, smallest)
         after.ledger[wasted, smallest, PROBE] += 1
+    if afresh is not None:
+        left, opened = afresh
+        after.context[left], after.cached[left] = opened.context[left], opened.cached[left]
+    if context is not None:
+        told = np.flatnonzero(context >= 0)
+        after.context[told, models[told]] = context[told]
+        after.cached[told, models[told]] = 0
     after._call(everyone, models)
     after._write(everyone, models, tokens)
     return after

@@ -62,6 +62,8 @@ class Renderer:
         lines: list[tuple[int, str]] = []
         for number, frame in enumerate(frames[1:], start=1):
             name = self._spec.models[frame.model]
+            if self._spec.mode == "restart" and frames[number - 1].model not in (-1, frame.model):
+                lines.append((-1, f"{name} begins the problem afresh"))
             body = frame.text or "(text not recorded)"
             lines.append((frame.model, f"{number}. {name}  [{frame.spent:.2f}]"))
             lines += [(frame.model, part) for row in body.splitlines() for part in wrap(row) or [""]]

@@ -67,13 +67,17 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
     has its price. The task is to be right as often as possible at limited cost. Steps come from a *source*: a bank of
     recorded routing trees of real models (the default), a simulator, or models running live.
 
-    Three modes decide what an action means (`mode`):
+    Four modes decide what an action means (`mode`):
 
     | mode         | action                                                                                           |
     |--------------|--------------------------------------------------------------------------------------------------|
     | `route`      | any model writes the next step                                                                   |
     | `escalate`   | as `route`, but models smaller than the writer of the last step are masked                       |
     | `regenerate` | the smallest model has drafted the step: 0 keeps the draft, i has model i write the step instead |
+    | `restart`    | the writer goes on, or a larger model begins the problem afresh, not seeing what was written     |
+
+    In `restart` every attempt has the whole horizon, and an attempt that ends, right or wrong, ends the episode:
+    whoever wants to hand over does so before. What was spent on an attempt that was left stays spent.
 
     ## Action Space
 
@@ -94,9 +98,11 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
     | 31-33 | `probe`      | probe_entropy, probe_margin, probe_known                         | 0    | 13.8  |
     | 34-37 | `verifier`   | score, score_min, score_product, score_known                     | 0    | 1     |
     | 38-43 | `question`   | question_tokens, question_characters, ..., question_known        | 0    | 2.5   |
+    | 44-49 | `feedback`   | answer_error, ..., answer_repeat, turns_left, answer_known       | 0    | 2.5   |
 
-    Blocks `probe` and `verifier` cost tokens, which are charged. A missing value is 0 and the block's `*_known` feature
-    says so.
+    Blocks `probe` and `verifier` cost tokens, which are charged. Block `feedback` is for sources in which steps are
+    actions that an environment answers. In `restart`, `depth` and the aggregates are those of the present attempt. A
+    missing value is 0 and the block's `*_known` feature says so.
 
     ## Rewards
 
@@ -196,7 +202,6 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
         self._problem = np.int64(-1)
         self._source = np.uint8(SOURCES.index(self.game.source.kind))
         self._simulated = np.uint8(self.routing_spec.simulated)
-        self._horizon = self.routing_spec.horizon
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -264,7 +269,7 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
             self._over = True
             info["bankrupt"] = np.uint8(end.over)
             if end.truncated:
-                info["truncated_by"] = truncation_numbers(stands, end, self._horizon, self.game.hard_budget)[()]
+                info["truncated_by"] = truncation_numbers(stands, end, self.game.hard_budget)[()]
         if self._renderer is not None:
             if stands.depth > before.depth:
                 last, draft = self._cursor.texts()

@@ -145,7 +145,7 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
         info = self._info(stands, stands.cost - before_cost, stands.raw_cost - before_raw_cost)
         info["bankrupt"] = (end.over & ended).astype(np.uint8)
         if end.truncated.any():
-            info["truncated_by"] = truncation_numbers(stands, end, self.routing_spec.horizon, self.game.hard_budget)
+            info["truncated_by"] = truncation_numbers(stands, end, self.game.hard_budget)
         if self._limit is not None:
             self._elapsed += 1
             self._elapsed[resets] = 0

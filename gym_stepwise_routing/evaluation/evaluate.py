@@ -22,7 +22,7 @@ __all__ = ["Evaluation", "Sweep", "evaluate", "play", "sweep", "threshold_grid"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """What one router did on every problem of a split. ``n`` problems, horizon ``H``, ``K`` models.
+    """What one router did on every problem of a split. ``n`` problems, ``H`` decisions at most, ``K`` models.
 
     Attributes:
         router: name of the router.

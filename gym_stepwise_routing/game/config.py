@@ -60,7 +60,7 @@ class GameConfig:
         source: a :class:`...sources.contract.StepSource`, a bank, the name of a bundled bank or simulator preset, or
             the path of a bank.
         split: ``train``, ``calibration`` or ``test``.
-        mode: ``route``, ``escalate`` or ``regenerate``; see :class:`gym_stepwise_routing.game.transitions.Rules`.
+        mode: ``route``, ``escalate``, ``regenerate`` or ``restart``; see :class:`...game.transitions.Rules`.
         cost_unit: name of a registered unit; see :mod:`gym_stepwise_routing.costs.units`.
         observation: blocks of the observation; see :mod:`gym_stepwise_routing.game.observation`.
         budget: cost allowed an episode, where always-largest costs 1 on average; a pair (low, high) is drawn from
@@ -118,9 +118,9 @@ class RoutingSpec:
 
     Attributes:
         models: names of the models, smallest first; the action is an index into them.
-        mode: ``route``, ``escalate`` or ``regenerate``.
+        mode: ``route``, ``escalate``, ``regenerate`` or ``restart``.
         cost_unit: unit of the costs.
-        horizon: most steps of an episode.
+        horizon: most steps of a trace; in *restart* of each attempt.
         features: the components of the observation, in order.
         source: name of the bank, preset or live pool.
         simulated: True if the figures come from a random process instead of language models.

@@ -1,6 +1,6 @@
 """Where episodes stand: rows of a table where the game is tabulated, plays by the rules where it is not.
 
-:class:`TableCursor` and :class:`RuleCursor` hold one episode, :class:`TablePositions` and :class:`RulePositions` many.
+:class:`TableCursor` and :class:`RuleCursor` hold one, :class:`TablePositions` and :class:`RulePositions` many.
 """
 
 from __future__ import annotations
@@ -46,10 +46,11 @@ class Standing(NamedTuple):
         raw_cost: ``float64[n]`` cost so far in the cost unit.
         ledger: ``int[n, rows, kinds]`` spent so far.
         mask: ``bool[n, K]`` allowed actions.
-        depth: ``int[n]`` steps so far.
+        depth: ``int[n]`` steps so far, in *restart* those of attempts that were left included.
         terminal: ``bool[n]`` the trace has ended with (or without) an answer.
         correct: ``bool[n]`` the answer is right.
         stuck: ``bool[n]`` no action is left.
+        capped: ``bool[n]`` the trace has as many steps as a trace may have.
         failed: ``bool[n]`` the model that was asked did not deliver, and the trace is as it was.
         reason: ``object[n]`` which live model did not deliver (the one that was asked, or in *regenerate* the one that
             drafts) and why, as text; '' where none failed, or the source does not tell.
@@ -64,6 +65,7 @@ class Standing(NamedTuple):
     terminal: Any
     correct: Any
     stuck: Any
+    capped: Any
     failed: Any
     reason: Any
 
@@ -103,9 +105,9 @@ def ending(stands: Standing, budget: Any, hard: bool) -> Ending:
     return Ending(terminated, cut | (stands.stuck & (terminated ^ True)), terminated & stands.correct, over)
 
 
-def truncation_numbers(stands: Standing, end: Ending, horizon: int, hard: bool) -> NDArray[np.uint8]:
+def truncation_numbers(stands: Standing, end: Ending, hard: bool) -> NDArray[np.uint8]:
     """Why episodes were truncated, as ``uint8[n]`` numbers in ``types.TRUNCATIONS``; 0 where they were not."""
-    reasons = np.where(stands.depth >= horizon, TRUNCATIONS.index("horizon"), TRUNCATIONS.index("no_model"))
+    reasons = np.where(stands.capped, TRUNCATIONS.index("horizon"), TRUNCATIONS.index("no_model"))
     numbers = np.where(end.over & hard, TRUNCATIONS.index("budget"), reasons)
     return np.where(end.truncated, numbers, 0).astype(np.uint8)
 
@@ -198,6 +200,7 @@ class TablePositions:
             terminal=table.terminal.take(row),
             correct=table.correct.take(row),
             stuck=table.stuck.take(row),
+            capped=table.capped.take(row),
             failed=self._never.copy(),
             reason=self._no_reason,
         )
@@ -240,10 +243,11 @@ class RulePositions:
             raw_cost=raw_cost,
             ledger=play.account.ledger.copy(),
             mask=mask,
-            depth=play.trace.depth.copy(),
+            depth=play.depth.copy(),
             terminal=play.trace.terminal.copy(),
             correct=play.trace.correct.copy(),
             stuck=~mask.any(axis=1),
+            capped=play.trace.depth >= self._game.source.horizon,
             failed=play.trace.failed.copy(),
             reason=play.trace.latent.get("reason", np.full(len(play), "", dtype=object)),
         )
@@ -264,6 +268,7 @@ class TableCursor:
         self._terminal = table.terminal.data
         self._correct = table.correct.data
         self._stuck = table.stuck.data
+        self._capped = table.capped.data
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Memory views do not pickle; they are made again from the table."""
@@ -292,6 +297,7 @@ class TableCursor:
             self._terminal[row],
             self._correct[row],
             self._stuck[row],
+            self._capped[row],
             False,
             "",
         )
@@ -323,19 +329,7 @@ class RuleCursor:
     def standing(self) -> Standing:
         """See :class:`Cursor`."""
         many = self._positions.standing()
-        return Standing(
-            many.observation[0],
-            float(many.cost[0]),
-            float(many.raw_cost[0]),
-            many.ledger[0],
-            many.mask[0],
-            int(many.depth[0]),
-            bool(many.terminal[0]),
-            bool(many.correct[0]),
-            bool(many.stuck[0]),
-            bool(many.failed[0]),
-            str(many.reason[0]),
-        )
+        return Standing(*(value.item() if value.ndim == 1 else value[0] for value in many))
 
     def texts(self) -> tuple[str, str]:
         """See :class:`Cursor`."""

@@ -131,7 +131,7 @@ class Game:
     @property
     def most_decisions(self) -> int:
         """Most decisions of an episode: the horizon, or more where a model may fail before a step is written."""
-        return self.source.horizon * (1 if self.source.deterministic else len(self.spec.models))
+        return self.rules.longest * (1 if self.source.deterministic else len(self.spec.models))
 
     @cached_property
     def budget_columns(self) -> tuple[int, int] | None:

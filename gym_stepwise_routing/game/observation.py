@@ -11,6 +11,7 @@ block           what it tells
                 one decoded token and its prefill are charged
 ``verifier``    scores of a process reward model; the tokens that it reads are charged
 ``question``    length and make-up of the question
+``feedback``    what the environment answered to the last step, where steps are actions that one answers
 =============== ====================================================================================================
 
 A missing value is 0 and its block's ``*_known`` feature says so. In *regenerate*, a trace that goes on without a draft
@@ -96,7 +97,7 @@ def describe_features(models: int, blocks: tuple[Block, ...]) -> tuple[Feature, 
     count = "log(1 + count) / 10"
     blocks_of: dict[Block, list[Feature]] = {
         "progress": [
-            Feature("depth", "progress", 0, 1, "steps so far / horizon"),
+            Feature("depth", "progress", 0, 1, "steps so far / horizon (restart: of the present attempt)"),
             Feature("trace_tokens", "progress", 0, _LOG_MAX, f"tokens of the trace, {count}"),
             Feature("last_tokens", "progress", 0, _LOG_MAX, f"tokens of the last step (regenerate: draft), {count}"),
             *(Feature(f"writer_{k}", "progress", 0, 1, f"1 if model {k} wrote the last step") for k in range(models)),
@@ -150,6 +151,14 @@ def describe_features(models: int, blocks: tuple[Block, ...]) -> tuple[Feature, 
             *(Feature(f"question_{n}", "question", 0, _LOG_MAX, f"{n} of the question, {count}") for n in QUESTION),
             Feature("question_known", "question", 0, 1, "share of the text counts that are known"),
         ],
+        "feedback": [
+            Feature("answer_error", "feedback", 0, 1, "1 if the last action failed, or the step held none"),
+            Feature("answer_empty", "feedback", 0, 1, "1 if the last action gave a table without rows"),
+            Feature("answer_rows", "feedback", 0, _LOG_MAX, f"rows that it gave, {count}"),
+            Feature("answer_repeat", "feedback", 0, 1, "1 if the trace has taken the same action before"),
+            Feature("turns_left", "feedback", 0, 1, "steps that the trace may still have / horizon"),
+            Feature("answer_known", "feedback", 0, 1, "1 if the environment's answer is known"),
+        ],
     }
     return tuple(feature for block in blocks for feature in blocks_of[block])
 
@@ -163,6 +172,13 @@ def _with_known(figures: NDArray[np.float32]) -> NDArray[np.float32]:
     """The figures with 0 for what is missing, then one more column: the share that is known."""
     known = np.isfinite(figures)
     return np.column_stack([np.where(known, figures, np.float32(0)), known.mean(axis=1)])
+
+
+def _answer(feedback: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Error, empty, rows and repeat as features, 0 where missing; then whether the answer is known."""
+    error, rows, repeat = feedback.T
+    known = np.isfinite(error)
+    return np.column_stack([error == 1, rows == 0, _log(np.nan_to_num(rows)), repeat == 1, known]).astype(np.float32)
 
 
 def observe(
@@ -218,4 +234,8 @@ def observe(
         elif block == "question":
             own = problems.prompt_tokens[:, 0] - problems.shared_prefix[:, 0]
             columns += [_log(own)[:, None], _with_known(np.log1p(problems.question) * _LOG_SCALE)]
+        elif block == "feedback":
+            assert trace.feedback is not None  # the rules refuse the block where nothing answers
+            answer = _answer(trace.feedback)
+            columns += [answer[:, :4], 1 - trace.depth[:, None] / horizon, answer[:, 4:]]
     return np.concatenate([np.asarray(column, dtype=np.float32) for column in columns], axis=1)

@@ -36,10 +36,11 @@ class GameTable:
         raw_cost: ``float64[N]`` cost so far in the cost unit.
         ledger: ``int64[N, rows, kinds]`` spent so far.
         mask: ``bool[N, K]`` allowed actions.
-        depth: ``int32[N]`` steps so far.
+        depth: ``int32[N]`` steps so far, in *restart* those of attempts that were left included.
         terminal: ``bool[N]`` the trace has ended with (or without) an answer.
         correct: ``bool[N]`` the answer is right.
         stuck: ``bool[N]`` no action is left.
+        capped: ``bool[N]`` the trace has as many steps as a trace may have.
         node: ``int64[N]`` the source's own row (``latent["node"]``), -1 if it has none; for texts.
         draft: ``int64[N]`` the source's row of the pending draft (*regenerate*), -1 if there is none.
     """
@@ -57,6 +58,7 @@ class GameTable:
     terminal: NDArray[np.bool_]
     correct: NDArray[np.bool_]
     stuck: NDArray[np.bool_]
+    capped: NDArray[np.bool_]
     node: NDArray[np.int64]
     draft: NDArray[np.int64]
 
@@ -157,10 +159,11 @@ def _level(rules: Rules, play: Play, normaliser: float) -> dict[str, NDArray[Any
         "raw_cost": raw,
         "ledger": play.account.ledger,
         "mask": mask,
-        "depth": play.trace.depth.astype(np.int32),
+        "depth": play.depth.astype(np.int32),
         "terminal": play.trace.terminal,
         "correct": play.trace.correct,
         "stuck": np.logical_not(mask.any(axis=1)),
+        "capped": play.trace.depth >= rules.source.horizon,
         "node": play.trace.latent.get("node", none),
         "draft": np.where(play.drafted, drafts, -1),
     }

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.costs.charging import Account, charge_draft_step, charge_step, open_account
-from gym_stepwise_routing.costs.ledger import CALLS, DISCARDED, KEPT, PROBE
+from gym_stepwise_routing.costs.ledger import CACHED, CALLS, DISCARDED, KEPT, PREFILL, PROBE
 from gym_stepwise_routing.costs.units import CostUnit, cost_weights
 from gym_stepwise_routing.errors import NotApplicableError, PriceError, check_choice
 from gym_stepwise_routing.game.observation import check_blocks, describe_features, observe
@@ -22,10 +22,25 @@ from gym_stepwise_routing.game.trace_statistics import History, empty_history, r
 from gym_stepwise_routing.sources.contract import ProblemBatch, SourceState, StepSource
 from gym_stepwise_routing.types import BLOCKS, CONFIDENCE, MODES, Batch, Block, Mode
 
-__all__ = ["Play", "Rules"]
+__all__ = ["Attempts", "Play", "Rules"]
 
 _UNLIMITED = np.iinfo(np.int64).max
 _FIRST_TOKEN = [CONFIDENCE.index("entropy_first"), CONFIDENCE.index("margin_first")]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts(Batch):
+    """What *restart* remembers of ``B`` traces besides the present attempt.
+
+    Attributes:
+        untouched: the problems before the first step, where each attempt begins.
+        barred: ``bool[B, K]`` models that did not deliver when they were to begin, since the last step.
+        behind: ``int64[B]`` steps of the attempts that were left.
+    """
+
+    untouched: SourceState
+    barred: NDArray[np.bool_]
+    behind: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +58,8 @@ class Play(Batch):
         drafted: ``bool[B]`` rows of ``lookahead`` that are valid.
         probed: ``bool[B]`` the smallest model has decoded a token to look at, be its figures known or not.
         probe: ``float32[B, 2]`` probe figures, NaN where there are none.
+        attempts: *restart* only: where a larger model begins. The trace and its aggregates are then those of the
+            present attempt; the account is that of all of them.
     """
 
     problems: ProblemBatch
@@ -54,6 +71,12 @@ class Play(Batch):
     drafted: NDArray[np.bool_]
     probed: NDArray[np.bool_]
     probe: NDArray[np.float32]
+    attempts: Attempts | None = None
+
+    @property
+    def depth(self) -> NDArray[np.int64]:
+        """``int64[B]`` steps so far, those of attempts that were left included."""
+        return self.trace.depth if self.attempts is None else self.trace.depth + self.attempts.behind
 
 
 class Rules:
@@ -61,8 +84,10 @@ class Rules:
 
     Args:
         source: where steps come from.
-        mode: ``route`` (any model at every step), ``escalate`` (never back to a smaller model) or ``regenerate`` (the
-            smallest model drafts, action 0 keeps the draft, action i has model i write the step instead).
+        mode: ``route`` (any model at every step), ``escalate`` (never back to a smaller model), ``regenerate`` (the
+            smallest model drafts, action 0 keeps the draft, action i has model i write the step instead) or ``restart``
+            (never back to a smaller model; a larger one begins the problem afresh, with a horizon of its own, and does
+            not see what was written; what was spent stays spent).
         observation: blocks of the observation.
         cost_unit: unit of :meth:`cost`.
 
@@ -78,10 +103,12 @@ class Rules:
         self.blocks = check_blocks(observation)
         self.probing = "probe" in self.blocks and mode != "regenerate"
         self.scoring = "verifier" in self.blocks
-        if self.scoring and not source.scores:
-            others = ", ".join(repr(block) for block in BLOCKS if block != "verifier")
+        lacking = {"verifier": "has no verifier scores"} if not source.scores else {}
+        lacking |= {"feedback": "has no environment that answers"} if not source.feedback else {}
+        if found := [block for block in self.blocks if block in lacking]:
+            others = ", ".join(repr(block) for block in BLOCKS if block not in lacking)
             raise NotApplicableError(
-                f"observation block 'verifier': {source.kind} {source.name!r} has no verifier scores; allowed: {others}"
+                f"observation block {found[0]!r}: {source.kind} {source.name!r} {lacking[found[0]]}; allowed: {others}"
             )
         self.features = describe_features(len(source.pool), self.blocks)
         self.weights = cost_weights(cost_unit, source.pool)
@@ -93,9 +120,19 @@ class Rules:
         """Plays before the first decision."""
         known = self.source.describe(problems)
         history = empty_history(len(problems), len(self._models))
-        return self._look_ahead(
-            known, self.source.start(problems, rng), open_account(known, self.source.pool), history, history, rng
-        )
+        trace = self.source.start(problems, rng)
+        attempts = None
+        if self.mode == "restart":
+            barred = np.zeros((len(problems), len(self._models)), dtype=np.bool_)
+            attempts = Attempts(trace, barred, np.zeros(len(problems), dtype=np.int64))
+        account = open_account(known, self.source.pool)
+        return self._look_ahead(known, trace, account, history, history, attempts, rng)
+
+    @property
+    def longest(self) -> int:
+        """Most steps of an episode. In *restart* each model but the last may be left one step before its horizon."""
+        horizon = self.source.horizon
+        return len(self._models) * (horizon - 1) + 1 if self.mode == "restart" else horizon
 
     def step(self, play: Play, actions: NDArray[np.int64], rng: np.random.Generator) -> Play:
         """Plays after ``actions[b]`` (unmasked) in every play.
@@ -107,7 +144,7 @@ class Rules:
         fine = np.flatnonzero(~trace.failed)
         if len(fine) == len(trace):
             return self._enter(play, actions, trace, rng)
-        after = replace(play, trace=trace)
+        after = self._undelivered(play, actions, trace)
         return (
             after.put(fine, self._enter(play.take(fine), actions[fine], trace.take(fine), rng)) if len(fine) else after
         )
@@ -119,7 +156,12 @@ class Rules:
         )
         if self.mode == "escalate":
             allowed = allowed & (self._models >= play.trace.model[:, None])
-        return allowed
+        if play.attempts is None:
+            return allowed
+        # whether a larger model can begin does not depend on how the present one can go on
+        begins = play.attempts.untouched.available & ~play.attempts.barred & (self._models > play.trace.model[:, None])
+        going = ~play.trace.terminal & (play.trace.depth < self.source.horizon)
+        return (allowed & (self._models == play.trace.model[:, None])) | (begins & going[:, None])
 
     def cost(self, play: Play) -> NDArray[np.float64]:
         """Cost so far in the cost unit, not normalised, ``float64[B]``."""
@@ -147,16 +189,40 @@ class Rules:
 
     def _advance(self, play: Play, actions: NDArray[np.int64], rng: np.random.Generator) -> SourceState:
         """Trace after the actions; a step that the source has told already is not asked for again."""
+        trace = play.trace
+        if play.attempts is not None:
+            begins = np.flatnonzero(actions != trace.model)
+            trace = trace.put(begins, play.attempts.untouched.take(begins))
         if play.lookahead is None:
-            return self.source.step(play.trace, actions, rng)
+            return self.source.step(trace, actions, rng)
         asked = np.flatnonzero((actions != 0) | ~play.drafted)
         if len(asked) == 0:
             return play.lookahead
-        stepped = self.source.step(play.trace.take(asked), actions[asked], rng)
+        stepped = self.source.step(trace.take(asked), actions[asked], rng)
         return stepped if len(asked) == len(actions) else play.lookahead.put(asked, stepped)
+
+    def _undelivered(self, play: Play, actions: NDArray[np.int64], trace: SourceState) -> Play:
+        """Plays after calls of which some failed; in *restart* the present attempt is still there to go on with."""
+        if play.attempts is None:
+            return replace(play, trace=trace)
+        begins = trace.failed & (actions != play.trace.model)
+        barred = play.attempts.barred.copy()
+        barred[begins, actions[begins]] = True
+        rows = np.flatnonzero(begins)
+        latent = dict(play.trace.latent)
+        if "reason" in latent:
+            latent["reason"] = np.where(begins, trace.latent["reason"], latent["reason"])
+        kept = replace(play.trace, failed=trace.failed, latent=latent)
+        return replace(play, trace=trace.put(rows, kept.take(rows)), attempts=replace(play.attempts, barred=barred))
 
     def _enter(self, play: Play, actions: NDArray[np.int64], trace: SourceState, rng: np.random.Generator) -> Play:
         """Charge and remember the step that has entered the traces, and look ahead to the next decision."""
+        begins, history, attempts = None, play.history, play.attempts
+        if attempts is not None:
+            begins = actions != play.trace.model
+            history = history.put(begins, empty_history(int(begins.sum()), len(self._models)))
+            behind = attempts.behind + np.where(begins, play.trace.depth, 0)
+            attempts = Attempts(attempts.untouched, np.zeros_like(attempts.barred), behind)
         if self.mode == "regenerate":
             drafts = play.lookahead
             assert drafts is not None
@@ -175,19 +241,23 @@ class Rules:
                 trace.tokens,
                 probed=play.probed if self.probing else None,
                 scored=(play.trace.depth > 0) & np.isfinite(play.trace.score) if self.scoring else None,
+                afresh=None if begins is None else (begins, open_account(play.problems, self.source.pool)),
+                context=trace.context,
             )
         if (self._limits < _UNLIMITED).any():
             self._check_tiers(play.account, account)
-        return self._look_ahead(play.problems, trace, account, remember(play.history, trace), play.history, rng)
+        return self._look_ahead(play.problems, trace, account, remember(history, trace), history, attempts, rng)
 
     def _check_tiers(self, before: Account, after: Account) -> None:
         """Every request of the step had a context, cached tokens included, that its model's price holds for."""
-        called = after.ledger[:, :, CALLS] > before.ledger[:, :, CALLS]
-        rows, models = np.nonzero(called & (before.context > self._limits))
+        spent = after.ledger - before.ledger
+        asked = before.context.copy()  # a verifier reads the trace as it was
+        asked[:, self._models] = spent[:, self._models][:, :, [PREFILL, CACHED]].sum(axis=2)
+        rows, models = np.nonzero((spent[:, :, CALLS] > 0) & (asked > self._limits))
         if len(rows):
             model = self.source.pool.rows[models[0]]
             raise PriceError(
-                f"model {model.name!r}: a request of {before.context[rows[0], models[0]]} input tokens, cached ones "
+                f"model {model.name!r}: a request of {asked[rows[0], models[0]]} input tokens, cached ones "
                 f"included; its price holds up to {self._limits[models[0]]} ({model.price and model.price.source}); "
                 "allowed: shorter requests, or a pool with the price of the longer ones"
             )
@@ -199,12 +269,13 @@ class Rules:
         account: Account,
         history: History,
         earlier: History,
+        attempts: Attempts | None,
         rng: np.random.Generator,
     ) -> Play:
         """Draft (*regenerate*) or probe the next step of the traces that the smallest model may go on with."""
         probe = np.full((len(trace), 2), np.nan, dtype=np.float32)
         drafted, probed = np.zeros((2, len(trace)), dtype=np.bool_)
-        play = Play(problems, trace, account, history, earlier, None, drafted, probed, probe)
+        play = Play(problems, trace, account, history, earlier, None, drafted, probed, probe, attempts)
         rows = np.flatnonzero(self.masks(play)[:, 0])
         if self.mode == "regenerate":
             return self._draft(play, rows, rng)

@@ -68,6 +68,10 @@ class Planner:
         bound: Bound = "upper",
     ) -> None:
         check_choice("mode", mode, MODES)
+        if mode == "restart":
+            raise NotApplicableError(
+                "mode='restart' is not planned; allowed: 'route', 'escalate', 'regenerate', or the oracle of a bank"
+            )
         check_choice("information", information, INFORMATION)
         self.source = source if isinstance(source, SimulatorSource) else SimulatorSource(source)
         self.mode: Mode = mode

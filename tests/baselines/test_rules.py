@@ -8,6 +8,7 @@ from fake_sources import TreeSource, Untabulated
 
 from gym_stepwise_routing.baselines.confidence import ConfidenceThreshold
 from gym_stepwise_routing.baselines.experience import experience
+from gym_stepwise_routing.baselines.feedback_rule import FeedbackRule
 from gym_stepwise_routing.baselines.glimp import GlimpRouter
 from gym_stepwise_routing.baselines.heuristics import LengthRule, LoopRule
 from gym_stepwise_routing.baselines.spec_reason import SpecReason, rating_name
@@ -216,3 +217,18 @@ def test_spec_reason_keeps_from_its_rating_upwards():
         SpecReason(0)
     with pytest.raises(ValueError, match="first_large=-1"):
         SpecReason(first_large=-1)
+
+
+def test_feedback_is_the_mean_of_four_signs():
+    source = TreeSource(0, horizon=4)
+    rule = FeedbackRule()
+    playing = Game(source, mode="restart", observation=["progress", "feedback"])
+    rule.bind(playing.spec)
+    names = list(playing.spec.feature_names)
+    shown = np.zeros((3, len(names)), dtype=np.float32)
+    shown[:, names.index("turns_left")] = [1, 0.5, 0.25]
+    shown[1, names.index("answer_error")] = 1
+    shown[2, [names.index("answer_empty"), names.index("answer_repeat")]] = 1
+    assert rule.scores(shown).tolist() == [0, 1.5 / 4, 2.75 / 4]
+    with pytest.raises(NotApplicableError, match="'turns_left' is not observed"):
+        rule.bind(Game(source, mode="restart", observation=["progress"]).spec)

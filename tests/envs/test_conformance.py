@@ -36,7 +36,7 @@ HEADINGS = [
 ]
 GAMES = {
     "bundled": {},
-    "bundled-probe": {"observation": [block for block in BLOCKS if block != "verifier"]},
+    "bundled-probe": {"observation": [block for block in BLOCKS if block not in ("verifier", "feedback")]},
     "bundled-budget": {"budget": (0.3, 1.2), "hard_budget": True, "cost_unit": "large_tokens", "split": "test"},
     "three-models-all-blocks": {
         "source": TreeSource(1, models=3, verifier=True, gaps=0.1),

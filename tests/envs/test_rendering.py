@@ -123,3 +123,16 @@ def test_gymnasium_records_a_video(tmp_path):
     env.close()
     (video,) = tmp_path.glob("videos/*.mp4")
     assert video.stat().st_size > 1000
+
+
+def test_in_restart_it_is_said_who_begins_afresh():
+    env = gym.make(
+        "StepwiseRouting-v0", source="intercode-sql-gpt", mode="restart", cost_unit="dollars", render_mode="ansi"
+    )
+    env.reset(seed=0)
+    for action in (0, 1, 1):
+        if env.unwrapped.action_masks()[action]:
+            env.step(action)
+    text = env.render()
+    assert text.count("gpt-4 begins the problem afresh") == 1
+    assert "restart" in text.splitlines()[0]

@@ -148,7 +148,7 @@ def test_the_table_equals_the_rules(seed, models, **game):
     never = np.zeros(len(problems), dtype=np.bool_)
     for position in (quick, slow):
         position.begin(np.arange(len(problems)), problems, rng)
-    for _ in range(source.horizon + 1):
+    for _ in range(rules.rules.longest + 1):
         stands, expected = quick.standing(), slow.standing()
         for name in stands._fields:
             np.testing.assert_array_equal(getattr(stands, name), getattr(expected, name), err_msg=name)

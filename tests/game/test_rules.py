@@ -32,7 +32,7 @@ from gym_stepwise_routing.types import CONFIDENCE, MODES
 )
 def test_batched_rules_equal_the_plain_reference(seed, models, mode, unit, probing, scoring, told, gaps):
     source = TreeSource(seed, models=models, horizon=4, verifier=scoring, told=told, gaps=gaps)
-    blocks = ["progress", "confidence", "aggregates", "ledger", "question"]
+    blocks = ["progress", "confidence", "aggregates", "ledger", "question", "feedback"]
     blocks += ["probe"] * probing + ["verifier"] * scoring
     rules = Rules(source, mode=mode, observation=blocks, cost_unit=unit)
     names = [feature.name for feature in rules.features]

@@ -11,7 +11,8 @@ from gym_stepwise_routing.datasets import Problem
 from gym_stepwise_routing.generators.step_rule import StepRule
 from gym_stepwise_routing.generators.steps import Ending, Step
 from gym_stepwise_routing.grading import Grade
-from gym_stepwise_routing.recorder.tree import MODES, Mode, RoutingTree, Run
+from gym_stepwise_routing.recorder.tree import RoutingTree, Run
+from gym_stepwise_routing.types import MODES, Mode
 
 PROBLEM = Problem("toy", "test", 0, "How many?", "4")
 
@@ -182,3 +183,11 @@ def test_a_run_cannot_be_entered_twice() -> None:
 def test_unknown_mode_is_refused() -> None:
     with pytest.raises(ValueError, match="mode='both'"):
         tree_of("both")  # type: ignore[arg-type]
+
+
+def test_restart_needs_one_run_of_each_model() -> None:
+    tree = tree_of("restart", models=3)
+    runs = grow(tree, lines=4)
+    assert runs == [Run(0, model) for model in range(3)]
+    assert len(tree.nodes) == 1 + 3 * 4
+    assert [set(node.children) - {node.model} for node in tree.nodes[1:]] == [set()] * 12

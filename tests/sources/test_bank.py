@@ -31,7 +31,7 @@ def test_it_is_a_step_source_and_says_what_it_is(source):
     assert isinstance(source, StepSource)
     assert (source.kind, source.name, source.simulated, source.deterministic) == ("bank", BUNDLED, False, True)
     assert source.horizon == 5
-    assert source.modes == ("route", "escalate", "regenerate")
+    assert source.modes == ("route", "escalate", "regenerate", "restart")
     assert source.pool == source.bank.pool
 
 

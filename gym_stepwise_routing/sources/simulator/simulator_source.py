@@ -20,7 +20,7 @@ from gym_stepwise_routing.sources.simulator.score_signals import (
     TOKEN_DRAWS,
     confidence_rows,
 )
-from gym_stepwise_routing.types import CONFIDENCE, QUESTION, SPLITS, Split
+from gym_stepwise_routing.types import CONFIDENCE, MODES, QUESTION, SPLITS, Split
 
 __all__ = ["PROBLEMS", "SimulatorSource"]
 
@@ -65,7 +65,8 @@ class SimulatorSource:
     kind: ClassVar[Literal["bank", "simulator", "live"]] = "simulator"
     deterministic = False
     simulated = True
-    modes: tuple[str, ...] = ("route", "escalate", "regenerate")
+    modes: tuple[str, ...] = MODES
+    feedback = False
 
     def __init__(
         self, preset: str | SimulatorParameters, *, problems: int = PROBLEMS, seed: int = 0, key: int | None = None

@@ -28,14 +28,15 @@ const traces = (() => {
   };
   const html = (name, properties = {}, ...children) => { const made = Object.assign(document.createElement(name), properties); made.append(...children); return made; };
 
-  // Prefixes are shared in the bank; the picture unrolls them, one row a leaf.
-  const unroll = (tree) => {
+  // Prefixes are shared in the bank; the picture unrolls them, one row a leaf. A larger model that begins afresh writes
+  // the same wherever it begins: besides the start, that is drawn where the path has it only.
+  const unroll = (tree, path) => {
     const nodes = [];
     let leaves = 0;
     const visit = (node, depth, decisions) => {
       const place = { node, depth, decisions, children: [] };
       nodes.push(place);
-      tree.child[node].forEach((child, model) => { if (child >= 0) place.children.push(visit(child, depth + 1, decisions + model.toString(36))); });
+      tree.child[node].forEach((child, model) => { const again = tree.restart && node > 0 && model !== tree.model[node]; if (child >= 0 && !(again && !path.startsWith(decisions + model.toString(36)))) place.children.push(visit(child, depth + 1, decisions + model.toString(36))); });
       place.row = place.children.length ? (place.children[0].row + place.children.at(-1).row) / 2 : leaves++;
       return place;
     };
@@ -48,7 +49,7 @@ const traces = (() => {
   const answer = (tree, node) => tree.end[node] || (tree.right[node] || !tree.text[node] ? "" : "no answer");
 
   const drawTree = (tree, decisions) => {
-    const { nodes, leaves, depth } = unroll(tree);
+    const { nodes, leaves, depth } = unroll(tree, decisions);
     const wide = Math.max(byId("tree").clientWidth < 520 ? 44 : 72, Math.min(210, (byId("tree").clientWidth - 150) / depth)), tall = 21, width = 30 + depth * wide + 120, height = leaves * tall + 16;
     const x = (place) => 14 + place.depth * wide, y = (place) => 14 + place.row * tall;
     const on = (place) => decisions.startsWith(place.decisions);
@@ -100,6 +101,7 @@ const traces = (() => {
       facts.querySelector("b").style.color = colour(model);
       if (sure !== null) facts.append(html("span", {}, "least likely token ", html("meter", { min: 0, max: 1, value: sure, title: `${sure}` }), ` ${(100 * sure).toFixed(0)} %`));
       if (tree.entropy[node] !== null) facts.append(html("span", { textContent: `mean entropy ${tree.entropy[node].toFixed(2)}` }));
+      if (tree.told?.[node]) facts.append(html("span", { textContent: `answer: ${tree.told[node]}` }));
       const item = html("li", {}, html("p", { textContent: tree.text[node] || "(no text recorded)" }), facts);
       item.style.borderColor = colour(model);
       if (tree.end[node] !== null) item.append(html("p", {}, html("b", { className: tree.right[node] ? "yes" : "no", textContent: `${outcome(tree, node)} ${answer(tree, node)}` }), tree.right[node] || !answer(tree, node) ? "" : ` (right: ${tree.answer})`));
