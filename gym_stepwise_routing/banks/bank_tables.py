@@ -97,7 +97,7 @@ def bank_schemas(models: int, *, answered: bool = False) -> Mapping[str, pa.Sche
     ]
     kinds = (pa.int32(), pa.bool_(), pa.int32(), pa.bool_())
     nodes += [pa.field(name, kind) for name, kind in zip(ANSWERS, kinds, strict=True)] if answered else []
-    texts = [pa.field("text", pa.string()), pa.field("final_answer", pa.string())]
+    texts = [pa.field(name, pa.string()) for name in ("text", "final_answer", LATER)]
     files = {"problems.parquet": problems, "nodes.parquet": nodes, "texts.parquet": texts}
     return {name: pa.schema(columns) for name, columns in files.items()}
 
