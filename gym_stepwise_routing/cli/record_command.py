@@ -20,7 +20,7 @@ from gym_stepwise_routing.recorder.grow import RecordingStats
 from gym_stepwise_routing.recorder.problem_selection import Selection
 from gym_stepwise_routing.recorder.session import RecordingSession
 from gym_stepwise_routing.recorder.settings import RecordingSettings
-from gym_stepwise_routing.recorder.step_rules import step_rule
+from gym_stepwise_routing.recorder.step_rules import STEPS, step_rule
 from gym_stepwise_routing.recorder.tree import Mode
 
 if TYPE_CHECKING:
@@ -72,7 +72,9 @@ def record(
         str | None, typer.Option(help=f"One of {', '.join(GRADERS)}; by default what the dataset needs.")
     ] = None,
     max_tokens: Annotated[int, typer.Option(help="Most tokens that a model writes before it hands over.")] = 200,
-    step: Annotated[str, typer.Option(help="What ends a step: newline or blank-line.")] = "newline",
+    step: Annotated[
+        str | None, typer.Option(help=f"What ends a step: {', '.join(STEPS)}; by default that of the grading.")
+    ] = None,
     min_characters: Annotated[int, typer.Option(help="Shorter steps are merged into the next.")] = 1,
     merge_headings: Annotated[bool, typer.Option(help="Merge steps that are only a heading into the next.")] = False,
     repeat_limit: Annotated[int, typer.Option(help="End a trace when a step stands so often; 0: never.")] = 0,

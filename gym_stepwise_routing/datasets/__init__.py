@@ -2,12 +2,13 @@
 
 from gym_stepwise_routing.datasets.catalogue import DATASETS, DatasetSpec
 from gym_stepwise_routing.datasets.load import load_file, load_problems
-from gym_stepwise_routing.datasets.problem import Problem, question_sha256
+from gym_stepwise_routing.datasets.problem import Problem, ProgramTests, question_sha256
 
 __all__ = [
     "DATASETS",
     "DatasetSpec",
     "Problem",
+    "ProgramTests",
     "load_file",
     "load_problems",
     "question_sha256",

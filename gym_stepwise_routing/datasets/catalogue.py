@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gym_stepwise_routing.datasets.code_tasks import human_eval_row, mbpp_row, mbpp_split
+from gym_stepwise_routing.datasets.json_lines import gzip_json_lines
 from gym_stepwise_routing.datasets.table_questions import read_table_questions
 from gym_stepwise_routing.registry import Registry
 
@@ -31,6 +33,9 @@ class DatasetSpec:
         licence: licence as its publisher states it.
         source: paper.
         read: reads a local file row by row; None: it is JSON Lines.
+        row: makes of a row, of either origin, one with the fields named above; where answers are programs, with
+            ``tests`` as well.
+        split_of: split that a row of a local file belongs to, where one file holds them all.
     """
 
     name: str
@@ -45,6 +50,8 @@ class DatasetSpec:
     licence: str
     source: str
     read: Callable[[Path], Iterator[Mapping[str, Any]]] | None = None
+    row: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict
+    split_of: Callable[[Mapping[str, Any]], str] | None = None
 
 
 DATASETS: Registry[DatasetSpec] = Registry("dataset", DatasetSpec, group="gym_stepwise_routing.datasets")
@@ -135,6 +142,40 @@ for _spec in (
         licence="CC BY-SA 4.0",
         source="Pasupat and Liang 2015, arXiv 1508.00305, release 1.0.2",
         read=read_table_questions,
+    ),
+    DatasetSpec(
+        name="mbpp",
+        hub="google-research-datasets/mbpp",
+        hub_config="full",
+        splits={
+            "train": ("train", 374, ("mbpp/mbpp.jsonl", "mbpp.jsonl")),
+            "test": ("test", 500, ("mbpp/mbpp.jsonl", "mbpp.jsonl")),
+            "validation": ("validation", 90, ("mbpp/mbpp.jsonl", "mbpp.jsonl")),
+        },
+        question="question",
+        answer="function",
+        solution="code",
+        level=None,
+        grading="code",
+        licence="CC BY 4.0",
+        source="Austin et al. 2021, arXiv 2108.07732",
+        row=mbpp_row,
+        split_of=mbpp_split,
+    ),
+    DatasetSpec(
+        name="human_eval",
+        hub="openai/openai_humaneval",
+        hub_config=None,
+        splits={"test": ("test", 164, ("human_eval/HumanEval.jsonl.gz", "HumanEval.jsonl.gz"))},
+        question="prompt",
+        answer="entry_point",
+        solution="solution",
+        level=None,
+        grading="code",
+        licence="MIT",
+        source="Chen et al. 2021, arXiv 2107.03374",
+        read=gzip_json_lines,
+        row=human_eval_row,
     ),
 ):
     DATASETS.register(_spec)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gym_stepwise_routing.datasets.catalogue import DATASETS, DatasetSpec
-from gym_stepwise_routing.datasets.problem import Problem
+from gym_stepwise_routing.datasets.json_lines import json_lines
+from gym_stepwise_routing.datasets.problem import Problem, ProgramTests
 from gym_stepwise_routing.errors import check_choice
-from gym_stepwise_routing.storage.strict_json import parse_json
 
 __all__ = ["load_file", "load_problems"]
 
@@ -44,11 +44,13 @@ def load_problems(name: str, split: str, *, data: Path | None = None) -> list[Pr
         origin = spec.hub
     else:
         path = _local_file(spec, split, data, files)
-        rows = list((spec.read or _json_lines)(path))
+        rows = list((spec.read or json_lines)(path))
+        if spec.split_of is not None:
+            rows = [row for row in rows if spec.split_of(row) == split]
         origin = str(path)
     if len(rows) != count:
         raise ValueError(f"{origin}: {len(rows)} rows; allowed: the {count} rows of {name}/{split}")
-    return [_problem(spec, split, index, row, origin) for index, row in enumerate(rows)]
+    return [_problem(spec, split, index, spec.row(row), origin) for index, row in enumerate(rows)]
 
 
 def load_file(
@@ -63,6 +65,9 @@ def load_file(
         question: field that holds the question.
         answer: field that holds the final answer; a number may be given as such.
 
+    A field ``tests`` (a program, or a list of them) and ``before`` (text before the answer) are for answers that are
+    programs.
+
     Raises:
         ValueError: no such file, a line that is not an object, a row without the fields, an empty question.
     """
@@ -75,8 +80,9 @@ def load_file(
             index=index,
             question=_field(row, question, path, index),
             answer=_field(row, answer, path, index),
+            tests=_tests(row, path, index),
         )
-        for index, row in enumerate(_json_lines(path))
+        for index, row in enumerate(json_lines(path))
     ]
 
 
@@ -106,17 +112,6 @@ def _hub_rows(spec: DatasetSpec, split: str) -> list[Mapping[str, Any]]:
     return rows
 
 
-def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            row = parse_json(line, f"{path}: line {number}")
-            if not isinstance(row, dict):
-                raise ValueError(f"{path}: line {number} is no JSON object")
-            yield row
-
-
 def _problem(spec: DatasetSpec, split: str, index: int, row: Mapping[str, Any], origin: str) -> Problem:
     solution = "" if spec.solution is None else _field(row, spec.solution, origin, index)
     if spec.answer is None:
@@ -135,6 +130,20 @@ def _problem(spec: DatasetSpec, split: str, index: int, row: Mapping[str, Any], 
         answer=answer,
         solution=solution,
         level=_level(row.get(spec.level) if spec.level else None),
+        tests=_tests(row, origin, index) if spec.grading == "code" else None,
+    )
+
+
+def _tests(row: Mapping[str, Any], origin: object, index: int) -> ProgramTests | None:
+    """The row's ``tests``, one program or a list of them, and its ``before``; None where it has no such field."""
+    if "tests" not in row:
+        return None
+    tests = row["tests"]
+    programs = tests if isinstance(tests, list) else [tests]
+    if not programs or not all(isinstance(program, str) and program.strip() for program in programs):
+        raise ValueError(f"{origin}: row {index}: tests={tests!r}; allowed: a program, or a list of one or more")
+    return ProgramTests(
+        "\n".join(programs), _field(row, "before", origin, index, empty=True) if "before" in row else ""
     )
 
 

@@ -6,12 +6,25 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Problem", "question_sha256"]
+__all__ = ["Problem", "ProgramTests", "question_sha256"]
 
 
 def question_sha256(question: str) -> str:
     """sha256 of the question's UTF-8 text, as it stands in the official file."""
     return hashlib.sha256(question.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramTests:
+    """What an answer that is a program is run with. Never stored in a bank.
+
+    Args:
+        after: program that fails where the answer is wrong; it runs after the answer, in the same module.
+        before: text that stands before the answer, such as imports and the head of a function to complete.
+    """
+
+    after: str
+    before: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +36,10 @@ class Problem:
         split: split of the official dataset, for example ``"test"``.
         index: row within the split, from 0.
         question: text of the question.
-        answer: final answer only, as text.
+        answer: final answer only, as text; the name of the function to write where the answer is a program.
         solution: reference solution, '' where there is none.
         level: difficulty as the dataset gives it, None where it gives none.
+        tests: of a problem whose answer is a program, None for any other.
     """
 
     dataset: str
@@ -35,6 +49,7 @@ class Problem:
     answer: str
     solution: str = ""
     level: float | None = None
+    tests: ProgramTests | None = None
 
     @property
     def id(self) -> str:

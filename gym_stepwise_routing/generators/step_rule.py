@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from gym_stepwise_routing.errors import check_choice
+from gym_stepwise_routing.generators.logical_lines import end_of_logical_line, in_columns
 from gym_stepwise_routing.grading.numeric import STATED_NUMBER
 
-__all__ = ["BLANK_LINE", "NEWLINE", "StepRule"]
+__all__ = ["BLANK_LINE", "FENCE", "NEWLINE", "StepRule"]
 
-NEWLINE, BLANK_LINE = "\n", "\n\n"
+NEWLINE, BLANK_LINE, FENCE = "\n", "\n\n", "```"
 _LINE_END = r"(?:\r\n?+|\n)"
 _ONE_END, _TWO_ENDS = re.compile(_LINE_END), re.compile(f"{_LINE_END}{{2,}}")
+_BLANK_LINES = re.compile(r"\A(?:[ \t\f]*\n)+")
 _HEADING = re.compile(r"#{1,6} .*|\*\*[^*\n]+\*\*:?|(?:step|part|case)\s*\w{1,3}\s*[:.)]?|[^\w\\]*", re.IGNORECASE)
 
 
@@ -43,6 +45,11 @@ class StepRule:
         repeat_limit: a trace in which the same step stands this often ends; 0 switches the guard off.
         horizon: most steps of a trace; the last of them is all the rest of what the model writes.
         max_tokens: most tokens a model may decode before it hands over (a run).
+        python: a step is a logical line of Python and keeps its indentation, in columns; ``delimiter`` must be a
+            newline.
+
+    Raises:
+        ValueError: a figure out of its range, or settings that exclude each other.
     """
 
     delimiter: str = NEWLINE
@@ -53,9 +60,12 @@ class StepRule:
     repeat_limit: int = 0
     horizon: int = 5
     max_tokens: int = 200
+    python: bool = False
 
     def __post_init__(self) -> None:
         check_choice("delimiter", self.delimiter, (NEWLINE, BLANK_LINE))
+        if self.python and self.delimiter != NEWLINE:
+            raise ValueError(f"delimiter={self.delimiter!r} with python=True; allowed: {NEWLINE!r}")
         if any(stop in self.delimiter for stop in self.stop):
             raise ValueError(f"stop={self.stop!r}; allowed: none that stands in delimiter={self.delimiter!r}")
         for parameter, least in (("min_characters", 0), ("horizon", 1), ("max_tokens", 1)):
@@ -70,7 +80,12 @@ class StepRule:
                 raise ValueError(f"answer={self.answer!r} is no regular expression: {error}") from None
 
     def end_of_step(self, text: str, position: int = 0) -> int | None:
-        """Where the first delimiter from ``position`` on ends; None where there is none."""
+        """Where the first delimiter from ``position`` on ends; None where there is none.
+
+        With ``python``, ``position`` must be where a logical line starts.
+        """
+        if self.python:
+            return end_of_logical_line(text, position)
         found = (_TWO_ENDS if self.delimiter == BLANK_LINE else _ONE_END).search(text, position)
         return found.end() if found else None
 
@@ -85,10 +100,14 @@ class StepRule:
         found = _partial_stop(self.stop).search(text, max(0, len(text) - longest + 1)) if longest > 1 else None
         return found.start() if found else None
 
-    @staticmethod
-    def step_text(text: str) -> str:
-        r"""A step as it enters a trace: without surrounding white space, lines ending in ``\n``."""
-        return _ONE_END.sub(NEWLINE, text.strip())
+    def step_text(self, text: str) -> str:
+        r"""A step as it enters a trace: without surrounding white space, lines ending in ``\n``.
+
+        With ``python``, the indentation of its first line stays.
+        """
+        if not self.python:
+            return _ONE_END.sub(NEWLINE, text.strip())
+        return in_columns(_BLANK_LINES.sub("", _ONE_END.sub(NEWLINE, text).rstrip()))
 
     def prefix(self, steps: Sequence[str]) -> str:
         """The answer so far as a model reads it before it writes the next step."""

@@ -44,8 +44,9 @@ class Grader:
         prompt: bundled prompt whose answers it reads.
         answer: regular expression of a stated answer, with which a trace ends; None: a trace ends where its model does.
         question: what announces a question, where the prompt does not say.
-        reads: whether it can read a reference answer.
-        allowed: which reference answers it can read, for messages.
+        step: what ends a step of such answers, by its name on the command line.
+        reads: whether it can grade answers to a problem: can read its reference, or has its tests.
+        allowed: which problems it can grade, for messages.
         needs: package that it needs, '' if none.
     """
 
@@ -56,7 +57,8 @@ class Grader:
     prompt: str = "gsm8k-4shot"
     answer: str | None = None
     question: str = "Question:"
-    reads: Callable[[str], bool] = lambda _: True
+    step: str = "newline"
+    reads: Callable[[Problem], bool] = lambda _: True
     allowed: str = "any"
     needs: str = ""
 

@@ -51,7 +51,7 @@ GRADERS.register(
         make=lambda: grade_list,
         version=lambda: "items after 'The answer is', by value if numbers, else by letters (version 1)",
         answer=STATED_LIST,
-        reads=lambda answer: bool(answer.strip()),
-        allowed="one or more items between '|'",
+        reads=lambda problem: bool(problem.answer.strip()),
+        allowed="an answer of one or more items between '|'",
     )
 )

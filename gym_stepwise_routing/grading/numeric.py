@@ -65,7 +65,7 @@ GRADERS.register(
         make=lambda: grade_number,
         version=lambda: "number after 'The answer is', compared exactly (version 3)",
         answer=STATED_NUMBER,
-        reads=lambda answer: parse_number(answer) is not None,
-        allowed="a number, or --grading math",
+        reads=lambda problem: parse_number(problem.answer) is not None,
+        allowed="an answer that is a number, or --grading math",
     )
 )

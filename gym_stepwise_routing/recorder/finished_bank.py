@@ -115,7 +115,8 @@ def _engine(info: Mapping[str, Any]) -> str:
 
 def step_rule_note(rule: Mapping[str, Any]) -> str:
     """A step rule, as JSON values, in words."""
-    parts = ["One line." if rule["delimiter"] == "\n" else "Text up to a blank line."]
+    unit = "One logical line of Python, indented in columns." if rule.get("python") else "One line."
+    parts = [unit if rule["delimiter"] == "\n" else "Text up to a blank line."]
     if rule["min_characters"] > 1:
         parts.append(f"Steps shorter than {rule['min_characters']} characters are merged into the next.")
     if rule["merge_headings"]:

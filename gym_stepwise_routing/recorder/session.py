@@ -87,9 +87,10 @@ class RecordingSession:
                 f"dataset: {len(twice)} problems are selected twice, such as {twice[0]}; allowed: once each"
             )
         grader = GRADERS.get(self.settings.grading)
-        if unreadable := [problem for problem in problems if not grader.reads(problem.answer)]:
+        if unreadable := [problem for problem in problems if not grader.reads(problem)]:
             first = unreadable[0]
-            raise ValueError(f"problem {first.id}: answer={first.answer!r}; allowed: {grader.allowed}")
+            tests = "" if first.tests is None else " with tests"
+            raise ValueError(f"problem {first.id}: answer={first.answer!r}{tests}; allowed: {grader.allowed}")
 
     def missing(self) -> list[Problem]:
         """The problems that have no tree in the folder yet, in the order in which they are recorded.

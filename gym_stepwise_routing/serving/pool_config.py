@@ -43,7 +43,7 @@ _Count = Annotated[int, Field(ge=1)]
 class StepConfig(ConfigPart):
     """The step rule, as in the recording; see :class:`...generators.steps.StepRule`."""
 
-    delimiter: Literal["newline", "blank-line"] = "newline"
+    delimiter: Literal["newline", "blank-line", "python-line"] | None = None  # None: that of the grading
     horizon: _Count = 5
     max_tokens: _Count = 200
     min_characters: int = Field(default=1, ge=0)

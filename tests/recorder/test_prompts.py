@@ -24,7 +24,7 @@ def test_the_question_stands_once_before_the_answer(name: str) -> None:
     filled = prompt.fill("  How many? ")
     assert filled.startswith(prompt.head)
     assert filled.count("How many?\n") == 1
-    assert filled.endswith(":\n")
+    assert filled.endswith((":\n", ":\n```python\n"))
 
 
 @pytest.mark.parametrize(("name", "answer"), [("gsm8k-4shot", STATED_NUMBER), ("math-4shot", BOXED_LINE)])
@@ -41,13 +41,15 @@ def test_every_example_ends_with_an_answer_that_the_step_rule_knows(name: str, a
         ("numeric", "newline", ("\n\n", "Question:", "Human:")),
         ("math", "newline", ("\n\n", "Problem:", "Human:")),
         ("math", "blank-line", ("Problem:", "Human:")),
+        ("code", None, ("```", "Task:", "Human:")),
     ],
 )
-def test_prompt_and_rule_follow_the_grading(grading: Grading, step: str, stop: tuple[str, ...]) -> None:
+def test_prompt_and_rule_follow_the_grading(grading: Grading, step: str | None, stop: tuple[str, ...]) -> None:
     prompt = load_prompt(default_prompt(grading))
     rule = step_rule(prompt, grading, step=step)
     assert rule.stop == stop
-    assert rule.answer == (BOXED_LINE if grading == "math" else STATED_NUMBER)
+    assert rule.answer == {"math": BOXED_LINE, "numeric": STATED_NUMBER, "code": None}[grading]
+    assert rule.python == (grading == "code")
 
 
 def test_a_prompts_own_label_of_a_question_is_a_stop_string() -> None:
