@@ -37,10 +37,10 @@ QuestionsOption = Annotated[
 
 @contextmanager
 def _told_plainly() -> Iterator[None]:
-    """Faults of a bank are for the user to read: one message, no traceback."""
+    """Faults of a bank or the disk are for the user to read: one message, no traceback."""
     try:
         yield
-    except ValueError as error:  # a BankError, or a log's fault
+    except (ValueError, OSError) as error:  # a BankError, a log's fault, or the disk's
         Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
         raise typer.Exit(1) from None
 

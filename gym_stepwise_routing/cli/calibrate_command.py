@@ -68,7 +68,7 @@ def calibrate(
             saving = replace(saving, items_for_saving=needed)
         if out is not None:
             save_calibrated(calibrated, out)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         console.print(f"[red]error:[/red] {escape(str(error))}")
         raise typer.Exit(2) from None
     show(saving, as_json=as_json, folder=None if out is None else str(out))

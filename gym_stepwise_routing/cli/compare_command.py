@@ -86,11 +86,12 @@ def compare(
                 resamples=resamples,
                 progress=advance,
             )
-    except ValueError as error:
+        written = write(result, out)
+    except (ValueError, OSError) as error:
         raise typer.BadParameter(str(error)) from None
     for table in tables(result, brief=True):
         console.print(rich_table(table))
-    for path in write(result, out):
+    for path in written:
         console.print(f"wrote {path}", highlight=False)
 
 

@@ -86,6 +86,6 @@ def score(
             save=partial(write_scores, out, opened, charged),
             shown=partial(track, description="problems"),
         )
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise typer.BadParameter(str(error)) from None
     Console().print(f"wrote {out}: {int((scored == scored).sum())} steps scored by {charged.name}", highlight=False)

@@ -45,5 +45,5 @@ def simulate(
                 source, bank, depth=min(_DEPTH, source.horizon) if depth is None else depth, seed=seed
             )
             console.print(f"wrote {bank} (simulated: true, {len(exported.nodes):,} nodes)", highlight=False)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise typer.BadParameter(str(error)) from None

@@ -107,7 +107,7 @@ def train(
                     f"  on them accuracy {run.accuracy:.3f} at cost {run.cost:.3f}: {kept} the limit {asked:g}",
                     highlight=False,
                 )
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         console.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True, highlight=False)
         raise typer.Exit(2) from error
 
