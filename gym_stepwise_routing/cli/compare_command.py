@@ -88,7 +88,7 @@ def compare(
                 resamples=resamples,
                 progress=advance,
             )
-    paths = write(result, out)
+        paths = write(result, out)
     if as_json:
         print(paths[-1].read_text(encoding="utf-8"))
         return

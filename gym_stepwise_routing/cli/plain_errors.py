@@ -22,9 +22,9 @@ def plain_errors(*faults: type[Exception]) -> Iterator[None]:
     """Tell a ``ValueError`` in one line and end with status 2; a fault of a file or of models with status 1.
 
     Args:
-        *faults: further exceptions that are faults, beside ``BankError`` and ``RecordingError``.
+        *faults: further exceptions that are faults, beside ``BankError``, ``RecordingError`` and those of the disk.
     """
-    kinds: tuple[type[Exception], ...] = (BankError, RecordingError, *faults)
+    kinds: tuple[type[Exception], ...] = (BankError, RecordingError, OSError, *faults)
     try:
         yield
     except kinds as error:

@@ -100,7 +100,7 @@ def record(
     May be stopped at any moment, by kill -9 too, and started again with the same command.
     """
     console = Console()
-    with plain_errors(ImportError, OSError, RuntimeError):
+    with plain_errors(ImportError, RuntimeError):
         pool = None if config is None else _pool(config, context)
         if pool is not None:
             specs, grading = tuple(model.spec() for model in pool.models), pool.grading

@@ -26,7 +26,7 @@ def report(
     from gym_stepwise_routing.serving.log_report import report_on
     from gym_stepwise_routing.storage.strict_json import plain
 
-    with plain_errors(OSError):
+    with plain_errors():
         found = report_on(log, resamples=resamples)
         page = write_log_page(found, out, f"stepwise-routing report {log} --out {out} --resamples {resamples}")
     if as_json:

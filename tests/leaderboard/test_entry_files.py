@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+
 import pytest
 from typer.testing import CliRunner
 
@@ -8,12 +10,14 @@ from gym_stepwise_routing.leaderboard.entry_files import (
     entry_path,
     files_of,
     put_entries,
+    put_submission,
     read_entries,
     read_entry,
     rows_path,
 )
 from gym_stepwise_routing.leaderboard.faults import EntryRejectedError
 from gym_stepwise_routing.leaderboard.site import build_site
+from gym_stepwise_routing.storage.locks import sole_writer
 
 RUN = CliRunner()
 
@@ -112,3 +116,48 @@ def test_the_command_verifies_line_by_line(repository):
     unknown = RUN.invoke(app, [*words, "--name", "orakel"])
     assert unknown.exit_code == 2
     assert "name='orakel' is in none of these files; allowed: always-largest" in unknown.output
+
+
+def test_a_submission_that_came_meanwhile_is_not_lost(honest, tmp_path):
+    """Both find the place free before they play; the second is told when it would write."""
+    other = honest.model_copy(update={"about": honest.about.model_copy(update={"authors": "somebody else"})})
+    path = put_submission(tmp_path, honest)
+    with pytest.raises(ValueError, match=r"honest.json is there already; allowed: another --name, or --overwrite"):
+        put_submission(tmp_path, other)
+    assert read_entry(path) == honest
+    with sole_writer(path), pytest.raises(ValueError, match=r"honest.json: another process is writing it"):
+        put_submission(tmp_path, other, overwrite=True)
+    put_submission(tmp_path, other, overwrite=True)
+    assert read_entry(path) == other
+    assert [file.name for file in path.parent.iterdir()] == ["honest.json"]
+
+
+def test_rows_that_are_written_at_once_are_all_kept(rows, honest):
+    """One reads while the other writes: without a lock the slower one would put back what it has read."""
+    before, threads = len(read_entries(rows)), []
+    for number in range(8):
+        more = honest.model_copy(update={"name": f"more-{number}"})
+        threads.append(threading.Thread(target=put_entries, args=(rows, {more.name: more})))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(read_entries(rows)) == before + 8
+
+
+def test_a_site_takes_the_place_of_a_site_and_of_nothing_else(rows, tracks, tmp_path):
+    def build(out):
+        build_site(out, entries=rows.parent, artefacts=tmp_path, tracks=tracks, report=lambda line: None)
+
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    build(out)
+    (out / "left-over").write_text("of an earlier site")
+    build(out)
+    assert not (out / "left-over").exists()
+    elsewhere.mkdir()
+    (tmp_path / "link").symlink_to(elsewhere)
+    (tmp_path / "file").write_text("mine")
+    for place in ("link", "file"):
+        with pytest.raises(ValueError, match="is a link or a file; allowed: a folder"):
+            build(tmp_path / place)
+    assert not [path.name for path in tmp_path.iterdir() if path.name.endswith(".tmp")]

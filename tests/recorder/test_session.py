@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +22,7 @@ from gym_stepwise_routing.generators.prompts import PromptTemplate
 from gym_stepwise_routing.generators.specs import GeneratorSpec
 from gym_stepwise_routing.recorder.finished_bank import bank_from_recording, merge_trees
 from gym_stepwise_routing.recorder.problem_selection import Selection, interleaved
-from gym_stepwise_routing.recorder.ray_workers import _collect
+from gym_stepwise_routing.recorder.ray_workers import _collect, record_with_ray
 from gym_stepwise_routing.recorder.recording import record
 from gym_stepwise_routing.recorder.recording_manifest import MANIFEST, recording_manifest, seal_manifest
 from gym_stepwise_routing.recorder.session import RecordingSession
@@ -296,3 +297,28 @@ def test_a_file_of_ones_own_may_be_for_training(tmp_path: Path) -> None:
     assert chosen.dataset.licence == "CC0-1.0"
     with pytest.raises(ValueError, match="'dev' is not known; allowed: 'train'"):
         Selection.parse(f"{path}@dev", data=None)
+
+
+@pytest.mark.parametrize("tail", [b'{"problem": {"dataset"', '{"problem": {"dataset": "é'.encode()[:-1]])
+def test_a_bank_is_built_past_a_tree_that_a_kill_cut_short(tmp_path: Path, tail: bytes) -> None:
+    recorded(tmp_path, 4)
+    whole = bank_from_recording(tmp_path, name="toy-bank").hash
+    with (tmp_path / "trees-0.jsonl").open("ab") as stream:
+        stream.write(tail)
+    assert bank_from_recording(tmp_path, name="toy-bank").hash == whole
+    recorded(tmp_path, 5)
+    assert len(bank_from_recording(tmp_path, name="toy-bank").problems) == 5
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_second_recording_is_told_before_it_touches_the_manifest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    selection = Selection.parse(f"{rows(tmp_path / 'toy.jsonl', 2)}", data=None, grading="numeric")
+    specs = (GeneratorSpec(backend="openai", model="a"), GeneratorSpec(backend="openai", model="b"))
+    session = RecordingSession(specs, (selection,), SETTINGS, tmp_path / "out", "record", "MIT")
+    if workers:
+        monkeypatch.setitem(sys.modules, "ray", SimpleNamespace())
+    with session.alone(), pytest.raises(BankError, match=r"out/recording.json: another process is writing it"):
+        record_with_ray(session, workers=1) if workers else session.run()
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,184 @@
+"""The commands that ``interruptions.py`` disturbs: what lies there before, and what may lie there afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from generator_fakes import FakeGenerator
+
+from gym_stepwise_routing.banks import Bank
+from gym_stepwise_routing.banks.jsonl import export_jsonl, import_jsonl
+from gym_stepwise_routing.banks.manifest import Recipe
+from gym_stepwise_routing.generators.specs import GENERATORS, Backend, GeneratorSpec
+from gym_stepwise_routing.leaderboard.entry import Entry
+from gym_stepwise_routing.leaderboard.entry_files import read_entries, read_entry, rows_path
+from gym_stepwise_routing.leaderboard.site import build_site
+from gym_stepwise_routing.recorder.store import read_trees
+from gym_stepwise_routing.storage.strict_json import read_json, to_json
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+BANK = "gsm8k-mixtral-gpt4"
+TRACK = "math500-escalate"
+ROWS = ("always-smallest", "always-largest", "random-mix")
+PROBLEMS = 60
+
+
+@dataclass(frozen=True)
+class Job:
+    """A command on a folder.
+
+    Attributes:
+        name: its name.
+        prepare: put the earlier state into an empty folder.
+        words: its command line.
+        state: what lies in a folder, in a line; an error if any of it is half there.
+        second: what the second of two processes is told, if it is told anything.
+        grows: there are states between the old one and the new, each of which holds the old one.
+    """
+
+    name: str
+    prepare: Callable[[Path], None]
+    words: Callable[[Path], Sequence[str]]
+    state: Callable[[Path], str]
+    second: str = "another process is writing it"
+    grows: bool = False
+
+
+def _fake(spec: GeneratorSpec) -> FakeGenerator:
+    """A model whose texts hang on the question, some of them long."""
+
+    def write(prompt: str, prefix: str) -> str:
+        rng = random.Random(f"{spec.model} {prompt} {prefix}")
+        steps = [f"{rng.random()} " * rng.randrange(1, 8) for _ in range(2)]
+        return "\n".join([*steps, f"The answer is {rng.randrange(3)}."])
+
+    return FakeGenerator(spec.model, write, prompt_tokens=1000)
+
+
+GENERATORS.register(Backend(name="fake", title="no model", build=_fake))  # type: ignore[arg-type]
+
+
+def _record(folder: Path, problems: int) -> list[str]:
+    models = [word for name in ("small", "large") for word in ("--models", f"fake:{name},parameters=1e9")]
+    rows = ["--dataset", f"{folder / 'toy.jsonl'}:0-{problems}", "--grading", "numeric"]
+    return ["record", *rows, *models, "--out", str(folder / "out"), "--horizon", "3", "--in-flight", "2"]
+
+
+def _record_prepare(folder: Path) -> None:
+    lines = [json.dumps({"question": f"What is {i}?", "answer": i % 3}) + "\n" for i in range(PROBLEMS)]
+    (folder / "toy.jsonl").write_text("".join(lines), encoding="utf-8")
+
+
+def _record_state(folder: Path) -> str:
+    """Trees that are whole, the bank that was made of them, and no tree twice."""
+    out, trees = folder / "out", []
+    for part in sorted(out.glob("trees-*.jsonl")):
+        trees += list(read_trees(part, whole_lines=True))
+    indices = sorted(tree["problem"]["index"] for tree in trees)
+    assert len(set(indices)) == len(indices), f"recorded twice: {indices}"
+    if (out / "recording.json").exists():
+        assert set(read_json(out / "recording.json")) == {"fixed", "notes"}
+    merged = list(read_trees(out / "trees.jsonl")) if (out / "trees.jsonl").exists() else []
+    bank = Bank.open(out / "bank") if (out / "bank").exists() else None
+    assert bank is None or len(bank.problems) == len(merged) == len(trees)
+    content = {tree["problem"]["index"]: _hash(json.dumps(tree).encode()) for tree in trees}
+    return f"{len(trees)} trees {_hash(json.dumps(sorted(content.items())).encode())} bank {bank and bank.name}"
+
+
+def _bank_prepare(folder: Path) -> None:
+    bank = Bank.open(BANK)
+    export_jsonl(bank, folder / "trees.jsonl")
+    recipe = to_json(bank.manifest.recipe)
+    (folder / "recipe.json").write_text(json.dumps(recipe), encoding="utf-8")
+    lines = (folder / "trees.jsonl").read_bytes().splitlines(keepends=True)
+    (folder / "first.jsonl").write_bytes(b"".join(lines[: len(lines) // 2]))
+    import_jsonl(folder / "first.jsonl", Recipe.load(folder / "recipe.json"), folder / "bank")
+
+
+def _bank_state(folder: Path) -> str:
+    bank = Bank.open(folder / "bank")
+    bank.read("texts.parquet")
+    names = sorted(path.name for path in (folder / "bank").iterdir())
+    return f"{len(bank.problems)} problems {bank.hash} {names}"
+
+
+def _bank_words(folder: Path) -> list[str]:
+    files = [str(folder / "trees.jsonl"), "--recipe", str(folder / "recipe.json"), "--out", str(folder / "bank")]
+    return ["bank", "import", *files, "--overwrite"]
+
+
+def _rows(folder: Path, names: Sequence[str]) -> Path:
+    """Some rows of the board, on one track."""
+    folder.mkdir()
+    entries = list(read_entries(rows_path(REPOSITORY / "leaderboard" / "entries", TRACK)))
+    chosen = [entry for entry in entries if entry.name in names]
+    rows_path(folder, TRACK).write_text("".join(f"{entry.model_dump_json()}\n" for entry in chosen), encoding="utf-8")
+    return folder
+
+
+def _submit_prepare(folder: Path) -> None:
+    entries = _rows(folder / "entries", ROWS)
+    (folder / "artefacts").mkdir()
+    old = read_entry(rows_path(entries, TRACK), ROWS[0])
+    about = old.about.model_copy(update={"description": "an earlier entry"})
+    old.model_copy(update={"name": "mine", "about": about}).write(entries / TRACK / "mine.json")
+
+
+def _submit_state(folder: Path) -> str:
+    entries = folder / "entries"
+    names = [entry.name for entry in read_entries(rows_path(entries, TRACK))]
+    assert len(names) == len(ROWS), names
+    mine = Entry.read(entries / TRACK / "mine.json")
+    return f"{names} {mine.about.description} {len(mine.runs)} {mine.figures.accuracy.value}"
+
+
+def _submit_words(folder: Path) -> list[str]:
+    router = ["gym_stepwise_routing.baselines:ConfidenceThreshold", "--kwargs", "figure=p_min"]
+    about = ["--track", TRACK, "--name", "mine", "--authors", "us", "--description", "a later entry"]
+    places = ["--entries", str(folder / "entries"), "--artefacts", str(folder / "artefacts")]
+    return ["submit", *router, *about, *places, "--overwrite", "--select", "budget=0.7"]
+
+
+def _build_prepare(folder: Path) -> None:
+    entries = _rows(folder / "entries", ROWS[:2])
+    (folder / "artefacts").mkdir()
+    build_site(folder / "site", entries=entries, artefacts=folder / "artefacts", rerun=False, report=lambda _: None)
+    entries.joinpath(f"{TRACK}.jsonl").unlink()
+    entries.rmdir()
+    _rows(folder / "entries", ROWS)
+
+
+def _build_state(folder: Path) -> str:
+    site = folder / "site"
+    files = sorted(path for path in site.rglob("*") if path.is_file())
+    content = "".join(f"{path.relative_to(site)} {_hash(path.read_bytes())}\n" for path in files)
+    return f"{len(files)} files {_hash(content.encode())}"
+
+
+def _build_words(folder: Path) -> list[str]:
+    places = ["--entries", str(folder / "entries"), "--artefacts", str(folder / "artefacts")]
+    return ["leaderboard", "build", "--out", str(folder / "site"), "--no-rerun", *places]
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+JOBS = {
+    job.name: job
+    for job in (
+        Job("record", _record_prepare, lambda folder: _record(folder, PROBLEMS), _record_state, grows=True),
+        Job("bank", _bank_prepare, _bank_words, _bank_state),
+        Job("submit", _submit_prepare, _submit_words, _submit_state),
+        Job("build", _build_prepare, _build_words, _build_state),
+    )
+}
+"""By name."""
