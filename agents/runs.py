@@ -43,7 +43,7 @@ class RunManifest:
         seed: seed of the run.
         hyperparameters: its settings.
         arguments: further arguments of the algorithm, such as ``limit``.
-        steps: environment steps taken.
+        steps: environment steps taken; of ``exact``, which plays none, gradient steps.
         seconds: duration of the training, wall clock.
         threshold: threshold that the agent came to by itself, 0.5 if it has none.
         tilt: how far the router's policy is tilted towards smaller models against that of ``model.zip``, so that its

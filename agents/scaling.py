@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -100,7 +101,7 @@ class StandardisedExtractor(FlattenExtractor):
     centre: th.Tensor
     factor: th.Tensor
 
-    def __init__(self, observation_space: gym.Space, centre: Sequence[float], factor: Sequence[float]) -> None:
+    def __init__(self, observation_space: gym.Space[Any], centre: Sequence[float], factor: Sequence[float]) -> None:
         super().__init__(observation_space)
         for name, values in (("centre", centre), ("factor", factor)):
             if len(values) != self.features_dim:

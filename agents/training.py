@@ -44,7 +44,7 @@ class Hyperparameters:
 
     Attributes:
         n_envs: episodes played side by side, >= 1.
-        total_timesteps: environment steps of the run, >= 1.
+        total_timesteps: environment steps of the run, >= 1; of ``exact``, which plays none, gradient steps.
         penalty: price of cost in the reward of agents without a constraint, where one always-largest episode costs 1
             and a right answer earns 1, >= 0.
         budget: range that budgets are drawn from (``all_budgets``), or None.

@@ -15,6 +15,7 @@ import torch
 
 from gym_stepwise_routing.agents.agent import AGENTS
 from gym_stepwise_routing.agents.training import hyperparameters, train
+from gym_stepwise_routing.game.config import GameConfig
 
 
 def main() -> None:
@@ -30,9 +31,15 @@ def main() -> None:
         settings = replace(settings, total_timesteps=max(1, int(arguments.share * settings.total_timesteps)))
         limit = {"limit": 0.5, "constraint": "cost_limit"} if AGENTS.get(agent).constrained else {}
         # Once for imports, the bank and the first allocations, which are no part of the training.
-        train(agent, seed=0, game={"cost_unit": "large_tokens"}, settings=replace(settings, total_timesteps=1), **limit)
+        train(
+            agent,
+            seed=0,
+            game=GameConfig(cost_unit="large_tokens"),
+            settings=replace(settings, total_timesteps=1),
+            **limit,
+        )
         begin = time.perf_counter()
-        model = train(agent, seed=0, game={"cost_unit": "large_tokens"}, settings=settings, **limit)
+        model = train(agent, seed=0, game=GameConfig(cost_unit="large_tokens"), settings=settings, **limit)
         seconds[agent] = (time.perf_counter() - begin) / model.num_timesteps
         whole = seconds[agent] * hyperparameters(agent).total_timesteps
         ratio = f"{seconds[agent] / seconds['ppo']:5.2f} x ppo a step" if "ppo" in seconds else ""

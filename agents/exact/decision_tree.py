@@ -71,8 +71,8 @@ class DecisionTree:
         begun = table.cost[table.roots]
         # A table has its roots first, and then the children of each level in the order of their parents.
         begin = int((~table.stuck[table.roots]).sum())
-        parent, action = np.nonzero(after < self._n)
-        self._parent, self._action = (th.as_tensor(np.append(np.zeros(begin, np.int64), x)) for x in (parent, action))
+        came = np.nonzero(after < self._n)
+        self._parent, self._action = (th.as_tensor(np.append(np.zeros(begin, np.int64), part)) for part in came)
         edges = [0, begin]
         while edges[-1] < self._n:
             edges.append(edges[-1] + int((after[edges[-2] : edges[-1]] < self._n).sum()))

@@ -224,7 +224,7 @@ class ExactPolicyGradient(BaseAlgorithm):
         if self.policy.mlp_extractor.latent_dim_pi != len(bias):
             self._make_policy()
         hidden: Any = self.policy.mlp_extractor.policy_net[0]
-        last = self.policy.action_net
+        last: Any = self.policy.action_net
         middle = progress.tilt[:, self.budgets // 2].mean()
         with th.no_grad():
             hidden.weight.copy_(weight)
@@ -237,8 +237,9 @@ class ExactPolicyGradient(BaseAlgorithm):
             return
         floor = self.constraint == "accuracy_floor"
         tilt = (tilt_to_floor if floor else tilt_to_limit)(scored(self), game, self.limit)
+        last: Any = self.policy.action_net
         with th.no_grad():
-            self.policy.action_net.bias -= tilt * _ranks(len(self.policy.action_net.bias))
+            last.bias -= tilt * _ranks(len(last.bias))
 
     def _log(self, candidate: Candidate, progress: Progress) -> None:
         self.logger.record("train/accuracy", progress.accuracy)

@@ -40,7 +40,9 @@ def train(
     ] = "cost_limit",
     penalty: Annotated[float | None, typer.Option(help="Agents without a constraint: price of the cost.")] = None,
     variant: Annotated[str | None, typer.Option(help="Variant of the shipped settings, such as simulator.")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Environment steps a run; default: as shipped.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Steps a run (exact: of the gradient); default: as shipped.")
+    ] = None,
     tensorboard: Annotated[Path | None, typer.Option(help="Folder for TensorBoard.")] = None,
     checkpoint_every: Annotated[
         int | None, typer.Option(min=1, help="Steps between checkpoints, in AGENT-seedN-checkpoints.")

@@ -7,9 +7,9 @@ fitted, and chosen, on the train split; whole curves are compared on calibration
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 import typer
@@ -126,7 +126,9 @@ class _Mode:
         return {name: (by["train"], together([by[split] for split in UNSEEN])) for name, by in found.items()}
 
 
-def compare(bank: Bank, mode: Mode, unit: CostUnit, seeds: int, resamples: int) -> tuple[list[Line], list[Line]]:
+def compare(
+    bank: Bank, mode: Mode, unit: CostUnit, seeds: int, resamples: int, ablations: Collection[str]
+) -> tuple[list[Line], list[Line]]:
     """Agents and peers of one mode, and the agents with one thing changed."""
     played = _Mode(bank, mode, unit, seeds)
     peers = played.peers()
@@ -151,7 +153,8 @@ def compare(bank: Bank, mode: Mode, unit: CostUnit, seeds: int, resamples: int) 
         lines.append(line(agent, (train, unseen), seconds, seeds))
     lines += [line(name, sweeps, 0.0, 0) for name, sweeps in peers.items()]
     changed = []
-    for name, (agent, changes) in ABLATIONS.items():
+    for name in ablations:
+        agent, changes = ABLATIONS[name]
         train, unseen, seconds = played.trained(agent, **changes)
         changed.append(line(name, (train, unseen), seconds, seeds))
     return lines, changed
@@ -163,15 +166,18 @@ def main(
     cost_unit: UnitOption = "large_tokens",
     seeds: SeedsOption = 5,
     resamples: ResamplesOption = 10_000,
+    changed: Annotated[bool, typer.Option("--changed", help="Also with one thing changed.")] = False,
 ) -> None:
-    """Train each agent in each mode, as shipped and changed, and compare it with what is fitted without RL."""
+    """Train each agent in each mode and compare it with what is fitted without RL."""
     unit = checked_unit(cost_unit)
     torch.set_num_threads(1)
     out.mkdir(parents=True, exist_ok=True)
     opened = Bank.open(bank)
-    found = {mode: compare(opened, mode, unit, seeds, resamples) for mode in MODES}
-    name = page_name("exact", opened.name, "" if unit == "large_tokens" else unit)
+    ablations = ABLATIONS if changed else ()
+    found = {mode: compare(opened, mode, unit, seeds, resamples, ablations) for mode in MODES}
+    name = page_name("exact", opened.name, "" if unit == "large_tokens" else unit, "changed" if changed else "")
     command = command_of(COMMAND, main, bank=bank, cost_unit=cost_unit, seeds=seeds, resamples=resamples)
+    command += " --changed" if changed else ""
     write_page(_page(found, opened, unit, seeds, resamples, command), out, name)
 
 
@@ -189,7 +195,8 @@ def _page(
         Table(f"Mode {mode}", columns, tuple(line.cells() for line in sorted(lines, key=lambda x: -x.unseen[0])))
         for mode, (lines, _) in found.items()
     ]
-    tables.append(Table("One thing changed", ("agent", *MODES), _changes(found)))
+    if any(changed for _, changed in found.values()):
+        tables.append(Table("One thing changed: unseen (train)", ("agent", *MODES), _changes(found)))
     return Page(
         title="Agents, and what is fitted without RL",
         command=command,

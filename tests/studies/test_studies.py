@@ -50,8 +50,8 @@ def page(folder, name, *options):
 def test_exact(tmp_path, bank, monkeypatch):
     monkeypatch.setattr(exact, "ABLATIONS", {"exact, 4 units": ("exact", {"widths": [4]})})
     monkeypatch.setattr(exact, "THRESHOLDS", 5)
-    exact.main(out=tmp_path, bank=bank, cost_unit="large_tokens", seeds=3, resamples=1000)
-    text, numbers = page(tmp_path, "exact-few-problems", "--seeds 3", "--resamples 1000")
+    exact.main(out=tmp_path, bank=bank, cost_unit="large_tokens", seeds=3, resamples=1000, changed=True)
+    text, numbers = page(tmp_path, "exact-few-problems-changed", "--seeds 3", "--resamples 1000", "--changed")
     assert list(numbers) == list(sweeps.MODES)
     for mode, found in numbers.items():
         assert {line["router"] for line in found["compared"]} == {*exact.AGENTS, *exact.PEERS}

@@ -255,6 +255,7 @@ AGENTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "ccpo": ("route", {"limit": 0.6, "constraint": "cost_limit"}),
     "ppo": ("escalate", {}),
     "dqn": ("route", {}),
+    "exact": ("route", {"limit": 0.6, "constraint": "cost_limit"}),
 }
 
 
