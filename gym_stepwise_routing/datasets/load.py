@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from gym_stepwise_routing.datasets.problem import Problem
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.storage.strict_json import parse_json
 
-__all__ = ["load_file", "load_problems"]
+__all__ = ["line_of_row", "load_file", "load_problems"]
 
 _MATH_SUBJECTS = (
     "algebra",
@@ -73,11 +74,16 @@ def load_file(
             dataset=name or path.stem,
             split=split,
             index=index,
-            question=_field(row, question, path, index),
-            answer=_field(row, answer, path, index),
+            question=_field(row, question, f"{path}: line {line}", index),
+            answer=_field(row, answer, f"{path}: line {line}", index),
         )
-        for index, row in enumerate(_json_lines(path))
+        for index, (line, row) in enumerate(_numbered_lines(path))
     ]
+
+
+def line_of_row(path: Path, row: int) -> int:
+    """Line of a row of a JSON Lines file, both as people and :class:`Problem` count them: from 1 and from 0."""
+    return next(islice(_numbered_lines(path), row, None))[0]
 
 
 def _local_file(spec: DatasetSpec, split: str, data: Path, files: Sequence[str]) -> Path:
@@ -107,6 +113,10 @@ def _hub_rows(spec: DatasetSpec, split: str) -> list[Mapping[str, Any]]:
 
 
 def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
+    return (row for _, row in _numbered_lines(path))
+
+
+def _numbered_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
@@ -114,7 +124,7 @@ def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
             row = parse_json(line, f"{path}: line {number}")
             if not isinstance(row, dict):
                 raise ValueError(f"{path}: line {number} is no JSON object")
-            yield row
+            yield number, row
 
 
 def _problem(spec: DatasetSpec, split: str, index: int, row: Mapping[str, Any], origin: str) -> Problem:
