@@ -21,6 +21,7 @@ from gym_stepwise_routing.grading import GRADERS
 from gym_stepwise_routing.recorder.endings import EARLY, count_endings
 from gym_stepwise_routing.recorder.grow import RecordingStats
 from gym_stepwise_routing.recorder.problem_selection import Selection
+from gym_stepwise_routing.recorder.selection_checks import notes, without_duplicates
 from gym_stepwise_routing.recorder.session import RecordingSession
 from gym_stepwise_routing.recorder.settings import RecordingSettings
 from gym_stepwise_routing.recorder.step_rules import STEPS, step_rule
@@ -52,7 +53,7 @@ def record(
     dataset: Annotated[
         list[str],
         typer.Option(
-            metavar="NAME/SPLIT[:ROWS]", help="Problems, or FILE.jsonl@SPLIT; ROWS: 0-100,205,300-900/50; repeatable."
+            metavar="NAME/SPLIT[:ROWS]", help="Problems, or FILE.jsonl[@SPLIT]; ROWS: 0-100,205,300-900/50; repeatable."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the recording; the same recording in it is continued.")],
@@ -75,6 +76,10 @@ def record(
     grading: Annotated[
         str | None, typer.Option(help=f"One of {', '.join(GRADERS)}; by default what the dataset needs.")
     ] = None,
+    drop_duplicates: Annotated[
+        bool,
+        typer.Option("--drop-duplicates", help="Leave out problems whose question came before, in OUT too."),
+    ] = False,
     max_tokens: Annotated[int, typer.Option(help="Most tokens that a model writes before it hands over.")] = 200,
     step: Annotated[
         str | None, typer.Option(help=f"What ends a step: {', '.join(STEPS)}; by default that of the grading.")
@@ -121,6 +126,8 @@ def record(
             )
             for text in dataset
         )
+        if drop_duplicates:
+            selections = without_duplicates(selections)
         if pool is not None:
             template, rule = pool.template(), pool.rule()
         else:
@@ -145,11 +152,15 @@ def record(
             out=out,
             command=_command(sys.argv[1:]),
             licence=licence,
+            drop_duplicates=drop_duplicates,
         )
+        bank_name = name or out.resolve().name
+        for note in notes(selections, bank_name):
+            console.print(f"note: {escape(note)}", soft_wrap=True)
         stats = _run(session, console, workers=ray, address=ray_address, gpus=gpus_per_worker)
         for problem, reason in stats.failed.items():
             console.print(f"given up: {escape(problem)}: {escape(str(reason))}")
-        bank = session.bank(name or out.resolve().name)
+        bank = session.bank(bank_name)
     console.print(
         f"{stats.trees} new trees with {stats.nodes:,} nodes, {sum(stats.tokens):,} tokens at "
         f"{stats.tokens_per_second:.1f} tokens/s; {escape(str(out / 'bank'))} holds {len(bank.problems)} problems"

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from gym_stepwise_routing.datasets.catalogue import DATASETS, DatasetSpec
-from gym_stepwise_routing.datasets.json_lines import json_lines
+from gym_stepwise_routing.datasets.json_lines import json_lines, numbered_lines
 from gym_stepwise_routing.datasets.problem import Problem, ProgramTests
 from gym_stepwise_routing.errors import check_choice
 
-__all__ = ["load_file", "load_problems"]
+__all__ = ["line_of_row", "load_file", "load_problems"]
 
 _MATH_SUBJECTS = (
     "algebra",
@@ -78,12 +79,17 @@ def load_file(
             dataset=name or path.stem,
             split=split,
             index=index,
-            question=_field(row, question, path, index),
-            answer=_field(row, answer, path, index),
-            tests=_tests(row, path, index),
+            question=_field(row, question, f"{path}: line {line}", index),
+            answer=_field(row, answer, f"{path}: line {line}", index),
+            tests=_tests(row, f"{path}: line {line}", index),
         )
-        for index, row in enumerate(json_lines(path))
+        for index, (line, row) in enumerate(numbered_lines(path))
     ]
+
+
+def line_of_row(path: Path, row: int) -> int:
+    """Line of a row of a JSON Lines file, both as people and :class:`Problem` count them: from 1 and from 0."""
+    return next(islice(numbered_lines(path), row, None))[0]
 
 
 def _local_file(spec: DatasetSpec, split: str, data: Path, files: Sequence[str]) -> Path:

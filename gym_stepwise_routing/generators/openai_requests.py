@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
-__all__ = ["CONTINUATIONS", "OPEN_MESSAGE", "Continuation", "Message", "Sampling", "body_of"]
+__all__ = ["CONTINUATIONS", "OPEN_MESSAGE", "Continuation", "Dialect", "Message", "Sampling", "body_of"]
 
 Continuation = Literal["raw", "continue_final_message", "prefill", "ask"]
 CONTINUATIONS: tuple[Continuation, ...] = get_args(Continuation)
@@ -24,6 +25,39 @@ OPEN_MESSAGE: tuple[Continuation, ...] = ("continue_final_message", "prefill")
 _GO_ON = "Continue exactly where you stopped. Do not repeat anything and do not comment."
 
 Message = Mapping[str, Any]
+_WANTS_PREFIX = re.compile(r"prefix(?: true|['\"]?: ?true| mode)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What a server wants otherwise than most; found out from its refusals.
+
+    Attributes:
+        limit: the field of the token limit: ``max_completion_tokens`` for newer models of OpenAI.
+        marks_prefix: a half-written answer is marked by ``"prefix": true`` (Mistral, DeepSeek).
+        trims_prefix: a half-written answer must not end in white space (Anthropic); the newline that ends a step is
+            left out, and the model writes it again.
+    """
+
+    limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    marks_prefix: bool = False
+    trims_prefix: bool = False
+
+    def after(self, refusal: str) -> Dialect | None:
+        """The dialect that a refusal asks for; None where it asks for nothing that is known and not yet tried."""
+        asked = self
+        if "max_completion_tokens" in refusal:
+            asked = replace(asked, limit="max_completion_tokens")
+        if _WANTS_PREFIX.search(refusal):
+            asked = replace(asked, marks_prefix=True)
+        if "trailing whitespace" in refusal:
+            asked = replace(asked, trims_prefix=True)
+        return None if asked == self else asked
+
+    def settings(self) -> tuple[tuple[str, str], ...]:
+        """What differs from most servers, as text."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return tuple((name, str(value)) for name, value in values.items() if value != getattr(Dialect(), name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +87,10 @@ def body_of(
     sampling: Sampling,
     top_logprobs: int,
     stream: bool,
+    dialect: Dialect = Dialect(),
 ) -> tuple[str, dict[str, Any]]:
     """Path and body of a request to go on with a half-written answer, in the endpoint's own way."""
-    body: dict[str, Any] = {"model": model, "max_tokens": max_tokens, **sampling.fields()}
+    body: dict[str, Any] = {"model": model, dialect.limit: max_tokens, **sampling.fields()}
     if stop:
         body["stop"] = list(stop)
     if stream:
@@ -66,7 +101,8 @@ def body_of(
         return "/completions", body | ({"logprobs": top_logprobs} if top_logprobs else {})
     messages: list[Message] = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
     if prefix:
-        messages.append({"role": "assistant", "content": prefix})
+        begun: dict[str, Any] = {"role": "assistant", "content": prefix.rstrip() if dialect.trims_prefix else prefix}
+        messages.append(begun | ({"prefix": True} if dialect.marks_prefix and continuation in OPEN_MESSAGE else {}))
         if continuation == "continue_final_message":
             body |= {"continue_final_message": True, "add_generation_prompt": False}
         elif continuation == "ask":

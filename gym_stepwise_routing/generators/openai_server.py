@@ -20,6 +20,7 @@ from gym_stepwise_routing.generators.openai_requests import (
     CONTINUATIONS,
     OPEN_MESSAGE,
     Continuation,
+    Dialect,
     Sampling,
     body_of,
 )
@@ -48,7 +49,9 @@ class OpenAIGenerator:
     On construction one token is asked for: it shows whether the server is there, knows the model, offers top
     log-probabilities and counts its tokens. A server that refuses as many log-probabilities is asked for five, then for
     none; without them confidence figures are absent and one step is asked for at a time. A server that counts no tokens
-    is refused: token counts are never made up. With ``prefill`` and ``continue_final_message`` four more tokens show
+    is refused: token counts are never made up. What its refusals ask for is done
+    (:class:`gym_stepwise_routing.generators.openai_requests.Dialect`).
+    With ``prefill`` and ``continue_final_message`` four more tokens show
     whether it goes on with a half-written answer, and whether it repeats it (:mod:`...generators.open_message`).
 
     Args:
@@ -113,6 +116,7 @@ class OpenAIGenerator:
         self._thread.start()
         self._running: dict[Future[Completion | Failure], Hashable] = {}
         self._offered = 0
+        self._dialect = Dialect()
         self._served: str | None = None
         self._greeted = False
         self._habits: MessageHabits | None = None if continuation in OPEN_MESSAGE else MessageHabits()
@@ -138,6 +142,7 @@ class OpenAIGenerator:
                 ("server", str(self._client.base_url)),
                 ("continuation", self.continuation),
                 ("served", self._served or "not told"),
+                *self._dialect.settings(),
             ),
         )
 
@@ -194,7 +199,7 @@ class OpenAIGenerator:
         first: Completion | Failure | None = None
         for count in dict.fromkeys((self.top_logprobs, min(self.top_logprobs, _OFTEN_ALLOWED), 0)):
             self._offered = count
-            result = self._start(self._ask(Request(_QUESTION, "", 1))).result()
+            result = self._try("")
             first = first or result
             if isinstance(result, Completion):
                 self._offered = count if result.has_logprobs else 0
@@ -206,11 +211,20 @@ class OpenAIGenerator:
         message = f"model={self.model!r} on {self._client.base_url}: {first.reason}{self._known_models()}"
         raise ValueError(message)
 
+    def _try(self, begun: str) -> Completion | Failure:
+        """One token after a begun answer, asked for again where the refusal says how the server wants to be asked."""
+        while True:
+            result = self._start(self._ask(Request(_QUESTION, begun, 1))).result()
+            dialect = self._dialect.after(result.reason) if isinstance(result, Failure) else None
+            if dialect is None:
+                return result
+            self._dialect = dialect
+
     def _begin_messages(self) -> None:
         runs: list[Completion] = []
         fault = ""
         for begun in PROBES:
-            run = self._start(self._ask(Request(_QUESTION, begun, 1))).result()
+            run = self._try(begun)
             if isinstance(run, Failure):
                 fault = run.reason
                 break
@@ -288,6 +302,7 @@ class OpenAIGenerator:
             sampling=Sampling(),
             top_logprobs=self._offered,
             stream=False,
+            dialect=self._dialect,
         )
         response = await self._client.post(path, cast_to=httpx.Response, body=body)
         return parse_json(response.content, "the answer")

@@ -107,9 +107,9 @@ class PartialStep:
         return cut_run(run, self.rule, self.history, over)[0]
 
     def _says_nothing(self, completion: Completion) -> bool:
-        """Whether an answer tells neither text nor tokens, where the step has none yet."""
-        told = completion.text.strip() or completion.pieces or completion.finish == "length"
-        return not told and (self._run is None or not self._run.text.strip())
+        """Whether an answer tells neither text nor tokens, before the step or behind it."""
+        told = not completion.tokens or completion.text.strip() or completion.pieces or completion.finish == "length"
+        return not told and (self._run is None or self._looking_ahead or not self._run.text.strip())
 
     def _decoded(self, completion: Completion) -> str:
         """All that was decoded, with what ended it: where a server hides that, the delimiter is the best guess."""

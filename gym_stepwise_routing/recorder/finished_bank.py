@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,24 +15,30 @@ from gym_stepwise_routing.banks.splits import SplitRule
 from gym_stepwise_routing.costs.models import Latency, Model, Price
 from gym_stepwise_routing.errors import RecordingError
 from gym_stepwise_routing.recorder.endings import count_endings
+from gym_stepwise_routing.recorder.problem_selection import UNSPLIT
 from gym_stepwise_routing.recorder.recording_manifest import MANIFEST, recorded_commands
 from gym_stepwise_routing.recorder.store import read_trees
 from gym_stepwise_routing.storage.atomic import replaced
 from gym_stepwise_routing.storage.strict_json import read_json
 from gym_stepwise_routing.types import Split
 
-__all__ = ["bank_from_recording", "merge_trees", "step_rule_note"]
+__all__ = ["bank_from_recording", "merge_trees", "split_rule_of", "step_rule_note"]
 
 _SHARES: dict[str, Mapping[Split, float]] = {
     "train": {"train": 0.6, "calibration": 0.4},
     "calibration": {"calibration": 1.0},
+    UNSPLIT: {"train": 0.5, "calibration": 0.25, "test": 0.25},
 }
 """Official training problems are for training and calibration; every other official split is for testing only. A file
-of one's own may be for calibration alone."""
+of one's own may be for calibration alone, or be split by the hashes of its questions."""
 
 
-def merge_trees(folder: Path) -> Path:
-    """All trees of a recording in one file, ``trees.jsonl``, ordered by dataset, split and index.
+def merge_trees(folder: Path, only: Set[str] | None = None) -> Path:
+    """The trees of a recording in one file, ``trees.jsonl``, ordered by dataset, split and index.
+
+    Args:
+        folder: folder of the recording.
+        only: ids of the problems whose trees are wanted; None: all.
 
     A last line that a kill has cut short, or that is being written, is passed over.
 
@@ -42,6 +48,8 @@ def merge_trees(folder: Path) -> Path:
     trees = [tree for part in sorted(folder.glob("trees-*.jsonl")) for tree in read_trees(part, whole_lines=True)]
     if not trees:
         raise RecordingError(f"{folder}: no recorded tree")
+    if only is not None:
+        trees = [tree for tree in trees if "/".join(map(str, _key(tree))) in only]
     keyed = {_key(tree): tree for tree in trees}
     if len(keyed) != len(trees):
         raise RecordingError(f"{folder}: {len(trees) - len(keyed)} problems were recorded twice")
@@ -52,13 +60,16 @@ def merge_trees(folder: Path) -> Path:
     return path
 
 
-def bank_from_recording(folder: Path, *, name: str, counts: QuestionCounts | None = None) -> Bank:
+def bank_from_recording(
+    folder: Path, *, name: str, counts: QuestionCounts | None = None, only: Set[str] | None = None
+) -> Bank:
     """Build ``folder/bank`` from what has been recorded so far.
 
     Args:
         folder: folder of the recording.
         name: name of the bank.
         counts: counts over the question texts, where these are at hand.
+        only: ids of the problems whose trees are wanted; None: all.
 
     Raises:
         RecordingError: no manifest or no tree.
@@ -68,12 +79,17 @@ def bank_from_recording(folder: Path, *, name: str, counts: QuestionCounts | Non
     if not path.is_file():
         raise RecordingError(f"{path}: the file is missing, so this is no recording")
     manifest = read_json(path, RecordingError)
-    trees = merge_trees(folder)
+    trees = merge_trees(folder, only)
     splits = sorted({tree["problem"]["split"] for tree in read_trees(trees)})
     names = [model["name"] for model in manifest["fixed"]["models"]]
     endings = count_endings(read_trees(trees), names)
     recipe = replace(_recipe(name, splits, manifest["fixed"], manifest["notes"]), endings=endings)
     return import_jsonl(trees, recipe, folder / "bank", counts=counts, overwrite=True)
+
+
+def split_rule_of(name: str, splits: Iterable[str]) -> SplitRule:
+    """The split rule of a bank of this name with problems of these official splits."""
+    return SplitRule(salt=name, shares={split: _SHARES.get(split, {"test": 1.0}) for split in splits})
 
 
 def _recipe(name: str, splits: Sequence[str], fixed: Mapping[str, Any], notes: Mapping[str, Any]) -> Recipe:
@@ -105,7 +121,7 @@ def _recipe(name: str, splits: Sequence[str], fixed: Mapping[str, Any], notes: M
         recorded_mode=fixed["mode"],
         grader=Grader(name=fixed["grader"], version="1"),
         datasets=datasets,
-        split_rule=SplitRule(salt=name, shares={split: _SHARES.get(split, {"test": 1.0}) for split in splits}),
+        split_rule=split_rule_of(name, splits),
         command="\n".join(recorded_commands(notes)),
         licence=notes["licence"],
     )

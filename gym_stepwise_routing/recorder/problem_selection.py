@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gym_stepwise_routing.banks.manifest import Dataset
-from gym_stepwise_routing.datasets import DATASETS, Problem, load_file, load_problems
+from gym_stepwise_routing.datasets import DATASETS, Problem, line_of_row, load_file, load_problems
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.grading import Grading
 from gym_stepwise_routing.types import SPLITS
 
-__all__ = ["Selection", "interleaved"]
+__all__ = ["UNSPLIT", "Selection", "interleaved"]
+
+UNSPLIT = "all"
+"""Official split of a file of one's own that names none."""
 
 _PART = r"\d+(?:-\d+(?:/[1-9]\d*)?)?"
 _FORM = re.compile(rf"(?P<name>.+?)(?:(?<=\.jsonl)@(?P<split>\w+))?(?::(?P<rows>{_PART}(?:,{_PART})*))?")
@@ -28,12 +31,18 @@ class Selection:
         name: dataset.
         dataset: what a bank's manifest says of it.
         grading: how its answers are compared.
+        file: the file of one's own that they come from; None: a known dataset.
     """
 
     problems: tuple[Problem, ...]
     name: str
     dataset: Dataset
     grading: Grading
+    file: Path | None = None
+
+    def place(self, problem: Problem) -> str:
+        """Where a problem stands, for people: file and line, or its id in a known dataset."""
+        return problem.id if self.file is None else f"{self.file}: line {line_of_row(self.file, problem.index)}"
 
     @classmethod
     def parse(
@@ -49,7 +58,7 @@ class Selection:
         """Read ``NAME/SPLIT[:ROWS]`` or ``FILE.jsonl[@SPLIT][:ROWS]``.
 
         SPLIT of a file of one's own is ``train`` (which a bank divides into training and calibration), ``calibration``
-        or ``test``, the default.
+        or ``test``; by default it is divided into all three by the hashes of its questions.
         ROWS are numbers and ranges FIRST-LAST or FIRST-LAST/STRIDE with commas between; rows count from 0, LAST is not
         included. A stride spreads a small selection over a file that is sorted by subject, as MATH's train split is.
 
@@ -67,11 +76,11 @@ class Selection:
         form = _FORM.fullmatch(text)
         if form is None:
             raise ValueError(f"dataset={text!r}; allowed: NAME/SPLIT[:ROWS] or FILE.jsonl[@SPLIT][:ROWS]")
-        name = form["name"]
+        name, file = form["name"], None
         if name.endswith(".jsonl"):
             path = Path(name)
-            split = form["split"] or "test"
-            check_choice(f"dataset={text!r}: split", split, SPLITS)
+            split, file = form["split"] or UNSPLIT, path
+            check_choice(f"dataset={text!r}: split", split, (*SPLITS, UNSPLIT))
             problems = load_file(path, split=split, question=question, answer=answer)
             dataset = Dataset(question_field=question, source=path.name, licence=licence)
             name, default = path.stem, "math"
@@ -88,7 +97,7 @@ class Selection:
         if not rows or rows[-1] >= len(problems):
             raise ValueError(f"dataset={text!r}; allowed: rows within 0-{len(problems)}, at least one")
         chosen = tuple(problems[row] for row in rows)
-        return cls(chosen, name, dataset, grading or default)
+        return cls(chosen, name, dataset, grading or default, file)
 
 
 def _rows(text: str | None, count: int) -> list[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -15,12 +14,12 @@ from gym_stepwise_routing.datasets.problem import Problem
 from gym_stepwise_routing.errors import BankError
 from gym_stepwise_routing.generators.generator import Generator, GeneratorInfo, shared_prefix_tokens
 from gym_stepwise_routing.generators.specs import GeneratorSpec, pool_model
-from gym_stepwise_routing.grading import GRADERS
 from gym_stepwise_routing.recorder.finished_bank import bank_from_recording
 from gym_stepwise_routing.recorder.grow import RecordingStats
 from gym_stepwise_routing.recorder.problem_selection import Selection, interleaved
 from gym_stepwise_routing.recorder.recording import record
 from gym_stepwise_routing.recorder.recording_manifest import MANIFEST, recording_manifest, seal_manifest
+from gym_stepwise_routing.recorder.selection_checks import check_contexts, check_selections
 from gym_stepwise_routing.recorder.settings import RecordingSettings
 from gym_stepwise_routing.recorder.store import TreeStore, read_trees
 from gym_stepwise_routing.storage.locks import sole_writer
@@ -60,10 +59,12 @@ class RecordingSession:
         out: folder of the recording; one that holds the same recording is continued.
         command: the command line that repeats the recording.
         licence: SPDX identifier of the recorded traces.
+        drop_duplicates: trees in the folder of problems that are not selected, whose questions are, are left out of the
+            bank.
 
     Raises:
-        ValueError: fewer than two models or two of one name, no problems or one that is selected twice, selections that
-            are graded in different ways, or a reference answer that the grader cannot read.
+        ValueError: fewer than two models or two of one name, or problems that no bank can be built of
+            (:func:`gym_stepwise_routing.recorder.selection_checks.check_selections`).
     """
 
     specs: tuple[GeneratorSpec, ...]
@@ -72,6 +73,7 @@ class RecordingSession:
     out: Path
     command: str
     licence: str
+    drop_duplicates: bool = False
 
     def __post_init__(self) -> None:
         if len(self.specs) < 2:
@@ -79,20 +81,7 @@ class RecordingSession:
         names = [spec.pool_name for spec in self.specs]
         if len(set(names)) < len(names):
             raise ValueError(f"models have the names {names!r}; allowed: different ones, with name=... after a comma")
-        gradings = {selection.grading for selection in self.selections}
-        if gradings != {self.settings.grading}:
-            raise ValueError(f"grading of the datasets is {sorted(gradings)}; allowed: one, {self.settings.grading!r}")
-        problems = [problem for selection in self.selections for problem in selection.problems]
-        twice = [identity for identity, count in Counter(problem.id for problem in problems).items() if count > 1]
-        if twice:
-            raise ValueError(
-                f"dataset: {len(twice)} problems are selected twice, such as {twice[0]}; allowed: once each"
-            )
-        grader = GRADERS.get(self.settings.grading)
-        if unreadable := [problem for problem in problems if not grader.reads(problem)]:
-            first = unreadable[0]
-            tests = "" if first.tests is None else " with tests"
-            raise ValueError(f"problem {first.id}: answer={first.answer!r}{tests}; allowed: {grader.allowed}")
+        check_selections(self.selections, self.settings.grading)
 
     def missing(self) -> list[Problem]:
         """The problems that have no tree in the folder yet, in the order in which they are recorded.
@@ -108,12 +97,19 @@ class RecordingSession:
         Raises:
             BankError: the folder holds problems that are not among the session's.
         """
-        known = {problem.sha256 for selection in self.selections for problem in selection.problems}
+        known = {problem.sha256: problem for selection in self.selections for problem in selection.problems}
         for problem in self._problems_on_disk():
-            if problem["question_sha256"] not in known:
+            there = f"{problem['dataset']}/{problem['split']}/{problem['index']}"
+            here = known.get(problem["question_sha256"])
+            if here is None:
                 raise BankError(
-                    f"{self.out}: {problem['dataset']}/{problem['split']}/{problem['index']} is recorded there but not "
-                    "selected here; allowed: the datasets and rows of the command before, and more"
+                    f"{self.out}: {there} is recorded there but not selected here; allowed: the datasets and rows of "
+                    "the command before, and more"
+                )
+            if here.split != problem["split"] and not self.drop_duplicates:
+                raise BankError(
+                    f"{self.out}: the question of {here.id} is recorded there as {there}; allowed: the same split "
+                    "(a file without @SPLIT is split by hash), or --drop-duplicates"
                 )
 
     def seal(self, models: Sequence[DescribedModel]) -> None:
@@ -135,6 +131,7 @@ class RecordingSession:
             self.check_selected()
             generators = [spec.build() for spec in self.specs]
             try:
+                check_contexts(self.selections, generators, self.settings)
                 models = describe_models(generators, self.settings)
                 self.seal(models)
                 shared = [model.shared_prefix for model in models]
@@ -169,7 +166,8 @@ class RecordingSession:
         def counts(dataset: str, split: str, index: int, sha256: str) -> tuple[int, int, int, int]:
             return question_counts(known[sha256].question)
 
-        return bank_from_recording(self.out, name=name, counts=counts)
+        selected = {problem.id for problem in known.values()} if self.drop_duplicates else None
+        return bank_from_recording(self.out, name=name, counts=counts, only=selected)
 
     def _problems_on_disk(self) -> Iterator[dict[str, Any]]:
         for part in sorted(self.out.glob("trees-*.jsonl")):

@@ -204,7 +204,7 @@ def test_a_folder_without_recording_is_refused(tmp_path: Path) -> None:
 
 def test_a_bank_of_unselected_problems_is_refused(tmp_path: Path) -> None:
     recorded(tmp_path / "out", 3)
-    selection = Selection.parse(f"{rows(tmp_path / 'toy.jsonl', 2)}", data=None, grading="numeric")
+    selection = Selection.parse(f"{rows(tmp_path / 'toy.jsonl', 2)}@train", data=None, grading="numeric")
     specs = (GeneratorSpec(backend="openai", model="a"), GeneratorSpec(backend="openai", model="b"))
     session = RecordingSession(specs, (selection,), SETTINGS, tmp_path / "out", "record", "MIT")
     with pytest.raises(BankError, match="not selected here"):
@@ -230,10 +230,10 @@ def test_what_cannot_work_is_refused_before_anything_is_loaded(tmp_path: Path) -
 
     with pytest.raises(ValueError, match=r"names \['a', 'a'\]"):
         session(one, specs=(spec, spec))
-    with pytest.raises(ValueError, match=r"1 problems are selected twice, such as toy/test/2"):
+    with pytest.raises(ValueError, match=r"1 problems are selected twice, such as toy/all/2"):
         session(one, Selection.parse(f"{path}:2-4", data=None, grading="numeric"))
-    wordy = replace(one, problems=(Problem("toy", "test", 9, "What?", "one"),))
-    with pytest.raises(ValueError, match=r"toy/test/9: answer='one'.*--grading math"):
+    wordy = replace(one, problems=(Problem("toy", "test", 3, "What?", "one"),))
+    with pytest.raises(ValueError, match=r"toy/test/3 \(.*toy.jsonl: line 4\): answer='one'.*--grading math"):
         session(wordy)
 
 
@@ -255,7 +255,7 @@ def test_a_manifest_with_one_command_is_still_read(tmp_path: Path) -> None:
 
 def test_recorded_problems_that_are_not_selected_are_told_before_models_are_loaded(tmp_path: Path) -> None:
     recorded(tmp_path / "out", 3)
-    selection = Selection.parse(f"{rows(tmp_path / 'toy.jsonl', 2)}", data=None, grading="numeric")
+    selection = Selection.parse(f"{rows(tmp_path / 'toy.jsonl', 2)}@train", data=None, grading="numeric")
     specs = (GeneratorSpec(backend="transformers", model="a"), GeneratorSpec(backend="transformers", model="b"))
     session = RecordingSession(specs, (selection,), SETTINGS, tmp_path / "out", "record", "MIT")
     with pytest.raises(BankError, match="not selected here"):
