@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from gym_stepwise_routing.baselines import oracle_paths
 from gym_stepwise_routing.costs.units import CostUnit
 from gym_stepwise_routing.evaluation.frontier import Frontier, oracle_frontier, zero_router_hull
+from gym_stepwise_routing.leaderboard.checking import Rerun, Verdict
 from gym_stepwise_routing.leaderboard.entry import Entry
 from gym_stepwise_routing.leaderboard.entry_figures import LEVEL, Constants, draw, normalised
 from gym_stepwise_routing.leaderboard.playing import PlayedRouter
 from gym_stepwise_routing.leaderboard.track import Track, game_of, source_of
-from gym_stepwise_routing.leaderboard.checking import Rerun, Verdict
 
 __all__ = ["Board", "BoardRow", "Point", "Standing", "UnitLines", "make_board"]
 

@@ -177,9 +177,10 @@ def _rerun_all(
     within: Callable[[float], None],
 ) -> Rerun:
     for number, (run, replayed) in enumerate(zip(entry.runs, runs, strict=True)):
-        within(limits.rerun_seconds + _MARGIN)
+        apart = trust and entry.kind != "bound" and not is_harmless(run.router)
+        within(limits.rerun_seconds + (_MARGIN if apart else 0))
         try:
-            if trust and entry.kind != "bound" and not is_harmless(run.router):
+            if apart:
                 faults = rerun_apart(entry, number, artefacts=artefacts, tracks=tracks, longest=limits.rerun_seconds)
             else:
                 faults = rerun(track, entry, run, replayed, artefacts=artefacts, trust=trust)

@@ -21,6 +21,7 @@ from gym_stepwise_routing.leaderboard.limits import end_below
 
 __all__ = ["rerun_apart"]
 
+
 def rerun_apart(entry: Entry, number: int, *, artefacts: Path, tracks: Path, longest: float) -> list[Fault]:
     """:func:`gym_stepwise_routing.leaderboard.rerun.rerun` with trust, in another process.
 

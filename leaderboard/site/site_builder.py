@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gym_stepwise_routing.costs.units import COST_UNITS
 from gym_stepwise_routing.leaderboard.board import Board, make_board
+from gym_stepwise_routing.leaderboard.checking import Verdict
 from gym_stepwise_routing.leaderboard.entry import Entry
 from gym_stepwise_routing.leaderboard.entry_files import files_of, read_entries
 from gym_stepwise_routing.leaderboard.faults import EntryRejectedError, Fault
@@ -19,8 +20,8 @@ from gym_stepwise_routing.leaderboard.site.site_data import board_json, points, 
 from gym_stepwise_routing.leaderboard.site.site_pages import entry_page
 from gym_stepwise_routing.leaderboard.site.traces import path_chunks, problem_index, tree_chunks
 from gym_stepwise_routing.leaderboard.track import TRACKS, open_track, source_of, track_names
-from gym_stepwise_routing.leaderboard.checking import Verdict
 from gym_stepwise_routing.leaderboard.verify import verify_entry
+from gym_stepwise_routing.leaderboard.visible import likeness
 from gym_stepwise_routing.sources.recorded import BankSource
 from gym_stepwise_routing.storage.atomic import write_text
 
@@ -95,6 +96,8 @@ def _verified_boards(
                 )
             except EntryRejectedError as error:
                 rejections.append(str(error))
+            except ImportError as error:  # a package that is not installed here: no fault of the entry
+                rejections.append(f"{entry.name} is not verified: {error}")
         if verdicts:
             boards.append(make_board(open_track(name, tracks), verdicts))
         report(f"{name}: {len(verdicts)} entries verified")
@@ -111,6 +114,7 @@ def _verified_boards(
 def _read(files: list[Path], rejections: list[str]) -> Iterator[Entry]:
     """The entries of a track's files; what is wrong with a file joins the rejections."""
     seen: dict[str, Path] = {}
+    titles: dict[str, Entry] = {}
     for path in files:
         try:
             entries = read_entries(path)
@@ -121,6 +125,11 @@ def _read(files: list[Path], rejections: list[str]) -> Iterator[Entry]:
             if (other := seen.setdefault(entry.name, path)) != path:
                 fault = Fault("place", f"an entry {entry.name!r} is in {other} as well; allowed: one of a name")
                 rejections.append(str(EntryRejectedError(path, [fault])))
+                continue
+            same = titles.setdefault(likeness(entry.about.title), entry)
+            if same is not entry:
+                message = f"title={entry.about.title!r} is that of {same.name!r}, too; allowed: another one"
+                rejections.append(str(EntryRejectedError(path, [Fault("title", message)])))
                 continue
             yield entry
 

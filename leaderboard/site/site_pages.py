@@ -9,9 +9,9 @@ import numpy as np
 
 from gym_stepwise_routing.costs.ledger import KINDS
 from gym_stepwise_routing.leaderboard.board import Board, BoardRow
+from gym_stepwise_routing.leaderboard.checking import Rerun
 from gym_stepwise_routing.leaderboard.entry import CurveFigures, Estimate, UnitFigures
 from gym_stepwise_routing.leaderboard.site.site_data import points
-from gym_stepwise_routing.leaderboard.checking import Rerun
 
 __all__ = ["Figure", "entry_page", "figure"]
 
