@@ -24,7 +24,7 @@ __all__ = ["alike_faults", "is_one_training"]
 _ALIKE = 0.99
 """Cosine of the weights of two units from which they count as one."""
 _SHARE = 0.5
-"""Share of a layer's units that may be alike. Of the trainings on the board none has over a tenth."""
+"""Share of a layer's units that may be alike. In 128 pairs of trainings on the board none was."""
 _LEAST_UNITS, _MOST_UNITS, _LEAST_INPUTS = 4, 512, 8
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -56,10 +56,11 @@ def is_one_training(one: Arrays, other: Arrays) -> str | None:
     """
     for name in one.keys() & other.keys():
         first, second = one[name], other[name]
-        if first.ndim == 2 and first.shape == second.shape and first.dtype.kind == second.dtype.kind == "f":
-            # Whether units are rows or columns depends on who wrote the file.
-            if _alike(first, second) > _SHARE or _alike(first.T, second.T) > _SHARE:
-                return name
+        if first.ndim != 2 or first.shape != second.shape or {first.dtype.kind, second.dtype.kind} != {"f"}:
+            continue
+        # Whether units are rows or columns depends on who wrote the file.
+        if max(_alike(first, second), _alike(first.T, second.T)) > _SHARE:
+            return name
     return None
 
 

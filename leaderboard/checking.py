@@ -14,7 +14,7 @@ from gym_stepwise_routing.leaderboard.entry import Entry
 from gym_stepwise_routing.leaderboard.entry_figures import Constants, compute_figures, play_constants
 from gym_stepwise_routing.leaderboard.faults import EntryRejectedError, Fault, UntrustedError
 from gym_stepwise_routing.leaderboard.isolated import rerun_apart
-from gym_stepwise_routing.leaderboard.limits import Limits
+from gym_stepwise_routing.leaderboard.resource_limits import Limits
 from gym_stepwise_routing.leaderboard.loading import check_files, is_harmless
 from gym_stepwise_routing.leaderboard.playing import PlayedRouter
 from gym_stepwise_routing.leaderboard.replay import replay_entry
@@ -177,9 +177,10 @@ def _rerun_all(
     within: Callable[[float], None],
 ) -> Rerun:
     for number, (run, replayed) in enumerate(zip(entry.runs, runs, strict=True)):
-        within(limits.rerun_seconds + _MARGIN)
+        apart = trust and entry.kind != "bound" and not is_harmless(run.router)
+        within(limits.rerun_seconds + (_MARGIN if apart else 0))
         try:
-            if trust and entry.kind != "bound" and not is_harmless(run.router):
+            if apart:
                 faults = rerun_apart(entry, number, artefacts=artefacts, tracks=tracks, longest=limits.rerun_seconds)
             else:
                 faults = rerun(track, entry, run, replayed, artefacts=artefacts, trust=trust)

@@ -15,6 +15,7 @@ _LONGEST = 1000
 FaultCode = Literal[
     "schema",
     "place",
+    "title",
     "track",
     "bank",
     "split",

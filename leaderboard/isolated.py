@@ -17,7 +17,7 @@ from typing import get_args
 
 from gym_stepwise_routing.leaderboard.entry import Entry
 from gym_stepwise_routing.leaderboard.faults import EntryRejectedError, Fault, FaultCode
-from gym_stepwise_routing.leaderboard.limits import end_below
+from gym_stepwise_routing.leaderboard.resource_limits import end_below
 
 __all__ = ["rerun_apart"]
 

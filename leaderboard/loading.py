@@ -307,8 +307,11 @@ def _hashes(path: Path, factory: str, policy: str | None) -> dict[str, str]:
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:  # in small pieces, however large it is
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with path.open("rb") as file:  # in small pieces, however large it is
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def _refusal(message: str) -> EntryRejectedError:

@@ -26,7 +26,7 @@ def replay_entry(track: Track, entry: Entry) -> list[PlayedRouter]:
     """
     game = game_of(track, entry.played.view, masked_action="error")
     _check_problems(entry, len(game.problems))
-    return [_replay_run(track, entry, run, game) for run in entry.runs]
+    return [_replay_run(track, entry, number, game) for number in range(len(entry.runs))]
 
 
 def _check_problems(entry: Entry, problems: int) -> None:
@@ -37,18 +37,20 @@ def _check_problems(entry: Entry, problems: int) -> None:
         raise EntryRejectedError(entry.name, [Fault("problems", message)])
 
 
-def _replay_run(track: Track, entry: Entry, run: Run, game: Game) -> PlayedRouter:
-    width = game.most_decisions
+def _replay_run(track: Track, entry: Entry, number: int, game: Game) -> PlayedRouter:
+    run, where, width = entry.runs[number], f"runs.{number}", game.most_decisions
     try:
         decisions = decisions_from_text(run.decisions, width, len(track.models))
         sweep = _sweep_decisions(run, (len(run.decisions), width))
     except ValueError as error:
-        raise EntryRejectedError(entry.name, [Fault("decisions", str(error))]) from None
+        raise EntryRejectedError(entry.name, [Fault("decisions", f"{where}: {error}")]) from None
     return PlayedRouter(
-        outcome=_replay(track, entry, decisions, game, "decisions"),
+        outcome=_replay(track, entry, decisions, game, where),
         threshold=run.threshold,
         thresholds=() if run.sweep is None else run.sweep.thresholds,
-        points=tuple(_replay(track, entry, point, game, f"point {i} of the sweep") for i, point in enumerate(sweep)),
+        points=tuple(
+            _replay(track, entry, point, game, f"{where}, point {i} of the sweep") for i, point in enumerate(sweep)
+        ),
     )
 
 

@@ -108,15 +108,15 @@ class FileModel(Strict):
 
 
 def _content(path: Path, most: int) -> bytes:
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
     try:
+        if not path.is_file():
+            raise ValueError(f"{path}: no such file")
         with path.open("rb") as file:
             content = file.read(most + 1)
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
     if len(content) > most:
-        raise ValueError(f"{path}: {path.stat().st_size} bytes; allowed: {most}")
+        raise ValueError(f"{path}: more than {most} bytes; allowed: {most}")
     return content
 
 

@@ -16,7 +16,7 @@ from gym_stepwise_routing.leaderboard.faults import EntryRejectedError, Fault
 from gym_stepwise_routing.leaderboard.loading import CALIBRATED, FITTED, TRAINED, load_router
 from gym_stepwise_routing.leaderboard.playing import ORACLE, PlayedRouter
 from gym_stepwise_routing.leaderboard.policy_files import TOLD
-from gym_stepwise_routing.leaderboard.track import Track, game_of
+from gym_stepwise_routing.leaderboard.track import Track, View, game_of
 from gym_stepwise_routing.leaderboard.visible import likeness
 from gym_stepwise_routing.routers.provenance import GameDescription
 
@@ -48,7 +48,7 @@ def kind_faults(track: Track, entry: Entry, rows: Sequence[Row]) -> Iterator[Fau
     for other in rows:
         if other is not row and likeness(other.about.title) == likeness(entry.about.title):
             message = f"title={entry.about.title!r} is that of {other.name!r}, a row in rows.json; allowed: another one"
-            yield Fault("reference", message)
+            yield Fault("title", message)
     if entry.kind != "router" and row is None:
         yield Fault("reference", f"kind={entry.kind!r} is for the rows in rows.json; allowed: 'router'")
     if entry.kind != "bound" and any(run.router.factory == ORACLE for run in entry.runs):
@@ -109,7 +109,7 @@ def _made_elsewhere(
                 yield "runs", f"seed={run.seed}; its manifest says {manifest.seed}"
             trained_on: GameDescription | None = manifest.game
         elif ref.factory == CALIBRATED:
-            router = _calibrated(artefacts / ref.artefact.path, game)
+            router = _calibrated(artefacts / ref.artefact.path, track, view)
             if isinstance(router.base, ConfidenceThreshold):
                 return
             trained_on = router.trained_on
@@ -120,7 +120,8 @@ def _made_elsewhere(
         if trained_on.split != "train":
             yield "provenance", f"trained on the {trained_on.split} split; allowed: 'train'"
         trained_on.check_game(game, "this router")
-    except ImportError:
+        _check_split(trained_on, game_of(track, view, split="train"), "trained")
+    except (ImportError, MemoryError):
         raise
     except ValueError as error:
         yield "provenance", str(error)
@@ -128,13 +129,26 @@ def _made_elsewhere(
         yield "provenance", f"its files cannot be read: {type(error).__name__}: {error}"
 
 
-def _calibrated(folder: Path, game: Game) -> CalibratedRouter:
+def _calibrated(folder: Path, track: Track, view: View) -> CalibratedRouter:
     from gym_stepwise_routing.calibration import load_calibrated
 
-    router = load_calibrated(folder, game=game)
+    router = load_calibrated(folder, game=game_of(track, view))
     if router.game.split != "calibration":
         raise ValueError(f"calibrated on the {router.game.split} split; allowed: 'calibration'")
+    _check_split(router.game, game_of(track, view, split="calibration"), "calibrated")
     return router
+
+
+def _check_split(told: GameDescription, game: Game, how: str) -> None:
+    """Refuse other problems than those of the bank's split; a simulator draws its own for each training."""
+    if game.source.kind != "bank":
+        return
+    if told.split_hash != game.split_hash:
+        message = f"{how} on split_hash={told.split_hash!r}; allowed: {game.split_hash!r}, of the {game.split} split"
+        raise ValueError(message)
+    if not 0 < told.problems <= len(game.problems):  # some hold problems out
+        message = f"{how} on problems={told.problems}; allowed: 1 to {len(game.problems)}, of the {game.split} split"
+        raise ValueError(message)
 
 
 def _shared(run: Run, other: Run) -> str | None:

@@ -10,7 +10,8 @@ _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 """Letters, marks and symbols that show nothing: Unicode has no category for them."""
 # Letters that look like Latin ones in one case or the other: Cyrillic, then Greek, then what looks alike anyway.
 _LOOKS_LIKE = str.maketrans(
-    "аеорсухіјѕһԁԛԝӏвкмнтгьαικνορτυχβηγωϲϳ01i",
+    "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0458\u0455\u04bb\u0501\u051b\u051d\u04cf\u0432\u043a\u043c\u043d\u0442\u0433\u044c"
+    "\u03b1\u03b9\u03ba\u03bd\u03bf\u03c1\u03c4\u03c5\u03c7\u03b2\u03b7\u03b3\u03c9\u03f2\u03f301i",
     "aeopcyxljshdqwlbkmhtrbalkvoptuxbnywcjoll",
 )
 

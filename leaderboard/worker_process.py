@@ -9,8 +9,8 @@ from typing import Any
 
 from gym_stepwise_routing.leaderboard.checking import check_entry
 from gym_stepwise_routing.leaderboard.faults import EntryRejectedError, Fault
-from gym_stepwise_routing.leaderboard.limits import adopt_orphans, limit_memory
-from gym_stepwise_routing.leaderboard.worker import Answer, Request
+from gym_stepwise_routing.leaderboard.resource_limits import adopt_orphans, limit_memory
+from gym_stepwise_routing.leaderboard.entry_worker import Answer, Request
 
 
 def answer_all(connection: Connection[Any, Any]) -> None:

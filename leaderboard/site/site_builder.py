@@ -20,6 +20,7 @@ from gym_stepwise_routing.leaderboard.site.site_pages import entry_page
 from gym_stepwise_routing.leaderboard.site.traces import path_chunks, problem_index, tree_chunks
 from gym_stepwise_routing.leaderboard.track import TRACKS, open_track, source_of, track_names
 from gym_stepwise_routing.leaderboard.verify import verify_entry
+from gym_stepwise_routing.leaderboard.visible import likeness
 from gym_stepwise_routing.sources.recorded import BankSource
 from gym_stepwise_routing.storage.atomic import new_folder, write_text
 
@@ -96,6 +97,8 @@ def _verified_boards(
                 )
             except EntryRejectedError as error:
                 rejections.append(str(error))
+            except ImportError as error:  # a package that is not installed here: no fault of the entry
+                rejections.append(f"{entry.name} is not verified: {error}")
         if verdicts:
             boards.append(make_board(open_track(name, tracks), verdicts))
         report(f"{name}: {len(verdicts)} entries verified")
@@ -112,6 +115,7 @@ def _verified_boards(
 def _read(files: list[Path], rejections: list[str]) -> Iterator[Entry]:
     """The entries of a track's files; what is wrong with a file joins the rejections."""
     seen: dict[str, Path] = {}
+    titles: dict[str, Entry] = {}
     for path in files:
         try:
             entries = read_entries(path)
@@ -122,6 +126,11 @@ def _read(files: list[Path], rejections: list[str]) -> Iterator[Entry]:
             if (other := seen.setdefault(entry.name, path)) != path:
                 fault = Fault("place", f"an entry {entry.name!r} is in {other} as well; allowed: one of a name")
                 rejections.append(str(EntryRejectedError(path, [fault])))
+                continue
+            same = titles.setdefault(likeness(entry.about.title), entry)
+            if same is not entry:
+                message = f"title={entry.about.title!r} is that of {same.name!r}, too; allowed: another one"
+                rejections.append(str(EntryRejectedError(path, [Fault("title", message)])))
                 continue
             yield entry
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from bank_files import few_problems
 from board_kit import ABOUT
 
+from gym_stepwise_routing.leaderboard import worker
 from gym_stepwise_routing.leaderboard.entry import Entry, RouterRef, Selection
 from gym_stepwise_routing.leaderboard.submit import make_entry
 from gym_stepwise_routing.leaderboard.track import Track, TrackSpec, measure
@@ -49,6 +51,14 @@ def track(tracks: Path) -> Track:
 @pytest.fixture(scope="session")
 def sample_track(tracks: Path) -> Track:
     return Track.read(tracks / "sample.json")
+
+
+@pytest.fixture
+def fresh_worker() -> Iterator[None]:
+    """The process that checks entries is started in the test, and ended with it."""
+    worker.end_worker()
+    yield
+    worker.end_worker()
 
 
 @pytest.fixture

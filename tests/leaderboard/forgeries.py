@@ -188,6 +188,35 @@ def weights_by_the_back_door(entry: Content) -> None:
     }
 
 
+def factory_that_is_not_there(entry: Content) -> None:
+    entry["runs"][0]["router"] = {"factory": "gym_stepwise_routing.baselines.nowhere:Router"}
+
+
+def class_that_is_not_there(entry: Content) -> None:
+    entry["runs"][0]["router"] = {"factory": "gym_stepwise_routing.baselines:Nobody"}
+
+
+def five_hundred_thresholds(entry: Content) -> None:
+    entry["runs"][0]["sweep"]["thresholds"] = [number / 1000 for number in range(500)]
+
+
+def title_of_a_row(entry: Content) -> None:
+    """It looks the same: the o is a Cyrillic one."""
+    entry["about"]["title"] = "CCP\N{CYRILLIC CAPITAL LETTER O}-style  policy"
+
+
+def invisible_title(entry: Content) -> None:
+    entry["about"]["title"] = "\N{ZERO WIDTH SPACE}\N{HANGUL FILLER}"
+
+
+def blank_title(entry: Content) -> None:
+    entry["about"]["title"] = "\N{NO-BREAK SPACE} "
+
+
+def description_written_backwards(entry: Content) -> None:
+    entry["about"]["description"] = "It decides \N{RIGHT-TO-LEFT OVERRIDE}wohemos."
+
+
 def hidden_field(entry: Content) -> None:
     entry["figures"]["note"] = "state of the art"
 
@@ -216,6 +245,13 @@ REJECTED_WITHOUT_THE_ROUTER: dict[Callable[[Content], None], tuple[FaultCode, st
     threshold_without_rule: ("selection", "without a selection rule"),
     doubled_run: ("runs", "two runs have the same router"),
     hidden_field: ("schema", "note"),
+    factory_that_is_not_there: ("artefact", "this package has no module gym_stepwise_routing.baselines.nowhere"),
+    class_that_is_not_there: ("artefact", "this module has no Nobody"),
+    five_hundred_thresholds: ("schema", "runs.0.sweep.thresholds.*at most 100 items"),
+    title_of_a_row: ("title", "is that of 'ccpo', a row in rows.json; allowed: another one"),
+    invisible_title: ("schema", r"about\.title.*with a letter or a digit"),
+    blank_title: ("schema", r"about\.title.*with a letter or a digit"),
+    description_written_backwards: ("schema", r"about\.description.*U\+202E .RIGHT-TO-LEFT OVERRIDE"),
     weights_by_the_back_door: ("schema", "path='leaderboard/artefacts.*files are named by the artefact"),
     oracle_as_a_router: ("reference", "sees the answers"),
     name_of_a_row: ("reference", "'confidence-p-min' is a row in rows.json"),

@@ -184,6 +184,8 @@ def test_seeds_are_those_of_the_trainings(trained, tracks):
         ("split", "test", "trained on the test split"),
         ("source_hash", "0" * 64, "provenance: .*made on"),
         ("cost_unit", "flops", "cost_unit='large_tokens'"),
+        ("split_hash", "0" * 64, "provenance: .*trained on split_hash='000.*, of the train split"),
+        ("problems", 10_000, r"provenance: .*trained on problems=10000; allowed: 1 to \d+, of the train split"),
     ],
 )
 def test_trained_elsewhere(trained, track, tracks, key, value, message):
@@ -219,6 +221,42 @@ def test_copied_weights_are_no_second_training(trained, tracks):
         verify_entry(forged, artefacts=folder, tracks=tracks, run_again=False)
 
 
+def noisy(path, noise, order):
+    """The weights of a training with noise, and its hidden units in another order, of other signs."""
+    rng = np.random.default_rng(7)
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    for name, array in arrays.items():
+        if array.ndim == 2:
+            arrays[name] = array * (1 + noise * rng.standard_normal(array.shape))
+    if order:
+        units = rng.permutation(len(arrays["dense0_weight"]))
+        arrays["dense0_weight"] = -arrays["dense0_weight"][units]
+    np.savez(path, **arrays)
+
+
+@pytest.mark.parametrize("order", [False, True], ids=["plain", "other units"])
+def test_one_training_with_noise_is_no_second_one(trained, tracks, tmp_path, order):
+    """Three seeds that are one training with 0.1 % of noise would make its interval look narrow."""
+    import shutil
+
+    from gym_stepwise_routing.leaderboard.loading import reference_of
+
+    folder, entry = trained
+    shutil.copytree(folder / "ppo-0", tmp_path / "ppo-0")
+    shutil.copytree(folder / "ppo-0", tmp_path / "ppo-1")
+    noisy(tmp_path / "ppo-1" / "router.npz", 0.001, order)
+    manifest = json.loads((tmp_path / "ppo-1" / "manifest.json").read_text())
+    (tmp_path / "ppo-1" / "manifest.json").write_text(json.dumps({**manifest, "seed": 1}))
+    refs = [reference_of(str(tmp_path / f"ppo-{seed}"), {}, tmp_path) for seed in (0, 1)]
+    runs = tuple(run.model_copy(update={"router": ref}) for run, ref in zip(entry.runs, refs, strict=True))
+    with pytest.raises(
+        EntryRejectedError, match=r"runs: runs\.0 and runs\.1 have the same weights in .*dense.* but for"
+    ):
+        verify_entry(entry.model_copy(update={"runs": runs}), artefacts=tmp_path, tracks=tracks, run_again=False)
+    verify_entry(entry, artefacts=folder, tracks=tracks, run_again=False)  # two trainings are two
+
+
 @pytest.fixture(scope="module")
 def calibrated(track, tmp_path_factory):
     """A policy of Stable-Baselines3, calibrated, and the entry made of it."""
@@ -243,9 +281,10 @@ def calibrated(track, tmp_path_factory):
         ({}, None),
         ({"split": "test"}, "provenance: .*trained on the test split"),
         ({"source_hash": "0" * 64}, "provenance: .*made on"),
+        ({"split_hash": "0" * 64}, "provenance: .*trained on split_hash="),
         (None, "provenance: .*do not say what the policy was trained on"),
     ],
-    ids=["train", "test", "another bank", "nothing"],
+    ids=["train", "test", "another bank", "another split", "nothing"],
 )
 def test_a_calibrated_policy_says_what_it_was_trained_on(calibrated, tracks, told, message):
     from gym_stepwise_routing.leaderboard.loading import reference_of

@@ -108,21 +108,17 @@ def test_a_router_that_cannot_be_had_is_one_line(router, message):
     assert result.exception is None or isinstance(result.exception, SystemExit)
 
 
-def test_a_missing_package_is_no_fault_of_the_entry(monkeypatch, repository):
+def test_a_missing_package_is_no_fault_of_the_entry(monkeypatch, repository, tmp_path, fresh_worker):
     """What the board's own code needs and the machine has not is said as such, and the entry is not rejected."""
-    from gym_stepwise_routing.leaderboard import fitted
-
-    def missing(*args, **kwargs):
-        raise ImportError("fitted baselines need scikit-learn: pip install 'gym-stepwise-routing[agents]'")
-
-    monkeypatch.setattr(fitted, "fitted", missing)
+    (tmp_path / "sklearn.py").write_text("raise ImportError('No module named sklearn')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     board = repository / "leaderboard"
     entry, chosen = board / "entries" / "gsm8k-route.jsonl", ["--name", "fitted-q"]
     result = RUN.invoke(app, ["verify", str(entry), *chosen, "--artefacts", str(board / "artefacts")])
     assert result.exit_code == 1
     assert "rejected" not in result.output
     assert f"not verified {entry.name}:fitted-q" in result.output.replace(f"{entry.parent}/", "")
-    assert "error: fitted baselines need scikit-learn: pip install" in result.output
+    assert "error: No module named sklearn: pip install 'gym-stepwise-routing[agents,leaderboard]'" in result.output
 
 
 def test_verify_goes_on_to_the_next_file_and_submit_overwrites_nothing(newcomer):

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from board_kit import ABOUT
 
 from gym_stepwise_routing.leaderboard import refresh
 from gym_stepwise_routing.leaderboard.board_rows import Row, Training, read_rows, routers_on
@@ -48,8 +49,7 @@ def test_agents_are_trained_once(track, tracks, tmp_path, monkeypatch):
 
     short = Hyperparameters(n_envs=8, total_timesteps=64, penalty=0.3, algorithm={"n_steps": 8, "batch_size": 64})
     monkeypatch.setattr(training, "hyperparameters", lambda agent: short)
-    about = read_rows()[0].about
-    row = Row(name="short", kind="router", about=about, training=Training(agent="ppo", seeds=(0, 1)))
+    row = Row(name="short", kind="router", about=ABOUT, training=Training(agent="ppo", seeds=(0, 1)))
     monkeypatch.setattr(refresh, "read_rows", lambda: (row,))
 
     def run():

@@ -22,9 +22,9 @@ from typing import Any, Literal
 from gym_stepwise_routing.leaderboard.checking import Verdict
 from gym_stepwise_routing.leaderboard.entry import Entry
 from gym_stepwise_routing.leaderboard.faults import EntryRejectedError, Fault
-from gym_stepwise_routing.leaderboard.limits import Limits, end_below
+from gym_stepwise_routing.leaderboard.resource_limits import Limits, end_below
 
-__all__ = ["Answer", "Request", "check_apart"]
+__all__ = ["Answer", "Request", "check_apart", "end_worker"]
 
 _STARTING = 300.0
 """Seconds that it may take to start the process and to open a track: no fault of an entry."""
@@ -75,7 +75,7 @@ class _Worker:
 
     def __init__(self, memory: int) -> None:
         self.memory, self.owner = memory, os.getpid()
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115: closed with the process
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115
         self._connection, theirs = Pipe()
         # -P: a file in the working directory does not stand in for a library of the same name.
         self._process = subprocess.Popen(
@@ -141,15 +141,15 @@ def check_apart(entry: Entry, limits: Limits, options: Mapping[str, Any]) -> Ver
         try:
             answer = worker.ask(Request(entry, limits, {name: _absolute(value) for name, value in options.items()}))
         except _OverrunError as error:
-            _end()
+            end_worker()
             answer = Answer("refused", [Fault("limits", f"its check takes over {error.args[0]:g} seconds")])
         except (OSError, EOFError):
-            answer = Answer("refused", [Fault("limits", f"the process that checks it ended with {_end()}")])
+            answer = Answer("refused", [Fault("limits", f"the process that checks it ended with {end_worker()}")])
         except BaseException:
-            _end()
+            end_worker()
             raise
         if answer.last:
-            _end()
+            end_worker()
     if answer.kind == "refused":
         raise EntryRejectedError(entry.name, answer.content)
     if answer.kind == "error":
@@ -160,14 +160,15 @@ def check_apart(entry: Entry, limits: Limits, options: Mapping[str, Any]) -> Ver
 
 def _worker(memory: int) -> _Worker:
     if _running and not (_running[0].is_there and _running[0].memory == memory):
-        _end()
+        end_worker()
     if not _running:
         _running.append(_Worker(memory))
     return _running[0]
 
 
 @atexit.register
-def _end() -> str:
+def end_worker() -> str:
+    """End the process, if there is one; the next entry starts another. Returns how it ended, and its last words."""
     if not _running:
         return ""
     worker = _running.pop()
