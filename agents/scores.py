@@ -17,6 +17,7 @@ from stable_baselines3.common.torch_layers import FlattenExtractor
 from stable_baselines3.dqn.policies import DQNPolicy
 from torch import nn
 
+from gym_stepwise_routing.routers.base import refuse_normalised
 from gym_stepwise_routing.routers.policy_network import Activation, Dense, PolicyNetwork, Recurrent
 
 __all__ = ["VALUE_TEMPERATURE", "scored"]
@@ -48,8 +49,10 @@ def scored(
         threshold: threshold of the router.
 
     Raises:
-        ValueError: a policy, feature extractor or layer of another kind; the message names it.
+        ValueError: a policy, feature extractor or layer of another kind; the message names it. Or a model trained on
+            normalised observations (``VecNormalize``), unless it was loaded without its environment, which shows them.
     """
+    refuse_normalised(model)
     policy = model.policy
     name = type(model).__name__ if name is None else name
     if not isinstance(policy.action_space, spaces.Discrete) or not isinstance(policy.observation_space, spaces.Box):

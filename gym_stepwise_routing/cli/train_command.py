@@ -38,7 +38,10 @@ def train(
     ] = "cost_limit",
     penalty: Annotated[float | None, typer.Option(help="Agents without a constraint: price of the cost.")] = None,
     variant: Annotated[str | None, typer.Option(help="Variant of the shipped settings, such as simulator.")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Environment steps a run; default: as shipped.")] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, help="Environment steps a run, up to a whole rollout; default: as shipped."),
+    ] = None,
     tensorboard: Annotated[Path | None, typer.Option(help="Folder for TensorBoard.")] = None,
     checkpoint_every: Annotated[
         int | None, typer.Option(min=1, help="Steps between checkpoints, in AGENT-seedN-checkpoints.")
@@ -97,14 +100,17 @@ def train(
                     **arguments,
                 )
             run = router.manifest
+            asked = settings.total_timesteps
+            rounded = "" if run.steps == asked else f" (of {asked:,} asked for: whole rollouts are played)"
             console.print(
-                f"{escape(str(folder))}: {run.steps:,} steps in {run.seconds:.1f} s on {run.game.problems} problems"
+                f"{escape(str(folder))}: {run.steps:,} steps{rounded} in {run.seconds:.1f} s "
+                f"on {run.game.problems} problems"
             )
             if run.limit_kept is not None:
                 kept = "keeps" if run.limit_kept else "[red]does not keep[/red]"
-                asked = run.arguments["limit"]
+                limited = run.arguments["limit"]
                 console.print(
-                    f"  on them accuracy {run.accuracy:.3f} at cost {run.cost:.3f}: {kept} the limit {asked:g}",
+                    f"  on them accuracy {run.accuracy:.3f} at cost {run.cost:.3f}: {kept} the limit {limited:g}",
                     highlight=False,
                 )
     except ValueError as error:
