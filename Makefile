@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: help demo docs test test-slow fuzz test-vllm lint bench findings leaderboard board clean
+.PHONY: help demo docs test test-slow fuzz test-vllm test-gymnasium test-examples lint bench findings leaderboard board clean
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
@@ -36,6 +36,13 @@ fuzz: $(STAMP)  ## 10,000 mutated inputs for every reader of files and answers
 
 test-vllm:  ## tests that need vLLM, with VLLM_PYTHON=an environment that has it and GSR_MODELS=a folder of models
 	$(VLLM_PYTHON) -m pytest -m vllm tests/generators/test_vllm_engine.py
+
+LOWEST := $(shell sed -n 's/^dependencies = .*"gymnasium>=\([0-9.]*\),.*/\1/p' pyproject.toml)
+test-gymnasium:  ## the tests of the environments with the lowest Gymnasium that pyproject.toml allows, in build/gymnasium
+	$(PYTHON) -m venv build/gymnasium
+	grep -v '^gymnasium==' constraints.txt > build/gymnasium/constraints.txt
+	build/gymnasium/bin/pip install -q -c build/gymnasium/constraints.txt -e '.[agents]' 'gymnasium==$(LOWEST).*' 'pytest>=8' 'pytest-timeout>=2.3' 'hypothesis>=6.110'
+	OMP_NUM_THREADS=1 build/gymnasium/bin/python -m pytest -m "not slow" -p no:cacheprovider tests/envs
 
 lint: $(STAMP)  ## ruff, mypy, and the layers of imports
 	$(BIN)/ruff check .

@@ -46,15 +46,15 @@ SLACK = 1e-6
 
 def train_run(
     agent: str,
-    folder: Path,
+    folder: str | Path,
     *,
     seed: int,
     game: GameConfig,
     settings: Hyperparameters | None = None,
     progress: Progress | None = None,
-    tensorboard_log: Path | None = None,
+    tensorboard_log: str | Path | None = None,
     checkpoints: Checkpoints | None = None,
-    resume: Path | None = None,
+    resume: str | Path | None = None,
     trust: bool = False,
     **algorithm: Any,
 ) -> TrainedRouter:
@@ -80,6 +80,7 @@ def train_run(
     Raises:
         ValueError: a bad argument, a folder that is not empty, or a run that cannot be resumed with these.
     """
+    folder, resume = Path(folder), None if resume is None else Path(resume)
     kind, algorithm = AGENTS.get(agent), absolute(algorithm, game)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):  # before the training, not after it
         raise ValueError(f"folder={str(folder)!r} exists and is not empty; allowed: a new folder, or an empty one")
@@ -187,13 +188,13 @@ def _warn_unreachable(game: GameConfig, arguments: dict[str, Any]) -> None:
         )
 
 
-def settings_of(folder: Path) -> Hyperparameters:
+def settings_of(folder: str | Path) -> Hyperparameters:
     """The hyperparameters of a run.
 
     Raises:
         ValueError: its manifest is missing or damaged.
     """
-    path = folder / "manifest.json"
+    path = Path(folder) / "manifest.json"
     settings: Hyperparameters = decode(Hyperparameters, RunManifest.load(path).hyperparameters, path)
     return settings
 
@@ -243,7 +244,7 @@ def save_run(folder: Path, model: BaseAlgorithm, manifest: RunManifest) -> Train
     return TrainedRouter(network, manifest)
 
 
-def load_model(folder: Path, *, trust: bool = False) -> BaseAlgorithm:
+def load_model(folder: str | Path, *, trust: bool = False) -> BaseAlgorithm:
     """The Stable-Baselines3 model of a run, to go on training.
 
     Args:
@@ -254,6 +255,7 @@ def load_model(folder: Path, *, trust: bool = False) -> BaseAlgorithm:
     Raises:
         ValueError: ``trust`` is False, or a file is missing or damaged.
     """
+    folder = Path(folder)
     manifest = RunManifest.load(folder / "manifest.json")
     check_trust(folder / "model.zip", trust)
     return AGENTS.get(manifest.agent).load().load(folder / "model.zip", device="cpu")

@@ -76,12 +76,13 @@ class RunManifest:
     versions: dict[str, str]
 
     @classmethod
-    def load(cls, path: Path) -> RunManifest:
+    def load(cls, path: str | Path) -> RunManifest:
         """Read ``manifest.json``.
 
         Raises:
             ValueError: it cannot be read, has other fields or another format.
         """
+        path = Path(path)
         return cls.of(read_json(path), path)
 
     @classmethod
@@ -140,8 +141,10 @@ class TrainedRouter(ThresholdRouter):
         return f"router {self.name!r} (seed {self.manifest.seed})"
 
 
-def load_run(path: Path, policy: str | None = None) -> TrainedRouter:
+def load_run(path: str | Path, policy: str | None = None) -> TrainedRouter:
     """The router of a run. Neither PyTorch nor Stable-Baselines3 is needed, and no code of the files is run.
+
+    It is bound to the game of its training, and can be asked at once.
 
     Args:
         path: folder of a run; or an ``.npz`` file of policies, each with its manifest as JSON text in ``manifest``.
@@ -150,12 +153,16 @@ def load_run(path: Path, policy: str | None = None) -> TrainedRouter:
     Raises:
         ValueError: a file is missing or damaged, or has no such policy.
     """
+    path = Path(path)
     network = PolicyNetwork.load(path / "router.npz" if path.is_dir() else path, policy)
-    return TrainedRouter(network, load_manifest(path, policy))
+    router = TrainedRouter(network, load_manifest(path, policy))
+    router.bind(router.trained_on.spec)
+    return router
 
 
-def load_manifest(path: Path, policy: str | None = None) -> RunManifest:
+def load_manifest(path: str | Path, policy: str | None = None) -> RunManifest:
     """The manifest of a run; arguments and errors as for :func:`load_run`."""
+    path = Path(path)
     if path.is_dir():
         return RunManifest.load(path / "manifest.json")
     with read_arrays(path, "policy with a manifest", policy) as stored:

@@ -14,11 +14,11 @@ from sb3_contrib.qrdqn.policies import QRDQNPolicy
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import FlattenExtractor
-from stable_baselines3.common.vec_env import VecNormalize, unwrap_vec_normalize
 from stable_baselines3.dqn.policies import DQNPolicy
 from torch import nn
 
 from gym_stepwise_routing.agents.scaling import StandardisedExtractor, fold
+from gym_stepwise_routing.routers.base import refuse_normalised
 from gym_stepwise_routing.routers.policy_network import Activation, Dense, PolicyNetwork, Recurrent
 
 __all__ = ["VALUE_TEMPERATURE", "scored"]
@@ -55,11 +55,11 @@ def scored(
         ValueError: a policy, feature extractor or layer of another kind, or observations that ``VecNormalize`` scaled;
             the message names it.
     """
+    refuse_normalised(model)
     policy = model.policy
     name = type(model).__name__ if name is None else name
     if not isinstance(policy.action_space, spaces.Discrete) or not isinstance(policy.observation_space, spaces.Box):
         raise ValueError(f"model with {policy.observation_space} and {policy.action_space}; allowed: Box and Discrete")
-    _refuse_normalised(model)
     extractor = _extractor(policy)
     recurrent: list[Recurrent] = []
     extras: dict[str, Any] = {}
@@ -95,17 +95,6 @@ def _extractor(policy: Any) -> FlattenExtractor:
             f"features extractor {type(extractor).__name__}; allowed: FlattenExtractor and StandardisedExtractor"
         )
     return extractor  # type: ignore[no-any-return]
-
-
-def _refuse_normalised(model: BaseAlgorithm) -> None:
-    """``VecNormalize`` clips and keeps moving statistics outside the policy: what it did cannot be folded exactly."""
-    env = model.get_env()
-    found = None if env is None else unwrap_vec_normalize(env)
-    if isinstance(found, VecNormalize) and found.norm_obs:
-        raise ValueError(
-            "model trained behind VecNormalize(norm_obs=True), which is not in its policy; allowed: norm_obs=False, "
-            "with policy_kwargs of agents.scaling.extractor_arguments for inputs of one scale"
-        )
 
 
 def _dense(modules: Iterable[nn.Module]) -> list[Dense]:

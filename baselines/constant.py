@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.game.config import RoutingSpec
-from gym_stepwise_routing.routers.base import Router
+from gym_stepwise_routing.routers.base import Router, as_batch
 from gym_stepwise_routing.routers.families import ROUTERS, BuildContext, Family, Settings
 
 __all__ = ["AlwaysLargest", "AlwaysModel", "AlwaysSmallest"]
@@ -38,8 +38,10 @@ class AlwaysModel(Router):
         episode_start: NDArray[np.bool_] | None = None,
         deterministic: bool = True,
     ) -> tuple[NDArray[np.int64], Any]:
-        """The model's index, B times."""
-        return np.full(len(observation), self.model % self.models, dtype=np.int64), state
+        """The model's index, B times; of one observation, once."""
+        batch, single = as_batch(observation)
+        actions = np.full(len(batch), self.model % self.models, dtype=np.int64)
+        return actions[0] if single else actions, state
 
 
 class AlwaysSmallest(AlwaysModel):

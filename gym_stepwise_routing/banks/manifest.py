@@ -249,12 +249,13 @@ class Recipe:
         return {"escalate": ("escalate", "restart"), "restart": ("restart",)}.get(self.recorded_mode, MODES)
 
     @classmethod
-    def load(cls, path: Path) -> Recipe:
+    def load(cls, path: str | Path) -> Recipe:
         """Recipe in a JSON file.
 
         Raises:
             BankError: missing file, or unknown, missing or wrong key; the message names file and key.
         """
+        path = Path(path)
         recipe: Recipe = decode(Recipe, read_json(path, BankError), path, error=BankError)
         return recipe
 
@@ -298,12 +299,13 @@ class Manifest(Recipe):
         return cls(**stated, content_sha256=open_manifest.computed_sha256())
 
     @classmethod
-    def load(cls, path: Path) -> Manifest:
+    def load(cls, path: str | Path) -> Manifest:
         """Manifest in ``path`` (a ``bank.json``), its content hash checked.
 
         Raises:
             BankError: missing file; unknown, missing or wrong key; changed content. The message names file and key.
         """
+        path = Path(path)
         manifest: Manifest = decode(Manifest, read_json(path, BankError), path, error=BankError)
         if manifest.computed_sha256() != manifest.content_sha256:
             raise BankError(

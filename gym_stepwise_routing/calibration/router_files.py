@@ -25,7 +25,7 @@ RULES: dict[str, Callable[[], Router]] = {
 """Rules that need no training, by name."""
 
 
-def load_router(name: str, *, trust: bool = False) -> Router:
+def load_router(name: str | Path, *, trust: bool = False) -> Router:
     """The router that ``name`` stands for.
 
     Args:
@@ -35,7 +35,7 @@ def load_router(name: str, *, trust: bool = False) -> Router:
     Raises:
         ValueError: none of these, or files that are missing or damaged.
     """
-    path = Path(name)
+    path, name = Path(name), str(name)
     if (path / "certificate.json").is_file():
         return load_calibrated(path, trust=trust)
     if (path / "manifest.json").is_file() or (path.suffix == ".npz" and path.is_file()):

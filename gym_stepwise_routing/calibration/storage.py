@@ -24,7 +24,7 @@ from gym_stepwise_routing.baselines import ConfidenceThreshold
 from gym_stepwise_routing.calibration.certificate import CalibratedRouter, Certificate
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.game.game import Game
-from gym_stepwise_routing.routers.base import Scores
+from gym_stepwise_routing.routers.base import Router, Scores
 from gym_stepwise_routing.routers.policy_network import PolicyNetwork
 from gym_stepwise_routing.routers.provenance import GameDescription
 from gym_stepwise_routing.storage.atomic import new_folder, replaced, write_json
@@ -35,7 +35,7 @@ __all__ = ["load_calibrated", "save_calibrated"]
 FORMAT = 1
 
 
-def save_calibrated(router: CalibratedRouter, folder: Path) -> None:
+def save_calibrated(router: CalibratedRouter, folder: str | Path) -> None:
     """Write a calibrated router to a new folder.
 
     Args:
@@ -45,7 +45,7 @@ def save_calibrated(router: CalibratedRouter, folder: Path) -> None:
     Raises:
         ValueError: the folder is not empty, or the router cannot be pickled.
     """
-    with new_folder(folder) as temporary:
+    with new_folder(Path(folder)) as temporary:
         write_json(temporary / "certificate.json", {"format": FORMAT, **asdict(router.certificate)})
         write_json(temporary / "game.json", asdict(router.game))
         if router.trained_on is not None and not isinstance(router.base, TrainedRouter):  # its manifest says so
@@ -53,8 +53,8 @@ def save_calibrated(router: CalibratedRouter, folder: Path) -> None:
         _save_base(router.base, temporary)
 
 
-def load_calibrated(folder: Path, *, trust: bool = False, game: Game | None = None) -> CalibratedRouter:
-    """Read what :func:`save_calibrated` wrote.
+def load_calibrated(folder: str | Path, *, trust: bool = False, game: Game | None = None) -> CalibratedRouter:
+    """Read what :func:`save_calibrated` wrote, bound to the game of the calibration.
 
     Args:
         folder: the folder.
@@ -65,6 +65,7 @@ def load_calibrated(folder: Path, *, trust: bool = False, game: Game | None = No
         ValueError: a file is missing or damaged; a pickle without ``trust``; or a game in which observations or actions
             mean something else, or on another bank.
     """
+    folder = Path(folder)
     promised, played = folder / "certificate.json", folder / "game.json"
     content = read_json(promised)
     if isinstance(content, dict):
@@ -82,6 +83,10 @@ def load_calibrated(folder: Path, *, trust: bool = False, game: Game | None = No
     elif (told := folder / "trained_on.json").is_file():
         trained_on = GameDescription.read(read_json(told), told)
     router = CalibratedRouter(base, certificate, description, trained_on)
+    if isinstance(base, TrainedRouter | PolicyNetwork | ConfidenceThreshold):
+        router.bind(description.spec)
+    else:  # a pickle is as it was calibrated, hence bound
+        Router.bind(router, description.spec)
     if game is not None:
         router.check_game(game)
     return router

@@ -41,7 +41,7 @@ def train(
     penalty: Annotated[float | None, typer.Option(help="Agents without a constraint: price of the cost.")] = None,
     variant: Annotated[str | None, typer.Option(help="Variant of the shipped settings, such as simulator.")] = None,
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Steps a run (exact: of the gradient); default: as shipped.")
+        int | None, typer.Option(min=1, help="Steps a run, up to a whole rollout (exact: of the gradient); default: as shipped.")
     ] = None,
     tensorboard: Annotated[Path | None, typer.Option(help="Folder for TensorBoard.")] = None,
     checkpoint_every: Annotated[
@@ -104,8 +104,11 @@ def train(
                     **arguments,
                 )
             run = router.manifest
+            asked = settings.total_timesteps
+            rounded = "" if run.steps == asked else f" (of {asked:,} asked for: whole rollouts are played)"
             console.print(
-                f"{escape(str(folder))}: {run.steps:,} steps in {run.seconds:.1f} s on {run.game.problems} problems"
+                f"{escape(str(folder))}: {run.steps:,} steps{rounded} in {run.seconds:.1f} s "
+                f"on {run.game.problems} problems"
             )
             ready = Game(environment_config(game, settings))
             constant = constant_model(play(router, ready, seed=seed), ready.spec.models)
@@ -118,9 +121,9 @@ def train(
                 )
             if run.limit_kept is not None:
                 kept = "keeps" if run.limit_kept else "[red]does not keep[/red]"
-                asked = run.arguments["limit"]
+                limited = run.arguments["limit"]
                 console.print(
-                    f"  on them accuracy {run.accuracy:.3f} at cost {run.cost:.3f}: {kept} the limit {asked:g}",
+                    f"  on them accuracy {run.accuracy:.3f} at cost {run.cost:.3f}: {kept} the limit {limited:g}",
                     highlight=False,
                 )
 

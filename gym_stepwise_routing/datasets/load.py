@@ -25,7 +25,7 @@ _MATH_SUBJECTS = (
 )
 
 
-def load_problems(name: str, split: str, *, data: Path | None = None) -> list[Problem]:
+def load_problems(name: str, split: str, *, data: str | Path | None = None) -> list[Problem]:
     """All problems of a split of a known dataset, in the order of the official file.
 
     Args:
@@ -44,7 +44,7 @@ def load_problems(name: str, split: str, *, data: Path | None = None) -> list[Pr
         rows: list[Mapping[str, Any]] = _hub_rows(spec, hub_split)
         origin = spec.hub
     else:
-        path = _local_file(spec, split, data, files)
+        path = _local_file(spec, split, Path(data), files)
         rows = list((spec.read or json_lines)(path))
         if spec.split_of is not None:
             rows = [row for row in rows if spec.split_of(row) == split]
@@ -55,7 +55,12 @@ def load_problems(name: str, split: str, *, data: Path | None = None) -> list[Pr
 
 
 def load_file(
-    path: Path, *, name: str | None = None, split: str = "test", question: str = "question", answer: str = "answer"
+    path: str | Path,
+    *,
+    name: str | None = None,
+    split: str = "test",
+    question: str = "question",
+    answer: str = "answer",
 ) -> list[Problem]:
     """Problems of a JSON Lines file of one's own.
 
@@ -72,6 +77,7 @@ def load_file(
     Raises:
         ValueError: no such file, a line that is not an object, a row without the fields, an empty question.
     """
+    path = Path(path)
     if not path.is_file():
         raise ValueError(f"dataset={str(path)!r} is no file; allowed: a JSON Lines file")
     return [

@@ -30,7 +30,8 @@ __all__ = ["StepwiseRoutingVectorEnv"]
 class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]]):
     """``num_envs`` episodes of the same game on arrays; rules, arguments and observations as in the scalar environment.
 
-    Infos are the scalar environment's, as arrays with one row an episode. ``reset(options=...)`` takes ``problems`` and
+    Infos are the scalar environment's, as arrays with one row an episode; beside each ``NAME`` stands Gymnasium's mask
+    ``_NAME``, here True for all. ``reset(options=...)`` takes ``problems`` and
     ``budgets``, one an episode.
 
     Args:
@@ -210,7 +211,7 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
 
     def _info(self, stands: Standing, cost: NDArray[np.float64], raw_cost: NDArray[np.float64]) -> Info:
         failed = stands.failed if self.game.table is not None else stands.failed | (stands.reason != "")
-        return {
+        info = {
             "cost": cost,
             "raw_cost": raw_cost,
             "spent": stands.cost.copy(),  # the next step compares with cost and mask
@@ -224,6 +225,7 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
             "failed": failed.astype(np.uint8),
             "truncated_by": np.zeros(self.num_envs, dtype=np.uint8),
         }
+        return info | dict.fromkeys([f"_{name}" for name in info], np.ones(self.num_envs, dtype=np.bool_))
 
 
 def _check_count(name: str, value: object) -> None:

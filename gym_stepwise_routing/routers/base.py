@@ -25,10 +25,12 @@ __all__ = [
     "Scores",
     "ScoringRouter",
     "ThresholdRouter",
+    "as_batch",
     "bind",
     "columns_of",
     "decide",
     "name_of",
+    "refuse_normalised",
 ]
 
 ALWAYS_LARGEST = 0.0
@@ -61,6 +63,29 @@ class Scores(Protocol):
     def scores(self, observation: Any) -> Floats:
         """How much a larger model is wanted, in [0, 1]: ``float[B]``, or ``float[B, K-1]`` (larger than model k)."""
         ...
+
+
+def as_batch(observation: Any) -> tuple[NDArray[np.float32], bool]:
+    """Observations ``[B, features]``; whether one alone, ``[features]``, was given; SB3's ``predict`` takes both."""
+    given = np.asarray(observation)
+    if given.ndim not in (1, 2):
+        raise ValueError(f"observation of shape {given.shape}; allowed: [features] or [B, features]")
+    return (given[None], True) if given.ndim == 1 else (given, False)
+
+
+def refuse_normalised(model: object) -> None:
+    """Refuse an SB3 model that was trained on normalised observations: it would be shown others, and act otherwise.
+
+    Raises:
+        ValueError: its environment is a ``VecNormalize`` that normalises observations.
+    """
+    look_up = getattr(model, "get_vec_normalize_env", None)
+    normaliser = None if look_up is None else look_up()
+    if normaliser is not None and normaliser.norm_obs:
+        raise ValueError(
+            f"{type(model).__name__} with VecNormalize(norm_obs=True), whose observations only training shows; "
+            "allowed: VecNormalize(norm_obs=False), or none (features are already of a size)"
+        )
 
 
 def decide(scores: Floats, thresholds: Floats | float, models: int) -> NDArray[np.int64]:
@@ -145,8 +170,10 @@ class ScoringRouter(Router):
         episode_start: NDArray[np.bool_] | None = None,
         deterministic: bool = True,
     ) -> tuple[NDArray[np.int64], Any]:
-        """Scores against the threshold."""
-        return decide(self.scores(observation), self.threshold, self.models), state
+        """Scores against the threshold; of one observation ``float32[features]``, one action."""
+        batch, single = as_batch(observation)
+        actions = decide(self.scores(batch), self.threshold, self.models)
+        return actions[0] if single else actions, state
 
 
 class ThresholdRouter(ScoringRouter):
@@ -199,7 +226,12 @@ class Replay(Router):
 
 
 def bind(router: object, spec: RoutingSpec) -> None:
-    """Bind a router to a game if it has something to bind; SB3 models have not."""
+    """Bind a router to a game if it has something to bind; SB3 models have not.
+
+    Raises:
+        ValueError: an SB3 model that was trained on normalised observations, or what the router refuses.
+    """
+    refuse_normalised(router)
     method = getattr(router, "bind", None)
     if method is not None:
         method(spec)

@@ -126,6 +126,8 @@ class PolicyNetwork(ScoringRouter):
         self.quantiles = quantiles
         self.name = name
         self.score_kind: ScoreKind = score_kind
+        self._models = self.actions
+        self._depth: int | None = None
         self._memory = [(np.zeros((0, size)), np.zeros((0, size))) for size in sizes]
 
     @property
@@ -177,6 +179,10 @@ class PolicyNetwork(ScoringRouter):
         return np.round(tail_probabilities(chances), DECIMALS)
 
     def _remember(self, x: Array) -> Array:
+        if self._depth is None:
+            raise ValueError(
+                f"router {self.name!r} has a memory and knows no game; allowed: bind(env.unwrapped.routing_spec) first"
+            )
         begins = x[:, self._depth] == 0
         for i, layer in enumerate(self.recurrent):
             hidden, cell = self._memory[i]
@@ -208,7 +214,7 @@ class PolicyNetwork(ScoringRouter):
         write_arrays(path, arrays)
 
     @classmethod
-    def load(cls, path: Path, policy: str | None = None) -> PolicyNetwork:
+    def load(cls, path: str | Path, policy: str | None = None) -> PolicyNetwork:
         """Read what :meth:`save` wrote; no code is run. Older files hold no threshold: 0.5.
 
         Args:
@@ -218,7 +224,7 @@ class PolicyNetwork(ScoringRouter):
         Raises:
             ValueError: the file is missing, has no such policy, or holds something else.
         """
-        with read_arrays(path, "policy network", policy) as stored:
+        with read_arrays(Path(path), "policy network", policy) as stored:
             activations = [str(name) for name in stored["activations"]]
             for name in activations:
                 check_choice("activation", name, ACTIVATIONS)

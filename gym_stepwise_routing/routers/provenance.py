@@ -11,6 +11,7 @@ from typing import Any
 
 from gym_stepwise_routing.game.config import Budget, RoutingSpec
 from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.game.observation import describe_features
 from gym_stepwise_routing.storage.former_names import check_former
 from gym_stepwise_routing.storage.strict_json import decode
 
@@ -92,6 +93,22 @@ class GameDescription:
             budget=game.budget,
             hard_budget=game.hard_budget,
             masked_action=game.masked_action,
+        )
+
+    @property
+    def spec(self) -> RoutingSpec:
+        """What routers may know of the game; its horizon, which is not written down, is 0."""
+        return RoutingSpec(
+            models=tuple(self.models),
+            mode=self.mode,  # type: ignore[arg-type]
+            cost_unit=self.cost_unit,
+            horizon=0,
+            features=describe_features(len(self.models), tuple(self.observation)),  # type: ignore[arg-type]
+            source=self.source,
+            simulated=self.simulated,
+            budget=tuple(self.budget) if isinstance(self.budget, list) else self.budget,
+            hard_budget=self.hard_budget,
+            normaliser=self.normaliser,
         )
 
     def check_spec(self, spec: RoutingSpec, what: str) -> None:

@@ -230,7 +230,7 @@ class PoolConfig(BaseSettings):
         return step_rule(self.template(), self.grading, step=self.step.delimiter, **figures)
 
 
-def load_config(path: Path, **changes: Any) -> PoolConfig:
+def load_config(path: str | Path, **changes: Any) -> PoolConfig:
     """Read a pool file.
 
     Args:
@@ -240,6 +240,7 @@ def load_config(path: Path, **changes: Any) -> PoolConfig:
     Raises:
         ValueError: it cannot be read, is no YAML, or a field is unknown or out of range; the message names each.
     """
+    path = Path(path)
     try:
         content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import typer
 from stable_baselines3.common.callbacks import EvalCallback
 
-from gym_stepwise_routing.agents.run_training import train_run
+from gym_stepwise_routing.agents.run_training import load_model, train_run
 from gym_stepwise_routing.agents.runs import load_run
 from gym_stepwise_routing.agents.scores import scored
 from gym_stepwise_routing.agents.training import Checkpoints, hyperparameters, train
@@ -18,6 +19,7 @@ from gym_stepwise_routing.cli.train_command import train as train_command
 from gym_stepwise_routing.envs.sb3 import RoutingVecEnv
 from gym_stepwise_routing.game.config import GameConfig
 from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.routers.policy_network import PolicyNetwork
 from gym_stepwise_routing.sources.recorded import BankSource
 from gym_stepwise_routing.sources.subset import hold_out
 
@@ -179,3 +181,35 @@ def test_targets_that_are_none_are_named(target, tmp_path):
     router = train_run("ppo", tmp_path / "run", seed=0, game=GameConfig(), settings=quick("ppo"))
     with pytest.raises(ValueError, match="allowed: RelativeAccuracy"):
         calibrate(router, BANK, target=target)
+
+
+def test_a_loaded_run_is_asked_at_once_about_one_observation_or_many(tmp_path):
+    made = train_run("ppo", str(tmp_path / "run"), seed=0, game=GameConfig(), settings=quick("ppo"))
+    observations = RoutingVecEnv(16, seed=1).reset()
+    made.bind(Game().spec)
+    median = float(np.median(made.scores(observations)))
+    made.threshold = median
+    expected = made.predict(observations)[0]
+    assert len(set(expected.tolist())) == 2
+    for path in (tmp_path / "run", str(tmp_path / "run"), str(tmp_path / "run" / "router.npz")):
+        router = PolicyNetwork.load(path) if str(path).endswith("npz") else load_run(path)
+        router.threshold = median
+        np.testing.assert_array_equal(router.predict(observations)[0], expected)
+        assert [int(router.predict(one)[0]) for one in observations] == expected.tolist()
+    env = gym.make("StepwiseRouting-v0")
+    observation, _ = env.reset(seed=0)
+    action, _ = load_run(str(tmp_path / "run")).predict(observation)
+    env.step(action)
+    with pytest.raises(ValueError, match=r"observation of shape \(1, 2, 3\); allowed: \[features\] or \[B, features\]"):
+        load_run(tmp_path / "run").predict(np.zeros((1, 2, 3), np.float32))
+    assert load_model(str(tmp_path / "run"), trust=True).num_timesteps == made.manifest.steps
+
+
+def test_steps_are_whole_rollouts_and_the_command_says_so(tmp_path, capsys):
+    train_command(tmp_path, agent="ppo", steps=1000, seeds=1)
+    steps = load_run(tmp_path / "ppo-seed0").manifest.steps
+    settings = hyperparameters("ppo")
+    assert steps == settings.n_envs * settings.algorithm["n_steps"] > 1000
+    assert f"{steps:,} steps (of 1,000 asked for: whole rollouts are played)" in " ".join(
+        capsys.readouterr().out.split()
+    )

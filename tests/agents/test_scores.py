@@ -9,11 +9,12 @@ from gymnasium import spaces
 from sb3_contrib import QRDQN, MaskablePPO, RecurrentPPO
 from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.torch_layers import CombinedExtractor
+from stable_baselines3.common.vec_env import VecNormalize
 
 from gym_stepwise_routing.agents.lagrangian_ppo import LagrangianPPO
 from gym_stepwise_routing.agents.scores import VALUE_TEMPERATURE, scored
 from gym_stepwise_routing.envs.sb3 import RoutingVecEnv
-from gym_stepwise_routing.evaluation.evaluate import play, sweep, threshold_grid
+from gym_stepwise_routing.evaluation.evaluate import evaluate, play, sweep, threshold_grid
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.routers.base import ALWAYS_SMALLEST
 from gym_stepwise_routing.routers.policy_network import Dense, PolicyNetwork, tail_probabilities
@@ -180,3 +181,15 @@ def test_pickled_arrays_are_not_loaded(tmp_path):
         np.savez(file, activations=np.array([object()], dtype=object))
     with pytest.raises(ValueError, match="allow_pickle=False"):
         PolicyNetwork.load(tmp_path / "router.npz")
+
+
+def test_a_model_of_normalised_observations_is_refused_wherever_it_would_play():
+    """It would be shown other observations than in training, and come out as another policy without a word."""
+    plain = RoutingVecEnv(4, seed=0)
+    normalised = VecNormalize(plain, norm_reward=False)
+    model = PPO("MlpPolicy", normalised, n_steps=8, batch_size=32, device="cpu")
+    for use in (scored, evaluate):
+        with pytest.raises(ValueError, match=r"VecNormalize\(norm_obs=True\).*allowed: VecNormalize\(norm_obs=False"):
+            use(model)
+    rewards = PPO("MlpPolicy", VecNormalize(plain, norm_obs=False), n_steps=8, batch_size=32, device="cpu")
+    assert scored(rewards).actions == 2

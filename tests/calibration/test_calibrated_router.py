@@ -91,6 +91,11 @@ def test_a_saved_router_decides_as_before(router, trained, tmp_path):
     assert loaded.name == calibrated.name
     before, after = (play(r, game("test")) for r in (calibrated, loaded))
     np.testing.assert_array_equal(before.decisions, after.decisions)
+    fresh = load_calibrated(str(tmp_path / "router"))  # asked without a game, about one observation and about many
+    observations = RoutingVecEnv(32, cost_unit="large_tokens", seed=3).reset()
+    decided = calibrated.predict(observations)[0]
+    np.testing.assert_array_equal(fresh.predict(observations)[0], decided)
+    assert [int(fresh.predict(one)[0]) for one in observations] == decided.tolist()
     assert not list((tmp_path / "router").glob("*.pkl"))
 
 

