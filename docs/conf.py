@@ -29,7 +29,15 @@ extensions = [
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "generated/*.md", "tutorials/*", "gallery/*.ipynb", "gallery/*.py", "gallery/*.md5"]
+exclude_patterns = [
+    "_build",
+    "generated/*.md",
+    "generated/included",
+    "tutorials/*",
+    "gallery/*.ipynb",
+    "gallery/*.py",
+    "gallery/*.md5",
+]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 suppress_warnings = ["myst.header"]  # generated parts begin below the title of the page that includes them
 
@@ -52,7 +60,7 @@ html_css_files = ["site.css"]
 html_js_files = ["accessible.js"]
 html_copy_source = False
 html_show_sourcelink = False
-html_split_index = True
+html_use_index = False
 html_theme_options: dict[str, Any] = {
     "source_repository": REPOSITORY,
     "source_branch": "main",
@@ -113,7 +121,7 @@ def short_arrays(
 
 def setup(app: Any) -> None:
     """Write the generated pages, and connect the hooks."""
-    generate.write_all(HERE)
+    generate.write_all(HERE, f"{REPOSITORY}/blob/main")
     app.connect("source-read", links_to_repository)
     app.connect("autodoc-process-docstring", gymnasium_docstring, priority=400)
     app.connect("autodoc-process-signature", short_arrays)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import pkgutil
 import re
 from importlib import import_module
@@ -81,6 +82,22 @@ def repository_links(text: str, repository: str, depth: int) -> str:
         return f"]({up}{PAGES[path]}{anchor})" if path in PAGES else f"]({repository}/{path}{anchor})"
 
     return re.sub(rf"\]\({re.escape(up)}\.\./(?!\.\.)(?P<path>[^)#\s]+)(?P<anchor>#[^)\s]*)?\)", turned, text)
+
+
+def included(file: str, repository: str) -> str:
+    """A file of the repository as a page of the site: its links lead to pages, or to the repository."""
+    home = (ROOT / file).parent
+
+    def turned(match: re.Match[str]) -> str:
+        path, anchor = match["path"], match["anchor"] or ""
+        target = Path(os.path.relpath(home / path, ROOT)).as_posix()
+        if target in PAGES:
+            return f"]({PAGES[target]}{anchor})"
+        inside = target.removeprefix("docs/")
+        return f"]({inside}{anchor})" if inside != target else f"]({repository}/{target}{anchor})"
+
+    text = (ROOT / file).read_text(encoding="utf-8")
+    return re.sub(r"\]\((?!https?://|#)(?P<path>[^)#\s]+)(?P<anchor>#[^)\s]*)?\)", turned, text)
 
 
 def write(path: Path, text: str) -> None:
@@ -238,10 +255,12 @@ def _type(annotation: object) -> str:
     )
 
 
-def write_all(docs: Path) -> None:
+def write_all(docs: Path, repository: str) -> None:
     """Write every generated page below ``docs/generated``."""
     folder = docs / "generated"
     write(folder / "environment.md", environment_page())
+    for file, page in PAGES.items():
+        write(folder / "included" / page, included(file, repository))
     write(folder / "root.md", root_page())
     write(folder / "formats.md", formats_page())
     for model in (Entry, Track):

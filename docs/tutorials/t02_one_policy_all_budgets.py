@@ -35,7 +35,8 @@ print(f"trained in {time.perf_counter() - start:.0f} s")
 #
 # Now the policy plays the test problems once for each budget that we show it. A budget that it sees is no promise:
 # what it really spends is measured. A cost of 1 is what always-largest spends on the calibration problems, here and
-# in the certificate below.
+# in the certificate below. The budgets are those between which the policy changes its mind; beyond them it plays a
+# constant.
 
 import numpy as np
 
