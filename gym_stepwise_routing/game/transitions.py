@@ -161,7 +161,8 @@ class Rules:
         # whether a larger model can begin does not depend on how the present one can go on
         begins = play.attempts.untouched.available & ~play.attempts.barred & (self._models > play.trace.model[:, None])
         going = ~play.trace.terminal & (play.trace.depth < self.source.horizon)
-        return (allowed & (self._models == play.trace.model[:, None])) | (begins & going[:, None])
+        may: NDArray[np.bool_] = (allowed & (self._models == play.trace.model[:, None])) | (begins & going[:, None])
+        return may
 
     def cost(self, play: Play) -> NDArray[np.float64]:
         """Cost so far in the cost unit, not normalised, ``float64[B]``."""

@@ -193,7 +193,12 @@ def trees(found: Trajectories, models: Sequence[str], count: Callable[[str], int
             inputs = contexts(run, PROTOCOLS[model], count)
             for depth, turn in enumerate(run.turns, start=1):
                 earlier = {other.action for other in run.turns[: depth - 1]}
-                node = {"id": len(nodes), "parent": len(nodes) - 1 if depth > 1 else 0, "depth": depth, "model": number}
+                node: dict[str, Any] = {
+                    "id": len(nodes),
+                    "parent": len(nodes) - 1 if depth > 1 else 0,
+                    "depth": depth,
+                    "model": number,
+                }
                 node |= {"tokens": max(count(turn.action), 1), "context_tokens": inputs[depth - 1]}
                 node |= _feedback(turn, earlier)
                 if depth == len(run.turns):
