@@ -27,7 +27,7 @@ def a_few_steps(monkeypatch):
     def quick(agent, variant=None):
         settings = shipped(agent, variant)
         if agent == "exact":
-            return replace(settings, total_timesteps=10)
+            return replace(settings, total_timesteps=5, algorithm=settings.algorithm | {"budgets": 2})
         return replace(settings, n_envs=16, total_timesteps=32, algorithm=settings.algorithm | {"n_steps": 2})
 
     monkeypatch.setattr(training, "hyperparameters", quick)
