@@ -9,7 +9,7 @@ from typing import Any
 
 from gym_stepwise_routing.leaderboard.checking import check_entry
 from gym_stepwise_routing.leaderboard.faults import EntryRejectedError, Fault
-from gym_stepwise_routing.leaderboard.limits import adopt_orphans, limit_memory
+from gym_stepwise_routing.leaderboard.limits import adopt_orphans, end_with_parent, limit_memory
 from gym_stepwise_routing.leaderboard.worker import Answer, Request
 
 
@@ -46,6 +46,7 @@ def _answer(request: Request, connection: Connection[Any, Any]) -> Answer:
 
 
 if __name__ == "__main__":
+    end_with_parent()
     adopt_orphans()
     limit_memory(int(sys.argv[2]))
     answer_all(Connection(int(sys.argv[1])))
