@@ -14,11 +14,11 @@ from gym_stepwise_routing.leaderboard.entry import Entry
 from gym_stepwise_routing.leaderboard.entry_figures import Constants, compute_figures, play_constants
 from gym_stepwise_routing.leaderboard.faults import EntryRejectedError, Fault, UntrustedError
 from gym_stepwise_routing.leaderboard.isolated import rerun_apart
-from gym_stepwise_routing.leaderboard.resource_limits import Limits
 from gym_stepwise_routing.leaderboard.loading import check_files, is_harmless
 from gym_stepwise_routing.leaderboard.playing import PlayedRouter
 from gym_stepwise_routing.leaderboard.replay import replay_entry
 from gym_stepwise_routing.leaderboard.rerun import rerun
+from gym_stepwise_routing.leaderboard.resource_limits import Limits
 from gym_stepwise_routing.leaderboard.standing import kind_faults, provenance_faults, refuse, run_faults, sweep_faults
 from gym_stepwise_routing.leaderboard.submit import ledger_totals
 from gym_stepwise_routing.leaderboard.track import Track, open_track, track_names

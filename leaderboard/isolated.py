@@ -17,7 +17,7 @@ from typing import get_args
 
 from gym_stepwise_routing.leaderboard.entry import Entry
 from gym_stepwise_routing.leaderboard.faults import EntryRejectedError, Fault, FaultCode
-from gym_stepwise_routing.leaderboard.resource_limits import end_below
+from gym_stepwise_routing.leaderboard.resource_limits import end_below, end_with_parent
 
 __all__ = ["rerun_apart"]
 
@@ -90,4 +90,5 @@ def _main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    end_with_parent()
     _main(Path(sys.argv[1]))

@@ -11,9 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["LIMITS", "Limits", "adopt_orphans", "end_below", "limit_memory"]
+__all__ = ["LIMITS", "Limits", "adopt_orphans", "end_below", "end_with_parent", "limit_memory"]
 
-_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _ROUNDS = 1000
 
 
@@ -50,8 +50,17 @@ def limit_memory(size: int) -> None:
 
 def adopt_orphans() -> None:
     """Become the parent of all processes below this one whose own parent ends, so that none gets away. Linux alone."""
-    if sys.platform == "linux" and ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER) fails")
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def end_with_parent() -> None:
+    """Be killed when the process that started this one ends, however it ends. Linux alone."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _prctl(option: int, value: int) -> None:
+    if sys.platform == "linux" and ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), f"prctl({option}, {value}) fails")
 
 
 def end_below(process: int) -> int:

@@ -7,9 +7,9 @@ from pathlib import Path
 from gym_stepwise_routing.leaderboard.checking import Verdict
 from gym_stepwise_routing.leaderboard.entry import Entry
 from gym_stepwise_routing.leaderboard.entry_files import read_entry
+from gym_stepwise_routing.leaderboard.entry_worker import check_apart
 from gym_stepwise_routing.leaderboard.resource_limits import LIMITS, Limits
 from gym_stepwise_routing.leaderboard.track import TRACKS
-from gym_stepwise_routing.leaderboard.entry_worker import check_apart
 
 __all__ = ["Verdict", "verify", "verify_entry"]
 

@@ -8,9 +8,9 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from gym_stepwise_routing.leaderboard.checking import check_entry
-from gym_stepwise_routing.leaderboard.faults import EntryRejectedError, Fault
-from gym_stepwise_routing.leaderboard.resource_limits import adopt_orphans, limit_memory
 from gym_stepwise_routing.leaderboard.entry_worker import Answer, Request
+from gym_stepwise_routing.leaderboard.faults import EntryRejectedError, Fault
+from gym_stepwise_routing.leaderboard.resource_limits import adopt_orphans, end_with_parent, limit_memory
 
 
 def answer_all(connection: Connection[Any, Any]) -> None:
@@ -46,6 +46,7 @@ def _answer(request: Request, connection: Connection[Any, Any]) -> Answer:
 
 
 if __name__ == "__main__":
+    end_with_parent()
     adopt_orphans()
     limit_memory(int(sys.argv[2]))
     answer_all(Connection(int(sys.argv[1])))

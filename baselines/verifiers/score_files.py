@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.banks import Bank
-from gym_stepwise_routing.banks.bank_tables import reading
+from gym_stepwise_routing.banks.bank_tables import check_unpacked, reading
 from gym_stepwise_routing.baselines.verifiers.attach import with_verifier
 from gym_stepwise_routing.costs.charging import Verifier
 from gym_stepwise_routing.costs.models import Model
@@ -54,18 +54,24 @@ def read_scores(path: Path, bank: Bank) -> Bank:
     """A copy of the bank with the scores of a file.
 
     Raises:
-        BankError: no such file, not a file of scores, or scores of another bank.
+        BankError: no such file, a damaged one, not a file of scores, scores of another bank, or more of them or more
+            bytes than its steps have; the message names the file.
     """
-    with reading(path):
-        table = pq.read_table(path, use_threads=False)
-    metadata = table.schema.metadata or {}
-    if not {_BANK, _VERIFIER} <= metadata.keys() or "score" not in table.column_names:
-        raise BankError(f"{path}: not a file of verifier scores; allowed: one that `stepwise-routing score` wrote")
-    if (scored := metadata[_BANK].decode()) != bank.hash:
-        raise BankError(f"{path}: scores of the bank with hash {scored}; allowed: of {bank.name!r}, {bank.hash}")
+    with reading(path), pq.ParquetFile(path) as file:
+        schema, metadata = file.schema_arrow, file.schema_arrow.metadata or {}
+        if not {_BANK, _VERIFIER} <= metadata.keys() or schema.names != ["score"] or schema.types != [pa.float32()]:
+            raise BankError(f"{path}: not a file of verifier scores; allowed: one that `stepwise-routing score` wrote")
+        if (scored := metadata[_BANK].decode(errors="replace")) != bank.hash:
+            raise BankError(f"{path}: scores of the bank with hash {scored}; allowed: of {bank.name!r}, {bank.hash}")
+        check_unpacked(file.metadata, path.stat().st_size)
+        if file.metadata.num_rows != len(bank.score):
+            raise BankError(f"{path}: {file.metadata.num_rows} scores; allowed: {len(bank.score)}, one a node")
+        table = file.read(use_threads=False)
     figures = parse_json(metadata[_VERIFIER], path, BankError)
     # only those who read more than each step once have these figures
-    verifier = decode(Verifier if "prefix_cache" in figures else Model, figures, path, error=BankError)
+    verifier = decode(
+        Verifier if isinstance(figures, dict) and "prefix_cache" in figures else Model, figures, path, error=BankError
+    )
     scores = table["score"].to_numpy(zero_copy_only=False).astype(np.float32)
     return with_verifier(bank, verifier, scores)
 

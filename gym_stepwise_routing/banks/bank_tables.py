@@ -19,7 +19,18 @@ from gym_stepwise_routing.banks.manifest import FileEntry
 from gym_stepwise_routing.errors import BankError
 from gym_stepwise_routing.types import QUESTION
 
-__all__ = ["LATER", "RAW_FIGURES", "RowError", "bank_schemas", "check_file", "open_table", "reading", "without_later"]
+__all__ = [
+    "ANSWERS",
+    "LATER",
+    "RAW_FIGURES",
+    "RowError",
+    "bank_schemas",
+    "check_file",
+    "check_unpacked",
+    "open_table",
+    "reading",
+    "without_later",
+]
 
 RAW_FIGURES = (
     "logprob_sum",
@@ -155,7 +166,12 @@ def reading(path: Path) -> Iterator[None]:
         raise BankError(f"{path}: not a Parquet file ({error})") from None
 
 
-def _check_declared(metadata: pq.FileMetaData, size: int) -> None:
+def check_unpacked(metadata: pq.FileMetaData, size: int) -> None:
+    """Refuse a Parquet file that declares to unpack to far more than the ``size`` bytes that it has.
+
+    Raises:
+        ValueError: it does; in a block of :func:`reading` the message names the file.
+    """
     declared = sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
     if declared > max(_MOST_UNPACKED * size, _ALWAYS_UNPACKED):
         raise ValueError(f"{size} bytes that unpack to {declared}; allowed: {_MOST_UNPACKED} times as many")
@@ -181,7 +197,7 @@ def open_table(path: Path, entry: FileEntry, schema: pa.Schema, *, verify: bool)
         if verify:
             _check_digest(path, entry, hashlib.sha256(buffer).hexdigest())
         table = pq.ParquetFile(pa.BufferReader(buffer))
-        _check_declared(table.metadata, len(buffer))
+        check_unpacked(table.metadata, len(buffer))
         if not table.schema_arrow.equals(schema) and not table.schema_arrow.equals(without_later(schema)):
             found = {(field.name, str(field.type)) for field in table.schema_arrow}
             wanted = {(field.name, str(field.type)) for field in schema}

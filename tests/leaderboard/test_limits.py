@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +16,8 @@ from gym_stepwise_routing.leaderboard import checking
 from gym_stepwise_routing.leaderboard.entry import RouterRef
 from gym_stepwise_routing.leaderboard.entry_files import read_entries, read_entry
 from gym_stepwise_routing.leaderboard.faults import EntryRejectedError, Fault
-from gym_stepwise_routing.leaderboard.resource_limits import LIMITS, Limits, end_below
 from gym_stepwise_routing.leaderboard.loading import CALIBRATED, FITTED, describe_artefact
+from gym_stepwise_routing.leaderboard.resource_limits import LIMITS, Limits, end_below
 from gym_stepwise_routing.leaderboard.submit import make_entry
 from gym_stepwise_routing.leaderboard.verify import verify_entry
 
@@ -154,3 +155,19 @@ def test_a_key_that_occurs_twice(honest, tmp_path):
     path.write_text(text.replace('"seed": 0', '"seed": 0, "seed": 1'))
     with pytest.raises(EntryRejectedError, match="key 'seed' occurs twice"):
         read_entries(path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process outlives its parent")
+def test_nothing_goes_on_when_whoever_asked_is_killed():
+    child = "from gym_stepwise_routing.leaderboard.limits import *; end_with_parent(); print(1, flush=True); input()"
+    code = (
+        f"import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', {child!r}], stdout=subprocess.PIPE); "
+        "child.stdout.readline(); print(child.pid, flush=True); child.wait()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        number = int(process.stdout.readline())
+        watched = os.pidfd_open(number)
+        assert select.select([watched], [], [], 0)[0] == []
+        process.kill()
+        assert select.select([watched], [], [], 60)[0] == [watched]
+        os.close(watched)

@@ -58,3 +58,34 @@ def test_other_files_are_refused(bank, tmp_path):
     write_scores(path, other, Model("judge", parameters=1.0), np.zeros(len(other.nodes)))
     with pytest.raises(BankError, match=f"scores of the bank with hash {other.hash}; allowed: of "):
         read_scores(path, bank)
+
+
+def rewritten(path, rows, figures=None):
+    """The file with other scores, and other figures of the verifier."""
+    metadata = dict(pq.read_schema(path).metadata)
+    if figures is not None:
+        metadata[b"verifier"] = figures
+    table = pa.table({"score": pa.array(rows, pa.float32())}).replace_schema_metadata(metadata)
+    pq.write_table(table, path, compression="zstd", use_dictionary=False)
+
+
+def test_files_that_unpack_to_more_than_the_bank_needs_are_refused(bank, tmp_path):
+    """By what they declare, before anything is unpacked: 200 MB of equal numbers are a file of a few kB."""
+    path, nodes = tmp_path / "scores.parquet", len(bank.nodes)
+    write_scores(path, bank, Model("judge", parameters=1.0), np.zeros(nodes))
+    rewritten(path, np.zeros(nodes + 1, np.float32))
+    with pytest.raises(BankError, match=rf"scores\.parquet: {nodes + 1} scores; allowed: {nodes}, one a node"):
+        read_scores(path, bank)
+    rewritten(path, np.zeros(50_000_000, np.float32))
+    size = path.stat().st_size
+    with pytest.raises(BankError, match=rf"scores\.parquet: not a Parquet file \({size} bytes that unpack to \d+"):
+        read_scores(path, bank)
+
+
+@pytest.mark.parametrize("figures", [b"7", b"[]", b"{", b"\xff", b"[" * 100_000, b'{"name": 1}'])
+def test_figures_of_a_verifier_that_are_none(figures, bank, tmp_path):
+    path = tmp_path / "scores.parquet"
+    write_scores(path, bank, Model("judge", parameters=1.0), np.zeros(len(bank.nodes)))
+    rewritten(path, np.zeros(len(bank.nodes), np.float32), figures)
+    with pytest.raises(BankError, match=r"scores\.parquet: "):
+        read_scores(path, bank)
