@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: help demo docs test test-slow fuzz test-vllm test-gymnasium test-examples lint bench findings leaderboard board clean
+.PHONY: help demo docs test test-slow fuzz test-vllm test-gymnasium test-examples lint bench interruptions findings leaderboard board clean
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
@@ -53,6 +53,9 @@ lint: $(STAMP)  ## ruff, mypy, and the layers of imports
 
 bench: $(STAMP)  ## speed, as ratios against what users know
 	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+interruptions: $(STAMP)  ## kills, full disks and second processes, with counts; no part of CI
+	$(BIN)/python tests/tools/interruptions.py
 
 findings:  ## what other libraries really do, each script in turn; downloads packages, no part of CI
 	@failed=; for file in findings/*.sh; do echo "== $$file"; bash $$file || failed="$$failed $$file"; done; \

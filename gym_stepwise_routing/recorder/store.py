@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gym_stepwise_routing.errors import BankError
+from gym_stepwise_routing.storage.atomic import naming
 from gym_stepwise_routing.storage.strict_json import parse_json
 
 __all__ = ["TreeStore", "read_trees"]
@@ -68,10 +69,11 @@ class TreeStore:
         line = json.dumps(tree, ensure_ascii=False, separators=(", ", ": ")).encode() + b"\n"
         start = os.fstat(self._stream.fileno()).st_size
         try:
-            rest = memoryview(line)
-            while rest:  # a nearly full disk takes a part, and refuses the rest
-                rest = rest[self._stream.write(rest) :]
-            os.fsync(self._stream.fileno())
+            with naming(self.path):
+                rest = memoryview(line)
+                while rest:  # a nearly full disk takes a part, and refuses the rest
+                    rest = rest[self._stream.write(rest) :]
+                os.fsync(self._stream.fileno())
         except OSError:
             os.ftruncate(self._stream.fileno(), start)
             raise

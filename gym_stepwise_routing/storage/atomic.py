@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from gym_stepwise_routing.storage.locks import open_locked, sole_writer
 
-__all__ = ["new_folder", "read_arrays", "replaced", "write_arrays", "write_json", "write_text"]
+__all__ = ["naming", "new_folder", "read_arrays", "replaced", "write_arrays", "write_json", "write_text"]
 
 _MOST_BYTES = 1 << 28  # of the arrays that are read from one file
 _HERE = -100
@@ -45,7 +45,7 @@ def replaced(path: Path) -> Iterator[Path]:
         OSError: it cannot be written; the message names ``path``.
     """
     temporary = path.with_name(f".{path.name}.tmp")
-    with _naming(path):
+    with naming(path):
         lock = open_locked(temporary, wait=True)
         try:
             os.ftruncate(lock, 0)
@@ -74,7 +74,7 @@ def new_folder(path: Path, *, overwrite: bool = False, error: type[ValueError] =
     """
     _check_free(path, overwrite, error)
     temporary, aside = (path.with_name(f".{path.name}.{end}.tmp") for end in ("new", "old"))
-    with _naming(path), sole_writer(path, error=error):
+    with naming(path), sole_writer(path, error=error):
         if aside.exists() and not path.exists():  # a kill between the two steps of a system that has no exchange
             os.rename(aside, path)
         for left in (temporary, aside):
@@ -118,7 +118,7 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
+def naming(path: Path) -> Iterator[None]:
     """Faults of the disk name the file: those of writing into an open one do not."""
     try:
         yield

@@ -41,7 +41,8 @@ class Job:
         words: its command line.
         state: what lies in a folder, in a line; an error if any of it is half there.
         second: what the second of two processes is told, if it is told anything.
-        grows: there are states between the old one and the new, each of which holds the old one.
+        grows: there are states between the old one and the new.
+        safe: what a further run of the command only adds to.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Job:
     state: Callable[[Path], str]
     second: str = "another process is writing it"
     grows: bool = False
+    safe: Callable[[Path], bytes] = lambda folder: b""
 
 
 def _fake(spec: GeneratorSpec) -> FakeGenerator:
@@ -66,9 +68,9 @@ def _fake(spec: GeneratorSpec) -> FakeGenerator:
 GENERATORS.register(Backend(name="fake", title="no model", build=_fake))  # type: ignore[arg-type]
 
 
-def _record(folder: Path, problems: int) -> list[str]:
+def _record_words(folder: Path) -> list[str]:
     models = [word for name in ("small", "large") for word in ("--models", f"fake:{name},parameters=1e9")]
-    rows = ["--dataset", f"{folder / 'toy.jsonl'}:0-{problems}", "--grading", "numeric"]
+    rows = ["--dataset", f"{folder / 'toy.jsonl'}:0-{PROBLEMS}", "--grading", "numeric"]
     return ["record", *rows, *models, "--out", str(folder / "out"), "--horizon", "3", "--in-flight", "2"]
 
 
@@ -91,6 +93,12 @@ def _record_state(folder: Path) -> str:
     assert bank is None or len(bank.problems) == len(merged) == len(trees)
     content = {tree["problem"]["index"]: _hash(json.dumps(tree).encode()) for tree in trees}
     return f"{len(trees)} trees {_hash(json.dumps(sorted(content.items())).encode())} bank {bank and bank.name}"
+
+
+def _whole_trees(folder: Path) -> bytes:
+    trees = folder / "out" / "trees-0.jsonl"
+    content = trees.read_bytes() if trees.exists() else b""
+    return content[: content.rfind(b"\n") + 1]
 
 
 def _bank_prepare(folder: Path) -> None:
@@ -175,7 +183,7 @@ def _hash(content: bytes) -> str:
 JOBS = {
     job.name: job
     for job in (
-        Job("record", _record_prepare, lambda folder: _record(folder, PROBLEMS), _record_state, grows=True),
+        Job("record", _record_prepare, _record_words, _record_state, grows=True, safe=_whole_trees),
         Job("bank", _bank_prepare, _bank_words, _bank_state),
         Job("submit", _submit_prepare, _submit_words, _submit_state),
         Job("build", _build_prepare, _build_words, _build_state),

@@ -36,6 +36,7 @@ import gym_stepwise_routing.leaderboard.site  # so that no child has to import i
 
 INSIDE = "INTERRUPTIONS_INSIDE"
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "os.chmod", "shutil.rmtree"}
+REMOVALS = {"os.remove", "os.rmdir"}
 PAGE = 4096
 
 
@@ -118,7 +119,8 @@ def counting(folder: Path, kill_before: int) -> Callable[[], int]:
             changing = isinstance(arguments[2], int) and bool(arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
         else:
             changing = event in CHANGES
-        if changing and str(arguments[0]).startswith(str(folder)):
+        path = str(arguments[0])  # a name alone where a whole folder is being removed
+        if changing and (path.startswith(str(folder)) or (event in REMOVALS and "/" not in path)):
             count += 1
             if count == kill_before:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -167,7 +169,7 @@ class Trial:
 
     def after(self, what: str) -> None:
         """Check what is left, run the command again, and check what it has made."""
-        state = self.digest(self.folder)
+        safe, state = self.job.safe(self.folder), self.digest(self.folder)
         if not self.job.grows and state not in self.state.values():
             raise AssertionError(f"{self.job.name}, {what}: neither the old state nor the new: {state}")
         known = {value: name for name, value in self.state.items()}
@@ -175,6 +177,8 @@ class Trial:
         self._must(Child(command(self.job, self.folder), self.folder))
         if self.digest(self.folder) != self.state["new"]:
             raise AssertionError(f"{self.job.name}, {what}: another result than of an undisturbed run")
+        if not self.job.safe(self.folder).startswith(safe):
+            raise AssertionError(f"{self.job.name}, {what}: what was safe before is not there as it was")
         if left := [str(path) for path in self.folder.rglob("*") if path.name.endswith((".tmp", ".building"))]:
             raise AssertionError(f"{self.job.name}, {what}: left behind: {left}")
         self.counts["ended well when run again"] += 1
