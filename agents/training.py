@@ -137,7 +137,7 @@ def train(
     seed: int,
     game: GameConfig,
     settings: Hyperparameters | None = None,
-    tensorboard_log: Path | None = None,
+    tensorboard_log: str | Path | None = None,
     progress: Progress | None = None,
     callbacks: Sequence[BaseCallback] = (),
     checkpoints: Checkpoints | None = None,

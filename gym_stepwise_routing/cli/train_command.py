@@ -41,7 +41,8 @@ def train(
     penalty: Annotated[float | None, typer.Option(help="Agents without a constraint: price of the cost.")] = None,
     variant: Annotated[str | None, typer.Option(help="Variant of the shipped settings, such as simulator.")] = None,
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Steps a run, up to a whole rollout (exact: of the gradient); default: as shipped.")
+        int | None,
+        typer.Option(min=1, help="Steps a run, up to whole rollouts (exact: of the gradient); default: as shipped."),
     ] = None,
     tensorboard: Annotated[Path | None, typer.Option(help="Folder for TensorBoard.")] = None,
     checkpoint_every: Annotated[

@@ -120,8 +120,8 @@ class RoutingSpec:
         models: names of the models, smallest first; the action is an index into them.
         mode: ``route``, ``escalate``, ``regenerate`` or ``restart``.
         cost_unit: unit of the costs.
-        horizon: most steps of a trace; in *restart* of each attempt. 0 where nobody knows, of a game that is read from a
-            file.
+        horizon: most steps of a trace; in *restart* of each attempt. 0 where nobody knows, of a game
+            that is read from a file.
         features: the components of the observation, in order.
         source: name of the bank, preset or live pool.
         simulated: True if the figures come from a random process instead of language models.
