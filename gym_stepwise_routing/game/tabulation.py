@@ -90,7 +90,7 @@ def tabulate(rules: Rules, problems: NDArray[np.int64], normaliser: float) -> Ga
         level |= _level(rules, play, normaliser)
         if not levels:
             most = MAX_BYTES // max(sum(part[:1].nbytes for part in level.values()), 1)
-            if len(play) * sum(models**depth for depth in range(rules.source.horizon + 1)) > most:  # else it fits
+            if len(play) * sum(models**depth for depth in range(rules.longest + 1)) > most:  # else it fits
                 count_rows(rules, play, most=most)
         parents, actions = np.nonzero(level["mask"])
         offset += len(play)

@@ -7,7 +7,7 @@ import pytest
 
 from gym_stepwise_routing.datasets import Problem, ProgramTests, load_file, load_problems
 from gym_stepwise_routing.generators.prompts import load_prompt
-from gym_stepwise_routing.generators.steps import _segments
+from gym_stepwise_routing.generators.steps import segments
 from gym_stepwise_routing.grading import GRADERS, Grade
 from gym_stepwise_routing.grading.code import CodeGrader, stated_program
 from gym_stepwise_routing.grading.sandbox import Limits, sandbox_version
@@ -103,7 +103,7 @@ def test_tests_of_a_file_of_ones_own(tmp_path):
     assert "tests" not in problem.reference()
     file.write_text('{"question": "?", "answer": "square", "tests": []}\n')
     with pytest.raises(
-        ValueError, match=r"mine\.jsonl: row 0: tests=\[\]; allowed: a program, or a list of one or more"
+        ValueError, match=r"mine\.jsonl: line 1: row 0: tests=\[\]; allowed: a program, or a list of one or more"
     ):
         load_file(file)
 
@@ -146,4 +146,4 @@ def test_every_published_solution_passes_whole_and_in_steps(grader, name, split,
 
 def _in_steps(solution: str) -> str:
     rule = step_rule(load_prompt("code-2shot"), "code", horizon=100)
-    return rule.delimiter.join(rule.step_text(solution[slice(*ends)]) for ends in _segments(solution, rule))
+    return rule.delimiter.join(rule.step_text(solution[slice(*ends)]) for ends in segments(solution, rule))

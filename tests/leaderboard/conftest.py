@@ -9,7 +9,7 @@ import pytest
 from bank_files import few_problems
 from board_kit import ABOUT
 
-from gym_stepwise_routing.leaderboard import worker
+from gym_stepwise_routing.leaderboard import entry_worker
 from gym_stepwise_routing.leaderboard.entry import Entry, RouterRef, Selection
 from gym_stepwise_routing.leaderboard.submit import make_entry
 from gym_stepwise_routing.leaderboard.track import Track, TrackSpec, measure
@@ -56,9 +56,9 @@ def sample_track(tracks: Path) -> Track:
 @pytest.fixture
 def fresh_worker() -> Iterator[None]:
     """The process that checks entries is started in the test, and ended with it."""
-    worker.end_worker()
+    entry_worker.end_worker()
     yield
-    worker.end_worker()
+    entry_worker.end_worker()
 
 
 @pytest.fixture

@@ -159,7 +159,8 @@ def test_a_key_that_occurs_twice(honest, tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process outlives its parent")
 def test_nothing_goes_on_when_whoever_asked_is_killed():
-    child = "from gym_stepwise_routing.leaderboard.resource_limits import *; end_with_parent(); print(1, flush=True); input()"
+    child = "from gym_stepwise_routing.leaderboard.resource_limits import end_with_parent\n"
+    child += "end_with_parent(); print(1, flush=True); input()"
     code = (
         f"import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', {child!r}], stdout=subprocess.PIPE); "
         "child.stdout.readline(); print(child.pid, flush=True); child.wait()"

@@ -293,7 +293,7 @@ def recorded_and_live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tupl
     )
     paths: list[Path] = [trained(seed=0, steps=60), trained(seed=1, steps=150)]
     specs = tuple(GeneratorSpec(backend="transformers", model=str(path), name=path.name).repeatable() for path in paths)
-    selection = Selection.parse(str(folder / "sums.jsonl"), data=None, grading="numeric")
+    selection = Selection.parse(f"{folder / 'sums.jsonl'}@test", data=None, grading="numeric")
     settings = RecordingSettings(PromptTemplate("sums", TEMPLATE))
     session = RecordingSession(specs, (selection,), settings, folder / "out", "test", "MIT")
     session.run()
