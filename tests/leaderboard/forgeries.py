@@ -249,7 +249,7 @@ REJECTED_WITHOUT_THE_ROUTER: dict[Callable[[Content], None], tuple[FaultCode, st
     class_that_is_not_there: ("artefact", "this module has no Nobody"),
     five_hundred_thresholds: ("schema", "runs.0.sweep.thresholds.*at most 100 items"),
     title_of_a_row: ("title", "is that of 'ccpo', a row in rows.json; allowed: another one"),
-    invisible_title: ("schema", r"about\.title.*with a letter or a digit"),
+    invisible_title: ("schema", r"about\.title.*U\+200B .ZERO WIDTH SPACE"),
     blank_title: ("schema", r"about\.title.*with a letter or a digit"),
     description_written_backwards: ("schema", r"about\.description.*U\+202E .RIGHT-TO-LEFT OVERRIDE"),
     weights_by_the_back_door: ("schema", "path='leaderboard/artefacts.*files are named by the artefact"),

@@ -113,12 +113,12 @@ def test_a_missing_package_is_no_fault_of_the_entry(monkeypatch, repository, tmp
     (tmp_path / "sklearn.py").write_text("raise ImportError('No module named sklearn')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     board = repository / "leaderboard"
-    entry, chosen = board / "entries" / "gsm8k-route.jsonl", ["--name", "fitted-q"]
+    entry, chosen = board / "entries" / "gsm8k-route.jsonl", ["--name", "steer-probability"]
     result = RUN.invoke(app, ["verify", str(entry), *chosen, "--artefacts", str(board / "artefacts")])
     assert result.exit_code == 1
     assert "rejected" not in result.output
-    assert f"not verified {entry.name}:fitted-q" in result.output.replace(f"{entry.parent}/", "")
-    assert "error: No module named sklearn: pip install 'gym-stepwise-routing[agents,leaderboard]'" in result.output
+    assert f"not verified {entry.name}:steer-probability" in result.output.replace(f"{entry.parent}/", "")
+    assert "error: STEER needs scikit-learn: pip install 'gym-stepwise-routing[agents]'" in result.output
 
 
 def test_verify_goes_on_to_the_next_file_and_submit_overwrites_nothing(newcomer):
