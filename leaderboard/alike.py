@@ -76,7 +76,8 @@ def _alike(one: NDArray[Any], other: NDArray[Any]) -> float:
 def _directions(rows: NDArray[Any]) -> NDArray[np.float64]:
     values = rows.astype(np.float64)
     length = np.linalg.norm(values, axis=1, keepdims=True)
-    return np.divide(values, length, out=np.zeros_like(values), where=length > 0)
+    directions: NDArray[np.float64] = np.divide(values, length, out=np.zeros_like(values), where=length > 0)
+    return directions
 
 
 def _weights(artefact: Artefact, artefacts: Path) -> dict[str, NDArray[Any]]:
