@@ -11,8 +11,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
+import numpy as np
 import torch
 import typer
+from numpy.typing import NDArray
 from stable_baselines3.common.torch_layers import FlattenExtractor
 
 from gym_stepwise_routing.agents.training import hyperparameters
@@ -23,6 +25,7 @@ from gym_stepwise_routing.evaluation.evaluate import threshold_grid
 from gym_stepwise_routing.evaluation.outcomes import AnchorOutcomes, SweepOutcomes
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.reporting import Page, Table, span_text, write_page
+from gym_stepwise_routing.routers.policy_network import PolicyNetwork
 from gym_stepwise_routing.types import Mode, Split
 from studies.agents.sweeps import (
     METRIC,
@@ -92,6 +95,12 @@ class Line:
         return self.router, str(self.seeds or "-"), f"{self.train:.3f}", span_text(*self.unseen), *gaps, seconds
 
 
+def thresholds_of(network: PolicyNetwork, game: Game) -> NDArray[np.float64]:
+    """Quantiles of a policy's scores on the train split, and the constants: as many for every policy."""
+    grid = threshold_grid(network, game, THRESHOLDS)
+    return np.pad(grid, (0, THRESHOLDS + 2 - len(grid)), mode="edge")  # equal quantiles are merged
+
+
 class _Mode:
     """The games of one mode, and the sweeps of whoever plays them."""
 
@@ -113,7 +122,7 @@ class _Mode:
             for seed in range(self.seeds)
         ]
         seconds = (time.perf_counter() - begin) / self.seeds
-        grids = [threshold_grid(network, self.games["train"], THRESHOLDS) for network in networks]
+        grids = [thresholds_of(network, self.games["train"]) for network in networks]
         by_split = {
             split: stack([swept(agent, *each) for each in zip(networks, [game] * self.seeds, grids, strict=True)])
             for split, game in self.games.items()
@@ -145,6 +154,7 @@ def compare(
             raise ValueError(f"mode={mode!r}: APGR is undefined, as always-largest is not better than always-smallest")
         against = {peer: (gap.estimate, gap.low, gap.high) for peer, gap in gaps.items() if gap is not None}
         in_sample = apgr(train, played.anchors["train"])
+        typer.echo(f"{mode}, {router}: APGR {in_sample:.3f} on train, {own.estimate:.3f} on unseen problems")
         return Line(mode, router, count, in_sample, (own.estimate, own.low, own.high), against, seconds)
 
     lines = []

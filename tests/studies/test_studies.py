@@ -11,6 +11,8 @@ from bank_files import few_problems
 
 from gym_stepwise_routing.agents import training
 from gym_stepwise_routing.agents.agent import AGENTS
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.routers.policy_network import Dense, PolicyNetwork
 from studies.agents import all_budgets, exact, guarantee, learning, peers, search, simulator, sweeps
 
 
@@ -63,6 +65,16 @@ def test_exact(tmp_path, bank, monkeypatch):
         assert one["against"]["fitted Q"][0] == pytest.approx(-other["against"]["query classifier"][0])
         assert [line["router"] for line in found["changed"]] == ["exact, 4 units"]
         assert f"Mode {mode}" in text
+
+
+def test_every_policy_has_as_many_thresholds():
+    game = Game(split="train", mode="escalate")
+    features = len(game.spec.features)
+    flat = PolicyNetwork([Dense(np.zeros((2, features)), np.zeros(2), "none")])
+    steep = PolicyNetwork([Dense(np.random.default_rng(0).normal(size=(2, features)), np.zeros(2), "none")])
+    grids = [exact.thresholds_of(network, game) for network in (flat, steep)]
+    assert [len(grid) for grid in grids] == [exact.THRESHOLDS + 2] * 2
+    assert len(np.unique(grids[0])) == 3  # the two constants, and the one score
 
 
 def test_learning(tmp_path, bank):
