@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -91,8 +92,18 @@ def _record_state(folder: Path) -> str:
     merged = list(read_trees(out / "trees.jsonl")) if (out / "trees.jsonl").exists() else []
     bank = Bank.open(out / "bank") if (out / "bank").exists() else None
     assert bank is None or len(bank.problems) == len(merged) == len(trees)
-    content = {tree["problem"]["index"]: _hash(json.dumps(tree).encode()) for tree in trees}
-    return f"{len(trees)} trees {_hash(json.dumps(sorted(content.items())).encode())} bank {bank and bank.name}"
+    content = json.dumps(sorted((tree["problem"]["index"], _without_numbers(tree["nodes"])) for tree in trees))
+    return f"{len(trees)} trees {_hash(content.encode())} bank {bank and bank.name}"
+
+
+def _without_numbers(nodes: Sequence[dict[str, Any]]) -> list[str]:
+    """What the nodes hold, each with its texts from the root on: numbers hang on which run came back first."""
+    paths: dict[int, list[str]] = {}
+    for node in nodes:
+        before = [] if node["parent"] is None else paths[node["parent"]]
+        paths[node["id"]] = [*before, f"{node.get('model')}: {node.get('text')}"]
+    kept = [{key: node[key] for key in node if key not in ("id", "parent", "same_as")} for node in nodes]
+    return sorted(json.dumps([paths[node["id"]], rest]) for node, rest in zip(nodes, kept, strict=True))
 
 
 def _whole_trees(folder: Path) -> bytes:

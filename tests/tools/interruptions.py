@@ -154,8 +154,12 @@ class Trial:
         self.seconds, self.operations = time.monotonic() - begun, done.operations
         self.state = {"old": self.digest(self.kept), "new": self.digest(self.folder)}
         assert self.state["old"] != self.state["new"], "the job changes nothing"
-        self.largest = max(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+        self.largest = max(path.stat().st_size for path in self.folder.rglob("*") if self._is_new(path))
         self.counts: Counter[str] = Counter()
+
+    def _is_new(self, path: Path) -> bool:
+        before = self.kept / path.relative_to(self.folder)
+        return path.is_file() and (not before.is_file() or before.read_bytes() != path.read_bytes())
 
     def fresh(self) -> None:
         """The earlier state."""
@@ -175,8 +179,8 @@ class Trial:
         known = {value: name for name, value in self.state.items()}
         self.counts[f"left {known.get(state, 'between')}"] += 1
         self._must(Child(command(self.job, self.folder), self.folder))
-        if self.digest(self.folder) != self.state["new"]:
-            raise AssertionError(f"{self.job.name}, {what}: another result than of an undisturbed run")
+        if (made := self.digest(self.folder)) != self.state["new"]:
+            raise AssertionError(f"{self.job.name}, {what}: {made} is made of {state}, not {self.state['new']}")
         if not self.job.safe(self.folder).startswith(safe):
             raise AssertionError(f"{self.job.name}, {what}: what was safe before is not there as it was")
         if left := [str(path) for path in self.folder.rglob("*") if path.name.endswith((".tmp", ".building"))]:
@@ -208,20 +212,19 @@ class Trial:
             if place is not None:
                 self.fresh()
                 needed = self._most_pages()
-                for pages in sorted({round(pages) for pages in spread(needed - 1, count)}):
+                for pages in sorted({round(pages) for pages in spread(0.95 * needed, count)}):
                     self.fresh()
                     filler = place / "filler"
                     filler.write_bytes(bytes(PAGE * (free_pages(place) - pages)))
-                    self._refused(Child(command(self.job, self.folder), self.folder), "No space left on device")
+                    child = Child(command(self.job, self.folder), self.folder)
+                    self._refused(child, "No space left on device", "disk full")
                     filler.unlink()
-                    self.counts["disk full"] += 1
                     self.after(f"disk full after {pages} of {needed} pages")
         if bytes_too or not self.counts["disk full"]:
-            for limit in sorted({round(size) for size in spread(self.largest - 1, count)}):
+            for limit in sorted({round(size) for size in spread(0.95 * self.largest, count)}):
                 self.fresh()
                 child = Child(command(self.job, self.folder), self.folder, limit=limit)
-                self._refused(child, "File too large")
-                self.counts["file cut off"] += 1
+                self._refused(child, "File too large", "file cut off")
                 self.after(f"files end after {limit} of {self.largest} bytes")
 
     def pairs(self, count: int) -> None:
@@ -242,11 +245,10 @@ class Trial:
             self.counts["two at once: both right" if not any(e.status for e in ends) else "two at once: one told"] += 1
             self.after(f"pair {number}")
 
-    def _refused(self, child: Child, reason: str) -> None:
+    def _refused(self, child: Child, reason: str, what: str) -> None:
         end = child.ended()
-        if end.status == 0:
-            self.counts["there was room enough"] += 1
-        else:
+        self.counts[f"{what}, but not too soon" if end.status == 0 else what] += 1
+        if end.status:
             told_plainly(self.job, end, reason)
 
     def _most_pages(self) -> int:
