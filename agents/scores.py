@@ -20,7 +20,7 @@ from torch import nn
 from gym_stepwise_routing.routers.base import refuse_normalised
 from gym_stepwise_routing.routers.policy_network import Activation, Dense, PolicyNetwork, Recurrent
 
-__all__ = ["VALUE_TEMPERATURE", "scored"]
+__all__ = ["VALUE_TEMPERATURE", "dense_layers", "scored"]
 
 VALUE_TEMPERATURE = 0.1
 """Softmax temperature over action values. They differ by differences in accuracy and priced cost: at 0.1 a difference
@@ -63,18 +63,18 @@ def scored(
     if type(extractor) is not FlattenExtractor:
         raise ValueError(f"features extractor {type(extractor).__name__}; allowed: FlattenExtractor")
     if isinstance(policy, DQNPolicy):
-        return PolicyNetwork(_dense(policy.q_net.q_net), temperature=temperature, name=name, threshold=threshold)
+        return PolicyNetwork(dense_layers(policy.q_net.q_net), temperature=temperature, name=name, threshold=threshold)
     if isinstance(policy, QRDQNPolicy):
         net = policy.quantile_net
         return PolicyNetwork(
-            _dense(net.quantile_net),
+            dense_layers(net.quantile_net),
             temperature=temperature,
             quantiles=net.n_quantiles,
             name=name,
             threshold=threshold,
         )
     if isinstance(policy, ActorCriticPolicy | MaskableActorCriticPolicy):
-        layers = _dense([*policy.mlp_extractor.policy_net, policy.action_net])
+        layers = dense_layers([*policy.mlp_extractor.policy_net, policy.action_net])
         recurrent = _recurrent(policy.lstm_actor) if isinstance(policy, RecurrentActorCriticPolicy) else ()
         return PolicyNetwork(
             layers,
@@ -88,7 +88,12 @@ def scored(
     )
 
 
-def _dense(modules: Iterable[nn.Module]) -> list[Dense]:
+def dense_layers(modules: Iterable[nn.Module]) -> list[Dense]:
+    """Layers of a :class:`PolicyNetwork` from PyTorch's, such as those of an ``nn.Sequential``, whatever trained them.
+
+    Raises:
+        ValueError: a layer of another kind than Linear, Tanh and ReLU; the message names it.
+    """
     layers: list[Dense] = []
     for module in modules:
         if isinstance(module, nn.Linear):
