@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: help demo docs test test-slow fuzz test-vllm test-gymnasium test-examples lint bench interruptions findings leaderboard board clean
+.PHONY: help demo docs test test-slow fuzz test-vllm test-gymnasium example lint bench interruptions findings leaderboard board clean
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
@@ -43,6 +43,14 @@ test-gymnasium:  ## the tests of the environments with the lowest Gymnasium that
 	grep -v '^gymnasium==' constraints.txt > build/gymnasium/constraints.txt
 	build/gymnasium/bin/pip install -q -c build/gymnasium/constraints.txt -e '.[agents]' 'gymnasium==$(LOWEST).*' 'pytest>=8' 'pytest-timeout>=2.3' 'hypothesis>=6.110'
 	OMP_NUM_THREADS=1 build/gymnasium/bin/python -m pytest -m "not slow" -p no:cacheprovider tests/envs
+
+STEPS ?= 50000
+example:  ## one library's example, in an environment of its own: make example NAME=torchrl STEPS=50000
+	$(PYTHON) -m venv build/example-$(NAME)
+	grep -v '^gymnasium==' constraints.txt > build/example-$(NAME)/constraints.txt
+	build/example-$(NAME)/bin/pip install -q -c build/example-$(NAME)/constraints.txt -e '.[agents]' -r examples/with_$(NAME).txt
+	if [ -f examples/with_$(NAME).nodeps.txt ]; then build/example-$(NAME)/bin/pip install -q --no-deps -r examples/with_$(NAME).nodeps.txt; fi
+	OMP_NUM_THREADS=1 build/example-$(NAME)/bin/python examples/with_$(NAME).py --steps $(STEPS)
 
 lint: $(STAMP)  ## ruff, mypy, and the layers of imports
 	$(BIN)/ruff check .

@@ -21,7 +21,7 @@ from gym_stepwise_routing.agents.scaling import StandardisedExtractor, fold
 from gym_stepwise_routing.routers.base import refuse_normalised
 from gym_stepwise_routing.routers.policy_network import Activation, Dense, PolicyNetwork, Recurrent
 
-__all__ = ["VALUE_TEMPERATURE", "scored"]
+__all__ = ["VALUE_TEMPERATURE", "dense_layers", "scored"]
 
 VALUE_TEMPERATURE = 0.1
 """Softmax temperature over action values. They differ by differences in accuracy and priced cost: at 0.1 a difference
@@ -64,12 +64,12 @@ def scored(
     recurrent: list[Recurrent] = []
     extras: dict[str, Any] = {}
     if isinstance(policy, DQNPolicy):
-        dense, extras["temperature"] = _dense(policy.q_net.q_net), temperature
+        dense, extras["temperature"] = dense_layers(policy.q_net.q_net), temperature
     elif isinstance(policy, QRDQNPolicy):
-        dense = _dense(policy.quantile_net.quantile_net)
+        dense = dense_layers(policy.quantile_net.quantile_net)
         extras |= {"temperature": temperature, "quantiles": policy.quantile_net.n_quantiles}
     elif isinstance(policy, ActorCriticPolicy | MaskableActorCriticPolicy):
-        dense = _dense([*policy.mlp_extractor.policy_net, policy.action_net])
+        dense = dense_layers([*policy.mlp_extractor.policy_net, policy.action_net])
         if isinstance(policy, RecurrentActorCriticPolicy):
             recurrent = _recurrent(policy.lstm_actor)
         extras["score_kind"] = getattr(policy, "score_kind", "tail")
@@ -97,7 +97,12 @@ def _extractor(policy: Any) -> FlattenExtractor:
     return extractor  # type: ignore[no-any-return]
 
 
-def _dense(modules: Iterable[nn.Module]) -> list[Dense]:
+def dense_layers(modules: Iterable[nn.Module]) -> list[Dense]:
+    """Layers of a :class:`PolicyNetwork` from PyTorch's, such as those of an ``nn.Sequential``, whatever trained them.
+
+    Raises:
+        ValueError: a layer of another kind than Linear, Tanh and ReLU; the message names it.
+    """
     layers: list[Dense] = []
     for module in modules:
         if isinstance(module, nn.Linear):

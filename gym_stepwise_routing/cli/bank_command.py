@@ -205,11 +205,29 @@ def import_(
 @app.command()
 def export(
     bank: BankArgument,
-    out: Annotated[Path, typer.Option(help="File to write, .jsonl or .jsonl.gz.")],
+    out: Annotated[
+        Path | None, typer.Option(help="File to write, .jsonl or .jsonl.gz; with --minari the folder of data sets.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+    minari: Annotated[bool, typer.Option("--minari", help="Write Minari data sets of the train split.")] = False,
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(help="With --minari: random, smallest, largest, oracle, or the folder of a run; several times."),
+    ] = None,
+    mode: Annotated[list[str] | None, typer.Option(help="With --minari: a mode; several times. Default: all.")] = None,
+    cost_unit: Annotated[str, typer.Option(help="With --minari: unit of the costs.")] = "flops",
+    passes: Annotated[int, typer.Option(min=1, help="With --minari: how often random plays each problem.")] = 1,
+    hindsight: Annotated[bool, typer.Option("--hindsight", help="With --minari: show the budget it needed.")] = False,
 ) -> None:
-    """Write a bank as JSON Lines, the very objects that were imported."""
+    """Write a bank as JSON Lines, the very objects that were imported; or play it, as Minari data sets."""
     with plain_errors():
+        if minari:
+            from gym_stepwise_routing.cli.minari_export import write_datasets
+
+            write_datasets(bank, out, policy, mode, cost_unit=cost_unit, passes=passes, hindsight=hindsight)
+            return
+        if out is None:
+            raise BankError("--out is missing; allowed: a file, .jsonl or .jsonl.gz")
         opened = Bank.open(bank)
         export_jsonl(opened, out, overwrite=overwrite)
     Console().print(f"{escape(str(out))}: {len(opened.problems)} trees")
