@@ -133,9 +133,9 @@ def grow_trees(
             pool.submit_ready(growing[identity])
             if growing[identity].tree.complete:
                 done = growing.pop(identity)
-                tree = done.record()
+                record = done.record()
                 try:
-                    check_tree(tree, horizon=settings.rule.horizon, shared_prefix=shared)
+                    check_tree(record, horizon=settings.rule.horizon, shared_prefix=shared)
                 except BankError as error:
                     fail(done.tree.problem, Failure(str(error), retryable=False))
                     continue
@@ -144,7 +144,7 @@ def grow_trees(
                 stats.trees += 1
                 stats.nodes += len(done.tree.nodes) - 1
                 stats.timed_out += done.tree.timed_out
-                yield tree
+                yield record
 
 
 def _take(problems: Iterator[Problem], again: deque[Problem], count: int) -> Iterator[Problem]:

@@ -162,7 +162,8 @@ class RoutingTree:
             node = waiting.pop()
             order.append(node)
             if owners[node] == node:
-                children = self.nodes[node if self.nodes[node].same_as is None else self.nodes[node].same_as].children
+                shared = self.nodes[node].same_as
+                children = self.nodes[node if shared is None else shared].children
                 waiting += [children[model] for model in sorted(children, reverse=True)]
         return order
 
