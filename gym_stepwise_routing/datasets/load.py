@@ -69,7 +69,7 @@ def load_file(
         name: dataset's name in references; by default the file's name without its ending.
         split: split's name in references.
         question: field that holds the question.
-        answer: field that holds the final answer; a number may be given as such.
+        answer: field that holds the final answer, or a solution with it after ``####``; a number may be given as such.
 
     A field ``tests`` (a program, or a list of them) and ``before`` (text before the answer) are for answers that are
     programs.
@@ -86,7 +86,7 @@ def load_file(
             split=split,
             index=index,
             question=_field(row, question, f"{path}: line {line}", index),
-            answer=_field(row, answer, f"{path}: line {line}", index),
+            answer=_final(_field(row, answer, f"{path}: line {line}", index)),
             tests=_tests(row, f"{path}: line {line}", index),
         )
         for index, (line, row) in enumerate(numbered_lines(path))
@@ -124,10 +124,16 @@ def _hub_rows(spec: DatasetSpec, split: str) -> list[Mapping[str, Any]]:
     return rows
 
 
+def _final(answer: str) -> str:
+    """The final answer of a solution in the form of GSM8K, which stands after ``####``; any other text as it is."""
+    _, marker, final = answer.rpartition("####")
+    return final.strip().replace(",", "") if marker else answer
+
+
 def _problem(spec: DatasetSpec, split: str, index: int, row: Mapping[str, Any], origin: str) -> Problem:
     solution = "" if spec.solution is None else _field(row, spec.solution, origin, index)
     if spec.answer is None:
-        answer = solution.rpartition("####")[2].strip().replace(",", "")
+        answer = _final(solution)
     elif spec.answer in row:
         answer = _field(row, spec.answer, origin, index, empty=True)
     else:  # the hub's form of MATH gives the answer in its solution only

@@ -8,13 +8,17 @@ from decimal import Decimal, InvalidOperation
 from gym_stepwise_routing.datasets.problem import Problem
 from gym_stepwise_routing.grading.grader import GRADERS, Grade, Grader
 
-__all__ = ["STATED_NUMBER", "grade_number", "parse_number", "stated_answer"]
+__all__ = ["STATED_NUMBER", "grade_number", "is_single_number", "parse_number", "stated_answer"]
 
 _STATED = r"\d[\d,]*(?:\.\d+)?"
 STATED_NUMBER = rf"The answer is [^\d\n]{{0,8}}{_STATED}(?:(?:(?!\. )[^\n])*=[^\d\n]{{0,8}}{_STATED})?\.?"
 """A stated answer that is a number, as after the bundled GSM8K prompt. Where the sentence goes on to work it out ("The
 answer is 180 / 3 = 60."), it ends with the number after the last equals sign."""
 
+_MORE_THAN_A_NUMBER = re.compile(
+    r"\d\s*[/:%^*]|[/:^*]\s*\d|\\|\d\s*(?:e\d|[kmb]\b|percent|per cent|dozen|hundred|thousand|[mbtr]{1,2}illion)",
+    re.I,
+)
 _MARKER = re.compile(r"the (?:final )?answer is:?|####", re.IGNORECASE)
 _NUMBER = re.compile(r"(?P<sign>[-\u2212]?)\s?(?P<currency>[$€£]?)(?P<inner>-?)(?P<digits>\d[\d,]*(?:\.\d+)?|\.\d+)")
 
@@ -29,6 +33,11 @@ def parse_number(text: str) -> Decimal | None:
     except InvalidOperation:
         return None
     return -number if found["sign"] or found["inner"] else number
+
+
+def is_single_number(text: str) -> bool:
+    """Whether a reference answer is one number, units aside: no fraction, ratio, time, percentage or magnitude."""
+    return len(_NUMBER.findall(text)) == 1 and not _MORE_THAN_A_NUMBER.search(text)
 
 
 def stated_answer(text: str) -> Decimal | None:
@@ -65,7 +74,7 @@ GRADERS.register(
         make=lambda: grade_number,
         version=lambda: "number after 'The answer is', compared exactly (version 3)",
         answer=STATED_NUMBER,
-        reads=lambda problem: parse_number(problem.answer) is not None,
-        allowed="an answer that is a number, or --grading math",
+        reads=lambda problem: is_single_number(problem.answer),
+        allowed="an answer that is a single number (no fraction, ratio, time, percentage or magnitude), or --grading math",
     )
 )

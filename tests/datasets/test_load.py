@@ -134,3 +134,8 @@ def test_a_truncated_official_file_is_refused(tmp_path: Path) -> None:
 def test_hash_is_over_the_exact_text() -> None:
     assert question_sha256("a") != question_sha256("a ")
     assert len(question_sha256("é")) == 64
+
+
+def test_a_solution_in_the_form_of_gsm8k_is_read_after_its_mark(tmp_path: Path) -> None:
+    rows = [{"question": "1?", "answer": "2 + 2 = <<2+2=4>>4\n#### 1,200"}, {"question": "2?", "answer": "1,200"}]
+    assert [problem.answer for problem in load_file(write(tmp_path / "own.jsonl", rows))] == ["1200", "1,200"]

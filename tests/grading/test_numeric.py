@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gym_stepwise_routing.datasets import Problem, load_problems
-from gym_stepwise_routing.grading.numeric import grade_number, parse_number, stated_answer
+from gym_stepwise_routing.grading.numeric import grade_number, is_single_number, parse_number, stated_answer
 
 
 @pytest.mark.parametrize(
@@ -77,3 +77,32 @@ def test_every_reference_solution_is_right(shared_dir: Path, split: str, count: 
     assert len(problems) == count
     assert all(grade_number(problem.solution, problem).correct for problem in problems)
     assert all(grade_number(f"The answer is {problem.answer}.", problem).correct for problem in problems)
+
+
+@pytest.mark.parametrize("text", ["18", "1,200", "$1,200.50", "-$28,000.", "\u22127", "12 apples", ".5", " 7 "])
+def test_a_reference_that_is_one_number(text: str) -> None:
+    assert is_single_number(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1/2",
+        "3:4",
+        "10:30",
+        "5%",
+        "5 percent",
+        "2 million",
+        "3k",
+        "1.5e6",
+        "2^3",
+        "3 and 4",
+        "1-2",
+        "x",
+        "\\frac12",
+        "two",
+    ],
+)
+def test_a_reference_that_is_no_single_number_is_none(text: str) -> None:
+    """Its first number would be taken for the answer: 1 for 1/2, 10 for 10:30, 2 for 2 million."""
+    assert not is_single_number(text)
