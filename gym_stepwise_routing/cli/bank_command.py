@@ -227,7 +227,7 @@ def export(
             write_datasets(bank, out, policy, mode, cost_unit=cost_unit, passes=passes, hindsight=hindsight)
             return
         if out is None:
-            raise BankError("--out is missing; allowed: a file, .jsonl or .jsonl.gz")
+            raise ValueError("--out is missing; allowed: a file, .jsonl or .jsonl.gz")
         opened = Bank.open(bank)
         export_jsonl(opened, out, overwrite=overwrite)
     Console().print(f"{escape(str(out))}: {len(opened.problems)} trees")

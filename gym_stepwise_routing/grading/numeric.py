@@ -75,6 +75,6 @@ GRADERS.register(
         version=lambda: "number after 'The answer is', compared exactly (version 3)",
         answer=STATED_NUMBER,
         reads=lambda problem: is_single_number(problem.answer),
-        allowed="an answer that is a single number (no fraction, ratio, time, percentage or magnitude), or --grading math",
+        allowed="a single number (no fraction, ratio, time, percentage or magnitude), or --grading math",
     )
 )
