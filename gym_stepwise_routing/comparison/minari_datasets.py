@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -83,8 +83,9 @@ def export_minari(
     chosen = [_decisions(game, policy, seed + number) for number in range(passes)]
     budgets: list[NDArray[np.float64] | None] = [None] * passes
     if hindsight:
-        budgets = [np.maximum(cost, _LEAST_BUDGET) for _, cost in chosen]
-        config = replace(config, budget=(float(np.min(budgets)), float(np.max(budgets))))
+        needed = np.array([np.maximum(cost, _LEAST_BUDGET) for _, cost in chosen])
+        budgets = list(needed)
+        config = replace(config, budget=(float(needed.min()), float(needed.max())))
     env = FinalTruncation(gym.make(ENV_ID, **_arguments(config)))
     env.reset(seed=seed)
     episodes = [
@@ -150,7 +151,11 @@ def _decisions(game: Game, policy: str | Predicts, seed: int) -> tuple[NDArray[n
         if policy == "oracle":
             played = oracle(game)
         else:
-            routers = {"smallest": AlwaysSmallest, "largest": AlwaysLargest, "random": lambda: _Uniform(seed)}
+            routers: dict[str, Callable[[], Any]] = {
+                "smallest": AlwaysSmallest,
+                "largest": AlwaysLargest,
+                "random": lambda: _Uniform(seed),
+            }
             played = play(routers[policy](), game, seed=seed)
     return played.decisions, played.cost
 
