@@ -155,7 +155,7 @@ def test_the_command_goes_on_with_seed_and_settings_of_the_run(tmp_path, capsys)
     for options, message in (({"penalty": 0.3}, "penalty=0.3"), ({"first_seed": 0}, "seed=0")):
         with pytest.raises(typer.Exit):
             train_command(tmp_path / "other", **common, **options)
-        assert message in capsys.readouterr().out
+        assert message in capsys.readouterr().err
 
 
 def test_callbacks_of_stable_baselines_play_escalate(tmp_path):

@@ -61,7 +61,11 @@ def test_too_few_rows(file):
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [("{}\n", "row 0 has no field 'question'"), ("{\n", "line 1: not JSON"), ("3\n", "line 1 is no JSON object")],
+    [
+        ("{}\n", "line 1: row 0 has no field 'question'"),
+        ("{\n", "line 1: not JSON"),
+        ("3\n", "line 1 is no JSON object"),
+    ],
 )
 def test_a_malformed_file(file, content, words):
     file.write_text(content)

@@ -206,7 +206,9 @@ def _reader(name: str, request: pytest.FixtureRequest) -> Reader:
         case "log":
             return of(get("log"), "log.jsonl", lambda path: list(LogReader(path)), lines=True)
         case "pool":
-            whole = json.dumps(yaml.safe_load((ROWS.parents[1] / "examples" / "pool.yml").read_text())).encode()
+            whole = json.dumps(
+                yaml.safe_load((Path(__file__).parents[2] / "examples" / "pool.yml").read_text())
+            ).encode()
             return of(whole, "pool.yml", load_config)
     raise AssertionError(name)
 

@@ -166,7 +166,8 @@ def unseen(entries, tracks, tmp_path_factory):
     folder = tmp_path_factory.mktemp("unseen") / "entries"
     shutil.copytree(entries, folder)
     entry = json.loads((folder / "bank-regenerate" / "hostile.json").read_text())
-    (folder / "bank-regenerate" / "index.json").write_text(json.dumps({**entry, "name": "index"}))
+    entry = {**entry, "name": "index", "about": {**entry["about"], "title": "Like a page"}}
+    (folder / "bank-regenerate" / "index.json").write_text(json.dumps(entry))
     out = folder.parent / "site"
     build_site(out, entries=folder, artefacts=folder, tracks=tracks, rerun=False, report=lambda line: None)
     return out

@@ -24,7 +24,8 @@ RUN = CliRunner()
 
 @pytest.fixture
 def other(honest):
-    return honest.model_copy(update={"name": "another"})
+    about = honest.about.model_copy(update={"title": "Another"})
+    return honest.model_copy(update={"name": "another", "about": about})
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ def test_five_problems_become_a_bank(
     bank = Bank.open(tmp_path / "out" / "bank")
     assert len(bank.problems) == 5
     assert bank.pool.names == tuple(path.name for path in tiny_pool)
-    assert bank.manifest.modes == ("route", "escalate", "regenerate")
+    assert bank.manifest.modes == ("route", "escalate", "regenerate", "restart")
     manifest = json.loads((tmp_path / "out" / "recording.json").read_text(encoding="utf-8"))
     assert all(model["weights_sha256"] for model in manifest["fixed"]["models"])
     assert manifest["notes"]["commands"][0].startswith("stepwise-routing")

@@ -48,6 +48,6 @@ def test_record_calibrate_evaluate_serve(pool_file, endpoints, tmp_path):
 def test_what_the_file_decides_is_not_said_twice(pool_file, tmp_path, option):
     words = ["record", "--config", str(pool_file()), "--dataset", "x.jsonl", "--out", str(tmp_path / "out"), *option]
     result = CliRunner().invoke(app, words)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert f"{option[0]}=" in result.output
     assert "allowed: one of them" in result.output.replace("\n", " ")
