@@ -70,7 +70,7 @@ def rewritten(path, rows, figures=None):
 
 
 def test_files_that_unpack_to_more_than_the_bank_needs_are_refused(bank, tmp_path):
-    """By what they declare, before anything is unpacked: 200 MB of equal numbers are a file of a few kB."""
+    """By what they declare, before anything is unpacked: 200 MB of equal numbers are a file of 0.2 MB."""
     path, nodes = tmp_path / "scores.parquet", len(bank.nodes)
     write_scores(path, bank, Model("judge", parameters=1.0), np.zeros(nodes))
     rewritten(path, np.zeros(nodes + 1, np.float32))
