@@ -290,8 +290,6 @@ class OpenAIGenerator:
 
     async def _post(self, request: Request) -> Any:
         """The JSON that answers a request."""
-        import httpx
-
         path, body = body_of(
             self.continuation,
             model=self.model,
@@ -304,8 +302,17 @@ class OpenAIGenerator:
             stream=False,
             dialect=self._dialect,
         )
-        response = await self._client.post(path, cast_to=httpx.Response, body=body)
-        return parse_json(response.content, "the answer")
+        # The bytes, read here: the client's own reading knows no limit of depth. Everything goes as extra_body, since
+        # the client would refuse what is not OpenAI's own.
+        if path == "/completions":
+            raw = await self._client.completions.with_raw_response.create(
+                model=self.model, prompt=body["prompt"], extra_body=body
+            )
+        else:
+            raw = await self._client.chat.completions.with_raw_response.create(
+                model=self.model, messages=body["messages"], extra_body=body
+            )
+        return parse_json(raw.content, "the answer")
 
     def _read(self, answer: Any, request: Request) -> Completion:
         """The run of an answer.
