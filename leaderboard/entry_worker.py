@@ -24,10 +24,12 @@ from gym_stepwise_routing.leaderboard.entry import Entry
 from gym_stepwise_routing.leaderboard.faults import EntryRejectedError, Fault
 from gym_stepwise_routing.leaderboard.resource_limits import Limits, end_below
 
-__all__ = ["Answer", "Request", "check_apart", "end_worker"]
+__all__ = ["STARTING", "Answer", "Request", "check_apart", "end_worker"]
 
-_STARTING = 300.0
+STARTING = 60.0
 """Seconds that it may take to start the process and to open a track: no fault of an entry."""
+_PATIENCE = 10
+"""So many seconds may pass for one of the processor: the machine may have other things to do."""
 _PROCESS = "gym_stepwise_routing.leaderboard.worker_process"
 
 
@@ -55,8 +57,8 @@ class Answer:
     """What the process says.
 
     Attributes:
-        kind: ``within``: it goes on, and what comes next takes at most ``content`` seconds. ``verdict``: a verdict.
-            ``refused``: faults. ``error``: an exception that is no fault of the entry.
+        kind: ``within``: it goes on, and what comes next takes at most ``content`` seconds of the processor.
+            ``verdict``: a verdict. ``refused``: faults. ``error``: an exception that is no fault of the entry.
         content: see ``kind``.
         last: whether the process ends now.
     """
@@ -101,9 +103,14 @@ class _Worker:
             OSError, EOFError: it has ended.
         """
         self._connection.send(request)
-        seconds = _STARTING
-        while self._connection.poll(seconds):
-            answer: Answer = self._connection.recv()
+        seconds = STARTING
+        while self._connection.poll(seconds * _PATIENCE):
+            try:
+                answer: Answer = self._connection.recv()
+            except (OSError, EOFError):
+                if self._process.wait() == -signal.SIGXCPU:
+                    break
+                raise
             if answer.kind != "within":
                 return answer
             seconds = answer.content

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import resource
 import signal
@@ -11,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["LIMITS", "Limits", "adopt_orphans", "end_below", "end_with_parent", "limit_memory"]
+__all__ = ["LIMITS", "Limits", "adopt_orphans", "end_below", "end_with_parent", "limit_memory", "limit_seconds"]
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _ROUNDS = 1000
@@ -22,8 +23,8 @@ class Limits:
     """What the check of an entry may take.
 
     Attributes:
-        seconds: of everything but running its routers again.
-        rerun_seconds: of running one of its routers again.
+        seconds: of the processor, for everything but running its routers again.
+        rerun_seconds: of the processor, for running one of its routers again; of the clock where it ships code.
         memory: bytes of data of each process.
     """
 
@@ -46,6 +47,13 @@ def limit_memory(size: int) -> None:
     size = size if hard == resource.RLIM_INFINITY else min(size, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (size, size))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def limit_seconds(seconds: float) -> None:
+    """Let this process use its processor for so many seconds from now, rounded up; then SIGXCPU ends it."""
+    used, hard = sum(os.times()[:2]), resource.getrlimit(resource.RLIMIT_CPU)[1]
+    soft = math.ceil(used + seconds)
+    resource.setrlimit(resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
 
 
 def adopt_orphans() -> None:

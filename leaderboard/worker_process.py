@@ -8,9 +8,9 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from gym_stepwise_routing.leaderboard.checking import check_entry
-from gym_stepwise_routing.leaderboard.entry_worker import Answer, Request
+from gym_stepwise_routing.leaderboard.entry_worker import STARTING, Answer, Request
 from gym_stepwise_routing.leaderboard.faults import EntryRejectedError, Fault
-from gym_stepwise_routing.leaderboard.resource_limits import adopt_orphans, end_with_parent, limit_memory
+from gym_stepwise_routing.leaderboard.resource_limits import adopt_orphans, end_with_parent, limit_memory, limit_seconds
 
 
 def answer_all(connection: Connection[Any, Any]) -> None:
@@ -27,11 +27,13 @@ def answer_all(connection: Connection[Any, Any]) -> None:
 
 
 def _answer(request: Request, connection: Connection[Any, Any]) -> Answer:
+    limit_seconds(STARTING)
     os.chdir(request.folder)
     os.environ.clear()
     os.environ.update(request.environment)
 
     def within(seconds: float) -> None:
+        limit_seconds(seconds)
         connection.send(Answer("within", seconds))
 
     try:

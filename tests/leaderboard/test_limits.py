@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +47,17 @@ def test_a_file_that_takes_all_memory(honest, tracks, artefacts):
     with pytest.raises(EntryRejectedError, match=r"limits: its check takes over 0\.5 GiB of memory"):
         verify_entry(with_router(honest, ref), **options)
     assert verify_entry(honest, **options).entry == honest
+
+
+def test_time_counts_from_the_last_limit_on():
+    code = (
+        "import time; from gym_stepwise_routing.leaderboard.limits import limit_seconds\n"
+        "while time.process_time() < 1.2: pass\n"
+        "limit_seconds(0.5); print(1, flush=True)\n"
+        "while True: pass"
+    )
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=False)
+    assert (done.stdout, done.returncode) == (b"1\n", -signal.SIGXCPU)
 
 
 def test_what_nobody_thought_of_is_the_entrys_fault(honest, tracks, artefacts, monkeypatch):
