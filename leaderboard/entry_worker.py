@@ -72,6 +72,10 @@ class _OverrunError(Exception):
     """More seconds were taken than allowed: the argument."""
 
 
+class _NotBegunError(Exception):
+    """The process ended before it came to the entry."""
+
+
 class _Worker:
     """The process, seen from here."""
 
@@ -100,20 +104,22 @@ class _Worker:
 
         Raises:
             _OverrunError: nothing in time.
+            _NotBegunError: it has ended, and the entry had no part in that.
             OSError, EOFError: it has ended.
         """
-        self._connection.send(request)
-        seconds = STARTING
-        while self._connection.poll(seconds * _PATIENCE):
-            try:
+        seconds = None
+        try:
+            self._connection.send(request)
+            while self._connection.poll((seconds or STARTING) * _PATIENCE):
                 answer: Answer = self._connection.recv()
-            except (OSError, EOFError):
-                if self._process.wait() == -signal.SIGXCPU:
-                    break
+                if answer.kind != "within":
+                    return answer
+                seconds = answer.content
+        except (OSError, EOFError):
+            if seconds is not None and self._process.wait() != -signal.SIGXCPU:
                 raise
-            if answer.kind != "within":
-                return answer
-            seconds = answer.content
+        if seconds is None:
+            raise _NotBegunError
         raise _OverrunError(seconds)
 
     def end(self) -> str:
@@ -142,16 +148,17 @@ def check_apart(entry: Entry, limits: Limits, options: Mapping[str, Any]) -> Ver
         entry: the entry.
         limits: what it may take.
         options: further arguments.
+
+    Raises:
+        ValueError: the process does not start, with so little memory for example.
     """
+    request = Request(entry, limits, {name: _absolute(value) for name, value in options.items()})
     with _LOCK:
-        worker = _worker(limits.memory)
         try:
-            answer = worker.ask(Request(entry, limits, {name: _absolute(value) for name, value in options.items()}))
-        except _OverrunError as error:
+            answer = _ask(request)
+        except _NotBegunError:  # the thread that started it may have ended just now, and the process with it
             end_worker()
-            answer = Answer("refused", [Fault("limits", f"its check takes over {error.args[0]:g} seconds")])
-        except (OSError, EOFError):
-            answer = Answer("refused", [Fault("limits", f"the process that checks it ended with {end_worker()}")])
+            answer = _ask_again(request)
         except BaseException:
             end_worker()
             raise
@@ -163,6 +170,25 @@ def check_apart(entry: Entry, limits: Limits, options: Mapping[str, Any]) -> Ver
         raise answer.content
     verdict: Verdict = answer.content
     return verdict
+
+
+def _ask(request: Request) -> Answer:
+    try:
+        return _worker(request.limits.memory).ask(request)
+    except _OverrunError as error:
+        message = f"its check takes over {error.args[0]:g} seconds"
+        end_worker()
+    except (OSError, EOFError):
+        message = f"the process that checks it ended with {end_worker()}"
+    return Answer("refused", [Fault("limits", message)])
+
+
+def _ask_again(request: Request) -> Answer:
+    try:
+        return _ask(request)
+    except _NotBegunError:
+        message = f"the process that checks entries ends with {end_worker()}; allowed: one that starts"
+        raise ValueError(f"memory={request.limits.memory}: {message}") from None
 
 
 def _worker(memory: int) -> _Worker:

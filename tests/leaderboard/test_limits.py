@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,22 @@ def test_a_file_that_takes_all_memory(honest, tracks, artefacts):
     options = {"artefacts": artefacts, "tracks": tracks, "run_again": False, "limits": Limits(memory=2**29)}
     with pytest.raises(EntryRejectedError, match=r"limits: its check takes over 0\.5 GiB of memory"):
         verify_entry(with_router(honest, ref), **options)
+    assert verify_entry(honest, **options).entry == honest
+
+
+@pytest.mark.usefixtures("fresh_worker")
+def test_a_process_that_does_not_start_is_no_fault_of_the_entry(honest, tracks, artefacts):
+    with pytest.raises(ValueError, match=r"memory=1000000: the process that checks entries ends with") as caught:
+        verify_entry(honest, artefacts=artefacts, tracks=tracks, limits=Limits(memory=10**6))
+    assert not isinstance(caught.value, EntryRejectedError)
+
+
+@pytest.mark.usefixtures("fresh_worker")
+def test_a_process_that_ended_meanwhile_is_started_again(honest, tracks, artefacts):
+    """It ends with the thread that has started it."""
+    options = {"artefacts": artefacts, "tracks": tracks, "run_again": False}
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(verify_entry, honest, **options).result().entry == honest
     assert verify_entry(honest, **options).entry == honest
 
 
