@@ -44,8 +44,8 @@ RAW_FIGURES = (
     "top1_mean",
 )
 """Confidence figures as they were recorded, in the order of the JSON Lines form (see ``docs/banks.md``)."""
-LATER = "ending"
-"""A column that came later: a bank without a value in it is written without it, and keeps its hash."""
+LATER = {"texts.parquet": "ending", "nodes.parquet": "propensity"}
+"""Columns that came later, by file: a bank without a value in one is written without it, and keeps its hash."""
 ANSWERS = ("context_tokens", "answer_error", "answer_rows", "answer_repeat")
 """Columns of a bank whose steps an environment answers: all input tokens of the call that wrote the step; whether the
 answer is an error (or the step held no action); rows of the answer, null where it is no table; whether the trace has
@@ -108,14 +108,15 @@ def bank_schemas(models: int, *, answered: bool = False) -> Mapping[str, pa.Sche
     ]
     kinds = (pa.int32(), pa.bool_(), pa.int32(), pa.bool_())
     nodes += [pa.field(name, kind) for name, kind in zip(ANSWERS, kinds, strict=True)] if answered else []
-    texts = [pa.field(name, pa.string()) for name in ("text", "final_answer", LATER)]
+    nodes.append(pa.field(LATER["nodes.parquet"], pa.float64()))
+    texts = [pa.field(name, pa.string()) for name in ("text", "final_answer", LATER["texts.parquet"])]
     files = {"problems.parquet": problems, "nodes.parquet": nodes, "texts.parquet": texts}
     return {name: pa.schema(columns) for name, columns in files.items()}
 
 
 def without_later(schema: pa.Schema) -> pa.Schema:
     """The schema of a file from before :data:`LATER` was kept, or where nobody kept it."""
-    return pa.schema([field for field in schema if field.name != LATER])
+    return pa.schema([field for field in schema if field.name not in LATER.values()])
 
 
 def check_file(path: Path, entry: FileEntry, *, verify: bool) -> None:

@@ -91,9 +91,9 @@ class _Columns:
     def tables(self) -> dict[str, pa.Table]:
         """The three tables."""
         tables = {file: pa.table(self._columns[file], schema=schema) for file, schema in self.schemas.items()}
-        texts = tables["texts.parquet"]
-        if texts[LATER].null_count == len(texts):
-            tables["texts.parquet"] = texts.drop_columns([LATER])
+        for file, name in LATER.items():
+            if tables[file][name].null_count == len(tables[file]):
+                tables[file] = tables[file].drop_columns([name])
         return tables
 
 

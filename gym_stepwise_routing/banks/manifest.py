@@ -141,14 +141,15 @@ class Served:
         first: time of the first request that is in the bank, ISO 8601.
         last: time of the last one.
         requests: how many are in it; requests that came the same way are one trace.
-        propensity: probability with which each step was chosen at its place; 1: the routers are deterministic.
+        propensity: probability with which each step was chosen at its place; 1: the routers are deterministic; None:
+            the server explored, and each node has its own in the column ``propensity`` of ``nodes.parquet``.
     """
 
     router: tuple[str, ...]
     first: str
     last: str
     requests: int
-    propensity: float
+    propensity: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -104,6 +104,7 @@ class NodeRecord:
         answer_error: the environment answered with an error, or the step held no action.
         answer_rows: rows of its answer; absent where that is no table.
         answer_repeat: the trace has taken the same action before.
+        propensity: probability with which the step was chosen at its place, in (0, 1]; only where a server explored.
     """
 
     id: int
@@ -132,10 +133,13 @@ class NodeRecord:
     answer_error: bool | None = None
     answer_rows: int | None = None
     answer_repeat: bool | None = None
+    propensity: float | None = None
 
     def __post_init__(self) -> None:
         _check_integers(self, id=0, depth=0, model=0, tokens=1, first_step_tokens=1, context_tokens=1, answer_rows=0)
         _check_texts(self.text, self.final_answer)
+        if self.propensity is not None and not 0 < self.propensity <= 1:
+            raise ValueError(f"propensity is {self.propensity!r}; allowed: above 0, at most 1")
         if self.parent is None and not all(getattr(self, name) is None for name in NODE_KEYS[3:]):
             raise ValueError("a node without a parent has a step; allowed: id, parent and depth only")
         if self.parent is not None and (self.model is None or self.tokens is None):

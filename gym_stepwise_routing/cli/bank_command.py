@@ -125,9 +125,10 @@ def _served(bank: Bank) -> list[tuple[str, str]]:
     served = bank.manifest.served
     if served is None:
         return []
+    propensity = "each step with its own" if served.propensity is None else f"each with {served.propensity:g}"
     return [
         ("made from", f"the log of a server: {served.requests} requests from {served.first} to {served.last}"),
-        ("routed by", f"{', '.join(served.router)}; each step with propensity {served.propensity:g}"),
+        ("routed by", f"{', '.join(served.router)}; propensity: {propensity}"),
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
@@ -14,7 +14,10 @@ from rich.table import Table
 from gym_stepwise_routing.calibration.saving import Saving
 from gym_stepwise_routing.evaluation.bootstrap import Interval
 
-__all__ = ["show"]
+if TYPE_CHECKING:
+    from gym_stepwise_routing.serving.off_policy import OffPolicy
+
+__all__ = ["show", "show_off_policy"]
 
 
 def show(saving: Saving, *, as_json: bool, **more: Any) -> None:
@@ -44,6 +47,28 @@ def show(saving: Saving, *, as_json: bool, **more: Any) -> None:
         console.print(f"promised: {escape(certificate.promise)} (threshold {certificate.threshold:.4g})")
     for warning in saving.warnings:
         console.print(f"[yellow]warning:[/yellow] {escape(warning)}")
+
+
+def show_off_policy(estimate: OffPolicy, *, as_json: bool) -> None:
+    """Print an estimate from served requests."""
+    if as_json:
+        print(json.dumps(asdict(estimate), indent=2))
+        return
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(
+        f"{escape(estimate.router)}, estimated from {estimate.n} served requests ({estimate.mode}) that weigh as many "
+        f"as {estimate.effective:.0f} of its own"
+    )
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in ("", "value", "95 % interval"):
+        table.add_column(heading)
+    table.add_row("accuracy", *_cells(estimate.accuracy))
+    table.add_row("  as served", *_cells(estimate.served_accuracy))
+    table.add_row("cost (always-largest: 1)", *_cells(estimate.cost))
+    table.add_row("  as served", *_cells(estimate.served_cost))
+    console.print(table)
+    for reason, count in estimate.left_out.items():
+        console.print(f"left out: {count} {escape(reason)}")
 
 
 def _cells(value: Interval, *, signed: bool = False, percent: bool = False) -> tuple[str, str]:

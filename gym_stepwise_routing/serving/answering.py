@@ -24,6 +24,7 @@ from gym_stepwise_routing.generators.steps import settled_text
 from gym_stepwise_routing.serving.abilities import Written
 from gym_stepwise_routing.serving.asked import Asked, Finish, NoModelError, StepTaken
 from gym_stepwise_routing.serving.endpoint import Endpoint, Spent
+from gym_stepwise_routing.serving.exploration import Exploration
 from gym_stepwise_routing.serving.recall import RecalledGenerator, Wanted
 from gym_stepwise_routing.serving.served_router import ServedRouter
 from gym_stepwise_routing.sources.live import LiveSource
@@ -45,6 +46,7 @@ class Answering:
         prompt: prompt template.
         rule: step rule.
         shared: tokens of the template's head, as each model counts them.
+        exploration: draws steps; None: the router decides them all.
         show: told each piece of text as soon as it is sure to stand in the answer; None: nobody reads before the end.
     """
 
@@ -56,6 +58,7 @@ class Answering:
     prompt: PromptTemplate
     rule: StepRule
     shared: Sequence[int]
+    exploration: Exploration | None
     show: Callable[[str], None] | None
     spent: Spent = field(default_factory=Spent)
     steps: list[StepTaken] = field(default_factory=list)
@@ -108,6 +111,9 @@ class Answering:
             features = game.show_budget(stands.observation, stands.cost, budget)
             decision = self.router.decide(features, self.threshold, len(self.pool))
             action = int(project_actions(np.array([decision.model]), stands.mask[None])[0])
+            probabilities = None
+            if self.exploration is not None:
+                action, probabilities = self.exploration.draw(action, stands.mask)
             self._last = stands.depth + 1 == self.rule.horizon
             # In regenerate a step is shown when it is whole: where a larger model breaks, the draft may still stand.
             regenerate = game.rules.mode == "regenerate"
@@ -131,6 +137,7 @@ class Answering:
                     features=tuple(map(float, features)),
                     written=written["written"][0],
                     draft=None if pending is None or (regenerate and action == 0) else pending["written"][0],
+                    probabilities=None if probabilities is None else tuple(probabilities.tolist()),
                 )
             )
             since = now
@@ -157,7 +164,8 @@ class Answering:
 
     def routing(self) -> dict[str, Any]:
         """Who wrote what, at which cost, and what always-largest costs on average."""
-        certificate = self.router.certificate if self.threshold is None and self.asked.budget is None else None
+        certified = self.threshold is None and self.asked.budget is None and self.exploration is None
+        certificate = self.router.certificate if certified else None
         ledger = {} if self._ledger is None else as_table(self._ledger, self.pool)
         return {
             "id": self.asked.id,
@@ -168,6 +176,7 @@ class Answering:
             "ended": self.ended,
             "steps": [
                 {"model": step.model, "chosen": step.chosen, "scores": step.scores, "tokens": step.tokens}
+                | ({} if step.probabilities is None else {"probabilities": step.probabilities})
                 for step in self.steps
             ],
             "failures": self.failures,

@@ -69,6 +69,7 @@ class StepTaken:
         seconds: time that it took, failed attempts included.
         features: what the router saw.
         written: the step itself.
+        probabilities: with which each model was drawn, smallest first; None: the router decided, without a draw.
         draft: the smallest model's draft, which was thrown away (*regenerate*); None: there was none, or it was kept.
     """
 
@@ -80,3 +81,4 @@ class StepTaken:
     features: tuple[float, ...]
     written: Step
     draft: Step | None
+    probabilities: tuple[float, ...] | None = None

@@ -87,6 +87,9 @@ def bank_from_log(path: Path, target: Path, *, mode: str | None = None, overwrit
         raise ValueError(f"{path}: no answer can be taken: {_told(left_out)}")
     recipe = _recipe(target.name, server, taken, shared, f"stepwise-routing bank from-log {path} --out {target}")
     counts = {tree.sha256: tree.counts for tree in trees}
+    if recipe.served is not None and recipe.served.propensity is None:
+        for tree in trees:
+            tree.set_propensities()
     with tempfile.TemporaryDirectory() as folder:
         lines = Path(folder) / "trees.jsonl"
         with lines.open("w", encoding="utf-8") as file:
@@ -174,11 +177,13 @@ def _recipe(
     rule = server.rule
     times = sorted(request.time for request in taken)
     routers = tuple(sorted({request.router for request in taken}))
+    explored = any(step.probabilities is not None for request in taken for step in request.steps)
+    propensity = "each with its own propensity" if explored else "each with propensity 1"
     return Recipe(
         name=name,
         description=(
             f"Made from the log of a server: {len(taken)} answers of {', '.join(routers)} from {times[0]} to "
-            f"{times[-1]}. Only the steps that were taken are recorded, each with propensity 1."
+            f"{times[-1]}. Only the steps that were taken are recorded, {propensity}."
         ),
         simulated=False,
         models=server.models,
@@ -203,5 +208,7 @@ def _recipe(
         split_rule=SplitRule(salt=name, shares={"served": {"train": 1.0}}),
         command=command,
         licence="NOASSERTION",
-        served=Served(router=routers, first=times[0], last=times[-1], requests=len(taken), propensity=1.0),
+        served=Served(
+            router=routers, first=times[0], last=times[-1], requests=len(taken), propensity=None if explored else 1.0
+        ),
     )

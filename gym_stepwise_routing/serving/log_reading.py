@@ -120,6 +120,13 @@ class LoggedStep:
     features: Any  # many, and not looked at
     node: LoggedNode
     draft: LoggedNode | None
+    probabilities: tuple[float, ...] | None = None  # older logs have none
+
+    def __post_init__(self) -> None:
+        if self.probabilities is not None and not (
+            all(0 <= value <= 1 for value in self.probabilities) and abs(sum(self.probabilities) - 1) < 1e-6
+        ):
+            raise ValueError(f"probabilities is {self.probabilities}; allowed: at least 0, and 1 in all")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,10 @@ class ConflictError(ValueError):
 
 @dataclass(slots=True)
 class _Node:
-    """A node; ``undrafted``: an answer in *regenerate* went on from here without a draft."""
+    """A node.
+
+    ``undrafted``: an answer in *regenerate* went on from here without a draft; ``drawn``: probabilities at each visit.
+    """
 
     id: int
     parent: int | None
@@ -35,6 +38,8 @@ class _Node:
     correct: bool | None = None
     undrafted: bool = False
     children: dict[int, int] = field(default_factory=dict)
+    drawn: list[tuple[float, ...]] = field(default_factory=list)
+    propensity: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,7 @@ class LoggedTree:
             if step.draft is not None:
                 self._child(place, 0, step.draft)
             place.undrafted |= self._undrafted(request, step)
+            place.drawn.append(self._probabilities(step))
             here = self._child(place, self._models[step.model], step.node)
         if right is not None:
             here.correct = right
@@ -108,6 +114,23 @@ class LoggedTree:
             "prompt_tokens": list(self._prompt_tokens),
         }
         return {"problem": problem, "nodes": [self._entry(node) for node in self.nodes]}
+
+    def set_propensities(self) -> None:
+        """Give every step that was taken the probability of its model at its place, in the mean over all visits.
+
+        That mean is what a step is weighed by where several policies have logged (Agarwal et al., "Effective evaluation
+        using logged bandit feedback from multiple loggers", 2017).
+        """
+        for node in self.nodes:
+            for model, child in node.children.items():
+                mean = float(np.mean([drawn[model] for drawn in node.drawn]))
+                self.nodes[child].propensity = mean or None  # 0: a draft that nobody could have kept
+
+    def _probabilities(self, step: LoggedStep) -> tuple[float, ...]:
+        """Of each model; a router that decides gives all to the one that wrote."""
+        if step.probabilities is not None:
+            return step.probabilities
+        return tuple(float(name == step.model) for name in self._models)
 
     def _end_of(self, request: LoggedRequest) -> _Node | None:
         """The node in which an answer ends, if its way is known and it was judged; nothing is changed.
@@ -176,6 +199,8 @@ class LoggedTree:
             entry["first_step_tokens"] = step.first_tokens
         if step.figures is not None:
             entry |= dict(zip(RAW_FIGURES, step.figures, strict=True))
+        if node.propensity is not None:
+            entry["propensity"] = node.propensity
         if node.same_as is not None:
             entry["same_as"] = node.same_as
         if node.correct is not None:

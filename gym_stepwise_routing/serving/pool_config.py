@@ -23,6 +23,7 @@ __all__ = [
     "CircuitConfig",
     "DriftConfig",
     "EndpointConfig",
+    "ExplorationConfig",
     "FeedbackConfig",
     "LatencyConfig",
     "LogConfig",
@@ -133,6 +134,18 @@ class DriftConfig(ConfigPart):
     false_alarm: float = Field(default=0.01, gt=0, lt=1)
 
 
+class ExplorationConfig(ConfigPart):
+    """How often a step goes to a model that is drawn at random, so that a log tells what other routers would do.
+
+    Attributes:
+        share: probability with which a step is drawn among the models that are allowed there, all alike.
+        seed: of the draws; None: another one each time.
+    """
+
+    share: float = Field(gt=0, le=1)
+    seed: int | None = Field(default=None, ge=0)
+
+
 class PoolConfig(BaseSettings):
     """A pool of endpoints, and how a router is served in front of it.
 
@@ -156,6 +169,7 @@ class PoolConfig(BaseSettings):
         log: the decision log; none: nothing is written.
         feedback: what feedback does; none: it is refused.
         drift: the drift alarm; none: there is none.
+        exploration: steps that are drawn; none: the router decides them all.
     """
 
     model_config = SettingsConfigDict(env_prefix="STEPWISE_", env_nested_delimiter="__", extra="forbid", frozen=True)
@@ -177,6 +191,7 @@ class PoolConfig(BaseSettings):
     log: LogConfig | None = None
     feedback: FeedbackConfig | None = None
     drift: DriftConfig | None = None
+    exploration: ExplorationConfig | None = None
 
     @classmethod
     def settings_customise_sources(

@@ -11,13 +11,18 @@ from numpy.typing import NDArray
 from gym_stepwise_routing.calibration.certificate import CalibratedRouter
 from gym_stepwise_routing.calibration.router_files import game_of, load_router, play_arguments
 from gym_stepwise_routing.costs.models import ModelPool
+from gym_stepwise_routing.datasets.problem import Problem
 from gym_stepwise_routing.game.config import GameConfig
 from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.generators.prompts import PromptTemplate
+from gym_stepwise_routing.generators.step_rule import StepRule
 from gym_stepwise_routing.routers.base import Predicts, Scores, ScoringRouter, bind, decide, name_of
 from gym_stepwise_routing.routers.policy_network import PolicyNetwork
+from gym_stepwise_routing.serving.recall import RecalledGenerator
 from gym_stepwise_routing.sources.contract import StepSource
+from gym_stepwise_routing.sources.live import LiveSource
 
-__all__ = ["Decision", "ServedRouter"]
+__all__ = ["Decision", "ServedRouter", "ready_router"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,9 @@ class ServedRouter:
         self.base: Any = self.router.base if certified else self.router  # type: ignore[attr-defined]
         self.threshold: float | None = getattr(self.router, "threshold", None)
         self._bound = False
+        self.models = pool.names
+        self.blocks: tuple[str, ...] = ()
+        """Blocks of the observation, once a game has been played."""
 
     def _reference(self, bank: str | None) -> Game:
         game = Game(GameConfig(bank, split="calibration", **self.arguments))
@@ -92,6 +100,7 @@ class ServedRouter:
         """The game of one request."""
         arguments = self.arguments | ({} if budget is None else {"budget": budget, "hard_budget": hard})
         game = Game(GameConfig(source, split="test", **arguments))
+        self.blocks = game.rules.blocks
         if not self._bound:
             bind(self.router, Game(GameConfig(source, split="test", **self.arguments)).spec)
             self._bound = True
@@ -133,6 +142,36 @@ class ServedRouter:
             return Decision(int(decide(scores, limit, models)[0]), shown)
         actions, _ = self.router.predict(rows, deterministic=True)
         return Decision(int(np.asarray(actions)[0]), None)
+
+
+def ready_router(
+    name: str,
+    *,
+    pool: ModelPool,
+    bank: str | None,
+    mode: str | None,
+    cost_unit: str | None,
+    prompt: PromptTemplate,
+    rule: StepRule,
+    trust: bool = False,
+) -> ServedRouter:
+    """A router that has met the game that it is served in; arguments as of :class:`ServedRouter`.
+
+    Raises:
+        ValueError: as of :class:`ServedRouter`, or the game is none that the router can play.
+    """
+    router = ServedRouter(name, pool=pool, bank=bank, mode=mode, cost_unit=cost_unit, trust=trust)
+    source = LiveSource(
+        {"test": [Problem("served", "test", 0, "?", "")]},
+        [RecalledGenerator(model, index, 1) for index, model in enumerate(pool.names)],
+        pool=pool,
+        prompt=prompt,
+        rule=rule,
+        grading=None,
+        shared_prefix=[0] * len(pool),
+    )
+    router.game(source, None, False)
+    return router
 
 
 def _recurrent(router: object) -> bool:

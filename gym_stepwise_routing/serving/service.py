@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from gym_stepwise_routing.calibration.targets import parse_target
-from gym_stepwise_routing.datasets.problem import Problem
 from gym_stepwise_routing.routers.base import ALWAYS_SMALLEST
 from gym_stepwise_routing.serving.access import Access
 from gym_stepwise_routing.serving.answering import Answering
@@ -23,13 +22,12 @@ from gym_stepwise_routing.serving.client_requests import ClientRequest, RequestE
 from gym_stepwise_routing.serving.decision_log import DecisionLog
 from gym_stepwise_routing.serving.drift import DriftAlarm, reference_features
 from gym_stepwise_routing.serving.endpoint import Endpoint
+from gym_stepwise_routing.serving.exploration import Exploration
 from gym_stepwise_routing.serving.feedback import FeedbackStore, ThresholdFollower, UnknownAnswerError
 from gym_stepwise_routing.serving.log_records import drift_record, feedback_record, request_record, server_record
 from gym_stepwise_routing.serving.pool_config import PoolConfig
-from gym_stepwise_routing.serving.recall import RecalledGenerator
 from gym_stepwise_routing.serving.served_metrics import Metrics
-from gym_stepwise_routing.serving.served_router import ServedRouter
-from gym_stepwise_routing.sources.live import LiveSource
+from gym_stepwise_routing.serving.served_router import ServedRouter, ready_router
 
 __all__ = ["Service", "new_id"]
 
@@ -64,6 +62,8 @@ class Service:
         self.access = Access(config.server)
         self.metrics = Metrics()
         self.drift = self._drift()
+        draws = config.exploration
+        self.exploration = None if draws is None else Exploration(draws.share, draws.seed)
         self.endpoints = [
             Endpoint(model, config.timeouts, config.retries, config.circuit, model.key()) for model in config.models
         ]
@@ -128,7 +128,18 @@ class Service:
             threshold = self.follower.threshold
         shared = [await endpoint.count_head(self.prompt.head) for endpoint in self._counting()]
         try:
-            return Answering(asked, router, threshold, self.endpoints, self.pool, self.prompt, self.rule, shared, show)
+            return Answering(
+                asked=asked,
+                router=router,
+                threshold=threshold,
+                endpoints=self.endpoints,
+                pool=self.pool,
+                prompt=self.prompt,
+                rule=self.rule,
+                shared=shared,
+                exploration=None if _has_own(asked) else self.exploration,
+                show=show,
+            )
         except ValueError as error:
             raise RequestError(str(error), param="stop") from None
 
@@ -189,21 +200,16 @@ class Service:
 
     def _router(self, name: str, trust: bool) -> ServedRouter:
         config = self.config
-        router = ServedRouter(
-            name, pool=self.pool, bank=config.bank, mode=config.mode, cost_unit=config.cost_unit, trust=trust
-        )
-        models = self.pool.names
-        source = LiveSource(
-            {"test": [Problem("served", "test", 0, "?", "")]},
-            [RecalledGenerator(model, index, 1) for index, model in enumerate(models)],
+        return ready_router(
+            name,
             pool=self.pool,
+            bank=config.bank,
+            mode=config.mode,
+            cost_unit=config.cost_unit,
+            trust=trust,
             prompt=self.prompt,
             rule=self.rule,
-            grading=None,
-            shared_prefix=[0] * len(models),
         )
-        router.game(source, None, False)
-        return router
 
     def _check_target(self, name: str, router: ServedRouter) -> None:
         asked = str(parse_target(name))
@@ -232,7 +238,7 @@ class Service:
 
     def _follows(self, asked: Asked) -> bool:
         """Whether a request is routed at the threshold that follows feedback."""
-        return self.follower is not None and asked.threshold is None and not asked.target and asked.budget is None
+        return self.follower is not None and not _has_own(asked)
 
     def _counting(self) -> list[Endpoint]:
         """For each model the endpoint that counts its prompts."""
@@ -250,10 +256,10 @@ class Service:
 
     def _look_for_drift(self, answering: Answering) -> None:
         asked = answering.asked
-        if self.drift is None or asked.threshold is not None or asked.target or asked.budget is not None:
+        if self.drift is None or _has_own(asked) or not answering.steps:
             return
-        if not answering.steps:
-            return
+        if any(step.probabilities is not None and step.model != step.chosen for step in answering.steps):
+            return  # another model was drawn: not what the router was calibrated on
         report = self.drift.add(np.mean([step.features for step in answering.steps], axis=0))
         if report is None:
             return
@@ -286,6 +292,11 @@ class Service:
                 await asyncio.to_thread(follower.catch_up)
             except Exception:
                 _LOGGER.exception("feedback cannot be read")
+
+
+def _has_own(asked: Asked) -> bool:
+    """Whether a request says itself how it is to be routed."""
+    return asked.threshold is not None or bool(asked.target) or asked.budget is not None
 
 
 def _unreachable(error: OSError) -> RequestError:
