@@ -342,13 +342,6 @@ def test_other_rows_than_the_manifest_says(bank):
         Bank.open(bank, verify=False).read("texts.parquet")
 
 
-@pytest.mark.parametrize("name", ["nosuch", "gsm8k", "../gsm8k-qwen2.5-coder", ""])
-def test_an_unknown_bank(name, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(BankError, match=f"bundled: .*{BUNDLED}"):
-        Bank.open(name)
-
-
 @pytest.mark.parametrize(("column", "value"), [("margin_first", 1.5), ("entropy_mean", -0.1), ("logprob_sum", 1.0)])
 def test_a_confidence_figure_that_cannot_be(bank, column, value):
     cell(bank, column, 4, value, "row 4: .* out of range; allowed: ")

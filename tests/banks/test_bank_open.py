@@ -196,3 +196,10 @@ def test_the_example_in_the_documentation(repository):
     names = {}
     exec(example, names)
     assert names["bank"].text(names["draft"]).startswith("The number of eggs")
+
+
+@pytest.mark.parametrize("name", ["nosuch", "gsm8k", "../gsm8k-qwen2.5-coder", ""])
+def test_an_unknown_bank(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BankError, match=f"bundled: .*{BUNDLED}"):
+        Bank.open(name)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -19,7 +16,6 @@ from gym_stepwise_routing.generators import Failure, StepRule
 from gym_stepwise_routing.generators.prompts import PromptTemplate
 from gym_stepwise_routing.sources.contract import StepSource
 from gym_stepwise_routing.sources.live import LiveSource
-from gym_stepwise_routing.types import SOURCES
 
 PROMPT = PromptTemplate("plain", "Q: {question}\nA:\n")
 POOL = ModelPool([Model("small", 1e9), Model("large", 7e9)])
@@ -271,87 +267,3 @@ def test_describe_counts_tokens_and_words() -> None:
 def test_bad_arguments_are_named(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         source(**changes)
-
-
-@pytest.fixture(scope="module")
-def recorded_and_live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[object, LiveSource]]:
-    """A bank recorded with two small models, and the same models live."""
-    pytest.importorskip("torch")
-    pytest.importorskip("transformers")
-    from tiny_models import PROMPT as TEMPLATE
-    from tiny_models import trained
-
-    from gym_stepwise_routing.generators.specs import GeneratorSpec
-    from gym_stepwise_routing.recorder.problem_selection import Selection
-    from gym_stepwise_routing.recorder.session import RecordingSession
-    from gym_stepwise_routing.recorder.settings import RecordingSettings
-
-    folder = tmp_path_factory.mktemp("live")
-    (folder / "sums.jsonl").write_text(
-        "".join(f'{{"question": "{a} + {b} + 3", "answer": {a + b + 3}}}\n' for a in range(4) for b in range(3)),
-        encoding="utf-8",
-    )
-    paths: list[Path] = [trained(seed=0, steps=60), trained(seed=1, steps=150)]
-    specs = tuple(GeneratorSpec(backend="transformers", model=str(path), name=path.name).repeatable() for path in paths)
-    selection = Selection.parse(f"{folder / 'sums.jsonl'}@test", data=None, grading="numeric")
-    settings = RecordingSettings(PromptTemplate("sums", TEMPLATE))
-    session = RecordingSession(specs, (selection,), settings, folder / "out", "test", "MIT")
-    session.run()
-    bank = session.bank("sums")
-    generators = [spec.build() for spec in specs]
-    live = LiveSource(
-        {"test": list(selection.problems)}, generators, pool=bank.pool, prompt=settings.prompt, rule=settings.rule
-    )
-    yield bank, live
-    live.close()
-
-
-def test_live_gives_what_was_recorded(recorded_and_live: tuple[object, LiveSource]) -> None:
-    from gym_stepwise_routing.sources.recorded import BankSource
-
-    bank, live = recorded_and_live
-    played = BankSource(bank)  # type: ignore[arg-type]
-    order = {identity: number for number, identity in enumerate(live.problem_ids(live.problems("test")))}
-    mine = played.problems("test")
-    theirs = np.array([order[identity] for identity in played.problem_ids(mine)])
-    np.testing.assert_array_equal(played.describe(mine).prompt_tokens, live.describe(theirs).prompt_tokens)
-    np.testing.assert_array_equal(played.describe(mine).question, live.describe(theirs).question)
-    rng = np.random.default_rng(3)
-    one, other = played.start(mine, rng), live.start(theirs, rng)
-    steps = 0
-    while len(one):
-        models = rng.integers(0, 2, len(one))
-        one, other = played.step(one, models, rng), live.step(other, models, rng)
-        steps += len(one)
-        assert list(played.texts(one.latent)) == list(live.texts(other.latent))
-        for name in ("depth", "model", "tokens", "terminal", "correct", "available"):
-            np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
-        np.testing.assert_allclose(one.confidence, other.confidence, atol=3e-4)
-        going = ~one.terminal
-        one, other = one.take(going), other.take(going)
-    assert steps >= 24
-
-
-def test_live_observations_equal_those_of_the_bank(recorded_and_live: tuple[object, LiveSource]) -> None:
-    import gym_stepwise_routing  # noqa: F401
-    from gym_stepwise_routing.sources.recorded import BankSource
-
-    bank, live = recorded_and_live
-    blocks = ("progress", "confidence", "aggregates", "ledger", "question")
-    recorded = gym.make("StepwiseRouting-v0", source=BankSource(bank), split="test", observation=blocks)  # type: ignore[arg-type]
-    normaliser = recorded.unwrapped.game.normaliser  # type: ignore[attr-defined]
-    playing = gym.make("StepwiseRouting-v0", source=live, split="test", observation=blocks, normaliser=normaliser)
-    rng = np.random.default_rng(5)
-    for identity in live.problem_ids(live.problems("test"))[:6]:
-        one, _ = recorded.reset(seed=1, options={"problem": identity})
-        other, info = playing.reset(seed=1, options={"problem": identity})
-        assert SOURCES[info["source"]] == "live"
-        over = False
-        while not over:
-            np.testing.assert_allclose(one, other, atol=3e-4)
-            action = int(rng.integers(2))
-            one, reward, ended, cut, facts = recorded.step(action)
-            other, live_reward, live_ended, live_cut, live_facts = playing.step(action)
-            assert (reward, ended, cut) == (live_reward, live_ended, live_cut)
-            assert facts["cost"] == pytest.approx(live_facts["cost"])
-            over = ended or cut
