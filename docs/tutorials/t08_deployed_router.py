@@ -225,7 +225,7 @@ import matplotlib.pyplot as plt
 
 colours = {"small": "#b3d9c9", "large": "#f2b48c"}
 figure, axes = plt.subplots(figsize=(8, 3.6), layout="constrained")
-for row, (question, answer) in enumerate(answers.items()):
+for row, answer in enumerate(answers.values()):
     texts = answer.choices[0].message.content.strip().split("\n")
     for column, (step, text) in enumerate(zip(answer.routing["steps"], texts)):
         axes.barh(-row, 0.96, left=column, color=colours[step["model"]])
