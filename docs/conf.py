@@ -51,7 +51,7 @@ autodoc_preserve_defaults = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 # Bring gigabytes, and are needed to use what they are needed for, not to describe it.
-autodoc_mock_imports = ["ray", "vllm"]
+autodoc_mock_imports = ["minari", "ray", "vllm"]
 
 html_theme = "furo"
 html_title = f"Stepwise routing {release}"

@@ -268,7 +268,7 @@ def write_all(docs: Path, repository: str) -> None:
         write(folder / "schemas" / f"{model.__name__.lower()}.json", schema)
     write(folder / "registered.md", registered_page())
     write(folder / "commands.md", "\n".join(command_part(get_command(commands), "stepwise-routing", 1)[2:]))
-    with mock(["ray", "vllm"]):
+    with mock(["minari", "ray", "vllm"]):
         pages = {name: text for room, title in ROOMS for name, text in room_pages(room, title).items()}
     for old in set((folder / "api").glob("*.rst")) - {folder / "api" / f"{name}.rst" for name in pages}:
         old.unlink()

@@ -14,11 +14,11 @@ from gym_stepwise_routing.costs.units import CostUnit
 from gym_stepwise_routing.evaluation.frontier import Frontier, oracle_frontier, zero_router_hull
 from gym_stepwise_routing.leaderboard.checking import Rerun, Verdict
 from gym_stepwise_routing.leaderboard.entry import Entry
-from gym_stepwise_routing.leaderboard.entry_figures import LEVEL, Constants, draw, normalised
+from gym_stepwise_routing.leaderboard.entry_figures import LEVEL, Constants, Point, draw
 from gym_stepwise_routing.leaderboard.playing import PlayedRouter
 from gym_stepwise_routing.leaderboard.track import Track, game_of
 
-__all__ = ["Board", "BoardRow", "Point", "Standing", "UnitLines", "make_board"]
+__all__ = ["Board", "BoardRow", "Standing", "UnitLines", "make_board"]
 
 _SAME = 1e-9
 """Differences of gains below this are rounding."""
@@ -38,15 +38,6 @@ class Standing:
     best: int | None
     worst: int | None
     tied: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One threshold of a sweep: mean cost as a multiple of the normaliser, by unit, and accuracy."""
-
-    threshold: float
-    costs: Mapping[CostUnit, float]
-    accuracy: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,7 +109,7 @@ def make_board(track: Track, verdicts: Sequence[Verdict]) -> Board:
             entry=verdict.entry,
             rerun=verdict.rerun,
             standings={unit: standings[unit][verdict.entry.name] for unit in track.units},
-            sweeps=tuple(_sweep(track, run) for run in verdict.runs if run.points),
+            sweeps=verdict.sweeps,
             runs=verdict.runs,
         )
         for verdict in verdicts
@@ -159,17 +150,6 @@ def rank(gains: Mapping[str, NDArray[np.float64]], ranked: Sequence[str]) -> dic
         worst = int(competing.sum()) - int((better[i] & competing).sum())
         standings[name] = Standing(best, worst, tied) if name in ranked else Standing(None, None, tied)
     return standings
-
-
-def _sweep(track: Track, run: PlayedRouter) -> tuple[Point, ...]:
-    return tuple(
-        Point(
-            threshold=threshold,
-            costs={unit: float(normalised(track, point, unit).mean()) for unit in track.units},
-            accuracy=point.accuracy,
-        )
-        for threshold, point in zip(run.thresholds, run.points, strict=True)
-    )
 
 
 def _lines(track: Track, unit: CostUnit, costs: NDArray[np.float64], accuracies: NDArray[np.float64]) -> UnitLines:

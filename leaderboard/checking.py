@@ -11,7 +11,13 @@ from typing import Any, Literal
 from gym_stepwise_routing.leaderboard.alike import alike_faults
 from gym_stepwise_routing.leaderboard.board_rows import read_rows
 from gym_stepwise_routing.leaderboard.entry import Entry
-from gym_stepwise_routing.leaderboard.entry_figures import Constants, compute_figures, play_constants
+from gym_stepwise_routing.leaderboard.entry_figures import (
+    Constants,
+    Point,
+    compute_figures,
+    play_constants,
+    sweep_points,
+)
 from gym_stepwise_routing.leaderboard.faults import EntryRejectedError, Fault, UntrustedError
 from gym_stepwise_routing.leaderboard.isolated import rerun_apart
 from gym_stepwise_routing.leaderboard.loading import check_files, is_harmless
@@ -42,6 +48,7 @@ class Verdict:
         track: its track.
         constants: the constant models of the track.
         runs: what its decisions lead to.
+        sweeps: the sweep of each run that has one.
         rerun: whether its router was run again; only then is it certain that the decisions are the router's.
     """
 
@@ -49,6 +56,7 @@ class Verdict:
     track: Track
     constants: Constants
     runs: tuple[PlayedRouter, ...]
+    sweeps: tuple[tuple[Point, ...], ...]
     rerun: Rerun
 
 
@@ -105,7 +113,8 @@ def check_entry(
         raise
     except Exception as error:  # nobody thought of it, and the other entries are not to suffer
         raise EntryRejectedError(entry.name, [Fault("failed", f"{type(error).__name__}: {error}")]) from error
-    return Verdict(entry, track, constants, tuple(runs), done)
+    sweeps = tuple(sweep_points(track, run) for run in runs if run.points)
+    return Verdict(entry, track, constants, tuple(runs), sweeps, done)
 
 
 def _track_of(entry: Entry, tracks: Path) -> Track:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import permutations
@@ -45,6 +45,7 @@ __all__ = [
     "RESAMPLES",
     "Constants",
     "Draws",
+    "Point",
     "compute_figures",
     "draw",
     "gains_of_each",
@@ -52,6 +53,7 @@ __all__ = [
     "normalised",
     "plain_figures",
     "play_constants",
+    "sweep_points",
 ]
 
 RESAMPLES = 10_000
@@ -65,6 +67,15 @@ _CURVE: dict[str, CurveMetric] = {
     "cpt95": partial(curves.cpt, x=0.95),
 }
 Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One threshold of a sweep: mean cost as a multiple of the normaliser, by unit, and accuracy."""
+
+    threshold: float
+    costs: Mapping[CostUnit, float]
+    accuracy: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,6 +132,18 @@ def normalised(track: Track, outcome: Evaluation, unit: CostUnit) -> Floats:
     """Cost of each problem as a multiple of the track's normaliser, ``float64[n]``."""
     cost: Floats = outcome.costs[unit] / track.normalisers[unit]
     return cost
+
+
+def sweep_points(track: Track, run: PlayedRouter) -> tuple[Point, ...]:
+    """A run's sweep, a point a threshold; empty without one."""
+    return tuple(
+        Point(
+            threshold=threshold,
+            costs={unit: float(normalised(track, point, unit).mean()) for unit in track.units},
+            accuracy=point.accuracy,
+        )
+        for threshold, point in zip(run.thresholds, run.points, strict=True)
+    )
 
 
 def hull_accuracy(costs: Floats, accuracies: Floats, at: Floats) -> Floats:

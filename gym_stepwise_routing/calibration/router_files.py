@@ -12,6 +12,7 @@ from gym_stepwise_routing.baselines import AlwaysLargest, AlwaysSmallest, Confid
 from gym_stepwise_routing.baselines.confidence import ConfidenceFigure
 from gym_stepwise_routing.calibration.certificate import CalibratedRouter
 from gym_stepwise_routing.calibration.storage import load_calibrated
+from gym_stepwise_routing.costs.units import DEFAULT_UNIT
 from gym_stepwise_routing.routers.base import Router
 from gym_stepwise_routing.routers.provenance import GameDescription
 
@@ -63,14 +64,14 @@ def play_arguments(router: object, *, mode: str | None, cost_unit: str | None) -
     Args:
         router: the router.
         mode: mode that is asked for; None: the router's own, for a rule ``route``.
-        cost_unit: likewise; for a rule ``flops``.
+        cost_unit: likewise; for a rule :data:`...costs.units.unit.DEFAULT_UNIT`.
 
     Raises:
         ValueError: another mode or cost unit than the router's own.
     """
     own = game_of(router)
     if own is None:
-        return {"mode": mode or "route", "cost_unit": cost_unit or "flops"}
+        return {"mode": mode or "route", "cost_unit": cost_unit or DEFAULT_UNIT}
     for parameter, asked, given in (("mode", mode, own.mode), ("cost_unit", cost_unit, own.cost_unit)):
         if asked is not None and asked != given:
             raise ValueError(f"{parameter}={asked!r}; allowed with this router: {given!r}, which it was made for")

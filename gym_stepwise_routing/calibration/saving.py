@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from gym_stepwise_routing.calibration.certificate import CalibratedRouter, Certificate
 from gym_stepwise_routing.calibration.targets import CostLimit, RelativeAccuracy, Target
+from gym_stepwise_routing.costs.units import available_units, cost_of
 from gym_stepwise_routing.evaluation.bootstrap import (
     Interval,
     bootstrap_difference,
@@ -45,6 +46,7 @@ class Saving:
         largest_accuracy: accuracy of always-largest.
         accuracy_difference: accuracy minus always-largest's, paired by problem.
         saving: ``1 - cost / cost of always-largest``, paired by problem.
+        savings: the same in every unit that the pool has figures for, by unit; that of the game among them.
         share: share of the steps that each model wrote (*regenerate*: the smallest keeps its drafts), by name.
         constant: the model that takes every decision, '' if the decisions differ.
         certificate: what the threshold promises; None for a router that was not calibrated.
@@ -64,6 +66,7 @@ class Saving:
     largest_accuracy: Interval
     accuracy_difference: Interval
     saving: Interval
+    savings: dict[str, Interval]
     share: dict[str, float]
     constant: str
     certificate: Certificate | None
@@ -110,11 +113,12 @@ def measure_saving(router: Predicts, game: Game, *, seed: int = 0, resamples: in
         ValueError: the router does not fit the game, or a parameter is out of range.
     """
     result = play(router, game, seed=seed)
-    right, cost = _largest_alone(game, seed)
+    right, largest = _largest_alone(game, seed)
+    cost = largest[game.cost_unit] / game.normaliser
     options = {"resamples": resamples, "level": _LEVEL, "rng": seed}
-    rows = np.stack([result.cost, cost])
-    means = resampled_means(rows, resamples, np.random.default_rng(seed))
-    estimate = float(1 - rows[0].mean() / rows[1].mean())
+    paid = {unit: (spent, largest[unit]) for unit, spent in result.costs.items() if unit != game.cost_unit}
+    paid[game.cost_unit] = (result.cost, cost)
+    savings = {unit: _saved(np.stack(rows), resamples, seed) for unit, rows in paid.items() if rows[1].mean() > 0}
     chosen = result.decisions[result.decisions >= 0]
     names = game.spec.models
     return Saving(
@@ -129,7 +133,8 @@ def measure_saving(router: Predicts, game: Game, *, seed: int = 0, resamples: in
         cost=bootstrap_mean(result.cost, **options),  # type: ignore[arg-type]
         largest_accuracy=bootstrap_mean(right, **options),  # type: ignore[arg-type]
         accuracy_difference=bootstrap_difference(result.right, right, **options),  # type: ignore[arg-type]
-        saving=percentile_interval(1 - means[0] / means[1], estimate, len(result), _LEVEL),
+        saving=savings[game.cost_unit],
+        savings=savings,
         share={name: float((chosen == k).mean()) for k, name in enumerate(names)},
         constant=constant_model(result, names),
         certificate=router.certificate if isinstance(router, CalibratedRouter) else None,
@@ -171,8 +176,15 @@ def constant_model(result: Evaluation, names: tuple[str, ...]) -> str:
     return names[int(taken[0])] if len(taken) == 1 else ""
 
 
-def _largest_alone(game: Game, seed: int) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Whether always-largest is right, ``bool[n]``, and its normalised cost, ``float64[n]``."""
+def _saved(rows: NDArray[np.float64], resamples: int, seed: int) -> Interval:
+    """One minus the ratio of two mean costs, ``float64[2, n]``, paired by problem."""
+    means = resampled_means(rows, resamples, np.random.default_rng(seed))
+    estimate = float(1 - rows[0].mean() / rows[1].mean())
+    return percentile_interval(1 - means[0] / means[1], estimate, rows.shape[1], _LEVEL)
+
+
+def _largest_alone(game: Game, seed: int) -> tuple[NDArray[np.bool_], dict[str, NDArray[np.float64]]]:
+    """Whether always-largest is right, ``bool[n]``, and its cost by unit, not normalised, ``float64[n]``."""
     # every recorded mode holds this path, whatever else it leaves out
     rules = Rules(game.source, mode="route", observation=("progress",), cost_unit=game.cost_unit)
     rng = np.random.default_rng(seed)
@@ -181,6 +193,8 @@ def _largest_alone(game: Game, seed: int) -> tuple[NDArray[np.bool_], NDArray[np
         masks = rules.masks(plays)
         rows = np.flatnonzero(masks.any(axis=1))
         if len(rows) == 0:
-            return plays.trace.terminal & plays.trace.correct, rules.cost(plays) / game.normaliser
+            pool, ledger = game.source.pool, plays.account.ledger
+            costs = {unit: cost_of(ledger, unit, pool) for unit in available_units(pool)}
+            return plays.trace.terminal & plays.trace.correct, costs
         largest = masks.shape[1] - 1 - np.argmax(masks[rows][:, ::-1], axis=1)
         plays = plays.put(rows, rules.step(plays.take(rows), largest, rng))

@@ -18,7 +18,7 @@ from gym_stepwise_routing.banks.manifest import MANIFEST
 from gym_stepwise_routing.banks.questions import Questions, join_questions
 from gym_stepwise_routing.cli.endings_report import print_endings
 from gym_stepwise_routing.cli.plain_errors import plain_errors
-from gym_stepwise_routing.costs.units import available_units
+from gym_stepwise_routing.costs.units import DEFAULT_UNIT, available_units
 from gym_stepwise_routing.types import SPLITS
 
 __all__ = ["app"]
@@ -216,7 +216,7 @@ def export(
         typer.Option(help="With --minari: random, smallest, largest, oracle, or the folder of a run; several times."),
     ] = None,
     mode: Annotated[list[str] | None, typer.Option(help="With --minari: a mode; several times. Default: all.")] = None,
-    cost_unit: Annotated[str, typer.Option(help="With --minari: unit of the costs.")] = "flops",
+    cost_unit: Annotated[str, typer.Option(help="With --minari: unit of the costs.")] = DEFAULT_UNIT,
     passes: Annotated[int, typer.Option(min=1, help="With --minari: how often random plays each problem.")] = 1,
     hindsight: Annotated[bool, typer.Option("--hindsight", help="With --minari: show the budget it needed.")] = False,
 ) -> None:

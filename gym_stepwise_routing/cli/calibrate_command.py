@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from gym_stepwise_routing.cli.plain_errors import plain_errors
+from gym_stepwise_routing.costs.units import COST_UNITS, DEFAULT_UNIT
 from gym_stepwise_routing.types import MODES
 
 __all__ = ["calibrate"]
@@ -30,7 +31,9 @@ def calibrate(
     delta: Annotated[float, typer.Option(help="Highest probability that the promise is wrong.")] = 0.1,
     upper: Annotated[float | None, typer.Option(help="With a cost target: what no episode's cost can exceed.")] = None,
     mode: Annotated[str | None, typer.Option(help=f"For a rule: one of {', '.join(MODES)}.")] = None,
-    cost_unit: Annotated[str | None, typer.Option(help="For a rule: flops, large_tokens, dollars or latency.")] = None,
+    cost_unit: Annotated[
+        str | None, typer.Option(help=f"For a rule: {', '.join(COST_UNITS)}; default: {DEFAULT_UNIT}.")
+    ] = None,
     transfer: Annotated[bool, typer.Option(help="The bank is another than that of the training, on purpose.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of random sources and of the bootstrap.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from gym_stepwise_routing.cli.bank_command import QuestionsOption
 from gym_stepwise_routing.cli.plain_errors import plain_errors
-from gym_stepwise_routing.costs.units import COST_UNITS
+from gym_stepwise_routing.costs.units import COST_UNITS, DEFAULT_UNIT
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.types import MODES
 
@@ -24,9 +24,7 @@ def compare(
     bank: Annotated[str, typer.Option(help="Bundled bank, folder of a bank, or simulator preset.")],
     split: Annotated[str, typer.Option(help="Split that is reported: test or train.")] = "test",
     mode: Annotated[str, typer.Option(help=f"One of {', '.join(MODES)}.")] = "route",
-    cost_unit: Annotated[
-        str, typer.Option(help=f"Unit of the cost axis: {', '.join(COST_UNITS)}. Default: flops, or else dollars.")
-    ] = "",
+    cost_unit: Annotated[str, typer.Option(help=f"Unit of the cost axis: {', '.join(COST_UNITS)}.")] = DEFAULT_UNIT,
     accuracy: Annotated[
         float, typer.Option(help="Choose the cheapest setting with this share of always-largest's accuracy.")
     ] = 0.95,
@@ -62,8 +60,7 @@ def compare(
         console = Console(width=WIDE, stderr=as_json)
     with plain_errors():
         check_choice("mode", mode, MODES)
-        if cost_unit:
-            check_choice("cost_unit", cost_unit, COST_UNITS)
+        check_choice("cost_unit", cost_unit, COST_UNITS)
         rule = Rule("budget", budget) if budget else Rule("accuracy", accuracy)
         names = [family.name for family in select(only or ())]
         columns = (TextColumn("{task.description:24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -76,7 +73,7 @@ def compare(
             result = run_comparison(
                 bank,
                 mode=mode,  # type: ignore[arg-type]
-                cost_unit=cost_unit or None,  # type: ignore[arg-type]
+                cost_unit=cost_unit,
                 split=split,  # type: ignore[arg-type]
                 rule=rule,
                 only=only or (),

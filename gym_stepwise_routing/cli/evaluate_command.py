@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from gym_stepwise_routing.cli.plain_errors import plain_errors
+from gym_stepwise_routing.costs.units import COST_UNITS, DEFAULT_UNIT
 from gym_stepwise_routing.types import MODES
 
 __all__ = ["evaluate"]
@@ -27,7 +28,9 @@ def evaluate(
         float | None, typer.Option(help="Another threshold, 0 (always-largest) to above 1; nothing is then promised.")
     ] = None,
     mode: Annotated[str | None, typer.Option(help=f"For a rule: one of {', '.join(MODES)}.")] = None,
-    cost_unit: Annotated[str | None, typer.Option(help="For a rule: flops, large_tokens, dollars or latency.")] = None,
+    cost_unit: Annotated[
+        str | None, typer.Option(help=f"For a rule: {', '.join(COST_UNITS)}; default: {DEFAULT_UNIT}.")
+    ] = None,
     trust: Annotated[bool, typer.Option(help="I know who wrote the calibrated router, which may be a pickle.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of random sources and of the bootstrap.")] = 0,
     resamples: Annotated[int, typer.Option(min=100, help="Bootstrap resamples over problems.")] = 10_000,

@@ -158,17 +158,37 @@ def build(
     out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("runs/leaderboard"),
     rerun: Annotated[bool, typer.Option(help="Run the routers again; the pages say whether that was done.")] = True,
     trust: Trust = False,
+    track: Annotated[list[str] | None, typer.Option(help="Only these tracks; may be repeated.")] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(help="What has been verified is kept here for the next build.", show_default="the user's cache"),
+    ] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Verify and draw everything anew.")] = False,
     entries: Entries = _ENTRIES,
     artefacts: Artefacts = _ARTEFACTS,
     rows: Rows = None,
 ) -> None:
-    """Verify all entries and write the site: open OUT/index.html, no server needed."""
+    """Verify all entries and write the site: open OUT/index.html, no server needed.
+
+    Entries that have not changed since an earlier build are not verified again, as long as the code has not changed.
+    """
     with _plain_errors():
+        from gym_stepwise_routing.leaderboard.build_cache import user_cache
         from gym_stepwise_routing.leaderboard.site import build_site
 
+        if no_cache and cache is not None:
+            raise ValueError(f"--cache={str(cache)!r} with --no-cache; allowed: one of them")
         console = Console(soft_wrap=True)
         pages = build_site(
-            out, entries=entries, artefacts=artefacts, rows=rows, rerun=rerun, trust=trust, report=_line(console)
+            out,
+            entries=entries,
+            artefacts=artefacts,
+            rows=rows,
+            rerun=rerun,
+            trust=trust,
+            only=track or (),
+            cache=None if no_cache else cache or user_cache(),
+            report=_line(console),
         )
         console.print(f"{pages} pages: {out}/index.html", highlight=False)
 
@@ -282,6 +302,7 @@ def _show(console: Console, figures: Figures, track: Track) -> None:
         ("accuracy", figures.accuracy),
         (f"cost ({unit}; always-largest is 1)", own.cost),
         ("gain over mixing constants", own.gain),
+        *((f"  cost ({other})", paid.cost) for other, paid in figures.units.items() if other != unit),
     ):
         low, high = f"{estimate.low:.3f}", f"{estimate.high:.3f}"
         console.print(f"  {label:40} {estimate.value:.3f}  [{low}, {high}]", highlight=False, markup=False)

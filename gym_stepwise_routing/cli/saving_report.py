@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from gym_stepwise_routing.calibration.saving import Saving
+from gym_stepwise_routing.costs.units import COST_UNITS
 from gym_stepwise_routing.evaluation.bootstrap import Interval
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ def show(saving: Saving, *, as_json: bool, **more: Any) -> None:
     table.add_row("  difference, paired", *_cells(saving.accuracy_difference, signed=True))
     table.add_row("cost (always-largest: 1)", *_cells(saving.cost))
     table.add_row("saving against always-largest", *_cells(saving.saving, percent=True))
+    for unit in COST_UNITS:
+        if unit in saving.savings and unit != saving.cost_unit:
+            table.add_row(f"  in {COST_UNITS.get(unit).label}", *_cells(saving.savings[unit], percent=True))
     console.print(table)
     console.print("steps: " + ", ".join(f"{escape(name)} {share:.0%}" for name, share in saving.share.items()))
     certificate = saving.certificate

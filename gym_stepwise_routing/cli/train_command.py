@@ -13,7 +13,7 @@ from rich.progress import Progress
 
 from gym_stepwise_routing.agents.agent import AGENTS
 from gym_stepwise_routing.cli.plain_errors import plain_errors
-from gym_stepwise_routing.costs.units import COST_UNITS
+from gym_stepwise_routing.costs.units import COST_UNITS, DEFAULT_UNIT
 from gym_stepwise_routing.game.config import GameConfig
 from gym_stepwise_routing.types import MODES
 
@@ -27,7 +27,7 @@ def train(
         "gsm8k-qwen2.5-coder"
     ),
     mode: Annotated[str, typer.Option(help=f"One of {', '.join(MODES)}.")] = "route",
-    cost_unit: Annotated[str, typer.Option(help=f"One of {', '.join(COST_UNITS)}.")] = "flops",
+    cost_unit: Annotated[str, typer.Option(help=f"One of {', '.join(COST_UNITS)}.")] = DEFAULT_UNIT,
     seeds: Annotated[int, typer.Option(min=1, help="Number of runs.")] = 5,
     first_seed: Annotated[
         int | None,

@@ -14,7 +14,7 @@ from gym_stepwise_routing.baselines.observed_figures import logit_name
 from gym_stepwise_routing.baselines.spec_reason import rating_name
 from gym_stepwise_routing.comparison.ceiling import Ceiling, ceiling
 from gym_stepwise_routing.costs.models import ModelPool
-from gym_stepwise_routing.costs.units import CostUnit
+from gym_stepwise_routing.costs.units import DEFAULT_UNIT, CostUnit
 from gym_stepwise_routing.errors import NotApplicableError, check_choice
 from gym_stepwise_routing.evaluation.curves import Anchors
 from gym_stepwise_routing.evaluation.evaluate import Evaluation, play
@@ -82,7 +82,7 @@ class Arena:
         source: object,
         *,
         mode: Mode = "route",
-        cost_unit: CostUnit = "flops",
+        cost_unit: CostUnit = DEFAULT_UNIT,
         split: Split = "test",
         scored: Sequence[StepSource] = (),
         questions: Sequence[str] | None = None,

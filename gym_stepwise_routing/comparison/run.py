@@ -11,7 +11,7 @@ from gym_stepwise_routing.comparison.arena import Arena, asked_by_name
 from gym_stepwise_routing.comparison.choose import Rule
 from gym_stepwise_routing.comparison.comparison import Comparison, compare
 from gym_stepwise_routing.comparison.roster import roster
-from gym_stepwise_routing.costs.units import CostUnit, available_units
+from gym_stepwise_routing.costs.units import DEFAULT_UNIT, CostUnit
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.routers.families import Family
 from gym_stepwise_routing.sources import resolve
@@ -30,7 +30,7 @@ def run_comparison(
     source: object,
     *,
     mode: Mode = "route",
-    cost_unit: CostUnit | None = None,
+    cost_unit: CostUnit = DEFAULT_UNIT,
     split: Split = "test",
     rule: Rule | None = None,
     only: Sequence[str] = (),
@@ -49,7 +49,7 @@ def run_comparison(
     Args:
         source: what :class:`gym_stepwise_routing.game.game.Game` takes.
         mode: mode of the game.
-        cost_unit: unit of the cost axis; None: ``flops`` where the pool has parameter counts, else ``dollars``.
+        cost_unit: unit of the cost axis.
         split: split that is reported, ``test`` or ``train``.
         rule: how a setting is chosen on the calibration split; at least 95 % of always-largest's accuracy if None.
         only: parts of the names of families to keep, all if empty.
@@ -67,7 +67,6 @@ def run_comparison(
     """
     families = select(only)
     found = resolve(source)
-    unit: CostUnit = cost_unit or ("flops" if "flops" in available_units(found.pool) else "dollars")
     if not isinstance(found, BankSource) and (scores or questions is not None):
         raise ValueError(f"scores or questions with {found.kind} {found.name!r}; allowed: with a bank")
     scored = _scored(found, scores, seed)
@@ -78,7 +77,7 @@ def run_comparison(
     arena = Arena(
         found,
         mode=mode,
-        cost_unit=unit,
+        cost_unit=cost_unit,
         split=split,
         scored=scored,
         questions=texts,

@@ -162,7 +162,7 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
     | `source`        | name, path or object | `gsm8k-qwen2.5-coder` | where steps come from                           |
     | `split`         | str                  | `train`               | `train`, `calibration` or `test`                |
     | `mode`          | str                  | `route`               | see the table above                             |
-    | `cost_unit`     | str                  | `flops`               | `flops`, `large_tokens`, `dollars` or `latency` |
+    | `cost_unit`     | str                  | `large_tokens`        | `flops`, `large_tokens`, `dollars` or `latency` |
     | `observation`   | sequence of blocks   | those that cost none  | see the table above                             |
     | `budget`        | float, pair or None  | None                  | cost allowed an episode; a pair is drawn from   |
     | `hard_budget`   | bool                 | False                 | truncate an episode that exceeds its budget     |

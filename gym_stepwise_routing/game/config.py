@@ -10,7 +10,7 @@ from typing import Any, Literal, Self, TypedDict, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.costs.units import CostUnit
+from gym_stepwise_routing.costs.units import DEFAULT_UNIT, CostUnit
 from gym_stepwise_routing.errors import check_choice, is_number
 from gym_stepwise_routing.game.observation import Feature, check_blocks
 from gym_stepwise_routing.types import DEFAULT_BLOCKS, MODES, SPLITS, Block, Mode, Split
@@ -80,7 +80,7 @@ class GameConfig:
     source: object = DEFAULT_BANK
     split: Split = "train"
     mode: Mode = "route"
-    cost_unit: CostUnit = "flops"
+    cost_unit: CostUnit = DEFAULT_UNIT
     observation: Sequence[Block] = DEFAULT_BLOCKS
     budget: Budget = None
     hard_budget: bool = False

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from gym_stepwise_routing.costs.units import CostUnit
+from gym_stepwise_routing.costs.units import DEFAULT_UNIT, CostUnit
 from gym_stepwise_routing.errors import NotApplicableError, check_choice
 from gym_stepwise_routing.game.transitions import Rules
 from gym_stepwise_routing.planning.belief import belief_kernel
@@ -61,7 +61,7 @@ class Planner:
         source: SimulatorSource | SimulatorParameters | str,
         *,
         mode: Mode = "route",
-        cost_unit: CostUnit = "flops",
+        cost_unit: CostUnit = DEFAULT_UNIT,
         information: Information = "full",
         resolution: int = 12,
         spacing: int | None = None,

@@ -11,9 +11,11 @@ from gym_stepwise_routing.evaluation.frontier import Frontier
 from gym_stepwise_routing.leaderboard.board import Board, BoardRow, UnitLines
 from gym_stepwise_routing.leaderboard.entry import CurveFigures, Estimate
 
-__all__ = ["board_json", "points", "script_json"]
+__all__ = ["board_json", "headlines", "points", "script_json"]
 
 _DECIMALS = 5
+_MANY = 300
+"""Test problems from which on a recorded track is recommended, if something can be gained on it."""
 
 
 def board_json(board: Board) -> dict[str, Any]:
@@ -32,6 +34,7 @@ def board_json(board: Board) -> dict[str, Any]:
             "source": track.source.model_dump(),
             "split": track.spec.split,
             "mode": track.spec.mode,
+            "cost_unit": track.spec.cost_unit,
             "problems": track.problems,
             "models": list(track.models),
             "fingerprint": track.fingerprint,
@@ -43,6 +46,33 @@ def board_json(board: Board) -> dict[str, Any]:
         "lines": {unit: _lines_json(lines) for unit, lines in board.lines.items()},
         "rows": [_row_json(row, track.units) for row in board.rows],
     }
+
+
+def headlines(boards: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Values for ``index.html.j2``: the boards, and a line each.
+
+    A line has ``track`` and ``unit`` (name), ``recommended``, and ``routers`` (rows that were run again, best first).
+    Recommended are tracks of at least 300 recorded problems on which a router gains something beyond doubt; they come
+    first, and simulated ones last. Among equals the larger gain comes first.
+
+    Args:
+        boards: see :func:`board_json`.
+    """
+    lines = []
+    for board in boards:
+        track, unit = board["track"], board["track"]["cost_unit"]
+        routers = [row for row in board["rows"] if row["kind"] == "router" and row["rerun"] == "done"]
+        gain = routers[0]["units"][unit]["gain"] if routers else [-1.0, -1.0, -1.0]
+        recommended = not track["simulated"] and track["problems"] >= _MANY and gain[1] > 0
+        place = (not recommended, track["simulated"], -gain[0])
+        lines.append(
+            (
+                place,
+                {"track": track, "unit": unit, "routers": routers, "entries": len(board["rows"])}
+                | {"recommended": recommended},
+            )
+        )
+    return {"lines": [line for _, line in sorted(lines, key=lambda pair: pair[0])], "many": _MANY}
 
 
 def script_json(value: Any) -> str:

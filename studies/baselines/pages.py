@@ -22,7 +22,7 @@ from gym_stepwise_routing.comparison.comparison import Comparison
 from gym_stepwise_routing.comparison.comparison_figure import draw
 from gym_stepwise_routing.comparison.comparison_tables import tables
 from gym_stepwise_routing.comparison.run import run_comparison
-from gym_stepwise_routing.costs.units import CostUnit
+from gym_stepwise_routing.costs.units import DEFAULT_UNIT, CostUnit
 from gym_stepwise_routing.evaluation.bootstrap import Interval, bootstrap_difference
 from gym_stepwise_routing.reporting import Page, Table, interval_text, write_page
 from gym_stepwise_routing.types import Mode
@@ -209,7 +209,7 @@ def main(
     only: Annotated[list[str] | None, typer.Option(help="Name of a page; may be repeated. Default: all.")] = None,
     bank: Annotated[str, typer.Option(help="Another bank or preset, in place of the listed settings.")] = "",
     mode: Annotated[str, typer.Option(help="With --bank: the mode.")] = "route",
-    cost_unit: Annotated[str, typer.Option(help="With --bank: the cost unit.")] = "flops",
+    cost_unit: Annotated[str, typer.Option(help="With --bank: the cost unit.")] = DEFAULT_UNIT,
     name: Annotated[str, typer.Option(help="With --bank: name of the page.")] = "",
     questions: QuestionsOption = None,
     encoder: Annotated[str, typer.Option(help="Text encoder for routers that read questions.")] = "",

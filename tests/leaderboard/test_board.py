@@ -11,7 +11,8 @@ from gym_stepwise_routing.leaderboard.board_rows import read_rows
 from gym_stepwise_routing.leaderboard.entry import About, RouterRef
 from gym_stepwise_routing.leaderboard.entry_files import entry_path
 from gym_stepwise_routing.leaderboard.site import build_site
-from gym_stepwise_routing.leaderboard.site.site_data import board_json, script_json
+from gym_stepwise_routing.leaderboard.site.site_builder import RULES
+from gym_stepwise_routing.leaderboard.site.site_data import board_json, headlines, script_json
 from gym_stepwise_routing.leaderboard.submit import make_entry
 from gym_stepwise_routing.leaderboard.track import Track
 from gym_stepwise_routing.leaderboard.verify import verify_entry
@@ -114,9 +115,40 @@ def test_pages_need_no_network_and_stay_small(site):
         text = page.read_text(encoding="utf-8")
         assert len(text.encode()) < 2_000_000
         for address in re.findall(r'(?:src|href)="([^"]*)"', text):
-            if not address.startswith(("data:", "#")):
+            if address != RULES and not address.startswith(("data:", "#")):
                 assert "//" not in address
                 assert (page.parent / address.partition("#")[0]).is_file(), address
+
+
+def board_with(name, gain, *, problems=400, simulated=False, rerun="done"):
+    row = {"name": "r", "kind": "router", "rerun": rerun, "units": {"flops": {"gain": gain}}}
+    track = {"name": name, "cost_unit": "flops", "problems": problems, "simulated": simulated}
+    return {"track": track, "rows": [row]}
+
+
+def test_the_index_begins_with_recommended_tracks():
+    boards = [
+        board_with("simulated", [0.3, 0.2, 0.4], simulated=True),
+        board_with("unseen", [0.9, 0.8, 1.0], rerun="not asked"),
+        board_with("few", [0.2, 0.1, 0.3], problems=299),
+        board_with("doubtful", [0.05, -0.01, 0.1]),
+        board_with("good", [0.03, 0.01, 0.05], problems=300),
+        board_with("best", [0.06, 0.01, 0.1]),
+    ]
+    lines = headlines(boards)["lines"]
+    assert [line["track"]["name"] for line in lines] == ["best", "good", "few", "doubtful", "unseen", "simulated"]
+    assert [line["recommended"] for line in lines] == [True, True, False, False, False, False]
+    assert lines[4]["routers"] == []
+
+
+def test_the_index_has_the_best_gain_of_each_track_with_its_interval(site, track):
+    page = re.sub(r"<[^>]+>", "", (site / "index.html").read_text(encoding="utf-8"))
+    rows = json.loads((site / track.name / "board.json").read_text(encoding="utf-8"))["rows"]
+    best = next(row for row in rows if row["kind"] == "router")
+    value, low, high = (
+        f"{100 * share:+.1f}".replace("-", "\N{MINUS SIGN}") for share in best["units"]["large_tokens"]["gain"]
+    )
+    assert f"{value} [{low}, {high}]" in page
 
 
 def test_what_people_write_is_only_text(site):

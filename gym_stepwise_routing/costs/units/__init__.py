@@ -3,6 +3,14 @@
 A further one is a file here, or an entry point ``gym_stepwise_routing.cost_units`` of another package.
 """
 
-from gym_stepwise_routing.costs.units.unit import COST_UNITS, CostUnit, Unit, available_units, cost_of, cost_weights
+from gym_stepwise_routing.costs.units.unit import (
+    COST_UNITS,
+    DEFAULT_UNIT,
+    CostUnit,
+    Unit,
+    available_units,
+    cost_of,
+    cost_weights,
+)
 
-__all__ = ["COST_UNITS", "CostUnit", "Unit", "available_units", "cost_of", "cost_weights"]
+__all__ = ["COST_UNITS", "DEFAULT_UNIT", "CostUnit", "Unit", "available_units", "cost_of", "cost_weights"]

@@ -13,13 +13,25 @@ from gym_stepwise_routing.costs.models import Model, ModelPool
 from gym_stepwise_routing.errors import PriceError
 from gym_stepwise_routing.registry import Registry, registering
 
-__all__ = ["COST_UNITS", "DECODED", "CostUnit", "Unit", "available_units", "by_model", "cost_of", "cost_weights"]
+__all__ = [
+    "COST_UNITS",
+    "DECODED",
+    "DEFAULT_UNIT",
+    "CostUnit",
+    "Unit",
+    "available_units",
+    "by_model",
+    "cost_of",
+    "cost_weights",
+]
 
 DECODED = (KEPT, DISCARDED, PROBE)
 """Kinds of the ledger that are decoded tokens."""
 
 CostUnit = str
 """Name of a cost unit, one of :data:`COST_UNITS`."""
+DEFAULT_UNIT: CostUnit = "large_tokens"
+"""The unit that is taken where none is named: every pool has it."""
 
 Weights = NDArray[np.float64]
 
