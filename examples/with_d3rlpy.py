@@ -1,7 +1,7 @@
 """Discrete CQL of d3rlpy on a Minari data set of random play: offline, not one new step is asked of a model.
 
-``python examples/with_d3rlpy.py --steps 20000``. With ``--budgets 0.3 0.6`` every episode shows the budget that it
-turned out to need (hindsight), and the policy is played at these. MINARI_DATASETS_PATH says where data sets are kept.
+``python examples/with_d3rlpy.py --steps 20000``. With ``--budgets 0.3 0.6`` an episode shows the budget that it turned
+out to need (hindsight), and the policy is played at these. MINARI_DATASETS_PATH says where data sets are kept.
 """
 
 from __future__ import annotations

@@ -12,6 +12,10 @@ class BankError(ValueError):
     """A bank on disk is damaged, incomplete or inconsistent; the message names the file and the fault."""
 
 
+class HubError(ValueError):
+    """What was asked of the Hugging Face hub is not there, not allowed or not what it was; the message names it."""
+
+
 class PriceError(ValueError):
     """A cost unit was asked for that a model of the pool has no price, size or speed for."""
 
@@ -61,6 +65,7 @@ _EXTRAS = {
     "datasets": "llm",
     "ray": "llm",
     "vllm": "vllm",
+    "huggingface_hub": "hub",
     "aiohttp": "serve",
     "fastapi": "serve",
     "uvicorn": "serve",

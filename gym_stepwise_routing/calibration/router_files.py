@@ -13,10 +13,19 @@ from gym_stepwise_routing.baselines.confidence import ConfidenceFigure
 from gym_stepwise_routing.calibration.certificate import CalibratedRouter
 from gym_stepwise_routing.calibration.storage import load_calibrated
 from gym_stepwise_routing.costs.units import DEFAULT_UNIT
+from gym_stepwise_routing.errors import HubError
 from gym_stepwise_routing.routers.base import Router
 from gym_stepwise_routing.routers.provenance import GameDescription
+from gym_stepwise_routing.storage.hugging_face import Reference, is_reference, pull, seal
+from gym_stepwise_routing.storage.strict_json import read_json
 
-__all__ = ["RULES", "game_of", "load_router", "play_arguments"]
+__all__ = ["ROUTER_FILES", "RULES", "SEAL", "game_of", "load_router", "play_arguments", "pull_router"]
+
+ROUTER_FILES = ("certificate.json", "game.json", "manifest.json", "trained_on.json", "router.npz", "rule.json")
+"""What a router is on the hub: arrays and JSON. Pickles (``router.pkl``, ``model.zip``) never go there."""
+
+SEAL = "router.json"
+"""File of a router on the hub: the content hash of the others."""
 
 RULES: dict[str, Callable[[], Router]] = {
     "always-smallest": AlwaysSmallest,
@@ -30,12 +39,16 @@ def load_router(name: str | Path, *, trust: bool = False) -> Router:
     """The router that ``name`` stands for.
 
     Args:
-        name: folder of a calibrated router, folder (or ``.npz`` file) of a run, or one of :data:`RULES`.
+        name: folder of a calibrated router, folder (or ``.npz`` file) of a run, ``"hf://owner/name[@revision][#hash]"``
+            for one that was pushed to the Hugging Face hub, or one of :data:`RULES`.
         trust: allow a calibrated router that is pickled, which runs whatever code its author put there.
 
     Raises:
         ValueError: none of these, or files that are missing or damaged.
+        HubError: the hub does not give it, or its files are others than were pushed.
     """
+    if is_reference(name):
+        name = pull_router(str(name))
     path, name = Path(name), str(name)
     if (path / "certificate.json").is_file():
         return load_calibrated(path, trust=trust)
@@ -45,8 +58,30 @@ def load_router(name: str | Path, *, trust: bool = False) -> Router:
         return RULES[name]()
     what = "is a folder without certificate.json or manifest.json" if path.is_dir() else "is not known"
     raise ValueError(
-        f"router={name!r} {what}; allowed: the folder of a run, of a calibrated router, or one of {', '.join(RULES)}"
+        f"router={name!r} {what}; allowed: the folder of a run, of a calibrated router, hf://owner/name, "
+        f"or one of {', '.join(RULES)}"
     )
+
+
+def pull_router(reference: str) -> Path:
+    """The folder of a router on the hub, in the hub's cache, its files compared with what was pushed.
+
+    Args:
+        reference: ``hf://owner/name[@revision][#hash]``.
+
+    Raises:
+        ValueError: no reference.
+        HubError: the hub does not give it, it is no router, or its files are others than were pushed.
+    """
+    asked = Reference.parse(reference)
+    folder = pull(asked, "model", [SEAL, *ROUTER_FILES], needed=[SEAL])
+    told = read_json(folder / SEAL, HubError)
+    there = [name for name in ROUTER_FILES if (folder / name).is_file()]
+    content = seal(folder, there)
+    if told != {"content_sha256": content}:
+        raise HubError(f"{asked}: the files hash to {content}; allowed: what {SEAL} says, {told!r}")
+    asked.check(content)
+    return folder
 
 
 def game_of(router: object) -> GameDescription | None:

@@ -12,6 +12,7 @@ from gym_stepwise_routing.cli.calibrate_command import calibrate
 from gym_stepwise_routing.cli.check_command import check
 from gym_stepwise_routing.cli.compare_command import compare
 from gym_stepwise_routing.cli.evaluate_command import evaluate
+from gym_stepwise_routing.cli.hub_command import router
 from gym_stepwise_routing.cli.list_command import list_
 from gym_stepwise_routing.cli.record_command import record
 from gym_stepwise_routing.cli.report_command import report
@@ -43,6 +44,7 @@ app.command()(leaderboard.submit)
 app.command()(leaderboard.verify)
 app.add_typer(leaderboard.leaderboard, name="leaderboard")
 app.add_typer(bank.app, name="bank")
+app.add_typer(router, name="router")
 
 
 def _version(asked: bool) -> None:

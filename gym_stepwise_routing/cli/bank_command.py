@@ -17,15 +17,20 @@ from gym_stepwise_routing.banks.jsonl import export_jsonl, import_jsonl
 from gym_stepwise_routing.banks.manifest import MANIFEST
 from gym_stepwise_routing.banks.questions import Questions, join_questions
 from gym_stepwise_routing.cli.endings_report import print_endings
+from gym_stepwise_routing.cli.hub_command import bank_pull, bank_push
 from gym_stepwise_routing.cli.plain_errors import plain_errors
 from gym_stepwise_routing.costs.units import DEFAULT_UNIT, available_units
 from gym_stepwise_routing.types import SPLITS
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Banks of recorded reasoning traces: show, check, import, export.", no_args_is_help=True)
+app = typer.Typer(help="Banks of recorded traces: show, check, import, export, share.", no_args_is_help=True)
+app.command("push")(bank_push)
+app.command("pull")(bank_pull)
 
-BankArgument = Annotated[str, typer.Argument(help="Name of a bundled bank, or folder of a bank.", metavar="BANK")]
+BankArgument = Annotated[
+    str, typer.Argument(help="Name of a bundled bank, folder of a bank, or hf://owner/name.", metavar="BANK")
+]
 QuestionsOption = Annotated[
     list[str] | None,
     typer.Option(

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from gym_stepwise_routing.errors import BankError, RecordingError
+from gym_stepwise_routing.errors import BankError, HubError, RecordingError
 
 __all__ = ["FAULT", "USAGE", "plain_errors"]
 
@@ -22,9 +22,9 @@ def plain_errors(*faults: type[Exception]) -> Iterator[None]:
     """Tell a ``ValueError`` in one line and end with status 2; a fault of a file or of models with status 1.
 
     Args:
-        *faults: further exceptions that are faults, beside ``BankError``, ``RecordingError`` and those of the disk.
+        *faults: further exceptions that are faults, beside those of banks, the hub, recordings and the disk.
     """
-    kinds: tuple[type[Exception], ...] = (BankError, RecordingError, OSError, *faults)
+    kinds: tuple[type[Exception], ...] = (BankError, HubError, RecordingError, OSError, *faults)
     try:
         yield
     except kinds as error:

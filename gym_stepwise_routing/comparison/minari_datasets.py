@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -81,15 +81,13 @@ def export_minari(
     if hindsight and config.budget is not None:
         raise ValueError(f"hindsight=True with budget={config.budget!r}; allowed: budget=None")
     chosen = [_decisions(game, policy, seed + number) for number in range(passes)]
-    budgets: list[NDArray[np.float64] | None] = [None] * passes
+    budgets = np.maximum([cost for _, cost in chosen], _LEAST_BUDGET)  # in hindsight: what was spent, was needed
     if hindsight:
-        needed = np.array([np.maximum(cost, _LEAST_BUDGET) for _, cost in chosen])
-        budgets = list(needed)
-        config = replace(config, budget=(float(needed.min()), float(needed.max())))
+        config = replace(config, budget=(float(budgets.min()), float(budgets.max())))
     env = FinalTruncation(gym.make(ENV_ID, **_arguments(config)))
     env.reset(seed=seed)
     episodes = [
-        _episode(env, int(problem), decided[row], None if budget is None else float(budget[row]))
+        _episode(env, int(problem), decided[row], float(budget[row]) if hindsight else None)
         for (decided, _), budget in zip(chosen, budgets, strict=True)
         for row, problem in enumerate(game.problems)
     ]
@@ -144,19 +142,18 @@ def _arguments(config: GameConfig) -> dict[str, Any]:
 
 def _decisions(game: Game, policy: str | Predicts, seed: int) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
     """What the policy decides on every problem, ``int8[n, horizon]``, and the normalised cost of it, ``float64[n]``."""
-    if not isinstance(policy, str):
-        played = play(policy, game, seed=seed)
-    else:
+    if policy == "oracle":
+        played = oracle(game)
+    elif isinstance(policy, str):
         check_choice("policy", policy, POLICIES)
-        if policy == "oracle":
-            played = oracle(game)
-        else:
-            routers: dict[str, Callable[[], Any]] = {
-                "smallest": AlwaysSmallest,
-                "largest": AlwaysLargest,
-                "random": lambda: _Uniform(seed),
-            }
-            played = play(routers[policy](), game, seed=seed)
+        routers: dict[str, Predicts] = {
+            "smallest": AlwaysSmallest(),
+            "largest": AlwaysLargest(),
+            "random": _Uniform(seed),
+        }
+        played = play(routers[policy], game, seed=seed)
+    else:
+        played = play(policy, game, seed=seed)
     return played.decisions, played.cost
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gym_stepwise_routing.sources.contract import StepSource
 from gym_stepwise_routing.storage.former_names import check_former
+from gym_stepwise_routing.storage.hugging_face import is_reference
 
 __all__ = ["StepSource", "resolve"]
 
@@ -15,12 +16,14 @@ def resolve(source: object) -> StepSource:
 
     Args:
         source: a :class:`StepSource` (returned as it is), a :class:`gym_stepwise_routing.banks.Bank`, the name of a
-            bundled bank, the name of a simulator preset, or the path of a bank's folder (looked for in this order; a
-            ``Path`` or ``"./name"`` is never a name).
+            bundled bank, the name of a simulator preset, ``"hf://owner/name[@revision][#hash]"`` for a bank on the
+            Hugging Face hub, or the path of a bank's folder (looked for in this order; a ``Path`` or ``"./name"`` is
+            never a name).
 
     Raises:
         ValueError: it is none of these; the message lists the names there are. Or a former name of a bank.
         BankError: it is a bank, but a damaged one.
+        HubError: the hub does not give it.
     """
     from gym_stepwise_routing.banks import BANKS, Bank
     from gym_stepwise_routing.sources.recorded import BankSource
@@ -37,10 +40,10 @@ def resolve(source: object) -> StepSource:
 
         if source in PRESETS:
             return SimulatorSource(str(source))
-        if str(source) and Path(source).is_dir():
+        if is_reference(source) or (str(source) and Path(source).is_dir()):
             return BankSource(Bank.open(source))
         raise ValueError(
             f"source={str(source)!r} is not known; allowed: a bundled bank ({', '.join(BANKS)}), "
-            f"a simulator preset ({', '.join(PRESETS)}), or the folder of a bank"
+            f"a simulator preset ({', '.join(PRESETS)}), the folder of a bank, or hf://owner/name"
         )
     raise ValueError(f"source={source!r}; allowed: a StepSource, a Bank, a name or a path")
