@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -25,7 +26,6 @@ from gym_stepwise_routing.banks.records import (
     NodeRecord,
     ProblemRecord,
     TreeRecord,
-    open_lines,
     read_trees,
     tree_record,
 )
@@ -228,7 +228,8 @@ def export_jsonl(bank: Bank, target: Path, *, overwrite: bool = False) -> None:
     """
     if target.exists() and not overwrite:
         raise BankError(f"{target}: exists already; allowed: a new file, or overwriting it")
-    with replaced(target) as temporary, open_lines(temporary, "w", name=target) as file:
+    opened = gzip.open if target.suffix == ".gz" else open
+    with replaced(target) as temporary, opened(temporary, "wt", encoding="utf-8") as file:
         for tree in _trees_of(bank):
             file.write(json.dumps(tree, ensure_ascii=False, allow_nan=False) + "\n")
 

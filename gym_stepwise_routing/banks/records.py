@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from gym_stepwise_routing.errors import BankError
+from gym_stepwise_routing.storage.lines import numbered_lines
 from gym_stepwise_routing.storage.strict_json import decode, parse_json
 
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "NodeRecord",
     "ProblemRecord",
     "TreeRecord",
-    "open_lines",
     "read_trees",
     "tree_record",
 ]
@@ -159,13 +158,6 @@ class TreeRecord:
     nodes: tuple[NodeRecord, ...]
 
 
-def open_lines(path: Path, mode: str, *, name: Path | None = None) -> Any:
-    """Open a JSON Lines file as text, gzipped if its name (or the one that it is to get) ends in ``.gz``."""
-    if (name or path).suffix == ".gz":
-        return gzip.open(path, f"{mode}t", encoding="utf-8")
-    return path.open(mode, encoding="utf-8")
-
-
 def read_trees(path: Path) -> Iterator[tuple[int, TreeRecord]]:
     """Line number and tree of every line that is not blank.
 
@@ -173,17 +165,10 @@ def read_trees(path: Path) -> Iterator[tuple[int, TreeRecord]]:
         BankError: missing or unreadable file; malformed line, or unknown, missing or wrong key in it. The message names
             the file, the line and the key.
     """
-    number = 0
-    try:
-        with open_lines(path, "r") as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    where = f"{path}: line {number}"
-                    yield number, tree_record(parse_json(line, where, BankError), where)
-    except FileNotFoundError:
-        raise BankError(f"{path}: the file is missing") from None
-    except (EOFError, UnicodeDecodeError, OSError) as error:
-        raise BankError(f"{path}: line {number + 1}: cannot be read ({error})") from None
+    for number, line in numbered_lines(path, BankError):
+        if line.strip():
+            where = f"{path}: line {number}"
+            yield number, tree_record(parse_json(line, where, BankError), where)
 
 
 def tree_record(value: Any, where: str) -> TreeRecord:

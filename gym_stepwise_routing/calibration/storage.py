@@ -18,9 +18,11 @@ from __future__ import annotations
 import pickle
 from dataclasses import asdict
 from pathlib import Path
+from typing import get_args
 
 from gym_stepwise_routing.agents.runs import RunManifest, TrainedRouter, check_trust
 from gym_stepwise_routing.baselines import ConfidenceThreshold
+from gym_stepwise_routing.baselines.confidence import ConfidenceFigure
 from gym_stepwise_routing.calibration.certificate import CalibratedRouter, Certificate
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.game.game import Game
@@ -75,7 +77,7 @@ def load_calibrated(folder: str | Path, *, trust: bool = False, game: Game | Non
     try:
         certificate.check(description)
     except ValueError as error:
-        raise ValueError(f"{promised}: {error}") from None
+        raise ValueError(f"{promised}, beside {played.name}: {error}") from None
     base = _load_base(folder, trust)
     trained_on = None
     if isinstance(base, TrainedRouter):
@@ -84,7 +86,10 @@ def load_calibrated(folder: str | Path, *, trust: bool = False, game: Game | Non
         trained_on = GameDescription.read(read_json(told), told)
     router = CalibratedRouter(base, certificate, description, trained_on)
     if isinstance(base, TrainedRouter | PolicyNetwork | ConfidenceThreshold):
-        router.bind(description.spec)
+        try:
+            router.bind(description.spec)
+        except ValueError as error:  # figure, arrays or training do not belong to this game
+            raise ValueError(f"{played}: {error}") from None
     else:  # a pickle is as it was calibrated, hence bound
         Router.bind(router, description.spec)
     if game is not None:
@@ -119,6 +124,7 @@ def _load_base(folder: Path, trust: bool) -> Scores:
         if not isinstance(rule, dict) or sorted(rule) != ["figure", "rule"]:
             raise ValueError(f"{folder / 'rule.json'} holds {rule!r}; allowed: a rule and its figure")
         check_choice(f"{folder / 'rule.json'}: rule", rule["rule"], [ConfidenceThreshold.__name__])
+        check_choice(f"{folder / 'rule.json'}: figure", rule["figure"], get_args(ConfidenceFigure))
         return ConfidenceThreshold(rule["figure"])
     path = folder / "router.pkl"
     check_trust(path, trust)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from gym_stepwise_routing.datasets.code_tasks import human_eval_row, mbpp_row, mbpp_split
-from gym_stepwise_routing.datasets.json_lines import gzip_json_lines
 from gym_stepwise_routing.datasets.table_questions import read_table_questions
 from gym_stepwise_routing.registry import Registry
 
@@ -32,7 +31,7 @@ class DatasetSpec:
         grading: name of the grader.
         licence: licence as its publisher states it.
         source: paper.
-        read: reads a local file row by row; None: it is JSON Lines.
+        read: reads a local file row by row; None: it is JSON Lines, gzipped if its name ends in ``.gz``.
         row: makes of a row, of either origin, one with the fields named above; where answers are programs, with
             ``tests`` as well.
         split_of: split that a row of a local file belongs to, where one file holds them all.
@@ -174,7 +173,6 @@ for _spec in (
         grading="code",
         licence="MIT",
         source="Chen et al. 2021, arXiv 2107.03374",
-        read=gzip_json_lines,
         row=human_eval_row,
     ),
 ):

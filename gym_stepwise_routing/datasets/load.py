@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gym_stepwise_routing.datasets.catalogue import DATASETS, DatasetSpec
-from gym_stepwise_routing.datasets.json_lines import json_lines, numbered_lines
+from gym_stepwise_routing.datasets.json_lines import json_lines, numbered_rows
 from gym_stepwise_routing.datasets.problem import Problem, ProgramTests
 from gym_stepwise_routing.errors import check_choice
 
@@ -89,13 +89,13 @@ def load_file(
             answer=_final(_field(row, answer, f"{path}: line {line}", index)),
             tests=_tests(row, f"{path}: line {line}", index),
         )
-        for index, (line, row) in enumerate(numbered_lines(path))
+        for index, (line, row) in enumerate(numbered_rows(path))
     ]
 
 
 def line_of_row(path: Path, row: int) -> int:
     """Line of a row of a JSON Lines file, both as people and :class:`Problem` count them: from 1 and from 0."""
-    return next(islice(numbered_lines(path), row, None))[0]
+    return next(islice(numbered_rows(path), row, None))[0]
 
 
 def _local_file(spec: DatasetSpec, split: str, data: Path, files: Sequence[str]) -> Path:

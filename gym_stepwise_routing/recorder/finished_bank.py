@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,10 @@ from gym_stepwise_routing.costs.models import Latency, Model, Price
 from gym_stepwise_routing.errors import RecordingError
 from gym_stepwise_routing.recorder.endings import count_endings
 from gym_stepwise_routing.recorder.problem_selection import UNSPLIT
-from gym_stepwise_routing.recorder.recording_manifest import MANIFEST, recorded_commands
+from gym_stepwise_routing.recorder.recording_manifest import MANIFEST, read_recording, recorded_commands
 from gym_stepwise_routing.recorder.store import read_trees
 from gym_stepwise_routing.storage.atomic import replaced
-from gym_stepwise_routing.storage.strict_json import read_json
+from gym_stepwise_routing.storage.strict_json import to_json
 from gym_stepwise_routing.types import Split
 
 __all__ = ["bank_from_recording", "merge_trees", "split_rule_of", "step_rule_note"]
@@ -54,7 +55,8 @@ def merge_trees(folder: Path, only: Set[str] | None = None) -> Path:
     if len(keyed) != len(trees):
         raise RecordingError(f"{folder}: {len(trees) - len(keyed)} problems were recorded twice")
     path = folder / "trees.jsonl"
-    with replaced(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
+    # A lone surrogate, which only a damaged file has, is told with its line when the trees are read.
+    with replaced(path) as temporary, temporary.open("w", encoding="utf-8", errors="surrogatepass") as stream:
         for key in sorted(keyed):
             stream.write(json.dumps(keyed[key], ensure_ascii=False) + "\n")
     return path
@@ -78,13 +80,28 @@ def bank_from_recording(
     path = folder / MANIFEST
     if not path.is_file():
         raise RecordingError(f"{path}: the file is missing, so this is no recording")
-    manifest = read_json(path, RecordingError)
+    manifest = read_recording(path)
     trees = merge_trees(folder, only)
     splits = sorted({tree["problem"]["split"] for tree in read_trees(trees)})
-    names = [model["name"] for model in manifest["fixed"]["models"]]
-    endings = count_endings(read_trees(trees), names)
-    recipe = replace(_recipe(name, splits, manifest["fixed"], manifest["notes"]), endings=endings)
+    with _as_recorded(path):
+        recipe = _recipe(name, splits, manifest["fixed"], manifest["notes"])
+        to_json(recipe)  # checks the types
+    with _as_recorded(trees):
+        endings = count_endings(read_trees(trees), [model.name for model in recipe.models])
+    recipe = replace(recipe, endings=endings)
     return import_jsonl(trees, recipe, folder / "bank", counts=counts, overwrite=True)
+
+
+@contextmanager
+def _as_recorded(path: Path) -> Iterator[None]:
+    """What is not as a recording writes it becomes one error, which names the file."""
+    try:
+        yield
+    except RecordingError:
+        raise
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        fault = f"{type(error).__name__}: {error}"
+        raise RecordingError(f"{path}: not as a recording writes it ({fault:.200})") from None
 
 
 def split_rule_of(name: str, splits: Iterable[str]) -> SplitRule:

@@ -6,12 +6,12 @@ ends at a reward of 1, which is told to the model, after ten turns, or where the
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from gym_stepwise_routing.storage.strict_json import read_json
 
 __all__ = ["LIMIT", "Run", "Turn", "read_runs", "row_ends"]
 
@@ -65,8 +65,7 @@ def read_runs(path: Path) -> Mapping[int, Run]:
         ValueError: a run without a reward or an answer for each turn, of more turns than ``LIMIT``, or that stops or
             goes on where it should not; the message names file and task.
     """
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        tasks: dict[str, Any] = json.load(file)
+    tasks: dict[str, Any] = read_json(path)
     runs = {}
     for number, task in tasks.items():
         try:

@@ -19,7 +19,7 @@ from gym_stepwise_routing.storage.atomic import write_json
 from gym_stepwise_routing.storage.strict_json import read_json
 from gym_stepwise_routing.types import VERSION
 
-__all__ = ["MANIFEST", "recorded_commands", "recording_manifest", "seal_manifest"]
+__all__ = ["MANIFEST", "read_recording", "recorded_commands", "recording_manifest", "seal_manifest"]
 
 MANIFEST = "recording.json"
 
@@ -81,7 +81,7 @@ def seal_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / MANIFEST
     if path.exists():
-        old = read_json(path, RecordingError)
+        old = read_recording(path)
         difference = _difference(old["fixed"], manifest["fixed"], "")
         if difference:
             raise RecordingError(f"{path}: this recording was made otherwise: {difference}; allowed: another --out")
@@ -90,6 +90,18 @@ def seal_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
             return
         manifest = old | {"notes": old["notes"] | {"commands": list(dict.fromkeys([*before, *now]))}}
     write_json(path, manifest)
+
+
+def read_recording(path: Path) -> dict[str, Any]:
+    """What a recording's manifest holds: what is ``fixed``, and ``notes``.
+
+    Raises:
+        RecordingError: the file cannot be read, or does not hold both.
+    """
+    content = read_json(path, RecordingError)
+    if not isinstance(content, dict) or not all(isinstance(content.get(key), dict) for key in ("fixed", "notes")):
+        raise RecordingError(f"{path}: no manifest of a recording; allowed: an object with 'fixed' and 'notes'")
+    return content
 
 
 def recorded_commands(notes: Mapping[str, Any]) -> list[str]:

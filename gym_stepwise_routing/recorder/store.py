@@ -10,6 +10,7 @@ from typing import Any
 
 from gym_stepwise_routing.errors import BankError
 from gym_stepwise_routing.storage.atomic import naming
+from gym_stepwise_routing.storage.lines import numbered_lines
 from gym_stepwise_routing.storage.strict_json import parse_json
 
 __all__ = ["TreeStore", "read_trees"]
@@ -23,16 +24,26 @@ def read_trees(path: Path, *, whole_lines: bool = False) -> Iterator[dict[str, A
         whole_lines: pass over a last line without its end, which a kill has cut short.
 
     Raises:
-        BankError: a line is not a JSON object with a problem and nodes.
+        BankError: the file cannot be read, or a line is not a JSON object with a problem and nodes.
     """
-    with path.open("rb") as stream:  # a kill may cut a line inside a character
-        for number, line in enumerate(stream, start=1):
-            if whole_lines and not line.endswith(b"\n"):
-                return
-            tree = parse_json(line, f"{path}: line {number}", BankError)
-            if not isinstance(tree, dict) or not {"problem", "nodes"} <= tree.keys():
-                raise BankError(f"{path}: line {number} is no routing tree")
-            yield tree
+    for number, line in numbered_lines(path, BankError):  # of bytes: a kill may cut a line inside a character
+        if whole_lines and not line.endswith(b"\n"):
+            return
+        tree = parse_json(line, f"{path}: line {number}", BankError)
+        if not _is_tree(tree):
+            raise BankError(f"{path}: line {number} is no routing tree")
+        yield tree
+
+
+_IDENTITY = {"dataset": str, "split": str, "index": int}
+
+
+def _is_tree(value: Any) -> bool:
+    """Whether it is as much of a tree as is needed to tell which; the bank checks the rest."""
+    problem = value.get("problem") if isinstance(value, dict) else None
+    if not isinstance(problem, dict) or not isinstance(value.get("nodes"), list):
+        return False
+    return all(type(problem.get(key)) is kind for key, kind in _IDENTITY.items())
 
 
 class TreeStore:

@@ -13,6 +13,7 @@ from gym_stepwise_routing.costs.ledger import KINDS
 from gym_stepwise_routing.costs.models import Model
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.generators.step_rule import StepRule
+from gym_stepwise_routing.storage.lines import numbered_lines
 from gym_stepwise_routing.storage.strict_json import decode, parse_json
 from gym_stepwise_routing.types import Block, Mode
 
@@ -276,28 +277,24 @@ class LogReader:
 
     def _records(self, file: Path) -> Iterator[Logged]:
         broken, where, ended = "", "", True  # ``broken``: the fault of the line before
-        try:
-            with file.open("rb") as lines:
-                for number, line in enumerate(lines, start=1):
-                    if line == b"\n":
-                        continue
-                    before, where = where, f"{file}: line {number}"
-                    try:
-                        value = parse_json(line, where)
-                    except ValueError as error:
-                        if broken:
-                            raise ValueError(broken) from None
-                        broken = str(error)
-                        ended = line.endswith(b"\n")
-                        continue
-                    if broken:
-                        if not (isinstance(value, dict) and value.get("event") == "server"):
-                            raise ValueError(broken)
-                        self.torn.append(before)
-                        broken = ""
-                    yield _record(value, where)
-        except OSError as error:
-            raise ValueError(f"{file}: cannot be read ({error.strerror})") from None
+        for number, line in numbered_lines(file):
+            if line == b"\n":
+                continue
+            before, where = where, f"{file}: line {number}"
+            try:
+                value = parse_json(line, where)
+            except ValueError as error:
+                if broken:
+                    raise ValueError(broken) from None
+                broken = str(error)
+                ended = line.endswith(b"\n")
+                continue
+            if broken:
+                if not (isinstance(value, dict) and value.get("event") == "server"):
+                    raise ValueError(broken)
+                self.torn.append(before)
+                broken = ""
+            yield _record(value, where)
         if broken and ended:
             raise ValueError(broken)
         if broken:

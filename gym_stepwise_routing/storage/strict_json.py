@@ -18,6 +18,8 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
+from gym_stepwise_routing.storage.lines import unpacked
+
 __all__ = ["ABSENT_IF_NONE", "canonical_json", "decode", "parse_json", "plain", "read_json", "to_json"]
 
 Error = type[ValueError]
@@ -25,21 +27,23 @@ Error = type[ValueError]
 ABSENT_IF_NONE = {"absent if": None}
 """Metadata of a field that came later: where it is None it is not written, so that older files keep their hashes."""
 
+MOST_UNPACKED = 1 << 28
+"""Bytes of a JSON file that is read."""
+
 _SCALARS = {float: "a number", int: "an integer", str: "a string", bool: "true or false"}
 
 
 def read_json(path: Path, error: Error = ValueError) -> Any:
-    """Content of a JSON file.
+    """Content of a JSON file, gzipped if its name ends in ``.gz``.
 
     Raises:
-        ValueError: ``error``: the file is missing, or is not JSON; the message names it.
+        ValueError: ``error``: the file is missing, cannot be read, unpacks to more than ``MOST_UNPACKED`` bytes, or is
+            not JSON; the message names it.
     """
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise error(f"{path}: the file is missing") from None
-    except OSError as fault:
-        raise error(f"{path}: cannot be read ({fault.strerror})") from None
+    with unpacked(path, error) as file:
+        content = file.read(MOST_UNPACKED + 1)
+    if len(content) > MOST_UNPACKED:
+        raise error(f"{path}: more than {MOST_UNPACKED} bytes; allowed: {MOST_UNPACKED}")
     return parse_json(content, path, error)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-__all__ = ["bytes_of", "mutated_bytes", "mutated_json"]
+__all__ = ["mutated_bytes", "mutated_json", "mutated_lines"]
 
 DEEP = "[" * 3_000 + "]" * 3_000
 ODD = [
@@ -19,17 +19,35 @@ ODD = [
 """Values that a field is not made for; the text :data:`DEEP` is put in as JSON, not as a string."""
 
 
+_HOW_MANY, _YES, _ONE_OF_TEN, _ONE_OF_FOUR = st.integers(1, 3), st.booleans(), st.integers(0, 9), st.integers(0, 3)
+_HOW = st.sampled_from(("odd", "gone", "twice", "moved", "new"))
+_NEW_KEY = st.sampled_from(("x", "", "version", "\ud800"))
+_ODD = st.sampled_from(ODD)
+
+
 @st.composite
-def mutated_json(draw: st.DrawFn, value: Any) -> str:
-    """The JSON text of a value with one to three changes: a value for another, a key or item gone, twice, or moved."""
-    value = copy.deepcopy(value)
-    for _ in range(draw(st.integers(1, 3))):
+def mutated_json(draw: st.DrawFn, whole: bytes) -> bytes:
+    """A JSON text with one to three changes: a value for another, a key or item gone, twice, or moved.
+
+    Lone surrogates become bytes that are no UTF-8.
+    """
+    value = json.loads(whole)
+    for _ in range(draw(_HOW_MANY)):
         value = _changed(draw, value)
-    text = json.dumps(value, ensure_ascii=draw(st.booleans()))
-    if draw(st.integers(0, 9)) == 0 and isinstance(value, dict) and value:  # a key twice
+    text = json.dumps(value, ensure_ascii=draw(_YES))
+    if draw(_ONE_OF_TEN) == 0 and isinstance(value, dict) and value:  # a key twice
         key = draw(st.sampled_from(sorted(value)))
-        text = f"{text[:-1]}, {json.dumps(key)}: {json.dumps(draw(st.sampled_from(ODD)))}}}"
-    return text.replace(json.dumps(DEEP), DEEP)
+        text = f"{text[:-1]}, {json.dumps(key)}: {json.dumps(draw(_ODD))}}}"
+    return text.replace(json.dumps(DEEP), DEEP).encode(errors="surrogatepass")
+
+
+@st.composite
+def mutated_lines(draw: st.DrawFn, whole: bytes) -> bytes:
+    """JSON Lines, one of which is mutated."""
+    lines = whole.splitlines()
+    at = draw(st.integers(0, len(lines) - 1))
+    lines[at] = draw(mutated_json(lines[at]))
+    return b"\n".join(lines) + b"\n"
 
 
 def _changed(draw: st.DrawFn, value: Any) -> Any:
@@ -37,14 +55,14 @@ def _changed(draw: st.DrawFn, value: Any) -> Any:
     at = None
     if _has_parts(value):
         at = draw(st.sampled_from(sorted(value) if isinstance(value, dict) else range(len(value))))
-    if at is None or draw(st.integers(0, 3)) == 0:
-        how = draw(st.sampled_from(("odd", "gone", "twice", "moved", "new"))) if _has_parts(value) else "odd"
+    if at is None or draw(_ONE_OF_FOUR) == 0:
+        how = draw(_HOW) if _has_parts(value) else "odd"
         if how == "odd" or at is None:
             return _odd(draw)
         if how == "gone":
             del value[at]
         elif how == "new" and isinstance(value, dict):
-            value[draw(st.sampled_from(("x", "", "version", "\ud800")))] = _odd(draw)
+            value[draw(_NEW_KEY)] = _odd(draw)
         elif isinstance(value, list):
             value.insert(
                 draw(st.integers(0, len(value))), copy.deepcopy(value[at]) if how == "twice" else value.pop(at)
@@ -57,7 +75,7 @@ def _changed(draw: st.DrawFn, value: Any) -> Any:
 
 
 def _odd(draw: st.DrawFn) -> Any:
-    return copy.deepcopy(draw(st.sampled_from(ODD)))
+    return copy.deepcopy(draw(_ODD))
 
 
 def _has_parts(value: Any) -> bool:
@@ -72,8 +90,3 @@ def mutated_bytes(draw: st.DrawFn, whole: bytes) -> bytes:
         if damaged:
             damaged[at] = draw(st.integers(0, 255))
     return bytes(damaged)
-
-
-def bytes_of(text: str) -> bytes:
-    """UTF-8, lone surrogates as they are: bytes that are no UTF-8."""
-    return text.encode(errors="surrogatepass")

@@ -1,29 +1,29 @@
 """Every reader of files: whatever a file holds, it is read or refused by a ``ValueError``, soon and in little memory.
 
-300 inputs a reader here, 10,000 by ``make fuzz`` (``FUZZ_EXAMPLES``).
+What ``fuzz`` asks of them is in ``conftest.py``.
 """
 
 from __future__ import annotations
 
-import contextlib
+import gzip
+import io
 import json
-import os
-import resource
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from bank_files import BUNDLED
-from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from logged import QUESTIONS, ask, write_log
-from mutations import bytes_of, mutated_bytes, mutated_json
+from mutations import mutated_bytes, mutated_json, mutated_lines
+from toy_recording import recorded
 
 from gym_stepwise_routing.agents.runs import RunManifest
 from gym_stepwise_routing.banks import BANKS, Bank
@@ -40,27 +40,14 @@ from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.leaderboard.board_rows import ROWS, read_rows
 from gym_stepwise_routing.leaderboard.entry_files import read_entries
 from gym_stepwise_routing.leaderboard.track import TRACKS, open_track
-from gym_stepwise_routing.recorder.store import read_trees
+from gym_stepwise_routing.recorder.finished_bank import bank_from_recording
+from gym_stepwise_routing.recorder.store import TreeStore
 from gym_stepwise_routing.routers.policy_network import PolicyNetwork
 from gym_stepwise_routing.serving.log_reading import LogReader
 from gym_stepwise_routing.serving.pool_config import load_config
 from gym_stepwise_routing.sources.simulator.presets import PRESETS, read_preset
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "300"))
 ARTEFACTS = ROWS.parent / "artefacts"
-LONGEST = 5.0
-"""CPU seconds that one input may take."""
-MOST_MEMORY = 1 << 30
-"""Bytes that the process may have at its peak, judged by ``make fuzz`` (this file alone in a process)."""
-
-fuzzing = settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    database=None,
-    derandomize=EXAMPLES == 300,
-    phases=[Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
 
 
 @dataclass(frozen=True)
@@ -72,51 +59,43 @@ class Reader:
         file: where the mutated content is written, as a path in a folder that holds all else that is needed.
         read: reads what was written.
         lines: JSON Lines, one line of which is mutated.
+        packed: no JSON.
+        told: what messages name; the file, if ''.
     """
 
     whole: bytes
     file: Path
     read: Callable[[], object]
     lines: bool = False
+    packed: bool = False
+    told: str = ""
 
-    def text(self, draw: Callable[[st.SearchStrategy[Any]], Any]) -> bytes:
-        """A mutation of the content as JSON."""
-        if not self.lines:
-            return bytes_of(draw(mutated_json(json.loads(self.whole))))
-        lines = self.whole.splitlines()
-        at = draw(st.integers(0, len(lines) - 1))
-        lines[at] = bytes_of(draw(mutated_json(json.loads(lines[at]))))
-        return b"\n".join(lines) + b"\n"
+    @property
+    def inputs(self) -> st.SearchStrategy[bytes]:
+        """Three in four are mutated as JSON, the others byte by byte."""
+        if self.packed:
+            return mutated_bytes(self.whole)
+        as_json = (mutated_lines if self.lines else mutated_json)(self.whole)
+        return st.one_of(as_json, as_json, as_json, mutated_bytes(self.whole))
+
+    def check(self, content: bytes) -> object:
+        """Write the content and read it."""
+        self.file.write_bytes(content)
+        return self.read()
 
 
 READERS = (
-    "trees", "interchange", "imported trees", "manifest", "dataset", "preset", "run", "certificate", "game", "rule",
+    "trees", "interchange", "packed trees", "imported trees", "recording", "recorded trees",
+    "manifest", "dataset", "preset", "run", "certificate", "game", "rule",
     "entry", "rows", "track", "log", "pool",
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_any_json_is_read_or_refused(name: str, request: pytest.FixtureRequest) -> None:
+def test_any_json_is_read_or_refused(name: str, fuzz: Any, request: pytest.FixtureRequest) -> None:
     reader = _reader(name, request)
-    reader.file.write_bytes(reader.whole)
-    reader.read()  # as it is, it is fine
-
-    @fuzzing
-    @given(data=st.data())
-    def fuzz(data: st.DataObject) -> None:
-        as_json = data.draw(st.integers(0, 3))
-        check(reader, reader.text(data.draw) if as_json else data.draw(mutated_bytes(reader.whole)))
-
-    fuzz()
-
-
-def check(reader: Reader, content: bytes) -> None:
-    """Write the content and read it: fine, or a ``ValueError`` that is not empty."""
-    reader.file.write_bytes(content)
-    began = time.process_time()
-    with contextlib.suppress(ValueError):
-        reader.read()
-    assert time.process_time() - began < LONGEST
+    reader.check(reader.whole)  # as it is, it is fine
+    fuzz(reader.inputs, reader.check, named=reader.told or reader.file.name)
 
 
 @pytest.fixture(scope="module")
@@ -164,10 +143,10 @@ def _reader(name: str, request: pytest.FixtureRequest) -> Reader:
     get = request.getfixturevalue
     bundled = BANKS.get(BUNDLED).path
 
-    def of(whole: bytes, file: str, read: Callable[[Path], object], *, lines: bool = False) -> Reader:
+    def of(whole: bytes, file: str, read: Callable[[Path], object], **form: Any) -> Reader:
         path = folder / name / file
         path.parent.mkdir(parents=True, exist_ok=True)
-        return Reader(whole, path, lambda: read(path), lines)
+        return Reader(whole, path, lambda: read(path), **form)
 
     def imported(path: Path) -> object:
         shutil.rmtree(path.parent / "bank", ignore_errors=True)
@@ -175,9 +154,21 @@ def _reader(name: str, request: pytest.FixtureRequest) -> Reader:
 
     match name:
         case "trees":
-            return of(get("trees"), "trees-0.jsonl", lambda path: list(read_trees(path)), lines=True)
+            return of(get("trees"), "trees-0.jsonl", lambda path: TreeStore(path).close(), lines=True)
         case "interchange":
             return of(get("trees"), "trees.jsonl", lambda path: list(read_interchange(path)), lines=True)
+        case "packed trees":
+            packed = gzip.compress(get("trees"), mtime=0)
+            return of(packed, "trees.jsonl.gz", lambda path: list(read_interchange(path)), packed=True)
+        case "recording":
+            recorded(folder / name, 4)
+            whole = (folder / name / "recording.json").read_bytes()
+            return of(whole, "recording.json", lambda path: bank_from_recording(path.parent, name="again"), told=name)
+        case "recorded trees":
+            recorded(folder / name, 3)
+            whole = (folder / name / "trees-0.jsonl").read_bytes()
+            made = partial(bank_from_recording, folder / name, name="again")
+            return of(whole, "trees-0.jsonl", lambda _: made(), lines=True, told=name)
         case "imported trees":
             return of(get("trees"), "trees.jsonl", imported, lines=True)
         case "manifest":
@@ -214,34 +205,23 @@ def _reader(name: str, request: pytest.FixtureRequest) -> Reader:
 
 
 @pytest.mark.parametrize("table", ["nodes.parquet", "problems.parquet"])
-def test_any_table_is_read_or_refused(table: str, folder: Path) -> None:
+def test_any_table_is_read_or_refused(table: str, fuzz: Any, folder: Path) -> None:
     whole = (BANKS.get(BUNDLED).path / table).read_bytes()
-    path = folder / table
+    path, rows = folder / table, pq.read_metadata(io.BytesIO(whole)).num_rows
 
     def read() -> None:
-        entry = FileEntry(sha256="0" * 64, bytes=path.stat().st_size, rows=1)
+        entry = FileEntry(sha256="0" * 64, bytes=path.stat().st_size, rows=rows)
         with open_table(path, entry, bank_schemas(2)[table], verify=False) as file:
-            file.read()
+            file.read(use_threads=False)
 
-    @fuzzing
-    @given(content=mutated_bytes(whole))
-    def fuzz(content: bytes) -> None:
-        check(Reader(whole, path, read), content)
-
-    fuzz()
+    fuzz(mutated_bytes(whole), Reader(whole, path, read).check, named=table)
 
 
-def test_any_scores_are_read_or_refused(folder: Path, bank: Bank) -> None:
+def test_any_scores_are_read_or_refused(fuzz: Any, folder: Path, bank: Bank) -> None:
     path = folder / "scores.parquet"
     write_scores(path, bank, Model("judge", 1e9), np.full(len(bank.nodes), 0.5))
     whole = path.read_bytes()
-
-    @fuzzing
-    @given(content=mutated_bytes(whole))
-    def fuzz(content: bytes) -> None:
-        check(Reader(whole, path, lambda: read_scores(path, bank)), content)
-
-    fuzz()
+    fuzz(mutated_bytes(whole), Reader(whole, path, lambda: read_scores(path, bank)).check, named=path.name)
 
 
 ARRAYS = (
@@ -251,33 +231,23 @@ ARRAYS = (
 )  # fmt: skip
 
 
-def test_any_policy_is_loaded_or_refused(folder: Path) -> None:
+def test_any_policy_is_loaded_or_refused(fuzz: Any, folder: Path) -> None:
     path = folder / "router.npz"
     with np.load(ARTEFACTS / "gsm8k-route.npz") as stored:
         arrays = {key.split("/")[1]: value for key, value in stored.items() if key.startswith("all-budgets-ppo-0/")}
     np.savez(path, **arrays)
-    whole = path.read_bytes()
-    reader = Reader(whole, path, lambda: PolicyNetwork.load(path))
+    reader = Reader(path.read_bytes(), path, lambda: PolicyNetwork.load(path))
     reader.read()
 
-    @fuzzing
-    @given(data=st.data())
-    def fuzz(data: st.DataObject) -> None:
-        if data.draw(st.booleans()):
-            changed = dict(arrays)
-            for key in data.draw(st.lists(st.sampled_from(sorted(arrays)), min_size=1, max_size=3)):
-                if data.draw(st.integers(0, 4)):
-                    changed[key] = data.draw(st.sampled_from(ARRAYS))
-                else:
-                    changed.pop(key, None)
-            np.savez(path, **changed)
-            check(reader, path.read_bytes())
-        else:
-            check(reader, data.draw(mutated_bytes(whole)))
+    @st.composite
+    def other_arrays(draw: st.DrawFn) -> bytes:
+        changed = dict(arrays)
+        for key in draw(st.lists(st.sampled_from(sorted(arrays)), min_size=1, max_size=3)):
+            if draw(st.integers(0, 4)):
+                changed[key] = draw(st.sampled_from(ARRAYS))
+            else:
+                changed.pop(key, None)
+        np.savez(path, **changed)
+        return path.read_bytes()
 
-    fuzz()
-
-
-@pytest.mark.skipif(EXAMPLES < 10_000, reason="judged by make fuzz, whose process reads nothing else")
-def test_memory_stayed_small() -> None:
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 < MOST_MEMORY
+    fuzz(other_arrays() | mutated_bytes(reader.whole), reader.check, named=path.name)

@@ -10,28 +10,21 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from generator_fakes import FakeGenerator
+from toy_recording import SETTINGS, TOY, manifest, recorded
 
-from gym_stepwise_routing.banks.manifest import Dataset
 from gym_stepwise_routing.costs.models import Model, Price
 from gym_stepwise_routing.datasets import Problem
 from gym_stepwise_routing.errors import BankError, RecordingError
 from gym_stepwise_routing.game.game import Game
-from gym_stepwise_routing.generators import GeneratorInfo, StepRule
-from gym_stepwise_routing.generators.prompts import PromptTemplate
+from gym_stepwise_routing.generators import GeneratorInfo
 from gym_stepwise_routing.generators.specs import GeneratorSpec
 from gym_stepwise_routing.recorder.finished_bank import bank_from_recording, merge_trees
 from gym_stepwise_routing.recorder.problem_selection import Selection, interleaved
 from gym_stepwise_routing.recorder.ray_workers import _collect, record_with_ray
-from gym_stepwise_routing.recorder.recording import record
-from gym_stepwise_routing.recorder.recording_manifest import MANIFEST, recording_manifest, seal_manifest
+from gym_stepwise_routing.recorder.recording_manifest import MANIFEST, seal_manifest
 from gym_stepwise_routing.recorder.session import RecordingSession
-from gym_stepwise_routing.recorder.settings import RecordingSettings
 from gym_stepwise_routing.recorder.store import TreeStore, read_trees
 from gym_stepwise_routing.types import MODES
-
-SETTINGS = RecordingSettings(PromptTemplate("plain", "Q: {question}\nA:\n"), rule=StepRule(horizon=3))
-TOY = Dataset(question_field="question", source="made up", licence="CC0-1.0")
 
 
 def rows(path: Path, count: int) -> Path:
@@ -39,22 +32,6 @@ def rows(path: Path, count: int) -> Path:
         "".join(json.dumps({"question": f"What is {i}?", "answer": i}) + "\n" for i in range(count)), "utf-8"
     )
     return path
-
-
-def generator(name: str) -> FakeGenerator:
-    return FakeGenerator(name, lambda prompt, prefix: f"{name}\nThe answer is 1." if not prefix else "The answer is 2.")
-
-
-def manifest(settings: RecordingSettings = SETTINGS, **changes: Any) -> dict[str, Any]:
-    infos = [GeneratorInfo("fake 1", name, 10, "ab" * 32, 100, 2, "cd" * 32) for name in ("small", "large")]
-    models = [Model("small", 10.0), Model("large", 20.0)]
-    arguments: dict[str, Any] = {
-        "models": models,
-        "generators": infos,
-        "shared_prefix": [1, 1],
-        "datasets": {"toy": TOY},
-    }
-    return recording_manifest(settings=settings, command="record", licence="MIT", **(arguments | changes))
 
 
 def test_rows_of_a_file(tmp_path: Path) -> None:
@@ -117,14 +94,6 @@ def test_another_recording_is_refused(tmp_path: Path, changes: dict[str, Any], m
     seal_manifest(tmp_path, manifest())
     with pytest.raises(RecordingError, match=message):
         seal_manifest(tmp_path, manifest(**changes))
-
-
-def recorded(folder: Path, count: int, part: int = 0, **changes: Any) -> None:
-    seal_manifest(folder, manifest(**changes))
-    store = TreeStore(folder / f"trees-{part}.jsonl")
-    problems = [Problem("toy", "train", i, f"What is {i}?", "1") for i in range(count)]
-    record(problems, [generator("small"), generator("large")], store, changes.get("settings", SETTINGS))
-    store.close()
 
 
 def test_a_recording_becomes_a_bank_with_its_splits_and_rule(tmp_path: Path) -> None:
