@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["last_boxed"]
+__all__ = ["boxes", "last_boxed"]
 
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s*")
 
 
 def last_boxed(text: str) -> str | None:
     r"""Content of the last complete ``\boxed{...}`` (or ``\fbox{...}``, ``\boxed 7``); None where there is none."""
-    for found in reversed(list(_BOXED.finditer(text))):
-        content = _group(text, found.end())
-        if content is not None:
-            return content.strip()
-    return None
+    found = boxes(text)
+    return found[-1][2].strip() if found else None
+
+
+def boxes(text: str) -> list[tuple[int, int, str]]:
+    """Start, end and content of every complete box, in order; of a box within a box both."""
+    found = [(box.start(), box.end(), _group(text, box.end())) for box in _BOXED.finditer(text)]
+    return [(start, _end(text, after, content), content) for start, after, content in found if content is not None]
+
+
+def _end(text: str, start: int, content: str) -> int:
+    return start + len(content) + 2 * (text[start] == "{")
 
 
 def _group(text: str, start: int) -> str | None:

@@ -10,10 +10,10 @@ import subprocess
 import sys
 from importlib import metadata
 
-from gym_stepwise_routing.datasets.boxed import last_boxed
 from gym_stepwise_routing.datasets.problem import Problem
 from gym_stepwise_routing.grading.grader import GRADERS, Grade, Grader
-from gym_stepwise_routing.grading.notation import normal_form, read, readings, same_numeral, without_full_stop
+from gym_stepwise_routing.grading.notation import apart, normal_form, read, readings, same_numeral
+from gym_stepwise_routing.grading.statements import stated_expression
 
 __all__ = ["BOXED_LINE", "MathGrader", "stated_expression"]
 
@@ -35,19 +35,8 @@ BOXED_LINE = _boxed_line()
 A box may go over several lines and have white space before its brace. One that is empty, or that an instruction speaks
 of (``\\boxed{answer}``), states nothing."""
 
-_MARKER = re.compile(r"(?:final answer|the answer)(?: is)?:?\s*(?P<answer>[^\n]*)", re.IGNORECASE)
 _START_UP = 60.0
 """Seconds that a new grading process may take to import sympy."""
-
-
-def stated_expression(text: str) -> str | None:
-    r"""The final answer of a text: its last ``\boxed{}``, else what follows the last "The answer is" on its line."""
-    boxed = last_boxed(text)
-    if boxed:
-        return boxed
-    found = list(_MARKER.finditer(text))
-    answer = without_full_stop(found[-1]["answer"]) if found else ""
-    return answer or None
 
 
 class MathGrader:
@@ -99,11 +88,12 @@ class MathGrader:
         if (same := same_numeral(reference, answer, question)) is not None:
             return same
         pairs = readings(reference, answer, question)
-        if any(normal_form(right) == normal_form(mine) != "" for right, mine in pairs):
+        forms = [(normal_form(right), normal_form(mine)) for right, mine in pairs]
+        if any(right == mine != "" for right, mine in forms):
             return True
         verdict: bool | None = False
-        for right, mine in pairs:
-            equal = self.verify(right, mine)
+        for (right, mine), form in zip(pairs, forms, strict=True):
+            equal = False if apart(*form) else self.verify(right, mine)
             if equal:
                 return True
             verdict = None if equal is None else verdict
@@ -182,7 +172,7 @@ GRADERS.register(
         name="math",
         title="math-verify compares the last boxed or stated answer",
         make=MathGrader,
-        version=lambda: f"math-verify {metadata.version('math-verify')} on the last boxed or stated answer (version 2)",
+        version=lambda: f"math-verify {metadata.version('math-verify')} on the last boxed, stated or concluding answer (version 3)",
         prompt="math-4shot",
         answer=BOXED_LINE,
         question="Problem:",

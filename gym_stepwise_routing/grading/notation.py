@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-__all__ = ["normal_form", "read", "readings", "same_numeral", "without_full_stop"]
+__all__ = ["apart", "normal_form", "read", "readings", "same_numeral", "without_full_stop"]
 
 _WRAPPER = r"\\(?:text|mathrm|textbf|mbox|textit)\s*"
 _TEXT = re.compile(_WRAPPER + r"\{([^{}]*)\}")
@@ -39,6 +39,15 @@ _ROMAN_I = re.compile(r"\\(?:mathrm|text|operatorname)\{i\}|\\imath(?![A-Za-z])"
 _BARE_I = re.compile(r"(\\[dtc]?frac\s*(?:\{[^{}]*\}|\d)?\s*|\^\s*)i(?![A-Za-z])")
 _I = re.compile(r"(?<![A-Za-z])(?<!(?<!\\)\\)i(?![A-Za-z])")
 
+_SIGNS = str.maketrans({"\u2212": "-", "\u2013": "-", "°": r"^\circ", "π": r"\pi ", "∞": r"\infty ", "×": r"\times "})
+_SIGNS |= str.maketrans({"≤": r"\leq ", "≥": r"\geq "})
+_ROOT = re.compile(r"√\s*\(?(\d+|[a-z])\)?")
+_FRACTION_FORM = re.compile(r"-?\d{1,18}(?:/\d{1,18})?")
+_AT_LEAST = re.compile(r"\\([lg])eq?(?:slant)?(?![a-z])")
+_VARIABLE = re.compile(r"\\?[A-Za-z]+(?:\([a-z]\))?")
+_SPACED_TEXT = re.compile(r"\\text\s+\{")
+_STRAY_SLASH = re.compile(r"(?<!\\)\\(?=\d)")
+
 _BASES = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}
 _BASES |= {"eleven": 11, "twelve": 12, "sixteen": 16}
 _NUMERAL = re.compile(
@@ -50,6 +59,7 @@ _RATIONAL = re.compile(r"(-?)(?:\\frac\{(-?\d+)\}\{(\d+)\}|(\d+)/(\d+)|(\d{1,3}(
 
 def read(answer: str) -> str:
     """An answer in LaTeX that math-verify reads as it is meant: percent, repeating decimals, degrees and i."""
+    answer = _plain_signs(answer)
     answer = _PERCENTAGE.sub(lambda found: rf"\frac{{{found[1].replace(',', '')}}}{{100}}", answer)
     answer = _DOTS.sub(_repeating, _BAR.sub(_repeating, answer))
     if _FUNCTION.search(answer):
@@ -58,6 +68,12 @@ def read(answer: str) -> str:
         answer = _BARE_I.sub(r"\1{i}", _ROMAN_I.sub("i", answer))
         answer = _I.sub(lambda _: r"\sqrt{-1}", answer)
     return answer
+
+
+def _plain_signs(answer: str) -> str:
+    """Signs of plain text, and spellings that the engine does not know, in LaTeX."""
+    answer = _ROOT.sub(r"\\sqrt{\1}", answer.translate(_SIGNS))
+    return _SPACED_TEXT.sub(r"\\text{", _STRAY_SLASH.sub("", answer))
 
 
 def _repeating(found: re.Match[str]) -> str:
@@ -94,13 +110,48 @@ def normal_form(answer: str) -> str:
     return str(-size if sign else size)
 
 
+def apart(right: str, mine: str) -> bool:
+    """Whether two normal forms are numbers that no rounding brings together, so that no engine need be asked."""
+    if not (_FRACTION_FORM.fullmatch(right) and _FRACTION_FORM.fullmatch(mine)):
+        return False
+    one, other = Fraction(right), Fraction(mine)
+    return abs(one - other) * 1000 > max(abs(one), abs(other))
+
+
 def readings(reference: str, answer: str, question: str) -> list[tuple[str, str]]:
-    """Pairs of which one has to be equal: the two; and, where the question names percent, both without a lone sign."""
+    """Pairs of which one has to be equal: the two; where the question names percent, both without a lone sign; and
+    where one is an interval and the other an inequality, the two intervals."""
     pairs = [(reference, answer)]
+    intervals = [_interval(text) for text in (reference, answer)]
+    if (intervals[0] is None) != (intervals[1] is None):
+        pairs.append((intervals[0] or reference, intervals[1] or answer))
     signs = [bool(_PERCENT_SIGN.search(text)) for text in (reference, answer, question)]
     if signs[0] != signs[1] and signs[2]:
         pairs.append((_PERCENT_SIGN.sub("", reference), _PERCENT_SIGN.sub("", answer)))
     return pairs
+
+
+def _interval(answer: str) -> str | None:
+    """The interval that an inequality of one variable is, such as ``2 < x \\le 5``; None where it is none."""
+    plain = re.sub(r"\\(?:left|right)(?![a-z])|\\[()\[\],;! ]|\$", "", _plain_signs(answer)).strip()
+    plain = _AT_LEAST.sub(lambda found: {"l": "<=", "g": ">="}[found[1]], plain)
+    plain = re.sub(r"\\lt(?![a-z])", "<", re.sub(r"\\gt(?![a-z])", ">", plain))
+    parts = re.split(r"(<=|>=|<|>)", plain)
+    if len(parts) == 5 and parts[1][0] == parts[3][0] and _VARIABLE.fullmatch(parts[2].strip()):
+        low, first, _, second, high = parts if parts[1][0] == "<" else parts[::-1]
+        left, right = "[" if "=" in first else "(", "]" if "=" in second else ")"
+        return f"{left}{low.strip()},{high.strip()}{right}"
+    if len(parts) != 3:
+        return None
+    one, sign, other = parts
+    if _VARIABLE.fullmatch(other.strip()):
+        one, sign, other = other, {"<": ">", ">": "<"}[sign[0]] + sign[1:], one
+    if not _VARIABLE.fullmatch(one.strip()) or not other.strip():
+        return None
+    closed, bound = "=" in sign, other.strip()
+    if sign[0] == "<":
+        return rf"(-\infty,{bound}{']' if closed else ')'}"
+    return rf"{'[' if closed else '('}{bound},\infty)"
 
 
 def same_numeral(reference: str, answer: str, question: str) -> bool | None:

@@ -11,11 +11,18 @@ import os
 import re
 import signal
 import sys
-from typing import TextIO
+from functools import lru_cache
+from typing import Any, TextIO
 
 __all__ = ["serve"]
 
 _DELIMITER = re.compile(r"(?<!\\)\$|(?<!\\)\\[()\[\]]|\n")
+
+
+_KEPT = 4096
+"""Answers whose parse is kept: a tree asks for one reference many times, and its traces for the same answers."""
+_CLOSE = 2e-6
+"""Relative difference up to which a rounded number is the number: six places of 1/3."""
 
 
 def serve() -> None:
@@ -24,6 +31,10 @@ def serve() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints is no answer
     from math_verify import LatexExtractionConfig, parse, verify
 
+    @lru_cache(_KEPT)
+    def read(answer: str) -> list[Any]:
+        return parse(_as_math(answer), [LatexExtractionConfig()], parsing_timeout=None, raise_on_error=False)
+
     logging.disable(logging.ERROR)  # math-verify warns that nobody else keeps the time, and sympy's log is nobody's
     _say(answers, ready=True)
     for line in sys.stdin:
@@ -31,13 +42,21 @@ def serve() -> None:
         # The parent keeps the time: math-verify's own alarms would cost a fork each. Should the parent be killed in
         # the middle, this alarm ends the process, whatever it is computing.
         signal.alarm(int(request["seconds"]) + 5)
-        gold, mine = (
-            parse(_as_math(request[key]), [LatexExtractionConfig()], parsing_timeout=None, raise_on_error=False)
-            for key in ("reference", "answer")
-        )
-        equal = bool(verify(gold, mine, timeout_seconds=None, raise_on_error=False))
+        gold, mine = read(request["reference"]), read(request["answer"])
+        equal = bool(verify(gold, mine, timeout_seconds=None, raise_on_error=False)) and not _apart(gold, mine)
         signal.alarm(0)
         _say(answers, equal=equal)
+
+
+def _apart(gold: list[Any], mine: list[Any]) -> bool:
+    """Whether two numbers are far apart for their size: the engine compares places after the point alone."""
+    from sympy import Expr, nsimplify
+
+    if not gold or not mine or not all(isinstance(side[0], Expr) and side[0].is_number for side in (gold, mine)):
+        return False
+    right, other = (nsimplify(side[0], rational=True) if side[0].is_Float else side[0] for side in (gold, mine))
+    size = max(abs(right.n(20)), abs(other.n(20)))
+    return bool(size.is_comparable and abs((right - other).n(20)) > _CLOSE * size)
 
 
 def _as_math(answer: str) -> str:

@@ -50,8 +50,13 @@ def test_math500(shared_dir: Path, share: int) -> None:
     grade.timeout = 60.0  # type: ignore[attr-defined]
     traces = list(ended_traces(bank))
     assert len(traces) == 1145
+    concluded = []
     for row, text in traces[::share]:
         problem = int(bank.nodes.problem[row])
         found = grade(text, Problem("math500", "test", problem, questions[problem], answers[problem]))
-        assert (found.answer, found.correct) == (bank.final_answer(row), bank.correct[row]), row
+        if bank.final_answer(row) is None:  # what version 2 read no answer in, since it is neither boxed nor named
+            concluded.append(found.answer is not None)
+        else:
+            assert (found.answer, found.correct) == (bank.final_answer(row), bank.correct[row]), row
+    assert sum(concluded) == {8: 0, 1: 0}[share]
     grade.close()  # type: ignore[attr-defined]

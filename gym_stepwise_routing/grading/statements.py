@@ -1,0 +1,132 @@
+r"""Where a text states its final answer, and what of the sentence is the answer.
+
+A box counts before a sentence that names the answer, and that before the sentence with which a text concludes. Within
+such a sentence math is preferred to numbers, and what stands behind "is" to what stands before it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from gym_stepwise_routing.datasets.boxed import boxes
+from gym_stepwise_routing.grading.notation import without_full_stop
+
+__all__ = ["stated_expression"]
+
+_ANSWER = re.compile(
+    r"(?:(?:final|correct) answer|the answer|(?:^|(?<=[\n.!*#>]))\s*answer)(?:\s+to [^.\n]{1,80}?)?\**(?:\s+is|\s*[:=])\**:?\s*",
+    re.IGNORECASE,
+)
+_CONCLUDES = re.compile(r"\b(?:therefore|thus|hence|so|in conclusion|in summary|finally|consequently)\b", re.IGNORECASE)
+_IS = re.compile(r"(?<![\w\\])(?:is|are|be|equals)\b:?")
+_SAYS = re.compile(rf"{_IS.pattern}|(?<![\w\\])(?:total of|at|has|have)\b")
+_SENTENCE_END = re.compile(r"(?<=[^.\s])[.!?](?=\s+[A-Z*\\]|\s*\Z)")
+_MATH = re.compile(r"\$\$(?P<a>.+?)\$\$|(?<!\\)\$(?P<b>[^$\n]+?)(?<!\\)\$|\\\((?P<c>.+?)\\\)|\\\[(?P<d>.+?)\\\]", re.DOTALL)
+_NUMBER = re.compile(r"(?:[-\u2212\u2013]\s?)?\\?\$?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:/\d+)?(?:\\?%|°)?|√\d+")
+_NAMED = re.compile(r"^\s*(?:[A-Za-z]\w?|[A-Z]{2,3}|\\?angle\s*[A-Z]{1,3}|[a-zA-Z](?:_\{?\w+\}?)?(?:\^\d)?\([^()=]*\))\s*=\s*(?=\S)")
+_BETWEEN = re.compile(r"^[\s$,;.\\()\[\]]*(?:and|or)?[\s$\\()\[\]]*(?:[A-Za-z]\s*=\s*)?$")
+_ALONE = re.compile(rf"\s*(?:approximately |about |only )?(?:{_NUMBER.pattern}|0)(?: ?(?:[a-z]+|cubic|square)){{0,4}}[\s.]*")
+_LONGEST = 400
+"""Characters of a concluding sentence; a longer one concludes nothing."""
+
+
+def stated_expression(text: str) -> str | None:
+    r"""The final answer of a text, None where it states none.
+
+    It is the last ``\boxed{}`` (several that only "and" or commas part are one list), else what follows the last "The
+    answer is" or "Answer:", else what the last sentence says, where it concludes ("Therefore, the area is $6$.").
+    """
+    if boxed := _boxed(text):
+        return boxed
+    found = list(_ANSWER.finditer(text))
+    if found:
+        line = text[found[-1].end() :].split("\n")[0].strip() or text[found[-1].end() :].strip().split("\n")[0]
+        return _said(_first_sentence(line))
+    return _concluded(text)
+
+
+def _boxed(text: str) -> str | None:
+    found = boxes(text)
+    while found and not found[-1][2].strip():
+        found.pop()
+    if not found:
+        return None
+    listed = [found.pop()]
+    while found and found[-1][2].strip() and _BETWEEN.match(text[found[-1][1] : listed[0][0]]):
+        listed.insert(0, found.pop())
+    parts = dict.fromkeys(content.strip() for _, _, content in listed)
+    return ",".join(parts)
+
+
+def _first_sentence(line: str) -> str:
+    end = _SENTENCE_END.search(_masked(line))
+    return line[: end.start()] if end else line
+
+
+def _said(sentence: str) -> str | None:
+    """The answer of what follows "the answer is": its first math or number, else all of it."""
+    plain = sentence.replace("**", "").strip()
+    math = _MATH.search(plain)
+    before = plain if math is None else plain[: math.start()].strip()
+    numbers = _NUMBER.findall(before)
+    if math is None:
+        wordy = re.search(r"[A-Za-z]{2,} .*\d", plain) is not None  # a sentence, as "She received $7 in change"
+        return numbers[0] if wordy and len(numbers) == 1 else without_full_stop(plain) or None
+    if numbers and not _NUMBER.sub("", before).strip() or (not before and not plain[math.end() :].strip(". ")):
+        return without_full_stop(plain)
+    return (_conclusion(plain) if before and _IS.search(_masked(plain)) else None) or _listed(plain[math.start() :])
+
+
+def _masked(text: str) -> str:
+    """The text with its math struck out, at its length."""
+    return _MATH.sub(lambda math: "x" * len(math[0]), text)
+
+
+def _concluded(text: str) -> str | None:
+    """What the last sentence says, if it has a word that concludes, or says that something is its answer alone."""
+    paragraph = text.strip().rsplit("\n\n", 1)[-1]
+    ends = [end.end() for end in _SENTENCE_END.finditer(_masked(paragraph))]
+    starts = [start for start in (0, *ends) if paragraph[start:].strip(" *\n")]
+    if not starts:
+        return None
+    sentence = paragraph[starts[-1] :].replace("**", "").strip()
+    if len(sentence) > _LONGEST or not sentence.endswith((".", "]", "$", ")")):
+        return None
+    words = list(_CONCLUDES.finditer(_masked(sentence)))
+    if words:
+        return _conclusion(sentence[words[-1].end() :])
+    verbs = list(_IS.finditer(_masked(sentence)))
+    return _conclusion(sentence) if verbs and _ALONE.fullmatch(_MATH.sub("0", sentence[verbs[-1].end() :])) else None
+
+
+def _conclusion(sentence: str) -> str | None:
+    verbs = list(_SAYS.finditer(_masked(sentence)))
+    tail = sentence[verbs[-1].end() :] if verbs else sentence
+    math = list(_MATH.finditer(tail))
+    begun = tail.lstrip(": ")
+    if verbs and not _MATH.match(begun) and (first := _NUMBER.match(begun)):
+        return first[0]
+    if math:
+        return _listed(tail if verbs else tail[math[-1].start() :])
+    numbers = [found[0] for found in _NUMBER.finditer(tail)]
+    if numbers and (len(numbers) == 1 or tail.lstrip().startswith(numbers[0])):
+        return numbers[0]
+    if "=" in tail and numbers and tail.rstrip(". ").endswith(numbers[-1]):
+        return numbers[-1]
+    everywhere = [found[0] for found in _NUMBER.finditer(sentence)]
+    return everywhere[0] if len(everywhere) == 1 and not _MATH.search(sentence) else None
+
+
+def _listed(text: str) -> str | None:
+    """The pieces of math of a text that "and" or commas part, from the first on, without the names in front of them."""
+    parts: list[str] = []
+    end = 0
+    for math in _MATH.finditer(text):
+        if parts and not re.fullmatch(r"\s*(?:,|and|or|, and|, or)\s*", text[end : math.start()]):
+            break
+        content = next(group for group in math.groups() if group is not None).strip().rstrip(",")
+        named = _NAMED.match(content)
+        content = content[named.end() :] if named else content
+        parts.append(without_full_stop(content.rpartition("=")[2] if content.count("=") > 1 or "\\text" in content.partition("=")[0] else content))
+        end = math.end()
+    return ",".join(parts) or None
