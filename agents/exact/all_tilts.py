@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 import torch as th
 
-from gym_stepwise_routing.agents.exact.decision_tree import DecisionTree, Worth
+from gym_stepwise_routing.agents.exact.decision_tree import DecisionTree
 from gym_stepwise_routing.agents.limits import MAX_TILT
 
 __all__ = ["Slope", "chances_of", "slope", "solve_tilts"]
 
-_STEP = 1.0
+_LONGEST = 1.0
 """Longest move of a tilt in one of Newton's steps."""
 _FLATTEST = 1e-4
 """Where a tilt moves the cost by less, no multiplier can be told, and none larger than ``MAX_MULTIPLIER`` is."""
@@ -27,16 +27,17 @@ MAX_MULTIPLIER = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Slope:
-    """What policies are worth and where they should go; ``N`` networks at ``B`` budgets each.
+    """What one policy is worth at ``B`` tilts, and where it should go.
 
     Attributes:
-        right: ``float[N, B]`` accuracy.
-        cost: ``float[N, B]`` mean cost.
-        multiplier: ``float[N, B]`` accuracy that the last unit of cost buys, >= 0.
-        cost_by_tilt: ``float[N, B]`` derivative of the cost, <= 0 but for traps.
-        by_logit: ``float[n, K, N]`` derivative of the mean over budgets of ``right`` with respect to each logit, with
-            the tilts held to their costs.
-        worth: what each policy does problem by problem, ``M = N B``.
+        right: ``float[B]`` accuracy.
+        cost: ``float[B]`` mean cost.
+        multiplier: ``float[B]`` accuracy that the last unit of cost buys, >= 0.
+        cost_by_tilt: ``float[B]`` derivative of the cost, <= 0 but for traps.
+        by_logit: ``float[K, n]`` derivative of the mean over budgets of ``right`` with respect to each logit, with the
+            tilts held to their costs.
+        chances: ``float[K, n, B]`` probability of each action.
+        reached: ``float[n, B]`` how often each state is decided in.
     """
 
     right: th.Tensor
@@ -44,15 +45,21 @@ class Slope:
     multiplier: th.Tensor
     cost_by_tilt: th.Tensor
     by_logit: th.Tensor
-    worth: Worth
+    chances: th.Tensor
+    reached: th.Tensor
 
 
 def chances_of(logits: th.Tensor, tilt: th.Tensor, mask: th.Tensor) -> th.Tensor:
-    """Probabilities ``float[n, K, N B]`` of logits ``[n, K, N]`` at tilts ``[N, B]``; masks ``[n, K]``."""
-    n, models, _ = logits.shape
-    rank = _ranks(models, logits)
-    tilted = logits.unsqueeze(3) - rank[:, None, None] * tilt
-    return th.softmax(tilted.masked_fill(~mask[:, :, None, None], -th.inf), dim=1).reshape(n, models, -1)
+    """Probabilities ``float[K, n, B]`` of logits ``[K, n]`` at tilts ``[B]``; masks ``bool[K, n]``."""
+    if len(logits) == 2:
+        larger = th.sigmoid((logits[1] - logits[0]).unsqueeze(1) - tilt)
+        chances = th.stack([1.0 - larger, larger])
+        forced = ~mask.all(dim=0)
+        if bool(forced.any()):
+            chances[:, forced] = mask[:, forced].to(chances.dtype).unsqueeze(2)
+        return chances
+    tilted = logits.unsqueeze(2) - _ranks(len(logits), logits)[:, None, None] * tilt
+    return th.softmax(tilted.masked_fill(~mask.unsqueeze(2), -th.inf), dim=0)
 
 
 def slope(tree: DecisionTree, logits: th.Tensor, tilt: th.Tensor, weight: th.Tensor) -> Slope:
@@ -60,44 +67,60 @@ def slope(tree: DecisionTree, logits: th.Tensor, tilt: th.Tensor, weight: th.Ten
 
     Args:
         tree: the game.
-        logits: ``float[n, K, N]`` of the networks.
-        tilt: ``float[N, B]``.
-        weight: ``float[P, N]`` of each problem in each network's mean, columns sum to 1.
+        logits: ``float[K, n]`` of the policy.
+        tilt: ``float[B]``.
+        weight: ``float[P]`` of each problem in the means, sum 1.
     """
-    networks, budgets = tilt.shape
-    shape = (-1, logits.shape[1], networks, budgets)
+    actions, n = logits.shape
+    budgets = len(tilt)
     chances = chances_of(logits, tilt, tree.mask)
     worth = tree.worth(chances)
-    each = weight.repeat_interleave(budgets, dim=1)
-    flow = tree.reach(chances, each).unsqueeze(1) * chances
-    right = flow * (worth.q_right - (chances * worth.q_right).sum(dim=1, keepdim=True))
-    cost = flow * (worth.q_cost - (chances * worth.q_cost).sum(dim=1, keepdim=True))
-    rank = _ranks(logits.shape[1], logits)[:, None]
-    right_by_tilt, cost_by_tilt = (-(rank * part).sum(dim=(0, 1)).reshape(networks, budgets) for part in (right, cost))
+    reached = tree.reach(chances, weight.unsqueeze(1).expand(-1, budgets))
+    ranks = _ranks(actions, logits)
+    by_tilt = logits.new_zeros(2 * budgets)
+    moves = []
+    for action in range(1, actions):  # the derivatives by the logits of one state add up to 0
+        flow = (reached * chances[action]).unsqueeze(1)
+        move = (worth.after[action] - worth.value).mul_(flow).reshape(n, 2 * budgets)
+        by_tilt -= ranks[action] * move.sum(dim=0)
+        moves.append(move)
+    right_by_tilt, cost_by_tilt = by_tilt.reshape(2, budgets)
     multiplier = (right_by_tilt / cost_by_tilt.clamp(max=-_FLATTEST)).clamp(0.0, MAX_MULTIPLIER)
-    by_logit = right.reshape(shape) - multiplier * cost.reshape(shape)
-    return Slope(
-        (each * worth.right).sum(dim=0).reshape(networks, budgets),
-        (each * worth.cost).sum(dim=0).reshape(networks, budgets),
-        multiplier,
-        cost_by_tilt,
-        by_logit.mean(dim=3),
-        worth,
-    )
+    share = th.cat([th.ones_like(multiplier), -multiplier]) / budgets
+    others = th.stack([move @ share for move in moves])
+    by_logit = th.cat([-others.sum(dim=0, keepdim=True), others])
+    return Slope(weight @ worth.right, weight @ worth.cost, multiplier, cost_by_tilt, by_logit, chances, reached)
 
 
 def solve_tilts(
-    tree: DecisionTree, logits: th.Tensor, tilt: th.Tensor, weight: th.Tensor, budget: th.Tensor, steps: int
+    tree: DecisionTree,
+    logits: th.Tensor,
+    tilt: th.Tensor,
+    weight: th.Tensor,
+    budget: th.Tensor,
+    steps: int,
+    close: float = 0.0,
 ) -> tuple[th.Tensor, Slope]:
-    """Tilts ``[N, B]`` at which the mean costs are the budgets ``[N, B]``, by Newton's steps from ``tilt``.
+    """Tilts ``[B]`` at which the mean costs are the budgets ``[B]``, by Newton's steps from ``tilt``.
+
+    Args:
+        tree: the game.
+        logits: ``float[K, n]`` of the policy.
+        tilt: ``float[B]`` where to begin.
+        weight: ``float[P]`` of each problem in the means, sum 1.
+        budget: ``float[B]`` wanted costs.
+        steps: most steps.
+        close: the steps end where no cost is further from its budget.
 
     Returns:
         The tilts, and the slope there.
     """
     found = slope(tree, logits, tilt, weight)
     for _ in range(steps):
+        if float((budget - found.cost).abs().max()) < close:
+            break
         move = (budget - found.cost) / found.cost_by_tilt.clamp(max=-_FLATTEST)
-        tilt = (tilt + move.clamp(-_STEP, _STEP)).clamp(-MAX_TILT, MAX_TILT)
+        tilt = (tilt + move.clamp(-_LONGEST, _LONGEST)).clamp(-MAX_TILT, MAX_TILT)
         found = slope(tree, logits, tilt, weight)
     return tilt, found
 

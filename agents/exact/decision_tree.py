@@ -1,4 +1,8 @@
-"""A tabulated game as tensors: what every policy is worth, and what every decision changes, by sums over its rows."""
+"""A tabulated game as tensors: what every policy is worth, and what every decision changes, by sums over its rows.
+
+Actions come first in every array: what belongs to one action lies together, and a row of it holds all policies, so that
+children are gathered and parents summed row by row.
+"""
 
 from __future__ import annotations
 
@@ -15,19 +19,19 @@ __all__ = ["DecisionTree", "Worth"]
 
 @dataclass(frozen=True, slots=True)
 class Worth:
-    """What ``M`` policies do, in expectation.
+    """What ``M`` policies do, in expectation. Where an axis has length 2, it holds right answers (0) and costs (1).
 
     Attributes:
         right: ``float[P, M]`` chance of a right answer to each problem.
         cost: ``float[P, M]`` normalised cost of each problem.
-        q_right: ``float[n, K, M]`` chance of a right answer after each action in each state; 0 where masked.
-        q_cost: ``float[n, K, M]`` cost to come with each action in each state.
+        value: ``float[n, 2, M]`` what is to come in each state.
+        after: K times ``float[n, 2, M]``, what is to come with each action in each state; 0 where masked.
     """
 
     right: th.Tensor
     cost: th.Tensor
-    q_right: th.Tensor
-    q_cost: th.Tensor
+    value: th.Tensor
+    after: list[th.Tensor]
 
 
 class DecisionTree:
@@ -39,7 +43,8 @@ class DecisionTree:
 
     Attributes:
         observation: ``float[n, features]`` what a policy sees; a budget of the game is shown.
-        mask: ``bool[n, K]`` allowed actions.
+        mask: ``bool[K, n]`` allowed actions.
+        problem: ``int64[n]`` problem of each state, in [0, P).
         problems: P, the number of problems.
 
     Raises:
@@ -71,20 +76,25 @@ class DecisionTree:
         begun = table.cost[table.roots]
         # A table has its roots first, and then the children of each level in the order of their parents.
         begin = int((~table.stuck[table.roots]).sum())
-        came = np.nonzero(after < self._n)
-        self._parent, self._action = (th.as_tensor(np.append(np.zeros(begin, np.int64), part)) for part in came)
+        parent, action = np.nonzero(after < self._n)
         edges = [0, begin]
         while edges[-1] < self._n:
             edges.append(edges[-1] + int((after[edges[-2] : edges[-1]] < self._n).sum()))
         self._levels = [slice(*pair) for pair in pairwise(edges)]
         self.observation = th.as_tensor(seen[rows], dtype=dtype)
-        self.mask = th.as_tensor(table.mask[rows])
-        self._after = th.as_tensor(after)
-        self._right = th.as_tensor(np.where(leaf, (table.terminal & table.correct)[child], 0.0), dtype=dtype)
+        self.mask = th.as_tensor(np.ascontiguousarray(table.mask[rows].T))
+        self.problem = th.as_tensor(table.problem[rows].astype(np.int64))
+        self._after = th.as_tensor(np.ascontiguousarray(after.T))
+        # Where in [K n] the action stands that led to each state, and its parent; of roots nowhere.
+        self._parent, self._came = (
+            th.as_tensor(np.append(np.zeros(begin, np.int64), part)) for part in (parent, action * self._n + parent)
+        )
+        right = np.where(leaf, (table.terminal & table.correct)[child], 0.0)
         spent = np.where(child >= 0, table.cost[child] - table.cost[rows][:, None], 0.0)
-        self._cost = th.as_tensor(spent, dtype=dtype)
+        gain = np.stack([right.T, spent.T], axis=2)[..., None]
+        self._gain = th.as_tensor(np.ascontiguousarray(gain), dtype=dtype)  # [K, n, 2, 1]
         self._roots = th.as_tensor(place[table.roots])
-        self._begun = th.as_tensor(begun, dtype=dtype)
+        self._begun = th.as_tensor(begun, dtype=dtype).unsqueeze(1)
         self._decided = th.as_tensor(~table.stuck[table.roots])
 
     def __len__(self) -> int:
@@ -93,36 +103,40 @@ class DecisionTree:
     @property
     def solvable(self) -> bool:
         """Whether some recorded answer is right."""
-        return bool((self._right > 0).any())
+        return bool((self._gain[:, :, 0] > 0).any())
 
     def constant(self, model: int) -> th.Tensor:
-        """Chances ``float[n, K, 1]`` of a policy that takes the smallest (0) or largest (-1) allowed model."""
-        order = self.mask if model == 0 else self.mask.flip(1)
-        first = th.nn.functional.one_hot(order.int().argmax(dim=1), order.shape[1])
-        return (first if model == 0 else first.flip(1)).unsqueeze(2).to(self.observation.dtype)
+        """Chances ``float[K, n, 1]`` of a policy that takes the smallest (0) or largest (-1) allowed model."""
+        order = self.mask if model == 0 else self.mask.flip(0)
+        first = th.nn.functional.one_hot(order.int().argmax(dim=0), len(order)).T
+        return (first if model == 0 else first.flip(0)).unsqueeze(2).to(self.observation.dtype)
 
     def worth(self, chances: th.Tensor) -> Worth:
         """Values of policies from the leaves up.
 
         Args:
-            chances: ``float[n, K, M]`` probability of each action under each of ``M`` policies, 0 where masked.
+            chances: ``float[K, n, M]`` probability of each action under each of ``M`` policies, 0 where masked.
         """
-        n, _, policies = chances.shape
-        right, cost = (chances.new_zeros(n + 1, policies) for _ in range(2))
-        q_right, q_cost = th.zeros_like(chances), th.zeros_like(chances)
+        actions, n, policies = chances.shape
+        value = chances.new_zeros(n + 1, 2, policies)
+        after = [chances.new_empty(n, 2, policies) for _ in range(actions)]
         for level in reversed(self._levels):
-            after, p = self._after[level], chances[level]
-            q_right[level] = self._right[level].unsqueeze(2) + right[after]
-            q_cost[level] = self._cost[level].unsqueeze(2) + cost[after]
-            right[level] = (p * q_right[level]).sum(dim=1)
-            cost[level] = (p * q_cost[level]).sum(dim=1)
-        return Worth(right[self._roots], cost[self._roots] + self._begun.unsqueeze(1), q_right, q_cost)
+            here = value[level]
+            for action, to_come in enumerate(after):
+                # index_select copies whole rows; value[...] takes ten times as long
+                found = value.index_select(0, self._after[action, level]).add_(self._gain[action, level])
+                to_come[level] = found
+                here += found.mul_(chances[action, level].unsqueeze(1))
+        roots = value.index_select(0, self._roots)
+        return Worth(roots[:, 0], roots[:, 1] + self._begun, value[:n], after)
 
     def reach(self, chances: th.Tensor, weight: th.Tensor) -> th.Tensor:
         """How often each state is decided in, ``float[n, M]``, where problems come with weights ``float[P, M]``."""
-        reached = chances.new_zeros(len(self), chances.shape[2])
-        reached[self._roots[self._decided]] = weight[self._decided]
+        _, n, policies = chances.shape
+        flat = chances.reshape(-1, policies)
+        reached = chances.new_empty(n, policies)
+        reached[self._levels[0]] = weight[self._decided]
         for level in self._levels[1:]:
-            parent = self._parent[level]
-            reached[level] = reached[parent] * chances[parent, self._action[level]]
+            step = flat.index_select(0, self._came[level])
+            reached[level] = step.mul_(reached.index_select(0, self._parent[level]))
         return reached

@@ -1,4 +1,4 @@
-"""The agent: networks of several folds, chosen by the problems that each has not seen, as one policy."""
+"""The agent: policies of several folds, chosen by the problems that each has not seen, as one policy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 
 from gym_stepwise_routing.agents.common.on_policy import CONSTRAINTS, ConstraintKind, check_limit
 from gym_stepwise_routing.agents.exact.decision_tree import DecisionTree
-from gym_stepwise_routing.agents.exact.folds import Candidate, FoldTraining, Members, Progress, assign_folds
+from gym_stepwise_routing.agents.exact.folds import Candidate, Features, FoldTraining, Progress, assign_folds
 from gym_stepwise_routing.agents.limits import tilt_to_floor, tilt_to_limit
 from gym_stepwise_routing.agents.scores import scored
 from gym_stepwise_routing.errors import check_choice
@@ -31,19 +31,22 @@ class ExactPolicyGradient(BaseAlgorithm):
     """Policy gradient through a recorded tree: accuracy, cost and their gradients are sums over its rows.
 
     A bank tells what every branch leads to, so nothing is sampled, no critic is needed, and two runs differ by their
-    folds and first weights only. One policy is trained for all costs at once (:mod:`.all_tilts`): its odds are tilted
-    to each of ``budgets`` costs, each with the exact multiplier of that cost. What is maximised is the accuracy's mean
-    over them: the area under the policy's own frontier.
+    folds only. One policy is trained for all costs at once (:mod:`.all_tilts`): its odds are tilted to each of
+    ``budgets`` costs, each with the exact multiplier of that cost. What is maximised is the accuracy's mean over them:
+    the area under the policy's own frontier.
+
+    Logits are linear, in the inputs or in random units of them, and follow the *natural* gradient
+    (:func:`.folds.natural_step`): a few steps do, each a small linear system.
 
     **Regularisation is chosen on folds of the problems**, which are those of the train split: for each width and decay
-    a network is trained without each fold, and what the networks do on the folds that they have not seen chooses
-    width, decay and the number of steps. Inputs are scaled by all train problems. The mean of the networks' logits is
-    the policy, so that every problem has been learned from; a mean of networks with one hidden layer is one of them.
+    a policy is learned without each fold, and what the policies do on the folds that they have not seen chooses width,
+    decay and the number of steps. Inputs are scaled by all train problems. The mean of the policies' logits is the
+    policy, so that every problem has been learned from; a mean of linear logits is linear.
 
     Its settings are those of a sampling agent where they mean something: ``total_timesteps`` counts gradient steps
     (each of all folds), shared evenly among the candidates, and there is one environment, which is not played.
 
-    Records: ``train/accuracy`` (trained on) and ``train/held_out`` (not), both means over the costs,
+    Records: ``train/accuracy`` (learned from) and ``train/held_out`` (not), both means over the costs,
     ``train/width``, ``train/decay``, and ``train/multiplier_i``, the mean multiplier of each cost.
 
     Args:
@@ -54,16 +57,15 @@ class ExactPolicyGradient(BaseAlgorithm):
         constraint: ``cost_limit`` or ``accuracy_floor``.
         budgets: costs that are trained for, >= 1, evenly spread between those of the constants.
         folds: folds of the problems, >= 2; fewer problems make as many folds.
-        widths: hidden units that are tried, each >= 1.
-        decays: weight decays (of AdamW) that are tried, each >= 0.
-        learning_rate: AdamW's, > 0.
-        evaluate_every: gradient steps between two looks at the held-out folds, >= 1.
-        patience: looks without a new best after which a candidate is given up, >= 1.
+        widths: random units that are tried, each >= 0; with 0 the logits are linear in the inputs.
+        decays: weight decays that are tried, each > 0.
+        learning_rate: length of a step: how much of the policy's change, in KL divergence, a gain is worth; > 0.
+        patience: steps without a new best after which a candidate is given up, >= 1.
         stats_window_size: taken as by every agent; no episodes are averaged.
         tensorboard_log: TensorBoard folder; None for none.
         policy_kwargs: of the policy; ``net_arch`` is what the folds choose.
         verbose: 0 silent, 1 information, 2 debugging.
-        seed: seed of folds and first weights.
+        seed: seed of folds and random units.
         device: PyTorch device.
         _init_setup_model: Build the policy at once; ``load`` does so later.
 
@@ -87,13 +89,12 @@ class ExactPolicyGradient(BaseAlgorithm):
         *,
         limit: float | None = None,
         constraint: ConstraintKind = "cost_limit",
-        budgets: int = 10,
+        budgets: int = 5,
         folds: int = 5,
-        widths: Sequence[int] = (16,),
-        decays: Sequence[float] = (0.3,),
-        learning_rate: float = 0.01,
-        evaluate_every: int = 10,
-        patience: int = 4,
+        widths: Sequence[int] = (0,),
+        decays: Sequence[float] = (0.01,),
+        learning_rate: float = 4.0,
+        patience: int = 2,
         stats_window_size: int = 100,
         tensorboard_log: str | None = None,
         policy_kwargs: dict[str, Any] | None = None,
@@ -108,24 +109,20 @@ class ExactPolicyGradient(BaseAlgorithm):
         for name, value, least in (
             ("budgets", budgets, 1),
             ("folds", folds, 2),
-            ("evaluate_every", evaluate_every, 1),
             ("patience", patience, 1),
-            *(("widths", width, 1) for width in widths),
+            *(("widths", width, 0) for width in widths),
         ):
             if not isinstance(value, int) or value < least:
                 raise ValueError(f"{name}={value!r}; allowed: an integer >= {least}")
-        for name, numbers in (("learning_rate", [learning_rate]), ("decays", decays)):
-            for number in numbers:
-                if not (math.isfinite(number) and (number > 0 or (number == 0 and name == "decays"))):
-                    raise ValueError(
-                        f"{name}={number!r}; allowed: a finite number {'>= 0' if name == 'decays' else '> 0'}"
-                    )
+        for name, number in (("learning_rate", learning_rate), *(("decays", decay) for decay in decays)):
+            if not (math.isfinite(number) and number > 0):
+                raise ValueError(f"{name}={number!r}; allowed: a finite number > 0")
         if not widths or not decays:
             raise ValueError(f"widths={widths!r}, decays={decays!r}; allowed: at least one of each")
         self.limit, self.constraint = limit, constraint
         self.budgets, self.folds = budgets, folds
         self.widths, self.decays = tuple(widths), tuple(decays)
-        self.evaluate_every, self.patience = evaluate_every, patience
+        self.patience = patience
         self.chosen: Candidate | None = None
         self.chosen_steps = 0
         self.held_out: list[tuple[Candidate, float]] = []
@@ -133,7 +130,7 @@ class ExactPolicyGradient(BaseAlgorithm):
             policy,  # type: ignore[arg-type]
             env,
             learning_rate=learning_rate,
-            policy_kwargs={"net_arch": {"pi": [self.widths[0]], "vf": []}, **(policy_kwargs or {})},
+            policy_kwargs={"net_arch": _layers(self.widths[0]), **(policy_kwargs or {})},
             stats_window_size=stats_window_size,
             tensorboard_log=tensorboard_log,
             verbose=verbose,
@@ -200,37 +197,37 @@ class ExactPolicyGradient(BaseAlgorithm):
             seed=seed,
             steps=steps,
             learning_rate=float(self.learning_rate),  # type: ignore[arg-type]
-            every=self.evaluate_every,
             patience=self.patience,
         )
-        for progress, members in run:
+        for progress, features in run:
             while self.num_timesteps < begun + progress.step:
                 self.num_timesteps += 1
                 if not callback.on_step():
                     return False
             if progress.held_out > max(best, former):
                 self.chosen, self.chosen_steps = candidate, progress.step
-                self._adopt(members, progress)
+                self._adopt(features, progress)
             best = max(best, progress.held_out)
             self._log(candidate, progress)
             callback.on_rollout_end()
         self.held_out.append((candidate, best))
         return True
 
-    def _adopt(self, members: Members, progress: Progress) -> None:
-        """The mean of the networks becomes the policy, tilted to the middle one of the costs."""
-        weight, bias, output = members.together()
-        self.policy_kwargs = {**self.policy_kwargs, "net_arch": {"pi": [len(bias)], "vf": []}}
-        if self.policy.mlp_extractor.latent_dim_pi != len(bias):
+    def _adopt(self, features: Features, progress: Progress) -> None:
+        """The mean of the policies becomes the policy, tilted to the middle one of the costs."""
+        layers = _layers(len(features.bias))
+        if self.policy_kwargs["net_arch"] != layers:
+            self.policy_kwargs = {**self.policy_kwargs, "net_arch": layers}
             self._make_policy()
-        hidden: Any = self.policy.mlp_extractor.policy_net[0]
         last: Any = self.policy.action_net
         middle = progress.tilt[:, self.budgets // 2].mean()
         with th.no_grad():
-            hidden.weight.copy_(weight)
-            hidden.bias.copy_(bias)
-            last.weight.copy_(output)
-            last.bias.copy_(-middle * _ranks(len(output)))
+            for hidden in self.policy.mlp_extractor.policy_net[:1]:
+                hidden.weight.copy_(features.weight)
+                hidden.bias.copy_(features.bias)
+            last.weight.zero_()
+            last.weight[1:] = progress.weight.mean(dim=0) * features.scale
+            last.bias.copy_(-middle * _ranks(len(last.bias)))
 
     def _tilt_to_limit(self, game: Game) -> None:
         if self.limit is None:
@@ -246,7 +243,7 @@ class ExactPolicyGradient(BaseAlgorithm):
         self.logger.record("train/held_out", progress.held_out)
         self.logger.record("train/width", candidate.width)
         self.logger.record("train/decay", candidate.decay)
-        for i, value in enumerate(progress.slope.multiplier.mean(dim=0).tolist()):
+        for i, value in enumerate(progress.multiplier.mean(dim=0).tolist()):
             self.logger.record(f"train/multiplier_{i}", value)
         self.logger.dump(self.num_timesteps)
 
@@ -260,6 +257,10 @@ class ExactPolicyGradient(BaseAlgorithm):
     ) -> tuple[NDArray[Any], tuple[NDArray[Any], ...] | None]:
         """Choose actions with Stable-Baselines3's signature and, optionally, masks ``bool[B, K]``."""
         return self.policy.predict(observation, state, episode_start, deterministic, action_masks=action_masks)
+
+
+def _layers(width: int) -> dict[str, list[int]]:
+    return {"pi": [width] if width else [], "vf": []}
 
 
 def _ranks(models: int) -> th.Tensor:

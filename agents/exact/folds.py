@@ -1,4 +1,4 @@
-"""Networks trained side by side, each without one fold of the problems, on which it is judged."""
+"""Policies learned side by side, each without one fold of the problems, on which it is judged."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch as th
-from torch import nn
 
 from gym_stepwise_routing.agents.exact.all_tilts import Slope, solve_tilts
 from gym_stepwise_routing.agents.exact.decision_tree import DecisionTree
 
-__all__ = ["Candidate", "FoldTraining", "Members", "Progress", "assign_folds"]
+__all__ = ["Candidate", "Features", "FoldTraining", "Progress", "assign_folds", "natural_step"]
 
-_FIRST_STEPS = 12
-"""Newton's steps at the start of the training, from the tilts of a constant policy."""
+_CLOSE = 3e-3
+"""How near the costs have to come to the budgets, in normalised cost, before a gradient is taken."""
+_TILT_STEPS = 8
+_THRESHOLDS = 40
+"""Tilts at which what is learned is judged on the problems left out, besides the constants."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Regularisation that is tried: units of the hidden layer, and weight decay (of AdamW)."""
+    """What is tried: random units that a policy is linear in (0: in the inputs), and weight decay."""
 
     width: int
     decay: float
@@ -32,55 +34,47 @@ class Progress:
 
     Attributes:
         step: gradient steps so far.
-        accuracy: accuracy on the folds that are trained on, mean over budgets and networks.
-        held_out: the same on the folds that are not, all together, at the cost of the budgets.
-        tilt: ``float[N, B]`` tilt of each network to each budget.
-        slope: of the training, there.
+        accuracy: accuracy on the folds that are learned from, mean over budgets and policies.
+        held_out: accuracy on the folds that are not, all together, mean over the costs between those of the constants,
+            where every decision goes to the model with the greatest tilted logit.
+        weight: ``float[N, K-1, units]`` of each policy: logits of the larger models against the smallest.
+        tilt: ``float[N, B]`` tilt of each policy to each budget.
+        multiplier: ``float[N, B]`` accuracy that the last unit of cost buys there.
     """
 
     step: int
     accuracy: float
     held_out: float
+    weight: th.Tensor
     tilt: th.Tensor
-    slope: Slope
+    multiplier: th.Tensor
 
 
-class Members(nn.Module):
-    """``N`` networks with one hidden layer of tanh units.
+class Features:
+    """What logits are linear in: the inputs, or tanh units with random weights, which are not trained.
 
     Args:
-        networks: N.
         features: size of the input.
-        width: hidden units of each.
-        models: K, outputs of each.
-        seed: seed of the weights; the output layer begins near 0, so that the first policies are constant.
+        width: number of units; 0: the inputs themselves.
+        seed: seed of the weights.
+
+    Attributes:
+        weight: ``float[width, features]``.
+        bias: ``float[width]``.
+        scale: what the units are multiplied by, so that a decay means as much as for the inputs.
     """
 
-    def __init__(self, networks: int, features: int, width: int, models: int, seed: int) -> None:
-        super().__init__()
+    def __init__(self, features: int, width: int, seed: int) -> None:
         generator = th.Generator().manual_seed(seed)
+        self.weight = th.randn(width, features, generator=generator) * features**-0.5
+        self.bias = th.randn(width, generator=generator) * 0.5
+        self.scale = (features / width) ** 0.5 if width else 1.0
 
-        def normal(*shape: int, scale: float) -> nn.Parameter:
-            return nn.Parameter(th.randn(shape, generator=generator) * scale)
-
-        self.hidden = normal(networks, features, width, scale=features**-0.5)
-        self.bias = nn.Parameter(th.zeros(networks, 1, width))
-        self.output = normal(networks, width, models, scale=0.1 * width**-0.5)
-
-    def forward(self, x: th.Tensor) -> th.Tensor:
-        """Logits ``float[n, K, N]`` for inputs ``[n, features]``."""
-        return (th.tanh(x @ self.hidden + self.bias) @ self.output).permute(1, 2, 0)
-
-    def together(self) -> tuple[th.Tensor, th.Tensor, th.Tensor]:
-        """The mean of the networks as one network.
-
-        Returns:
-            Weight ``[N width, features]`` and bias of its hidden layer, and weight ``[K, N width]`` of its output.
-        """
-        networks, features, width = self.hidden.shape
-        weight = self.hidden.detach().permute(0, 2, 1).reshape(networks * width, features)
-        output = self.output.detach().reshape(networks * width, -1).T / networks
-        return weight, self.bias.detach().reshape(-1), output
+    def __call__(self, x: th.Tensor) -> th.Tensor:
+        """Units ``float[n, units]`` of inputs ``[n, features]``."""
+        if not len(self.bias):
+            return x
+        return th.tanh(x @ self.weight.T.to(x.dtype) + self.bias.to(x.dtype)) * self.scale
 
 
 def assign_folds(problems: int, folds: int, seed: int) -> th.Tensor:
@@ -97,15 +91,42 @@ def assign_folds(problems: int, folds: int, seed: int) -> th.Tensor:
     return th.as_tensor(order % min(folds, problems))
 
 
+def natural_step(units: th.Tensor, found: Slope, weight: th.Tensor, rate: float, decay: float) -> th.Tensor:
+    """The weights after one step: what is most in ``g d - d F d / (2 rate) - decay |weight + d|^2 / 2``.
+
+    F is the Fisher information of the decisions, mean over the tilts: a step is as long as the policy changes by it,
+    whatever the scale of the units. For one step from a constant policy this is a ridge regression of what each
+    decision is worth on what is seen.
+
+    Args:
+        units: ``float[n, U]`` what the logits are linear in.
+        found: the slope at the present weights.
+        weight: ``float[K-1, U]``.
+        rate: length of the step, > 0.
+        decay: of the weights, > 0.
+    """
+    others, size = weight.shape
+    information = units.new_empty(others, size, others, size)
+    for one in range(others):
+        for two in range(one, others):
+            p, q = found.chances[one + 1], found.chances[two + 1]
+            flow = (found.reached * p * ((1.0 - q) if one == two else -q)).mean(dim=1)
+            block = (units * flow.unsqueeze(1)).T @ units
+            information[one, :, two], information[two, :, one] = block, block
+    size *= others
+    curvature = information.reshape(size, size) / rate + decay * th.eye(size, dtype=units.dtype)
+    push = (found.by_logit[1:] @ units - decay * weight).reshape(size)
+    return weight + th.linalg.solve(curvature, push).reshape(weight.shape)
+
+
 class FoldTraining:
     """Exact policy gradient on every fold but one, for every fold, at all budgets; judged on the folds left out.
 
-    A network none of whose problems has a right answer stays as it began, a constant policy: it moves no decision of
-    the mean.
+    A policy none of whose problems has a right answer stays as it began, constant: it moves no decision of the mean.
 
     Args:
         tree: the game.
-        inputs: ``float[n, features]`` what the networks see of each state.
+        inputs: ``float[n, features]`` what the policies see of each state.
         fold: ``int64[P]`` fold of each problem.
         budgets: number of costs between those of the constants.
 
@@ -115,9 +136,8 @@ class FoldTraining:
     """
 
     def __init__(self, tree: DecisionTree, inputs: th.Tensor, fold: th.Tensor, budgets: int) -> None:
-        self._tree, self._inputs = tree, inputs
+        self._tree, self._inputs, self._fold = tree, inputs, fold
         held = fold[:, None] == th.arange(int(fold.max()) + 1)
-        self._held = held.repeat_interleave(budgets, dim=1)
         self._weight = (~held).to(inputs.dtype) / (~held).sum(dim=0)
         if not tree.solvable:
             raise ValueError(
@@ -133,52 +153,94 @@ class FoldTraining:
         self._share = (th.arange(budgets, dtype=inputs.dtype) + 0.5) / budgets
         self._budget = low[:, None] + (high - low)[:, None] * self._share
         self._ends = [(float(end.cost.mean()), float(end.right.mean())) for end in (small, large)]
+        coin = tree.mask / tree.mask.sum(dim=0)
+        self._coin = tree.reach(coin.to(inputs.dtype).unsqueeze(2), inputs.new_ones(tree.problems, 1))[:, 0]
 
     def run(
-        self, candidate: Candidate, *, seed: int, steps: int, learning_rate: float, every: int, patience: int
-    ) -> Iterator[tuple[Progress, Members]]:
-        """Train; yields how far it is, and the networks (the same object, which goes on), every so many steps.
+        self, candidate: Candidate, *, seed: int, steps: int, learning_rate: float, patience: int
+    ) -> Iterator[tuple[Progress, Features]]:
+        """Train; yields how far it is, before the first step and after each.
 
         Args:
-            candidate: the regularisation.
-            seed: seed of the weights.
+            candidate: what is tried.
+            seed: seed of the random units.
             steps: most gradient steps.
-            learning_rate: AdamW's, > 0.
-            every: gradient steps from one yield to the next, the first before any.
-            patience: yields without a new best ``held_out`` after which it ends.
+            learning_rate: length of a natural gradient step, > 0.
+            patience: steps without a new best ``held_out`` after which it ends.
         """
-        folds, features = self._weight.shape[1], self._inputs.shape[1]
-        models = self._tree.mask.shape[1]
-        nets = Members(folds, features, candidate.width, models, seed).to(self._inputs.dtype)
-        optimiser = th.optim.AdamW(nets.parameters(), lr=learning_rate, weight_decay=candidate.decay, betas=(0.9, 0.99))
-        tilt = (th.logit(1.0 - self._share) * (models > 1)).repeat(folds, 1)
+        features = Features(self._inputs.shape[1], candidate.width, seed)
+        units = features(self._inputs)
+        others, policies = len(self._tree.mask) - 1, self._weight.shape[1]
+        weight = units.new_zeros(policies, others, units.shape[1])
+        tilt = th.logit(1.0 - self._share).repeat(policies, 1)
         best, waited = -np.inf, 0
         for step in range(steps + 1):
-            logits = nets(self._inputs)
-            with th.no_grad():
-                moves = _FIRST_STEPS if step == 0 else 1
-                tilt, found = solve_tilts(self._tree, logits, tilt, self._weight, self._budget, moves)
-            if step % every == 0 or step == steps:
-                held_out = self._held_out(found)
-                best, waited = (held_out, 0) if held_out > best else (best, waited + 1)
-                # What the cost is still off its budget by is made good at the multiplier's rate.
-                reached = found.right - found.multiplier * (found.cost - self._budget)
-                yield Progress(step, float(reached.mean()), held_out, tilt, found), nets
-                if waited >= patience:
-                    return
-            optimiser.zero_grad()
-            (-(found.by_logit * logits).sum()).backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
+            logits = self._logits(units, weight)
+            found = []
+            for i in range(policies):
+                tilt[i], there = solve_tilts(
+                    self._tree, logits[i], tilt[i], self._weight[:, i], self._budget[i], _TILT_STEPS, _CLOSE
+                )
+                found.append(there)
+            held_out = self._held_out(logits)
+            best, waited = (held_out, 0) if held_out > best else (best, waited + 1)
+            yield self._progress(step, held_out, weight.clone(), tilt.clone(), found), features
+            if waited >= patience:
+                return
+            for i, there in enumerate(found):
+                weight[i] = natural_step(units, there, weight[i], learning_rate, candidate.decay)
 
-    def _held_out(self, found: Slope) -> float:
-        """Accuracy on the problems that each network has not seen, mean over costs between those of the constants."""
-        shape = (len(self._held), self._weight.shape[1], -1)
-        right, cost = (
-            np.asarray(th.where(self._held, part, 0.0).reshape(shape).sum(dim=1).mean(dim=0), dtype=np.float64)
-            for part in (found.worth.right, found.worth.cost)
+    def _logits(self, units: th.Tensor, weight: th.Tensor) -> th.Tensor:
+        """Logits ``float[N, K, n]``, those of the smallest model 0."""
+        larger = weight @ units.T
+        return th.cat([th.zeros_like(larger[:, :1]), larger], dim=1)
+
+    def _progress(self, step: int, held_out: float, weight: th.Tensor, tilt: th.Tensor, found: list[Slope]) -> Progress:
+        right, cost, multiplier = (
+            th.stack([getattr(there, name) for there in found]) for name in ("right", "cost", "multiplier")
         )
-        (low, worst), (high, best) = self._ends
+        # What the cost is still off its budget by is made good at the multiplier's rate.
+        reached = right - multiplier * (cost - self._budget)
+        return Progress(step, float(reached.mean()), held_out, weight, tilt, multiplier)
+
+    def _held_out(self, logits: th.Tensor) -> float:
+        """Accuracy on the problems that each policy has not seen, mean over costs between those of the constants.
+
+        All in one pass: in every state plays the policy that has not seen its problem, at tilts that are quantiles of
+        what this policy would have to be tilted by, in the states that a coin reaches, to change its mind.
+        """
+        ranks = th.arange(1, len(self._tree.mask), dtype=logits.dtype) / max(len(self._tree.mask) - 1, 1)
+        fold = self._fold[self._tree.problem]
+        mine = logits[fold, :, th.arange(logits.shape[2])].T  # [K, n]
+        share = th.linspace(0, 1, _THRESHOLDS + 2, dtype=logits.dtype)[1:-1]
+        tilts = logits.new_empty(len(logits), _THRESHOLDS)
+        for i, of_one in enumerate(logits):
+            turning = (of_one[1:] / ranks[:, None]).reshape(-1)
+            weight = ((fold != i) * self._coin).repeat(len(ranks))
+            order = turning.argsort()
+            below = weight[order].cumsum(0)
+            place = th.searchsorted(below / below[-1], share).clamp(max=len(order) - 1)
+            tilts[i] = turning[order][place]
+        chances = self._greatest(mine, tilts[fold])
+        worth = self._tree.worth(chances)
+        right, cost = (np.asarray(part.mean(dim=0), dtype=np.float64) for part in (worth.right, worth.cost))
+        (low, worst), (high, top) = self._ends
         order = np.argsort(cost)
-        costs, rights = [low, *cost[order], high], [worst, *right[order], best]
-        grid = np.linspace(low, high, 201)
-        return float(np.interp(grid, costs, rights).mean())
+        costs, rights = [low, *cost[order], high], [worst, *right[order], top]
+        return float(np.interp(np.linspace(low, high, 201), costs, rights).mean())
+
+    def _greatest(self, logits: th.Tensor, tilt: th.Tensor) -> th.Tensor:
+        """Chances ``float[K, n, T]``, 0 or 1, of the greatest of logits ``[K, n]`` at tilts ``[n, T]``."""
+        mask, rank = self._tree.mask, 1.0 / max(len(logits) - 1, 1)
+        top = th.where(mask[0], logits[0], -th.inf).unsqueeze(1).expand_as(tilt)
+        taken = []
+        for action in range(1, len(logits)):
+            tilted = th.where(mask[action], logits[action], -th.inf).unsqueeze(1) - action * rank * tilt
+            taken.append(tilted > top)
+            top = th.maximum(top, tilted)
+        chances, free = tilt.new_empty(len(logits), *tilt.shape), th.ones_like(tilt)
+        for action in range(len(logits) - 1, 0, -1):
+            chances[action] = free * taken[action - 1]
+            free -= chances[action]
+        chances[0] = free
+        return chances

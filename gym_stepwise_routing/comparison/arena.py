@@ -26,7 +26,7 @@ from gym_stepwise_routing.sources import resolve
 from gym_stepwise_routing.sources.contract import StepSource
 from gym_stepwise_routing.types import Block, Mode, Split
 
-__all__ = ["Arena", "Reference", "asked_by_name"]
+__all__ = ["Arena", "Reference", "asked_by_name", "plain_mode"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,6 +54,18 @@ class Reference:
 def asked_by_name(pool: ModelPool) -> tuple[str, str]:
     """Verifiers whose scores go to who asks for them only: ratings by the largest model, logits of the smallest."""
     return rating_name(pool.names[-1]), logit_name(pool.names[0])
+
+
+def plain_mode(source: StepSource) -> Mode:
+    """Mode in which a single model of the source plays alone, without drafts.
+
+    Raises:
+        NotApplicableError: the source was recorded in mode *regenerate* only.
+    """
+    for mode in ("route", "escalate", "restart"):
+        if mode in source.modes:
+            return mode  # type: ignore[return-value]
+    raise NotApplicableError(f"source={source.name!r} cannot be played without drafts; its only mode is regenerate")
 
 
 class Arena:
@@ -156,12 +168,7 @@ class Arena:
         Raises:
             NotApplicableError: the source was recorded in mode *regenerate* only.
         """
-        for mode in ("route", "escalate", "restart"):
-            if mode in self.source.modes:
-                return mode  # type: ignore[return-value]
-        raise NotApplicableError(
-            f"source={self.source.name!r} cannot be played without drafts; its only mode is regenerate"
-        )
+        return plain_mode(self.source)
 
     def reference(self, split: Split) -> Reference:
         """Constants and oracle on a split; computed once."""

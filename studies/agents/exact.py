@@ -30,6 +30,7 @@ from gym_stepwise_routing.types import Mode, Split
 from studies.agents.sweeps import (
     METRIC,
     MODES,
+    PEERS,
     anchors_of,
     anchors_together,
     apgr,
@@ -58,7 +59,6 @@ __all__ = ["main"]
 
 COMMAND = "python -m studies.agents.exact"
 AGENTS = ("exact", "all_budgets", "lagrangian_ppo")
-PEERS = ("query classifier", "fitted Q")
 THRESHOLDS = 101
 """Quantiles of a policy's scores on the train split that its thresholds are."""
 UNSEEN: tuple[Split, ...] = ("calibration", "test")
@@ -67,8 +67,10 @@ ABLATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "all_budgets, inputs as they are": ("all_budgets", RAW),
     "lagrangian_ppo, inputs as they are": ("lagrangian_ppo", RAW),
     "exact, inputs as they are": ("exact", RAW),
-    "exact, 16 units": ("exact", {"widths": [16]}),
+    "exact, 64 random units": ("exact", {"widths": [64]}),
     "exact, two folds": ("exact", {"folds": 2}),
+    "exact, ten folds": ("exact", {"folds": 10}),
+    "exact, decay a hundredth": ("exact", {"decays": [0.001]}),
 }
 """What is changed against the shipped settings, and of which agent."""
 

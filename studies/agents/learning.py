@@ -1,4 +1,4 @@
-"""Trained routers against handcrafted ones: ``python -m studies.agents.learning``.
+"""Trained routers against rules and what is fitted without RL: ``python -m studies.agents.learning``.
 
 Everything is fitted on the train split and compared on the test split. Sweeps over thresholds and budgets are compared
 as whole curves (APGR), so that no threshold is chosen on test problems. Nothing having been fitted to the calibration
@@ -15,27 +15,29 @@ import typer
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.banks.bank import Bank
-from gym_stepwise_routing.baselines import AlwaysLargest, AlwaysSmallest, oracle_paths
+from gym_stepwise_routing.baselines import oracle_paths
 from gym_stepwise_routing.costs.units import CostUnit
 from gym_stepwise_routing.evaluation import metrics
 from gym_stepwise_routing.evaluation.bootstrap import bootstrap_curve_differences, bootstrap_curves
-from gym_stepwise_routing.evaluation.evaluate import play, sweep
+from gym_stepwise_routing.evaluation.evaluate import sweep
 from gym_stepwise_routing.evaluation.frontier import oracle_frontier
 from gym_stepwise_routing.evaluation.outcomes import AnchorOutcomes, SweepOutcomes
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.reporting.pages import write_page
 from gym_stepwise_routing.routers.base import ThresholdRouter
 from gym_stepwise_routing.routers.policy_network import PolicyNetwork
-from gym_stepwise_routing.types import BLOCKS
+from gym_stepwise_routing.types import BLOCKS, Mode, Split
 from studies.agents.folds import learning_curve
 from studies.agents.learning_page import TEST, UNSEEN, Line, Point, draw, page_of
 from studies.agents.sweeps import (
     METRIC,
     MODES,
+    PEERS,
     THRESHOLDS,
     anchors_of,
     anchors_together,
     apgr,
+    contended,
     fit,
     games_of,
     handcrafted,
@@ -59,7 +61,13 @@ from studies.options import (
 __all__ = ["main"]
 
 COMMAND = "python -m studies.agents.learning"
-TRAINED = ("lagrangian_ppo", "all_budgets", "maskable_ppo")
+SPLITS: tuple[Split, ...] = ("calibration", TEST)
+"""What is unseen: nothing is fitted on either."""
+TRAINED = ("exact", "all_budgets", "lagrangian_ppo", "maskable_ppo")
+CURVES: tuple[tuple[str, Mode], ...] = tuple(
+    (agent, mode) for agent in ("exact", "all_budgets") for mode in ("route", "regenerate")
+)
+"""Agents and modes whose learning curves are drawn."""
 
 
 class _Scrambled(ThresholdRouter):
@@ -84,7 +92,7 @@ def compare(
     seeds: int,
     resamples: int,
 ) -> list[Line]:
-    """One line a router, with differences to the best rule on these very problems: ``TEST`` or ``UNSEEN``."""
+    """One line a router, with differences to the best without RL on these very problems: ``TEST`` or ``UNSEEN``."""
     here, ends = sweeps[problems], anchors[problems]
     best = max((name for name in here if name not in TRAINED), key=lambda name: apgr(here[name], ends))
     lines = []
@@ -123,41 +131,39 @@ def importance(network: PolicyNetwork, game: Game, anchors: AnchorOutcomes, seed
     return found
 
 
-def analyse(bank: Bank, unit: CostUnit, networks: Sequence[PolicyNetwork], sizes: Sequence[int]) -> list[Point]:
-    """Learning curve and feature importance of LagrangianPPO in mode route."""
-    games = games_of(bank, "route", unit)
-    anchors = anchors_of(games["test"])
+def analyse(
+    bank: Bank, unit: CostUnit, networks: Sequence[PolicyNetwork], sizes: Sequence[int], seeds: int
+) -> list[Point]:
+    """Learning curves on unseen problems, and the importance of the features for LagrangianPPO in mode route."""
     points = []
-    for size in sizes:
-        values = [
-            apgr(swept("lagrangian_ppo", network, games["test"]), anchors)
-            for network in (
-                fit("lagrangian_ppo", learning_curve(bank, size, seed=seed), "route", unit, seed)
-                for seed in range(len(networks))
-            )
-        ]
-        points.append(Point("train problems", str(size), float(np.mean(values)), float(np.std(values))))
-    whole = [apgr(swept("lagrangian_ppo", network, games["test"]), anchors) for network in networks]
-    total = str(len(games["train"].problems))
-    points.append(Point("train problems", total, float(np.mean(whole)), float(np.std(whole))))
-    shuffled = [importance(network, games["test"], anchors, seed) for seed, network in enumerate(networks)]
-    for block in BLOCKS:
-        if block in shuffled[0]:
-            values = [found[block] for found in shuffled]
-            points.append(Point("block at random", block, float(np.mean(values)), float(np.std(values))))
-    return points
+    for agent, mode in CURVES:
+        games = games_of(bank, mode, unit)
+        ends = anchors_together([anchors_of(games[split]) for split in SPLITS])
+        for size in sizes:
+            parts = [learning_curve(bank, size, seed=seed) for seed in range(seeds)]
+            policies = [fit(agent, part, mode, unit, seed) for seed, part in enumerate(parts)]
+            sweeps = [together([swept(agent, policy, games[split]) for split in SPLITS]) for policy in policies]
+            points.append(_point(f"{agent}, {mode}: train problems", str(size), [apgr(one, ends) for one in sweeps]))
+    game = games_of(bank, "route", unit)["test"]
+    shuffled = [importance(network, game, anchors_of(game), seed) for seed, network in enumerate(networks)]
+    shown = [block for block in BLOCKS if block in shuffled[0]]
+    return points + [_point("block at random", block, [found[block] for found in shuffled]) for block in shown]
+
+
+def _point(what: str, value: str, values: Sequence[float]) -> Point:
+    return Point(what, value, float(np.mean(values)), float(np.std(values)))
 
 
 def ceiling(game: Game) -> float | None:
     """APGR of the oracle, which knows every outcome."""
     paths = oracle_paths(game)
     frontier = oracle_frontier(paths.right, paths.any)
-    small, large = play(AlwaysSmallest(), game), play(AlwaysLargest(), game)
+    ends = anchors_of(game)
     anchors = metrics.Anchors(
-        cost_small=small.mean_cost,
-        accuracy_small=small.accuracy,
-        cost_large=large.mean_cost,
-        accuracy_large=large.accuracy,
+        cost_small=float(ends.cost_small.mean()),
+        accuracy_small=float(ends.right_small.mean()),
+        cost_large=float(ends.cost_large.mean()),
+        accuracy_large=float(ends.right_large.mean()),
     )
     return metrics.apgr(frontier.costs, frontier.accuracies, anchors)
 
@@ -169,7 +175,7 @@ def main(
     seeds: SeedsOption = 5,
     resamples: ResamplesOption = 10_000,
 ) -> None:
-    """Train each agent in each mode and compare it with handcrafted routers on the test split."""
+    """Train each agent in each mode and compare it with rules and what is fitted without RL."""
     unit = checked_unit(cost_unit)
     torch.set_num_threads(1)
     out.mkdir(parents=True, exist_ok=True)
@@ -181,20 +187,24 @@ def main(
         games = games_of(opened, mode, unit)
         anchors = {split: anchors_of(game) for split, game in games.items()}
         sweeps = {split: handcrafted(game) for split, game in games.items()}
+        for name, by_split in contended(opened, games, PEERS).items():
+            for split, outcomes in by_split.items():
+                sweeps[split][name] = outcomes
         for agent in TRAINED:
             networks = [fit(agent, opened, mode, unit, seed) for seed in range(seeds)]
             for split, game in games.items():
                 sweeps[split][agent] = stack([swept(agent, network, game) for network in networks])
             if (mode, agent) == ("route", "lagrangian_ppo"):
                 free = networks
-        sweeps[UNSEEN] = {name: together([sweeps[s][name] for s in ("calibration", TEST)]) for name in sweeps[TEST]}
-        ends = [anchors[split] for split in ("calibration", TEST)]
+        sweeps[UNSEEN] = {name: together([sweeps[s][name] for s in SPLITS]) for name in sweeps[TEST]}
+        ends = [anchors[split] for split in SPLITS]
         anchors[UNSEEN] = anchors_together(ends)
         for problems in (TEST, UNSEEN):
             lines += compare(mode, problems, sweeps, anchors, seeds, resamples)
         ceilings[mode] = ceiling(games["test"])
     total = len(opened.split_problems("train"))
-    points = analyse(opened, unit, free, [size for size in (total // 8, total // 4, total // 2) if size])
+    sizes = [size for size in (total // 8, total // 4, total // 2, total) if size > 1]
+    points = analyse(opened, unit, free, sizes, seeds)
     name = page_name("learning", opened.name, "" if unit == "large_tokens" else unit)
     draw(lines, points, out / f"{name}.png")
     command = command_of(COMMAND, main, bank=bank, cost_unit=cost_unit, seeds=seeds, resamples=resamples)

@@ -10,7 +10,7 @@ from gym_stepwise_routing.banks.bank import Bank
 from gym_stepwise_routing.costs.units import CostUnit
 from gym_stepwise_routing.reporting import Page, Table, span_text
 from gym_stepwise_routing.reporting.figures import BLACK, BLUE, ORANGE, new_figure, save_figure
-from studies.agents.sweeps import BUDGETS, MODES
+from studies.agents.sweeps import BUDGETS, MODES, PEERS
 from studies.options import described
 
 __all__ = ["TEST", "UNSEEN", "Line", "Point", "draw", "page_of"]
@@ -20,7 +20,7 @@ TEST, UNSEEN = "test", "calibration and test"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One router in one mode; differences are to the best handcrafted router on the very test problems."""
+    """One router in one mode; differences are to the best router without RL on the very problems."""
 
     mode: str
     problems: str
@@ -45,7 +45,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One point of the analysis: APGR on test problems under a circumstance, mean and standard deviation over seeds."""
+    """One point of the analysis: APGR under a circumstance, mean and standard deviation over seeds."""
 
     what: str
     value: str
@@ -77,8 +77,8 @@ def page_of(
     ]
     tables.append(
         Table(
-            "Analysis: LagrangianPPO in mode route",
-            ("circumstance", "value", "APGR, test", "standard deviation over seeds"),
+            "Analysis: learning curves (APGR on unseen problems), and LagrangianPPO in mode route (on test)",
+            ("circumstance", "value", "APGR", "standard deviation over seeds"),
             tuple((p.what, p.value, f"{p.mean:.3f}", f"{p.deviation:.3f}") for p in points),
         )
     )
@@ -90,13 +90,14 @@ def page_of(
         )
     )
     return Page(
-        title="Trained routers against handcrafted ones",
+        title="Trained routers against rules and what is fitted without RL",
         command=command,
         setting=(
             described(bank, unit),
             f"{seeds} training seeds, shipped hyperparameters; {resamples:,} bootstrap resamples over problems and "
-            "seeds, paired; the best rule is chosen on the very problems of the comparison, in its favour.",
-            "lagrangian_ppo and maskable_ppo: sweep over 101 thresholds of one policy; all_budgets: sweep over "
+            "seeds, paired; the best rule is chosen on the very problems of the comparison, in its favour, among the "
+            f"rules that are fitted to nothing and {' and '.join(PEERS)}. The constants are played without drafts.",
+            "exact, lagrangian_ppo and maskable_ppo: sweep over 101 thresholds of one policy; all_budgets: sweep over "
             f"{len(BUDGETS)} budgets shown. APGR .5 is what mixing the two constants per problem at random gives.",
         ),
         tables=tuple(tables),
@@ -120,14 +121,18 @@ def draw(lines: Sequence[Line], points: Sequence[Point], path: Path) -> None:
         axes.set_yticks(range(len(here)), [line.router for line in here], fontsize=7)
         axes.axvline(0.5, color=BLACK, lw=0.8, ls="--")
         axes.set(title=mode, xlabel="APGR on test problems")
-    curve = [point for point in points if point.what == "train problems"]
-    panels[-1].errorbar(
-        [int(p.value) for p in curve],
-        [p.mean for p in curve],
-        [p.deviation for p in curve],
-        fmt="o-",
-        ms=4,
-        color=ORANGE,
-    )
-    panels[-1].set(title="lagrangian_ppo, route", xlabel="train problems", ylabel="APGR on test problems")
+    last = panels[-1]
+    curves = [point.what for point in points if point.what.endswith("train problems")]
+    for what in dict.fromkeys(curves):
+        curve = [point for point in points if point.what == what]
+        last.errorbar(
+            [int(p.value) for p in curve],
+            [p.mean for p in curve],
+            [p.deviation for p in curve],
+            fmt="o-",
+            ms=4,
+            label=what.split(":")[0],
+        )
+    last.legend(fontsize=7)
+    last.set(title="learning curves", xlabel="train problems", ylabel="APGR on unseen problems")
     save_figure(figure, path)

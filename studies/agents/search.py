@@ -67,9 +67,9 @@ def candidates(agent: str) -> dict[str, Hyperparameters]:
         found[name] = replace(shipped, algorithm=own | arguments | ({"policy_kwargs": policy} if policy else {}))
 
     if agent == "exact":
-        for width in (8, 16):
+        for width in (16, 64):
             changed(f"{width} units", widths=[width])
-        for decay in (0.0, 3.0):
+        for decay in (0.001, 1.0):
             changed(f"decay {decay:g}", decays=[decay])
         return found
     for times, name in ((0.5, "half the steps"), (2, "twice the steps")):

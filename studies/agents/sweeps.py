@@ -21,7 +21,7 @@ from gym_stepwise_routing.baselines import (
     LastKLarge,
 )
 from gym_stepwise_routing.baselines.confidence import ConfidenceFigure
-from gym_stepwise_routing.comparison.arena import Arena
+from gym_stepwise_routing.comparison.arena import Arena, plain_mode
 from gym_stepwise_routing.comparison.contenders import contender
 from gym_stepwise_routing.comparison.roster import roster
 from gym_stepwise_routing.costs.units import CostUnit
@@ -40,6 +40,7 @@ __all__ = [
     "LIMIT",
     "METRIC",
     "MODES",
+    "PEERS",
     "THRESHOLDS",
     "anchors_of",
     "anchors_together",
@@ -60,6 +61,8 @@ BUDGETS = tuple(round(0.05 * k, 2) for k in range(1, 21))
 THRESHOLDS = np.linspace(0, 1, 101)
 LIMIT = 0.5
 """Cost limit that agents with one policy are trained at; their sweep is over thresholds."""
+PEERS = ("query classifier", "fitted Q")
+"""What is fitted without RL, and what agents are held against: the query classifier plays without drafts."""
 METRIC = {"apgr": curves.apgr}
 
 
@@ -71,8 +74,9 @@ def games_of(bank: object, mode: Mode, unit: CostUnit) -> dict[str, Game]:
 
 
 def anchors_of(game: Game) -> AnchorOutcomes:
-    """The two constants."""
-    small, large = play(AlwaysSmallest(), game), play(AlwaysLargest(), game)
+    """The two constants, playing alone: without drafts, whatever the mode; costs are in the game's unit."""
+    plain = Game(game.config, mode=plain_mode(game.source), observation=("progress",), normaliser=game.normaliser)
+    small, large = play(AlwaysSmallest(), plain), play(AlwaysLargest(), plain)
     return AnchorOutcomes(
         right_small=small.right, cost_small=small.cost, right_large=large.right, cost_large=large.cost
     )

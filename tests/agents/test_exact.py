@@ -12,7 +12,7 @@ from fake_sources import TreeSource
 from gym_stepwise_routing.agents.exact import ExactPolicyGradient
 from gym_stepwise_routing.agents.exact.all_tilts import chances_of, slope, solve_tilts
 from gym_stepwise_routing.agents.exact.decision_tree import DecisionTree
-from gym_stepwise_routing.agents.exact.folds import Candidate, FoldTraining, Members, assign_folds
+from gym_stepwise_routing.agents.exact.folds import Candidate, FoldTraining, assign_folds, natural_step
 from gym_stepwise_routing.agents.limits import mean_outcome
 from gym_stepwise_routing.agents.run_training import train_run
 from gym_stepwise_routing.agents.scores import scored
@@ -39,9 +39,8 @@ def bank_part(*, size=40, solved=None):
     return Part(bank, {"train": problems[:size], "calibration": bank.split_problems("calibration")})
 
 
-def random_logits(tree, networks, seed=0):
-    generator = th.Generator().manual_seed(seed)
-    return th.randn(len(tree), tree.mask.shape[1], networks, generator=generator, dtype=th.float64)
+def random_logits(tree, seed=0):
+    return th.randn(tree.mask.shape, generator=th.Generator().manual_seed(seed), dtype=th.float64)
 
 
 @pytest.fixture(scope="module", params=["fake, three models", "bank, route", "bank, regenerate"])
@@ -69,12 +68,12 @@ def enumerated(game, tree, chances):
             found[0, problem] += chance * (table.terminal[row] and table.correct[row])
             found[1, problem] += chance * table.cost[row]
         actions = np.flatnonzero(table.mask[row])
-        paths += [(int(table.child[row, a]), chance * float(chances[place[row], a])) for a in actions]
+        paths += [(int(table.child[row, a]), chance * float(chances[a, place[row]])) for a in actions]
     return found
 
 
 def test_values_are_those_of_enumeration(game, tree):
-    chances = chances_of(random_logits(tree, 2), th.tensor([[0.3], [-1.0]], dtype=th.float64), tree.mask)
+    chances = chances_of(random_logits(tree), th.tensor([0.3, -1.0], dtype=th.float64), tree.mask)
     worth = tree.worth(chances)
     for policy in range(2):
         right, cost = enumerated(game, tree, chances[:, :, policy].numpy())
@@ -83,63 +82,80 @@ def test_values_are_those_of_enumeration(game, tree):
 
 
 def test_what_is_reached_and_spent_adds_up_to_the_cost(tree):
-    chances = chances_of(random_logits(tree, 1), th.zeros(1, 1, dtype=th.float64), tree.mask)
+    chances = chances_of(random_logits(tree), th.zeros(1, dtype=th.float64), tree.mask)
     worth = tree.worth(chances)
     weight = th.rand(tree.problems, 1, generator=th.Generator().manual_seed(1), dtype=th.float64)
     reached = tree.reach(chances, weight)
     # an action's own cost is its cost to come, less that of the state it leads to: summed over all states the latter
     # are those of all states but the roots
-    spent = (reached * (chances * worth.q_cost).sum(dim=1)).sum() - (
-        (reached * (chances * worth.q_cost).sum(dim=1))[tree.problems :].sum()
-    )
-    begun = th.as_tensor(enumerated_roots(tree))
-    assert float(spent) == pytest.approx(float((weight * (worth.cost - begun)).sum()), rel=1e-10)
-
-
-def enumerated_roots(tree):
-    return tree._begun.unsqueeze(1).numpy()
+    to_come = sum(chances[action] * after[:, 1] for action, after in enumerate(worth.after))
+    spent = (reached * to_come).sum() - (reached * to_come)[tree.problems :].sum()
+    assert float(spent) == pytest.approx(float((weight * (worth.cost - tree._begun)).sum()), rel=1e-10)
 
 
 def solved(tree, logits, weight, budget):
-    start = th.zeros_like(budget)
-    return solve_tilts(tree, logits, start, weight, budget, steps=60)
+    return solve_tilts(tree, logits, th.zeros_like(budget), weight, budget, steps=60)
 
 
-def a_problem(tree, networks=2, budgets=3):
-    weight = th.rand(tree.problems, networks, generator=th.Generator().manual_seed(2), dtype=th.float64)
-    weight /= weight.sum(dim=0)
-    ends = [(weight * tree.worth(tree.constant(model)).cost).sum(dim=0) for model in (0, -1)]
-    share = th.linspace(0.25, 0.75, budgets, dtype=th.float64)
-    return weight, ends[0][:, None] + (ends[1] - ends[0])[:, None] * share
+def a_problem(tree, budgets=3):
+    weight = th.rand(tree.problems, generator=th.Generator().manual_seed(2), dtype=th.float64)
+    weight /= weight.sum()
+    low, high = (float(weight @ tree.worth(tree.constant(model)).cost[:, 0]) for model in (0, -1))
+    return weight, low + (high - low) * th.linspace(0.25, 0.75, budgets, dtype=th.float64)
 
 
 def test_tilts_put_the_cost_at_the_budget(tree):
     weight, budget = a_problem(tree)
-    tilt, found = solved(tree, 0.3 * random_logits(tree, 2), weight, budget)
+    tilt, found = solved(tree, 0.3 * random_logits(tree), weight, budget)
     np.testing.assert_allclose(found.cost.numpy(), budget.numpy(), atol=1e-9)
-    assert bool((tilt[:, 0] > tilt[:, -1]).all())
+    assert bool((tilt[0] > tilt[-1]).all())
+    roughly = solve_tilts(tree, 0.3 * random_logits(tree), th.zeros_like(budget), weight, budget, 60, close=0.01)[1]
+    assert 1e-9 < float((roughly.cost - budget).abs().max()) < 0.01
 
 
 def test_the_gradient_at_fixed_costs_is_that_of_finite_differences(tree):
     weight, budget = a_problem(tree)
-    logits = 0.3 * random_logits(tree, 2)
+    logits = 0.3 * random_logits(tree)
     _, found = solved(tree, logits, weight, budget)
     step = 1e-5
     for seed in range(3):
-        direction = random_logits(tree, 2, seed=10 + seed)
+        direction = random_logits(tree, seed=10 + seed)
         ends = [solved(tree, logits + sign * step * direction, weight, budget)[1].right for sign in (1, -1)]
-        slopes = ((ends[0] - ends[1]) / (2 * step)).mean(dim=1)
-        expected = (found.by_logit * direction).sum(dim=(0, 1))
-        np.testing.assert_allclose(expected.numpy(), slopes.numpy(), rtol=1e-5, atol=1e-8)
+        expected = float((found.by_logit * direction).sum())
+        assert expected == pytest.approx(float((ends[0] - ends[1]).mean() / (2 * step)), rel=1e-5, abs=1e-8)
 
 
 def test_the_multiplier_is_what_the_last_unit_of_cost_buys(tree):
     weight, budget = a_problem(tree)
-    logits = 0.3 * random_logits(tree, 2)
+    logits = 0.3 * random_logits(tree)
     _, found = solved(tree, logits, weight, budget)
     up, down = (solved(tree, logits, weight, budget + move)[1].right for move in (1e-5, -1e-5))
     rate = ((up - down) / 2e-5).clamp(min=0.0)
     np.testing.assert_allclose(found.multiplier.numpy(), rate.numpy(), rtol=1e-4, atol=1e-6)
+
+
+def test_two_models_are_the_softmax_of_two(tree):
+    logits, tilt = random_logits(tree), th.tensor([0.3, -1.0], dtype=th.float64)
+    ranks = th.linspace(0, 1, len(logits), dtype=th.float64)[:, None, None]
+    tilted = (logits.unsqueeze(2) - ranks * tilt).masked_fill(~tree.mask.unsqueeze(2), -np.inf)
+    np.testing.assert_allclose(chances_of(logits, tilt, tree.mask), th.softmax(tilted, dim=0), atol=1e-12)
+
+
+def test_a_natural_step_changes_the_policy_by_what_its_information_says(tree):
+    weight, budget = a_problem(tree)
+    units = th.randn(len(tree), 3, generator=th.Generator().manual_seed(4), dtype=th.float64)
+    start = th.zeros(len(tree.mask) - 1, 3, dtype=th.float64)
+    logits = th.zeros(tree.mask.shape, dtype=th.float64)
+    tilt, found = solved(tree, logits, weight, budget)
+    step = natural_step(units, found, start, rate=1e-2, decay=1e-9)
+    moved = chances_of(th.cat([logits[:1], step @ units.T]), tilt, tree.mask)
+    inside = th.where(moved > 0, found.chances * (found.chances / moved).log(), 0.0).nan_to_num()
+    divergence = float((found.reached * inside.sum(dim=0)).sum(dim=0).mean())
+    # g d = d F d / rate at the best d, and the divergence is d F d / 2
+    gain = float((found.by_logit[1:] * (step @ units.T)).sum())
+    assert divergence == pytest.approx(0.5 * 1e-2 * gain, rel=2e-2)
+    shrunk = natural_step(units, found, start, rate=1e-2, decay=1e5)
+    np.testing.assert_allclose(shrunk, found.by_logit[1:] @ units / 1e5, rtol=1e-2)
 
 
 def test_values_are_those_of_a_router_that_draws():
@@ -147,8 +163,8 @@ def test_values_are_those_of_a_router_that_draws():
     model = ExactPolicyGradient("MlpPolicy", RoutingVecEnv(1, game.config), seed=5)
     tree = DecisionTree(game, th.float64)
     network = scored(model)
-    logits = th.log(th.as_tensor(network.probabilities(tree.observation.numpy()))).unsqueeze(2)
-    worth = tree.worth(chances_of(logits, th.zeros(1, 1, dtype=th.float64), tree.mask))
+    logits = th.log(th.as_tensor(network.probabilities(tree.observation.numpy()))).T
+    worth = tree.worth(chances_of(logits, th.zeros(1, dtype=th.float64), tree.mask))
     right, cost = expected_outcomes(network, game)
     np.testing.assert_allclose(worth.right[:, 0].numpy(), right, atol=1e-9)
     np.testing.assert_allclose(worth.cost[:, 0].numpy(), cost, atol=1e-9)
@@ -156,12 +172,13 @@ def test_values_are_those_of_a_router_that_draws():
 
 def quick(**algorithm):
     settings = hyperparameters("exact")
-    return replace(settings, total_timesteps=40, algorithm=settings.algorithm | {"folds": 3} | algorithm)
+    return replace(settings, total_timesteps=8, algorithm=settings.algorithm | {"folds": 3} | algorithm)
 
 
 @pytest.fixture(scope="module")
 def trained():
-    return train("exact", seed=1, game=GameConfig(bank_part(), cost_unit=UNIT), settings=quick(widths=[4, 6]))
+    game = GameConfig(bank_part(size=150), mode="regenerate", cost_unit=UNIT)
+    return train("exact", seed=1, game=game, settings=quick(widths=[0, 6], decays=[0.1]))
 
 
 def test_training_beats_a_coin_of_the_same_cost_where_it_learned(trained):
@@ -174,48 +191,86 @@ def test_training_beats_a_coin_of_the_same_cost_where_it_learned(trained):
     )
     coin = worst + (best - worst) * (cost - low) / (high - low)
     assert low < cost < high
-    assert accuracy > coin + 0.03
+    assert trained.chosen_steps > 0
+    assert accuracy > coin + 0.003
 
 
-def test_the_policy_is_the_mean_of_the_networks():
-    nets = Members(3, 5, 4, 2, seed=0)
-    x = th.randn(7, 5)
-    weight, bias, output = nets.together()
-    together = th.tanh(x @ weight.T + bias) @ output.T
-    np.testing.assert_allclose(together.detach().numpy(), nets(x).mean(dim=2).detach().numpy(), atol=1e-6)
+@pytest.mark.parametrize("width", [0, 6])
+def test_the_policy_is_the_mean_of_those_of_the_folds(width):
+    game = GameConfig(bank_part(), cost_unit=UNIT)
+    model = train("exact", seed=1, game=game, settings=quick(widths=[width], decays=[0.01]))
+    tree = DecisionTree(model.env.env.game)
+    inputs = model.policy.extract_features(tree.observation)
+    training = FoldTraining(tree, inputs, assign_folds(tree.problems, 3, 1), 5)
+    run = training.run(model.chosen, seed=1, steps=8, learning_rate=model.learning_rate, patience=2)
+    looks = [
+        (progress.weight.mean(dim=0) @ features(inputs).T, progress.tilt[:, 2].mean()) for progress, features in run
+    ]
+    larger, tilt = looks[model.chosen_steps]
+    chances = np.asarray(scored(model).probabilities(tree.observation.numpy()))
+    np.testing.assert_allclose(np.log(chances[:, 1] / chances[:, 0]), (larger - tilt)[0], atol=2e-4)
 
 
 def test_folds_choose_width_and_steps(trained):
     held_out = dict(trained.held_out)
-    assert set(held_out) == {Candidate(4, 0.3), Candidate(6, 0.3)}
+    assert set(held_out) == {Candidate(0, 0.1), Candidate(6, 0.1)}
     assert held_out[trained.chosen] == max(held_out.values())
-    assert len(trained.policy.action_net.weight.T) == 3 * trained.chosen.width
+    assert len(trained.policy.action_net.weight.T) == (
+        trained.chosen.width or len(trained.policy.features_extractor.centre)
+    )
     # the same training again, looked at step by step: the steps are those with the best held-out accuracy
     game = trained.env.env.game
     tree = DecisionTree(game)
     inputs = trained.policy.extract_features(tree.observation)
-    training = FoldTraining(tree, inputs, assign_folds(tree.problems, 3, 1), 10)
-    looks = [
-        progress
-        for progress, _ in training.run(trained.chosen, seed=1, steps=20, learning_rate=0.01, every=10, patience=4)
-    ]
+    training = FoldTraining(tree, inputs, assign_folds(tree.problems, 3, 1), 5)
+    run = training.run(trained.chosen, seed=1, steps=4, learning_rate=trained.learning_rate, patience=2)
+    looks = [progress for progress, _ in run]
     best = max(looks, key=lambda look: look.held_out)
     assert (best.step, best.held_out) == (trained.chosen_steps, held_out[trained.chosen])
 
 
-def test_held_out_problems_move_no_network():
-    game = Game(bank_part(size=12), cost_unit=UNIT)
-    tree = DecisionTree(game, th.float64)
+def test_what_is_learned_from_is_learned():
+    tree = DecisionTree(Game(bank_part(size=60), mode="regenerate", cost_unit=UNIT))
+    training = FoldTraining(tree, tree.observation, assign_folds(tree.problems, 3, 0), 5)
+    run = training.run(Candidate(0, 1e-4), seed=0, steps=6, learning_rate=4.0, patience=7)
+    looks = [progress.accuracy for progress, _ in run]
+    assert len(looks) == 7
+    assert looks[-1] > looks[1] > looks[0] + 0.02
+
+
+def test_held_out_problems_move_no_policy():
+    tree = DecisionTree(Game(bank_part(size=12), cost_unit=UNIT), th.float64)
     fold = assign_folds(tree.problems, 3, 0)
     training = FoldTraining(tree, tree.observation, fold, 4)
-    tilt = th.zeros(3, 4, dtype=th.float64)
-    found = slope(tree, random_logits(tree, 3), tilt, training._weight)
-    table = game.table
-    problem = table.problem[~table.stuck]
-    for network in range(3):
-        held = fold.numpy()[problem] == network
-        assert not found.by_logit[th.as_tensor(held), :, network].any()
-        assert found.by_logit[th.as_tensor(~held), :, network].any()
+    for policy in range(3):
+        found = slope(tree, random_logits(tree), th.zeros(4, dtype=th.float64), training._weight[:, policy])
+        held = fold[tree.problem] == policy
+        assert not found.by_logit[:, held].any()
+        assert found.by_logit[:, ~held].any()
+
+
+def test_held_out_problems_are_played_by_who_has_not_seen_them(tree):
+    training = FoldTraining(tree, tree.observation, assign_folds(tree.problems, 3, 0), 4)
+    one = random_logits(tree)
+    fold = training._fold[tree.problem]
+    # where a policy has seen the problem it may order its states as it likes: only the scale of its tilts is left
+    others = th.stack([th.where(fold == policy, one, one.mean(dim=1, keepdim=True)) for policy in range(3)])
+    alike = th.stack([th.where(fold == policy, one, others[policy]) for policy in range(3)])
+    assert training._held_out(others) == training._held_out(alike)
+    assert training._held_out(th.stack([one] * 3)) != training._held_out(th.stack([-one] * 3))
+
+
+def test_the_greatest_tilted_logit_is_taken_where_it_is_allowed(tree):
+    training = FoldTraining(tree, tree.observation, assign_folds(tree.problems, 3, 0), 4)
+    logits, tilt = (
+        random_logits(tree),
+        th.randn(len(tree), 5, dtype=th.float64, generator=th.Generator().manual_seed(1)),
+    )
+    ranks = th.linspace(0, 1, len(logits), dtype=th.float64)[:, None, None]
+    tilted = (logits.unsqueeze(2) - ranks * tilt).masked_fill(~tree.mask.unsqueeze(2), -np.inf)
+    taken = training._greatest(logits, tilt)
+    assert th.equal(taken.argmax(dim=0), tilted.argmax(dim=0))
+    assert th.equal(taken.sum(dim=0), th.ones_like(tilt))
 
 
 def test_a_run_keeps_its_limit_and_plays_from_its_file(tmp_path):
@@ -245,19 +300,18 @@ def test_with_fewer_problems_than_folds_each_is_one():
     assert np.bincount(assign_folds(11, 5, 0).numpy()).tolist() == [3, 2, 2, 2, 2]
 
 
-def test_folds_without_a_right_answer_leave_a_network_as_it_began():
+def test_folds_without_a_right_answer_leave_a_policy_as_it_began():
     problems = bank_part(size=1).problems("train")
     unsolved = bank_part(size=1, solved=False).problems("train")
     source = Part(Bank.open(DEFAULT_BANK), {"train": np.union1d(problems, unsolved)})
     game = Game(source, cost_unit=UNIT)
     tree = DecisionTree(game)
     training = FoldTraining(tree, tree.observation, assign_folds(2, 2, 0), 4)
-    run = training.run(Candidate(4, 0.0), seed=0, steps=5, learning_rate=0.01, every=5, patience=2)
-    before, after = ([part.detach().clone() for part in nets.parameters()] for _, nets in run)
+    run = training.run(Candidate(0, 0.1), seed=0, steps=1, learning_rate=1.0, patience=2)
+    _, after = (progress.weight for progress, _ in run)
     solved_by_problem = tree.worth(tree.constant(-1)).right[:, 0] + tree.worth(tree.constant(0)).right[:, 0]
     assert int((solved_by_problem > 0).sum()) <= 1
-    moved = [not th.equal(*(part[network] for part in (before[0], after[0]))) for network in range(2)]
-    assert sum(moved) == 1
+    assert sorted(bool(policy.any()) for policy in after) == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -279,7 +333,7 @@ def test_what_cannot_be_learned_from_is_refused(source, changes, message):
 
 def test_a_largest_model_that_costs_no_more_is_refused():
     tree = DecisionTree(Game(bank_part(size=4), cost_unit=UNIT))
-    tree._cost.zero_()
+    tree._gain[:, :, 1] = 0.0
     with pytest.raises(ValueError, match="a cost unit in which the largest model costs more"):
         FoldTraining(tree, tree.observation, assign_folds(4, 2, 0), 4)
 
@@ -289,11 +343,10 @@ def test_a_largest_model_that_costs_no_more_is_refused():
     [
         ("budgets", 0),
         ("folds", 1),
-        ("widths", [0]),
+        ("widths", [-1]),
         ("widths", []),
-        ("decays", [-1.0]),
+        ("decays", [0.0]),
         ("learning_rate", 0.0),
-        ("evaluate_every", 0),
         ("patience", 0),
         ("limit", -1.0),
         ("constraint", "time"),

@@ -77,7 +77,16 @@ def test_every_policy_has_as_many_thresholds():
     assert len(np.unique(grids[0])) == 3  # the two constants, and the one score
 
 
-def test_learning(tmp_path, bank):
+def test_constants_pay_for_no_drafts(bank):
+    found = {mode: sweeps.anchors_of(sweeps.games_of(bank, mode, "flops")["test"]) for mode in sweeps.MODES}
+    assert found["route"].cost_large.mean() > found["route"].cost_small.mean()
+    for mode in ("escalate", "regenerate"):
+        for name in ("right_small", "cost_small", "right_large", "cost_large"):
+            np.testing.assert_allclose(getattr(found[mode], name), getattr(found["route"], name), rtol=1e-12)
+
+
+def test_learning(tmp_path, bank, monkeypatch):
+    monkeypatch.setattr(learning, "CURVES", (("exact", "regenerate"),))
     learning.main(out=tmp_path, bank=bank, cost_unit="large_tokens", seeds=3, resamples=1000)
     text, numbers = page(tmp_path, "learning-few-problems", "--seeds 3", "--resamples 1000")
     assert (tmp_path / "learning-few-problems.png").is_file()
@@ -87,6 +96,9 @@ def test_learning(tmp_path, bank):
     best = [line for line in numbers["lines"] if line["difference"] is None]
     assert len(best) == 6  # three modes, two sets of problems
     rules = [line for line in numbers["lines"] if not line["trained"] and line["difference"] is not None]
+    assert {line["router"].removesuffix(" (best rule)") for line in numbers["lines"]} >= set(sweeps.PEERS)
+    curve = [point for point in numbers["analysis"] if point["what"] == "exact, regenerate: train problems"]
+    assert [point["value"] for point in curve] == ["3", "6", "12", "24"]
     assert all(line["difference"] <= 1e-12 for line in rules)
     assert "SIMULATED" not in text
 
