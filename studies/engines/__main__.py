@@ -25,6 +25,8 @@ NOTES = (
     "exact (Clopper and Pearson, 95 %): 0 of 100 still allows 3.6 %.",
     "The margin is the difference of the two largest probabilities, by the reference run, at the token where the other "
     "engine parts from it. A small one says that the engines disagree on near-ties only.",
+    "llama.cpp multiplies in the format of its file: beside the same numbers in a bfloat16 file activations are "
+    "rounded to bfloat16, beside a float32 file they are not.",
 )
 REFERENCE = "transformers "
 

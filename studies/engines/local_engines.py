@@ -25,16 +25,18 @@ class LlamaCpp(OpenAIGenerator):
     """llama.cpp's server of the package xllamacpp, in this process, one thread.
 
     Args:
-        spec: ``model`` is a GGUF file; ``dtype`` is the number format of keys and values, without flash attention,
-            which would round float32 ones to float16 all the same; None: llama.cpp's own settings, flash attention
-            with float16. ``batch``: requests at a time.
+        spec: ``model`` is a GGUF file, whose name says its number format, in which activations are read as well;
+            ``dtype`` is the number format of keys and values, without flash attention, which would round float32 ones
+            to float16 all the same; None: llama.cpp's own settings, flash attention with float16. ``batch``: requests
+            at a time.
     """
 
     def __init__(self, spec: GeneratorSpec) -> None:
         import xllamacpp
 
         self.batch = spec.batch or 1
-        self.dtype = f"keys and values {spec.dtype}" if spec.dtype else "its own choice"
+        kept = f"keys and values {spec.dtype}" if spec.dtype else "its own choice"
+        self.dtype = f"{Path(spec.model).stem}, {kept}"
         kinds = xllamacpp.ggml_type
         kind = {"float16": kinds.GGML_TYPE_F16, "float32": kinds.GGML_TYPE_F32, "bfloat16": kinds.GGML_TYPE_BF16}
         parameters = xllamacpp.CommonParams()
