@@ -31,8 +31,8 @@ test: $(STAMP)  ## the test suite
 test-slow: $(STAMP)  ## the few tests that take minutes by nature
 	$(BIN)/pytest -m slow
 
-fuzz: $(STAMP)  ## 10,000 mutated inputs for every reader of files and answers
-	FUZZ_EXAMPLES=10000 OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --timeout 3600 tests/fuzz
+fuzz: $(STAMP)  ## 10,000 mutated inputs for every reader of files and answers, with counts: runs/fuzz.xml
+	FUZZ_EXAMPLES=10000 OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --timeout 3600 -o junit_family=xunit1 --junitxml runs/fuzz.xml tests/fuzz
 
 test-vllm:  ## tests that need vLLM, with VLLM_PYTHON=an environment that has it and GSR_MODELS=a folder of models
 	$(VLLM_PYTHON) -m pytest -m vllm tests/generators/test_vllm_engine.py
@@ -62,8 +62,9 @@ lint: $(STAMP)  ## ruff, mypy, and the layers of imports
 bench: $(STAMP)  ## speed, as ratios against what users know
 	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
-interruptions: $(STAMP)  ## kills, full disks and second processes, with counts; no part of CI
-	$(BIN)/python tests/tools/interruptions.py
+interruptions: $(STAMP)  ## kills, full disks and second processes, with counts: runs/interruptions.json; no part of CI
+	mkdir -p runs
+	$(BIN)/python tests/tools/interruptions.py --kills 50 --out runs/interruptions.json
 
 findings:  ## what other libraries really do, each script in turn; downloads packages, no part of CI
 	@failed=; for file in findings/*.sh; do echo "== $$file"; bash $$file || failed="$$failed $$file"; done; \

@@ -13,6 +13,7 @@ __all__ = [
     "CONFIDENCE",
     "DEFAULT_BLOCKS",
     "FEEDBACK",
+    "MAX_HORIZON",
     "MODES",
     "QUESTION",
     "SOURCES",
@@ -28,6 +29,9 @@ __all__ = [
 
 VERSION = "0.2.0"
 """Version of the package, which what it writes carries."""
+
+MAX_HORIZON = 1000
+"""Most steps that a trace may have at most: some arrays have a column for each."""
 
 Mode = Literal["route", "escalate", "regenerate", "restart"]
 MODES: tuple[Mode, ...] = get_args(Mode)

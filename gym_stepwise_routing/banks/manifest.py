@@ -17,7 +17,7 @@ from gym_stepwise_routing.banks.splits import SplitRule
 from gym_stepwise_routing.costs.models import Model, ModelPool
 from gym_stepwise_routing.errors import BankError
 from gym_stepwise_routing.storage.strict_json import ABSENT_IF_NONE, canonical_json, decode, read_json, to_json
-from gym_stepwise_routing.types import MODES, Mode
+from gym_stepwise_routing.types import MAX_HORIZON, MODES, Mode
 
 __all__ = [
     "BANK_FILES",
@@ -234,8 +234,8 @@ class Recipe:
                 f"prompt.shared_prefix_tokens={list(self.prompt.shared_prefix_tokens)!r}; allowed: one for each of the "
                 f"{len(pool)} models"
             )
-        if self.horizon < 1:
-            raise ValueError(f"horizon={self.horizon!r}; allowed: an integer >= 1")
+        if not 1 <= self.horizon <= MAX_HORIZON:
+            raise ValueError(f"horizon={self.horizon!r}; allowed: 1 to {MAX_HORIZON}")
 
     @property
     def pool(self) -> ModelPool:

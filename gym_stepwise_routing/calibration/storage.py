@@ -77,7 +77,7 @@ def load_calibrated(folder: str | Path, *, trust: bool = False, game: Game | Non
     try:
         certificate.check(description)
     except ValueError as error:
-        raise ValueError(f"{promised}, beside {played.name}: {error}") from None
+        raise ValueError(f"{promised}: {error}") from None
     base = _load_base(folder, trust)
     trained_on = None
     if isinstance(base, TrainedRouter):

@@ -10,6 +10,7 @@ from functools import lru_cache
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.generators.logical_lines import end_of_logical_line, in_columns
 from gym_stepwise_routing.grading.numeric import STATED_NUMBER
+from gym_stepwise_routing.types import MAX_HORIZON
 
 __all__ = ["BLANK_LINE", "FENCE", "NEWLINE", "StepRule"]
 
@@ -79,9 +80,11 @@ class StepRule:
             raise ValueError(f"labels={self.labels!r}; allowed: non-empty strings")
         if any(stop in self.delimiter for stop in self.stop):
             raise ValueError(f"stop={self.stop!r}; allowed: none that stands in delimiter={self.delimiter!r}")
-        for parameter, least in (("min_characters", 0), ("horizon", 1), ("max_tokens", 1)):
+        for parameter, least in (("min_characters", 0), ("max_tokens", 1)):
             if getattr(self, parameter) < least:
                 raise ValueError(f"{parameter}={getattr(self, parameter)!r}; allowed: an integer >= {least}")
+        if not 1 <= self.horizon <= MAX_HORIZON:
+            raise ValueError(f"horizon={self.horizon!r}; allowed: 1 to {MAX_HORIZON}")
         if self.repeat_limit != 0 and self.repeat_limit < 2:
             raise ValueError(f"repeat_limit={self.repeat_limit!r}; allowed: 0 (off), or an integer >= 2")
         if self.answer is not None:

@@ -250,7 +250,7 @@ class LogReader:
     """Reads a log.
 
     A process that is killed while it writes leaves half a line: at the end of a file, or before the line with which
-    the next process begins. Such lines are counted. Any other line that cannot be read is an error.
+    the next process begins, or half of that one. Such lines are counted. Any other that cannot be read is an error.
 
     Args:
         path: the log; its rotated files are read before it.
@@ -285,7 +285,9 @@ class LogReader:
                 value = parse_json(line, where)
             except ValueError as error:
                 if broken:
-                    raise ValueError(broken) from None
+                    if not _begins_a_process(line):
+                        raise ValueError(broken) from None
+                    self.torn.append(before)
                 broken = str(error)
                 ended = line.endswith(b"\n")
                 continue
@@ -299,6 +301,12 @@ class LogReader:
             raise ValueError(broken)
         if broken:
             self.torn.append(where)
+
+
+def _begins_a_process(line: bytes) -> bool:
+    """Whether it may be the beginning of the line with which a process begins."""
+    head = f'{{"version": {LOG_VERSION}, "event": "server"'.encode()
+    return line.startswith(head) or head.startswith(line.rstrip(b"\n"))
 
 
 def _record(value: Any, where: str) -> Logged:

@@ -97,6 +97,7 @@ def change_manifest(path, change):
         (lambda m: m.update(horizon="5"), "key 'horizon' is '5'; allowed: an integer"),
         (lambda m: m.update(horizon=True), "key 'horizon' is True; allowed: an integer"),
         (lambda m: m.update(horizon=0), "horizon=0"),
+        (lambda m: m.update(horizon=1001), "horizon=1001; allowed: 1 to 1000"),
         (lambda m: m.update(simulated=0), "key 'simulated' is 0; allowed: true or false"),
         (lambda m: m.update(recorded_mode="free"), "key 'recorded_mode' is 'free'; allowed: one of 'route'"),
         (lambda m: m.update(models={}), "key 'models' is {}; allowed: a list"),

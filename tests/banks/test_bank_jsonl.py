@@ -208,7 +208,7 @@ def test_one_question_in_two_official_splits(tmp_path):
     [
         (b"{", "line 1: not JSON"),
         (b"[]\n", "line 1: the file is .*allowed: an object|line 1: .*an object"),
-        (b"\n\n\xff\n", "cannot be read"),
+        (b"\n\n\xff\n", "line 3: not JSON"),
         (b"\n", "the file has no tree"),
     ],
 )

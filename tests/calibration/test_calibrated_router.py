@@ -281,6 +281,17 @@ def test_damaged_folders_are_refused(tmp_path, name, content):
         load_calibrated(tmp_path / "router")
 
 
+@pytest.mark.parametrize(
+    ("name", "key", "value"), [("rule.json", "figure", "luck"), ("game.json", "observation", ["progress"])]
+)
+def test_what_does_not_belong_together_is_told_with_its_file(tmp_path, name, key, value):
+    save_calibrated(calibrate(ConfidenceThreshold(), game(), target=TARGET), tmp_path / "router")
+    path = tmp_path / "router" / name
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    with pytest.raises(ValueError, match=rf"{name}: "):
+        load_calibrated(tmp_path / "router")
+
+
 def test_a_missing_router_is_named(tmp_path):
     save_calibrated(calibrate(ConfidenceThreshold(), game(), target=TARGET), tmp_path / "router")
     (tmp_path / "router" / "rule.json").unlink()

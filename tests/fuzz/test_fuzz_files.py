@@ -185,7 +185,7 @@ def _reader(name: str, request: pytest.FixtureRequest) -> Reader:
         case "certificate" | "game" | "rule":
             shutil.copytree(get("calibrated"), folder / name, dirs_exist_ok=True)
             whole = (folder / name / f"{name}.json").read_bytes()
-            return of(whole, f"{name}.json", lambda path: load_calibrated(path.parent))
+            return of(whole, f"{name}.json", lambda path: load_calibrated(path.parent), told=f"/{name}/")
         case "entry":
             entries = (ROWS.parent / "entries" / "gsm8k-closed-models.jsonl").read_bytes().splitlines(keepends=True)
             return of(b"".join(entries[:2]), "gsm8k-closed-models.jsonl", read_entries, lines=True)

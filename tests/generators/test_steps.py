@@ -301,6 +301,7 @@ def test_partial_steps_equal_a_whole_run() -> None:
         ({"horizon": 0}, "horizon=0"),
         ({"max_tokens": 0}, "max_tokens=0"),
         ({"repeat_limit": 1}, "repeat_limit=1"),
+        ({"horizon": 1001}, "horizon=1001; allowed: 1 to 1000"),
         ({"answer": "("}, "regular expression"),
     ],
 )

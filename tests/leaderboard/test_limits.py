@@ -68,7 +68,7 @@ def test_a_process_that_ended_meanwhile_is_started_again(honest, tracks, artefac
 
 def test_time_counts_from_the_last_limit_on():
     code = (
-        "import time; from gym_stepwise_routing.leaderboard.limits import limit_seconds\n"
+        "import time; from gym_stepwise_routing.leaderboard.resource_limits import limit_seconds\n"
         "while time.process_time() < 1.2: pass\n"
         "limit_seconds(0.5); print(1, flush=True)\n"
         "while True: pass"

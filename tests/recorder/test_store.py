@@ -82,7 +82,18 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_tree_leaves_whole_lines(tmp_pat
     assert [t["problem"]["index"] for t in read_trees(tmp_path / "trees.jsonl")] == [0, 3]
 
 
-@pytest.mark.parametrize("line", ["{", "[]", '{"problem": {}}'])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{",
+        "[]",
+        '{"problem": {}}',
+        '{"problem": 3, "nodes": []}',
+        '{"problem": {"dataset": "toy", "split": "test", "index": true}, "nodes": []}',
+        '{"problem": {"dataset": "toy", "split": ["test"], "index": 0}, "nodes": []}',
+        '{"problem": {"dataset": "toy", "split": "test", "index": 0}, "nodes": 3}',
+    ],
+)
 def test_a_damaged_line_is_named(tmp_path: Path, line: str) -> None:
     path = tmp_path / "trees.jsonl"
     path.write_text(line + "\n", encoding="utf-8")

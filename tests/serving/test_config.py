@@ -25,6 +25,24 @@ def test_defaults_and_the_environment(pool_file, monkeypatch):
     assert load_config(path, server={"port": 9002}).server.port == 9002
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("[" * 3_000, "nest"),
+        ("name: 2026-99-99", "month must be in 1..12"),
+        (f"retries: {'9' * 5_000}", "digits"),
+        ("name: \x00", "control characters"),
+        (b"\xff\xff", "invalid leading UTF-8 octet"),
+        ("name: {", "expected"),
+    ],
+    ids=["deep", "day", "digits", "control", "bytes", "torn"],
+)
+def test_a_file_that_is_no_yaml_is_named(tmp_path, content, told):
+    (tmp_path / "pool.yml").write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ValueError, match=rf"pool\.yml cannot be read: (.|\n)*{told}"):
+        load_config(tmp_path / "pool.yml")
+
+
 @pytest.mark.parametrize("name", ["pool.yml", "pool.docker.yml"])
 def test_the_examples_can_be_served(repository, name, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)

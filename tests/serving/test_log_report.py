@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import resource
 
 import numpy as np
 import pytest
@@ -113,6 +114,45 @@ def test_half_a_line_of_a_killed_process_is_counted(lines, tmp_path):
     assert [record.event for record in log] == [line["event"] for line in (*lines[:4], lines[0], lines[4])]
     assert log.torn == [f"{path}: line 5"]
     assert report_on(path).torn == (f"{path}: line 5",)
+
+
+def test_a_process_that_is_killed_in_its_first_line_is_passed_over_too(lines, tmp_path):
+    path = put_lines(tmp_path / "log.jsonl", lines[:3])
+    first = json.dumps(lines[0]).encode()
+    whole = path.read_bytes()
+    for cut in (1, 20, 40, 100):
+        path.write_bytes(whole + b'{"versi\n' + first[:cut] + b"\n" + first)
+        log = LogReader(path)
+        assert [record.event for record in log] == [line["event"] for line in (*lines[:3], lines[0])]
+        assert log.torn == [f"{path}: line 4", f"{path}: line 5"]
+
+
+def test_a_second_server_on_a_log_is_told_and_the_first_goes_on(lines, tmp_path):
+    config = LogConfig(path=tmp_path / "logs" / "log.jsonl", sync_seconds=0.01)
+    log = DecisionLog(config, lines[0])
+    with pytest.raises(ValueError, match=r"log\.jsonl: another process is writing it; allowed: one at a time"):
+        DecisionLog(config, lines[0])
+    log.put(lines[1])
+    log.close()
+    DecisionLog(config, lines[0]).close()
+    assert [line["event"] for line in read_lines(config.path)] == ["server", lines[1]["event"], "server"]
+    assert [file.name for file in config.path.parent.iterdir()] == ["log.jsonl"]
+
+
+def test_what_a_full_disk_took_of_a_line_is_taken_back(lines, tmp_path):
+    config = LogConfig(path=tmp_path / "log.jsonl", sync_seconds=0.01)
+    log = DecisionLog(config, lines[0])
+    size = config.path.stat().st_size
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 10, usual[1]))
+    try:
+        log._write([lines[1]])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    assert (log.lost, config.path.stat().st_size) == (1, size)
+    log._write([lines[1]])
+    log.close()
+    assert (log.lost, len(read_lines(config.path))) == (1, 2)
 
 
 @pytest.mark.parametrize(

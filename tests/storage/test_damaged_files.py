@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +20,13 @@ from hypothesis import strategies as st
 from gym_stepwise_routing.banks import BANKS
 from gym_stepwise_routing.banks.bank_tables import bank_schemas, open_table, reading
 from gym_stepwise_routing.banks.manifest import FileEntry
+from gym_stepwise_routing.banks.records import read_trees as read_interchange
+from gym_stepwise_routing.datasets.json_lines import json_lines
 from gym_stepwise_routing.errors import BankError
 from gym_stepwise_routing.recorder.store import TreeStore, read_trees
 from gym_stepwise_routing.routers.policy_network import PolicyNetwork
-from gym_stepwise_routing.storage import atomic
+from gym_stepwise_routing.storage import atomic, lines, strict_json
+from gym_stepwise_routing.storage.lines import numbered_lines
 from gym_stepwise_routing.storage.strict_json import parse_json, read_json
 
 TREE = {"problem": {"dataset": "toy", "split": "test", "index": 0}, "nodes": [{"text": "größer ≥ 3"}]}
@@ -36,6 +41,56 @@ def test_what_is_no_json_is_told_with_its_place(text: str | bytes, tmp_path: Pat
     path = tmp_path / "file.json"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(ValueError, match=r"file\.json: not JSON"):
+        read_json(path)
+
+
+PACKED = gzip.compress(b'{"a": 1}\n' * 2000, mtime=0)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (PACKED[: len(PACKED) // 2], r"line \d+: cannot be read \(Compressed file ended"),
+        (PACKED[:12] + b"\xff" * 8 + PACKED[20:], r"line \d+: cannot be read \(Error -3 while decompressing"),
+        (PACKED[:-8] + b"\0" * 8, r"line \d+: cannot be read \(CRC check failed"),
+        (b'{"a": 1}\n', r"line 1: cannot be read \(Not a gzipped file"),
+        (None, "the file is missing"),
+    ],
+    ids=["torn", "zlib", "crc", "plain", "missing"],
+)
+@pytest.mark.parametrize("reader", [numbered_lines, json_lines, read_interchange, read_trees])
+def test_a_damaged_packed_file_is_one_error_of_every_reader_of_lines(
+    reader: Callable[[Path], Iterable[object]], content: bytes | None, told: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.jsonl.gz"
+    if content is not None:
+        path.write_bytes(content)
+    if reader in (read_interchange, read_trees):
+        told = rf"{told}|line 1"  # {"a": 1} is no tree, where the damage comes later
+    with pytest.raises(ValueError, match=rf"rows\.jsonl\.gz: ({told})"):
+        list(reader(path))
+
+
+def test_lines_are_those_of_the_file(tmp_path: Path) -> None:
+    for name, write in (("rows.jsonl", bytes), ("rows.jsonl.gz", gzip.compress)):
+        (tmp_path / name).write_bytes(write(b"a\r\n\n\xff\nb"))
+        assert list(numbered_lines(tmp_path / name)) == [(1, b"a\r\n"), (2, b"\n"), (3, b"\xff\n"), (4, b"b")]
+    with pytest.raises(ValueError, match=r"cannot be read \(Is a directory\)"):
+        list(numbered_lines(tmp_path))
+
+
+def test_a_line_or_a_file_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "MOST_LINE", 1000)
+    monkeypatch.setattr(strict_json, "MOST_UNPACKED", 1000)
+    path = tmp_path / "rows.jsonl.gz"
+    path.write_bytes(gzip.compress(b"\n" + b"7" * 999))
+    assert len(list(numbered_lines(path))) == 2
+    assert read_json(path) == int("7" * 999)
+    path.write_bytes(gzip.compress(b"\n" + b"7" * 1000 + b"\n"))
+    assert path.stat().st_size < 100
+    with pytest.raises(BankError, match=r"rows\.jsonl\.gz: line 2 has more than 1000 bytes; allowed: 1000"):
+        list(read_interchange(path))
+    with pytest.raises(ValueError, match=r"rows\.jsonl\.gz: more than 1000 bytes; allowed: 1000"):
         read_json(path)
 
 

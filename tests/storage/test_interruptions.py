@@ -11,7 +11,7 @@ import pytest
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
-@pytest.mark.parametrize("job", ["record", "bank", "submit", "build"])
+@pytest.mark.parametrize("job", ["record", "bank", "submit", "build", "log"])
 def test_whatever_ends_a_command_it_can_be_run_again(job, repository, tmp_path):
     counts = tmp_path / "counts.json"
     few = ["--only", job, "--kills", "4", "--places", "4", "--pairs", "1", "--out", str(counts)]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import random
 import sys
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +17,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from generator_fakes import FakeGenerator
 
+import gym_stepwise_routing.cli.app
 from gym_stepwise_routing.banks import Bank
 from gym_stepwise_routing.banks.jsonl import export_jsonl, import_jsonl
 from gym_stepwise_routing.banks.manifest import Recipe
+from gym_stepwise_routing.costs.models import Model
+from gym_stepwise_routing.generators import StepRule
 from gym_stepwise_routing.generators.specs import GENERATORS, Backend, GeneratorSpec
 from gym_stepwise_routing.leaderboard.entry import Entry
 from gym_stepwise_routing.leaderboard.entry_files import read_entries, read_entry, rows_path
 from gym_stepwise_routing.leaderboard.site import build_site
 from gym_stepwise_routing.recorder.store import read_trees
+from gym_stepwise_routing.serving.decision_log import DecisionLog
+from gym_stepwise_routing.serving.log_reading import LOG_VERSION, LoggedFeedback, LogReader, log_files
+from gym_stepwise_routing.serving.pool_config import LogConfig
 from gym_stepwise_routing.storage.strict_json import read_json, to_json
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -34,12 +42,12 @@ PROBLEMS = 60
 
 @dataclass(frozen=True)
 class Job:
-    """A command on a folder.
+    """A command on a folder, or what a server writes there.
 
     Attributes:
         name: its name.
         prepare: put the earlier state into an empty folder.
-        words: its command line.
+        act: do it.
         state: what lies in a folder, in a line; an error if any of it is half there.
         second: what the second of two processes is told, if it is told anything.
         grows: there are states between the old one and the new.
@@ -48,7 +56,7 @@ class Job:
 
     name: str
     prepare: Callable[[Path], None]
-    words: Callable[[Path], Sequence[str]]
+    act: Callable[[Path], None]
     state: Callable[[Path], str]
     second: str = "another process is writing it"
     grows: bool = False
@@ -187,17 +195,85 @@ def _build_words(folder: Path) -> list[str]:
     return ["leaderboard", "build", "--out", str(folder / "site"), "--no-rerun", *places]
 
 
+LOG_HEAD: dict[str, Any] = {
+    **{"version": LOG_VERSION, "event": "server", "time": "2026-12-01T00:00:00+00:00", "id": "a", "name": "n"},
+    **{"router": None, "models": [asdict(Model("small", 1e9)), asdict(Model("large", 2e9))], "form": "chat"},
+    **{"prompt": {"name": "p", "sha256": "0"}, "rule": asdict(StepRule()), "grading": "numeric"},
+}
+SAID = LOG_HEAD["time"]
+LOGGED: list[dict[str, Any]] = [
+    {"version": LOG_VERSION, "event": "feedback", "time": SAID, "id": f"{number} é" + "x" * (number * 37 % 900)}
+    | {"right": True, "largest_right": None, "threshold": 0.5}
+    for number in range(120)
+]
+
+
+def _log_prepare(folder: Path) -> None:
+    """What a server before this one has written."""
+    _log(folder, LOGGED[: len(LOGGED) // 4])
+
+
+def _log(folder: Path, records: Sequence[dict[str, Any]] = LOGGED) -> None:
+    """Log what is not there yet, as clients ask again for what was not answered."""
+    told: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
+    logging.getLogger("gym_stepwise_routing.serving").addHandler(handler)
+    path = folder / "log.jsonl"
+    there = _logged(path) if list(folder.glob("log.jsonl*")) else []
+    try:
+        log = DecisionLog(LogConfig(path=path, max_bytes=15_000, keep=100, sync_seconds=0.002), LOG_HEAD)
+    except ValueError as error:
+        print(f"error: {error}")
+        sys.exit(1)
+    for record in records:
+        if record["id"] not in there:
+            log.put(record)
+            time.sleep(0.002)
+    log.close()
+    if log.lost:
+        print(f"error: {log.lost} records are lost: {told[0]}")
+        sys.exit(1)
+
+
+def _logged(path: Path) -> list[str]:
+    return [record.id for record in LogReader(path) if isinstance(record, LoggedFeedback)]
+
+
+def _log_state(folder: Path) -> str:
+    """The records that are there, none of them twice, whatever was torn."""
+    ids = _logged(folder / "log.jsonl")
+    assert len(set(ids)) == len(ids), f"logged twice: {ids}"
+    return f"{len(ids)} records {_hash(' '.join(sorted(ids)).encode())}"
+
+
+def _log_lines(folder: Path) -> bytes:
+    content = b"".join(file.read_bytes() for file in log_files(folder / "log.jsonl"))
+    return content[: content.rfind(b"\n") + 1]
+
+
 def _hash(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _command(words: Callable[[Path], Sequence[str]]) -> Callable[[Path], None]:
+    """The command line, as the shell would run it."""
+
+    def run(folder: Path) -> None:
+        sys.argv = ["stepwise-routing", *words(folder)]
+        gym_stepwise_routing.cli.app.app()
+
+    return run
 
 
 JOBS = {
     job.name: job
     for job in (
-        Job("record", _record_prepare, _record_words, _record_state, grows=True, safe=_whole_trees),
-        Job("bank", _bank_prepare, _bank_words, _bank_state),
-        Job("submit", _submit_prepare, _submit_words, _submit_state),
-        Job("build", _build_prepare, _build_words, _build_state),
+        Job("record", _record_prepare, _command(_record_words), _record_state, grows=True, safe=_whole_trees),
+        Job("bank", _bank_prepare, _command(_bank_words), _bank_state),
+        Job("submit", _submit_prepare, _command(_submit_words), _submit_state),
+        Job("build", _build_prepare, _command(_build_words), _build_state),
+        Job("log", _log_prepare, _log, _log_state, grows=True, safe=_log_lines),
     )
 }
 """By name."""

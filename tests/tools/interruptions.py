@@ -1,12 +1,12 @@
-"""What a kill, a full disk or a second process leaves of recording, bank, entry and site: all of it, or nothing.
+"""What a kill, a full disk or a second process leaves of recording, bank, entry, site and log: all of it, or nothing.
 
     python tests/tools/interruptions.py [--only JOB] [--kills 25] [--places 20] [--pairs 5] [--out FILE]
 
-Each job is a command of ``stepwise-routing`` on a folder of its own, in which an earlier state lies: it is killed at
-random times and before file operations, finds the disk full after some pages or bytes, or is started twice at once.
-After each, what was there is there, in the old state or the new one; a fault is one line; and the same command then
-ends well, with the result of one that nothing happened to, and leaves no other file. Disks are small ``tmpfs`` mounts
-in a mount namespace, where the system lets us have one, and limits on the size of a file.
+Each job is a command of ``stepwise-routing``, or a server's log, on a folder of its own, in which an earlier state
+lies: it is killed at random times and before file operations, finds the disk full after some pages or bytes, or is
+started twice at once. After each, what was there is there, in the old state or the new one; a fault is one line; and
+the same command then ends well, with the result of one that nothing happened to, and leaves no other file. Disks are
+small ``tmpfs`` mounts in a mount namespace, where the system lets us have one, and limits on the size of a file.
 """
 
 from __future__ import annotations
@@ -27,12 +27,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from interrupted_jobs import JOBS, Job
-
-import gym_stepwise_routing.cli.app
-import gym_stepwise_routing.leaderboard.site  # so that no child has to import it
 
 INSIDE = "INTERRUPTIONS_INSIDE"
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "os.chmod", "shutil.rmtree"}
@@ -129,16 +127,6 @@ def counting(folder: Path, kill_before: int) -> Callable[[], int]:
     return lambda: count
 
 
-def command(job: Job, folder: Path) -> Callable[[], None]:
-    """The job's command, as the shell would run it."""
-
-    def run() -> None:
-        sys.argv = ["stepwise-routing", *job.words(folder)]
-        gym_stepwise_routing.cli.app.app()
-
-    return run
-
-
 class Trial:
     """One job: its folder with the earlier state, and what an undisturbed run makes of it."""
 
@@ -150,7 +138,7 @@ class Trial:
         self._must(Child(lambda: job.prepare(self.kept), scratch))
         self.fresh()
         begun = time.monotonic()
-        done = self._must(Child(command(job, self.folder), self.folder))
+        done = self._must(Child(partial(job.act, self.folder), self.folder))
         self.seconds, self.operations = time.monotonic() - begun, done.operations
         self.state = {"old": self.digest(self.kept), "new": self.digest(self.folder)}
         assert self.state["old"] != self.state["new"], "the job changes nothing"
@@ -178,7 +166,7 @@ class Trial:
             raise AssertionError(f"{self.job.name}, {what}: neither the old state nor the new: {state}")
         known = {value: name for name, value in self.state.items()}
         self.counts[f"left {known.get(state, 'between')}"] += 1
-        self._must(Child(command(self.job, self.folder), self.folder))
+        self._must(Child(partial(self.job.act, self.folder), self.folder))
         if (made := self.digest(self.folder)) != self.state["new"]:
             raise AssertionError(f"{self.job.name}, {what}: {made} is made of {state}, not {self.state['new']}")
         if not self.job.safe(self.folder).startswith(safe):
@@ -191,7 +179,7 @@ class Trial:
         """Kill it at random times, half of them from the end of the run, where it writes."""
         for number in range(count):
             self.fresh()
-            child = Child(command(self.job, self.folder), self.folder)
+            child = Child(partial(self.job.act, self.folder), self.folder)
             share = rng.random() if number % 2 else 1 - rng.random() ** 2 / 4
             time.sleep(share * self.seconds)
             child.kill()
@@ -202,7 +190,7 @@ class Trial:
         """Kill it before file operations that are spread over all of them."""
         for number in sorted({1 + round(place) for place in spread(self.operations - 1, count)}):
             self.fresh()
-            child = Child(command(self.job, self.folder), self.folder, kill_before=number)
+            child = Child(partial(self.job.act, self.folder), self.folder, kill_before=number)
             self.counts["killed before a file operation"] += child.ended().status < 0
             self.after(f"kill before file operation {number} of {self.operations}")
 
@@ -216,14 +204,14 @@ class Trial:
                     self.fresh()
                     filler = place / "filler"
                     filler.write_bytes(bytes(PAGE * (free_pages(place) - pages)))
-                    child = Child(command(self.job, self.folder), self.folder)
+                    child = Child(partial(self.job.act, self.folder), self.folder)
                     self._refused(child, "No space left on device", "disk full")
                     filler.unlink()
                     self.after(f"disk full after {pages} of {needed} pages")
         if bytes_too or not self.counts["disk full"]:
             for limit in sorted({round(size) for size in spread(0.95 * self.largest, count)}):
                 self.fresh()
-                child = Child(command(self.job, self.folder), self.folder, limit=limit)
+                child = Child(partial(self.job.act, self.folder), self.folder, limit=limit)
                 self._refused(child, "File too large", "file cut off")
                 self.after(f"files end after {limit} of {self.largest} bytes")
 
@@ -232,7 +220,7 @@ class Trial:
         for number in range(count):
             self.fresh()
             gate, opener = os.pipe()
-            two = [Child(command(self.job, self.folder), self.folder, go=gate) for _ in range(2)]
+            two = [Child(partial(self.job.act, self.folder), self.folder, go=gate) for _ in range(2)]
             os.write(opener, b"go")
             ends = [child.ended() for child in two]
             os.close(gate)
@@ -254,7 +242,7 @@ class Trial:
     def _most_pages(self) -> int:
         """Pages that an undisturbed run takes at most, beyond what is there."""
         free = least = free_pages(self.folder.parent)
-        child = Child(command(self.job, self.folder), self.folder)
+        child = Child(partial(self.job.act, self.folder), self.folder)
         while os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             least = min(least, free_pages(self.folder.parent))
             time.sleep(0.0002)

@@ -11,6 +11,7 @@ import numpy as np
 
 from gym_stepwise_routing.costs.models import Model, ModelPool
 from gym_stepwise_routing.errors import check_choice
+from gym_stepwise_routing.types import MAX_HORIZON
 
 __all__ = ["STATUSES", "ConfidenceModel", "Prompt", "ScoreModel", "SimulatorParameters", "StepTokens", "check_whole"]
 
@@ -20,7 +21,6 @@ further step on a wrong trace."""
 
 Vector = tuple[float, ...]
 Matrix = tuple[Vector, ...]
-MAX_HORIZON = 1000
 MAX_TOKENS = 100_000
 SCORE_BINS = 20
 """Bins of 0.05 of a verifier's scores, as in the measured distributions."""
