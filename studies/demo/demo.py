@@ -40,19 +40,20 @@ from gym_stepwise_routing.evaluation.bootstrap import (
 )
 from gym_stepwise_routing.evaluation.evaluate import Evaluation, play, threshold_grid
 from gym_stepwise_routing.evaluation.expectation import Drawn
-from gym_stepwise_routing.game.config import GameConfig
+from gym_stepwise_routing.game.config import DEFAULT_BANK, GameConfig
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.reporting import Page, Table, interval_text, write_page
 from gym_stepwise_routing.routers.base import Scores
 from gym_stepwise_routing.routers.policy_network import PolicyNetwork
-from gym_stepwise_routing.types import SPLITS
+from gym_stepwise_routing.types import SPLITS, Mode
 from studies.demo.demo_figure import draw
 
 __all__ = ["AGENT", "Line", "Progress", "run_demo"]
 
-BANK = "gsm8k-qwen2.5-coder"
+BANK = DEFAULT_BANK
 AGENT = "lagrangian_ppo"
 NAME = "lagrangian-ppo"
+MODE: Mode = "regenerate"
 COST_LIMIT = 0.5
 TARGET = RelativeAccuracy(0.95)
 DELTA = 0.1
@@ -163,7 +164,7 @@ def run_demo(
     if not seeds:
         raise ValueError("seeds=(); allowed: at least one training seed")
     out.mkdir(parents=True, exist_ok=True)
-    games = {split: Game(BANK, split=split, cost_unit="large_tokens") for split in SPLITS}
+    games = {split: Game(BANK, split=split, mode=MODE, cost_unit="large_tokens") for split in SPLITS}
     settled = _settled(int(play(AlwaysLargest(), games["calibration"]).right.sum()))
     if announce is not None:
         announce(settled)
@@ -179,7 +180,7 @@ def run_demo(
         command=f"python -m studies.demo --seeds {len(seeds)}",
         setting=(
             f"Bank {BANK}, content {games['test'].source_hash[:12]}: {' and '.join(games['test'].spec.models)}.",
-            f"Problems: {', '.join(f'{len(game.problems)} {split}' for split, game in games.items())}; mode route; "
+            f"Problems: {', '.join(f'{len(game.problems)} {split}' for split, game in games.items())}; mode {MODE}; "
             f"training seeds {', '.join(map(str, seeds))}.",
             settled,
             f"Mean cost of {NAME} on the training problems: {on_train:.3f} (limit {COST_LIMIT:g}, in large tokens).",
@@ -227,7 +228,7 @@ def _trained(seed: int, game: Game, out: Path, progress: Progress | None) -> Pol
         train(
             AGENT,
             seed=seed,
-            game=GameConfig(game.source, cost_unit="large_tokens"),
+            game=GameConfig(game.source, mode=MODE, cost_unit="large_tokens"),
             tensorboard_log=out / "tensorboard",
             progress=None if progress is None else (lambda steps: progress(f"training, seed {seed}", steps)),
             limit=COST_LIMIT,

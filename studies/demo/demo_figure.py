@@ -49,7 +49,7 @@ def draw(
         [play(ThresholdRouter(router, t), test) for t in threshold_grid(router, games["train"], grid)]
         for router in swept
     ]
-    title = f"{test.source.name}, n = {len(test.problems)} test problems, mode route; 95 % intervals"
+    title = f"{test.source.name}, n = {len(test.problems)} test problems, mode {test.config.mode}; 95 % intervals"
     figure, panels = new_figure(len(units), title=title)
     for panel, unit in zip(panels, units, strict=True):
         paths = oracle_paths(Game(test.config, cost_unit=unit, normaliser=None))

@@ -192,7 +192,7 @@ def test_another_kind_of_game_is_refused():
     with pytest.raises(ValueError, match="mode='regenerate'"):
         play(calibrated, game("test", mode="regenerate"))
     with pytest.raises(ValueError, match="cost_unit='flops'"):
-        play(calibrated, Game(split="test"))
+        play(calibrated, Game(split="test", cost_unit="flops"))
 
 
 @pytest.mark.parametrize(

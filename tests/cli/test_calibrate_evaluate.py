@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 pytest.importorskip("stable_baselines3")
 
+from gym_stepwise_routing.baselines import AlwaysLargest
 from gym_stepwise_routing.calibration import load_calibrated
 from gym_stepwise_routing.calibration.targets import Accuracy, CostLimit, RelativeAccuracy, parse_target
 from gym_stepwise_routing.cli.app import app
@@ -58,6 +59,29 @@ def test_evaluate_measures_the_folder_on_test_as_the_library_does(calibrated):
     assert told["saving"]["estimate"] == pytest.approx(1 - result.mean_cost)
     assert told["saving"]["low"] < told["saving"]["estimate"] < told["saving"]["high"]
     assert told["n"] == len(result)
+
+
+def test_the_saving_is_told_in_every_unit_of_the_pool(calibrated):
+    folder, _ = calibrated
+    told = json.loads(run("evaluate", str(folder), "--bank", BANK, "--json").stdout)
+    game = {"mode": "regenerate", "cost_unit": "large_tokens"}
+    ours, largest = (evaluate(router, BANK, "test", **game) for router in (load_calibrated(folder), AlwaysLargest()))
+    assert set(told["savings"]) == {"large_tokens", "flops", "dollars", "latency"}
+    assert told["savings"]["large_tokens"] == told["saving"]
+    # regenerate charges always-largest for drafts, which writing alone does not make
+    alone = evaluate(AlwaysLargest(), BANK, "test", mode="route", cost_unit="flops")
+    for unit in ("flops", "dollars", "latency"):
+        expected = 1 - ours.costs[unit].mean() / alone.costs[unit].mean()
+        assert told["savings"][unit]["estimate"] == pytest.approx(expected)
+        assert ours.costs[unit].mean() / largest.costs[unit].mean() < 1 - expected
+    shown = run("evaluate", str(folder), "--bank", BANK).stdout
+    assert all(f"in {label}" in shown for label in ("FLOPs", "dollars", "latency"))
+
+
+def test_a_rule_is_played_in_the_unit_that_every_pool_has():
+    for words in (("evaluate", "always-smallest"), ("calibrate", "confidence-p_min", "--target", "accuracy=0.5x")):
+        told = json.loads(run(*words, "--bank", BANK, "--json").stdout)
+        assert told["cost_unit"] == "large_tokens"
 
 
 def test_always_largest_saves_nothing_and_that_is_said():

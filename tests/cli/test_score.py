@@ -85,7 +85,7 @@ def test_ratings_are_charged_as_the_largest_model_and_make_spec_reason_play(rate
         "--only",
         "TRIM-Thr",
     ]
-    arguments += ["--resamples", "100"]
+    arguments += ["--resamples", "100", "--cost-unit", "flops"]
     folder = tmp_path / "out"
     done = CliRunner().invoke(app, [*arguments, "--scores", str(rated), "--out", str(folder)])
     assert done.exit_code == 0, done.output

@@ -109,7 +109,7 @@ def test_choices_do_not_depend_on_the_reported_split():
 
 
 def test_no_setting_meets_an_impossible_rule():
-    found = few(Arena(TreeSource(0, problems=30)), Rule("budget", 1e-6), ("p_min",))
+    found = few(Arena(TreeSource(0, problems=30), cost_unit="flops"), Rule("budget", 1e-6), ("p_min",))
     assert found.rows[0].chosen is None
     assert found.rows[0].sweep is not None
     assert "no setting met the rule" in "".join(table.markdown() for table in tables(found))

@@ -145,7 +145,7 @@ def test_cross_fitted_decisions_do_not_know_the_problem_itself():
         if flip:
             rows = source.terminal & (source.problem == 2)  # the first problem of the test split
             source.correct[rows] = ~source.correct[rows]
-        arena = Arena(source)
+        arena = Arena(source, cost_unit="flops")
         return {fit: StateOnly(arena, [0.3], fit).points("test").cost[0] for fit in ("cross", "same")}
 
     before, after = decided(flip=False), decided(flip=True)

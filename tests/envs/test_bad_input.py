@@ -80,7 +80,8 @@ def test_a_model_without_a_price():
     with pytest.raises(PriceError, match="cost_unit='dollars': model 'open' has no price; allowed: 'large_tokens'"):
         StepwiseRoutingEnv(source, cost_unit="dollars")
     with pytest.raises(PriceError, match="cost_unit='flops': model 'closed' has no parameter count"):
-        StepwiseRoutingEnv(source)
+        StepwiseRoutingEnv(source, cost_unit="flops")
+    assert StepwiseRoutingEnv(source).unwrapped.game.cost_unit == "large_tokens"  # the default, which every pool has
 
 
 def test_what_the_source_does_not_have():

@@ -20,7 +20,7 @@ def test_ansi_shows_who_wrote_what_at_which_cost():
     env = gym.make("StepwiseRouting-v0", render_mode="ansi")
     env.reset(options=PROBLEM)
     title = env.render()
-    assert title == "gsm8k-qwen2.5-coder  route  cost 0.000 x always-largest (flops)\n"
+    assert title == "gsm8k-qwen2.5-coder  route  cost 0.000 x always-largest (large_tokens)\n"
     *_, info = env.step(0)
     *_, info = env.step(1)
     lines = env.render().splitlines()
