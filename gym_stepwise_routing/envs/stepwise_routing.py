@@ -218,6 +218,16 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
         """Which live model did not deliver in the last step, and why; '' where none failed or the source tells none."""
         return str(self._stands().reason)
 
+    @property
+    def depth(self) -> int:
+        """Steps of the trace so far; in *restart* those of the present attempt."""
+        return int(self._stands().depth)
+
+    def texts(self) -> tuple[str, str]:
+        """Text of the last step and of the pending draft (*regenerate*); '' where there is none, or none is kept."""
+        self._stands()
+        return self._cursor.texts()
+
     def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[NDArray[np.float32], Info]:
         """Start an episode.
 

@@ -197,6 +197,10 @@ class LiveSource:
         """Text of the last step of each trace, '' at the start."""
         return [steps[-1] if steps else "" for steps in latent["steps"]]
 
+    def question(self, problem: int) -> str:
+        """Text of a problem's question."""
+        return self._all[problem].question
+
     def close(self) -> None:
         """Free the models."""
         for generator in self.generators:
