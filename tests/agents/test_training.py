@@ -47,7 +47,7 @@ def test_every_agent_trains_is_saved_and_plays_as_before(agent, mode, tmp_path):
     np.testing.assert_array_equal(outcomes[0].decisions, outcomes[1].decisions)
     manifest = loaded.manifest
     assert manifest == router.manifest
-    assert manifest.steps >= (20 if agent == "exact" else STEPS)
+    assert manifest.steps >= (1 if agent == "exact" else STEPS)  # exact stops where the folds say so
     assert (manifest.agent, manifest.seed, manifest.game.mode) == (agent, 1, mode)
     assert manifest.game.source_hash == Game().source_hash
     assert manifest.game.masked_action == "project"

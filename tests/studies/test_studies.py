@@ -13,6 +13,7 @@ from gym_stepwise_routing.agents import training
 from gym_stepwise_routing.agents.agent import AGENTS
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.routers.policy_network import Dense, PolicyNetwork
+from studies import billing
 from studies.agents import all_budgets, exact, guarantee, learning, peers, search, simulator, sweeps
 
 
@@ -83,6 +84,18 @@ def test_constants_pay_for_no_drafts(bank):
     for mode in ("escalate", "regenerate"):
         for name in ("right_small", "cost_small", "right_large", "cost_large"):
             np.testing.assert_allclose(getattr(found[mode], name), getattr(found["route"], name), rtol=1e-12)
+
+
+def test_billing(tmp_path, bank):
+    pytest.importorskip("genai_prices")
+    billing.main(bank=bank, out=tmp_path)
+    bills = json.loads((tmp_path / "billing-few-problems.json").read_text())["results"]
+    assert len(bills) == len(billing.PAIRS) * len(billing.CACHINGS) * 3
+    for bill in bills:
+        assert (bill["ratio"] == 1.0) == (bill["caching"] == "ideal")
+        assert (bill["cached"] > 0) == (bill["caching"] == "ideal")  # no prompt has 1,024 tokens
+    largest = {bill["caching"]: bill["dollars"] for bill in bills if bill["router"].startswith("always-largest")}
+    assert largest["ideal"] < largest["none"] == pytest.approx(largest["blocks of 128, from 1,024 tokens"])
 
 
 def test_learning(tmp_path, bank, monkeypatch):
