@@ -27,7 +27,9 @@ STEPS = 600
 def quick(agent):
     settings = hyperparameters(agent)
     if agent == "exact":  # counts gradient steps
-        return replace(settings, total_timesteps=20, algorithm=settings.algorithm | {"widths": [4], "folds": 2})
+        return replace(
+            settings, total_timesteps=20, algorithm=settings.algorithm | {"candidates": [[4, 0.3, 0.01]], "folds": 2}
+        )
     algorithm = settings.algorithm | ({"learning_starts": 100} if "dqn" in agent else {"n_steps": 4, "batch_size": 64})
     return replace(settings, n_envs=32, total_timesteps=STEPS, algorithm=algorithm)
 

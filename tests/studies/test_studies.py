@@ -51,7 +51,7 @@ def page(folder, name, *options):
 
 
 def test_exact(tmp_path, bank, monkeypatch):
-    monkeypatch.setattr(exact, "ABLATIONS", {"exact, 4 units": ("exact", {"widths": [4]})})
+    monkeypatch.setattr(exact, "ABLATIONS", {"exact, 4 units": ("exact", {"candidates": [[4, 0.3, 0.01]]})})
     monkeypatch.setattr(exact, "THRESHOLDS", 5)
     exact.main(out=tmp_path, bank=bank, cost_unit="large_tokens", seeds=3, resamples=1000, changed=True)
     text, numbers = page(tmp_path, "exact-few-problems-changed", "--seeds 3", "--resamples 1000", "--changed")
@@ -153,7 +153,7 @@ def test_every_agent_has_candidates_that_differ_in_one_thing(agent):
         differs = [name for name in shipped if settings[name] != shipped[name]]
         assert differs in (["total_timesteps"], ["algorithm"])
     widths = [s.algorithm.get("policy_kwargs", s.algorithm) for s in tried.values()]
-    assert len({str(w.get("net_arch", w.get("widths"))) for w in widths}) >= 3
+    assert len({str(w.get("net_arch", w.get("candidates"))) for w in widths}) >= 3
 
 
 @pytest.mark.parametrize("agent", simulator.AGENTS)
