@@ -92,7 +92,6 @@ class FoldTraining:
         coin = tree.mask / tree.mask.sum(dim=0)
         self._coin = tree.reach(coin.to(inputs.dtype).unsqueeze(2), inputs.new_ones(tree.problems, 1))[:, 0]
 
-    @th.no_grad()
     def run(self, candidate: Candidate, *, seed: int, steps: int, patience: int) -> Iterator[tuple[Progress, Learner]]:
         """Train; yields how far it is, and who learns: the same object, which goes on.
 
@@ -111,18 +110,18 @@ class FoldTraining:
         for step in range(steps + 1):
             logits = learns.logits()
             found = []
-            for i, own in enumerate(logits.detach()):
+            for i, own in enumerate(logits):
                 tilt[i], there = solve_tilts(
                     self._tree, own, tilt[i], self._weight[:, i], self._budget[i], _TILT_STEPS, _CLOSE
                 )
                 found.append(there)
             if step % learns.every == 0 or step == steps:
-                held_out = self._held_out(logits.detach())
+                held_out = self._held_out(logits)
                 best, waited = (held_out, 0) if held_out > best else (best, waited + 1)
                 yield self._progress(step, held_out, tilt.clone(), found), learns
                 if waited >= patience:
                     return
-            learns.step(logits, found)
+            learns.step(found)
 
     def _progress(self, step: int, held_out: float, weight: th.Tensor, tilt: th.Tensor, found: list[Slope]) -> Progress:
         right, cost, multiplier = (

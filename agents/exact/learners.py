@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import torch as th
-from torch import nn
 
 from gym_stepwise_routing.agents.exact.all_tilts import Slope
 
@@ -67,8 +66,8 @@ class Learner(Protocol):
         """``float[N, K, n]``, those of the smallest model 0."""
         ...
 
-    def step(self, logits: th.Tensor, found: Sequence[Slope]) -> None:
-        """One step of every policy along its slope at these logits."""
+    def step(self, found: Sequence[Slope]) -> None:
+        """One step of every policy along its slope at the logits that were asked for last."""
         ...
 
     def together(self) -> Layers:
@@ -95,7 +94,7 @@ class Linear:
         """See :class:`Learner`."""
         return _with_smallest(self.weight @ self._inputs.T)
 
-    def step(self, logits: th.Tensor, found: Sequence[Slope]) -> None:
+    def step(self, found: Sequence[Slope]) -> None:
         """See :class:`Learner`."""
         rate, decay = self._candidate.rate, self._candidate.decay
         for i, there in enumerate(found):
@@ -107,7 +106,11 @@ class Linear:
 
 
 class Networks:
-    """Networks with one layer of tanh units; the output layer begins near 0: the first policies are constant."""
+    """Networks with one layer of tanh units; the output layer begins near 0: the first policies are constant.
+
+    Their gradients are two matrix products, written out: one policy after the other, so that its units stay in the
+    cache.
+    """
 
     every = _NETWORK_STEPS
 
@@ -115,35 +118,48 @@ class Networks:
         generator = th.Generator().manual_seed(seed)
         features, width = inputs.shape[1], candidate.width
 
-        def normal(*shape: int, scale: float) -> nn.Parameter:
-            return nn.Parameter((th.randn(shape, generator=generator) * scale).to(inputs.dtype))
+        def normal(*shape: int, scale: float) -> th.Tensor:
+            return (th.randn(shape, generator=generator) * scale).to(inputs.dtype)
 
-        self._inputs = inputs
+        self._inputs, self._seen = inputs, inputs.T.contiguous()
         self.hidden = normal(policies, width, features, scale=features**-0.5)
-        self.bias = nn.Parameter(inputs.new_zeros(policies, width, 1))
+        self.bias = inputs.new_zeros(policies, width, 1)
         self.output = normal(policies, models - 1, width, scale=0.1 * width**-0.5)
-        weights = [self.hidden, self.bias, self.output]
-        self._optimiser = th.optim.AdamW(weights, lr=candidate.rate, weight_decay=candidate.decay, betas=(0.9, 0.99))
+        self._weights = [self.hidden, self.bias, self.output]
+        self._units: list[th.Tensor] = []
+        self._optimiser = th.optim.AdamW(
+            self._weights, lr=candidate.rate, weight_decay=candidate.decay, betas=(0.9, 0.99)
+        )
 
     def logits(self) -> th.Tensor:
         """See :class:`Learner`."""
-        with th.enable_grad():
-            return _with_smallest(self.output @ th.tanh(self.hidden @ self._inputs.T + self.bias))
+        layers = zip(self.hidden, self.bias, strict=True)
+        self._units = [th.addmm(bias, hidden, self._seen).tanh_() for hidden, bias in layers]
+        larger = [output @ units for output, units in zip(self.output, self._units, strict=True)]
+        return _with_smallest(th.stack(larger))
 
-    def step(self, logits: th.Tensor, found: Sequence[Slope]) -> None:
-        """See :class:`Learner`."""
-        self._optimiser.zero_grad()
-        with th.enable_grad():
-            gain = sum((there.by_logit * own).sum() for there, own in zip(found, logits, strict=True))
-            (-gain).backward()  # type: ignore[union-attr, no-untyped-call]
+    def step(self, found: Sequence[Slope]) -> None:
+        """See :class:`Learner`; the slopes are those at the logits that were asked for last."""
+        for weight in self._weights:
+            weight.grad = th.empty_like(weight)
+        hidden, bias, output = (weight.grad for weight in self._weights)
+        assert hidden is not None
+        assert bias is not None
+        assert output is not None
+        for i, (there, units) in enumerate(zip(found, self._units, strict=True)):
+            gain = -there.by_logit[1:]
+            output[i] = gain @ units.T
+            before = (self.output[i].T @ gain).mul_(units.square_().neg_().add_(1.0))
+            hidden[i] = before @ self._inputs
+            bias[i, :, 0] = before.sum(dim=1)
         self._optimiser.step()
 
     def together(self) -> Layers:
         """See :class:`Learner`."""
         policies, width, features = self.hidden.shape
-        output = self.output.detach().permute(1, 0, 2).reshape(1, -1, policies * width) / policies
-        hidden = self.hidden.detach().reshape(policies * width, features).clone()
-        return Layers(hidden, self.bias.detach().reshape(-1).clone(), _with_smallest(output)[0])
+        output = self.output.permute(1, 0, 2).reshape(1, -1, policies * width) / policies
+        hidden = self.hidden.reshape(policies * width, features).clone()
+        return Layers(hidden, self.bias.reshape(-1).clone(), _with_smallest(output)[0])
 
 
 def natural_step(units: th.Tensor, found: Slope, weight: th.Tensor, rate: float, decay: float) -> th.Tensor:

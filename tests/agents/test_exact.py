@@ -205,12 +205,41 @@ def test_the_policy_is_the_mean_of_those_of_the_folds(candidate):
     inputs = model.policy.extract_features(tree.observation)
     training = FoldTraining(tree, inputs, assign_folds(tree.problems, 3, 1), 5)
     looks = {
-        progress.step: (learns.logits().detach().mean(dim=0)[1], progress.tilt[:, 2].mean())
+        progress.step: (learns.logits().mean(dim=0)[1], progress.tilt[:, 2].mean())
         for progress, learns in training.run(model.chosen, seed=1, steps=40, patience=2)
     }
     larger, tilt = looks[model.chosen_steps]
     chances = np.asarray(scored(model).probabilities(tree.observation.numpy()))
     np.testing.assert_allclose(np.log(chances[:, 1] / chances[:, 0]), larger - tilt, atol=2e-4)
+
+
+def test_networks_follow_the_gradient_of_finite_differences(tree):
+    """One step of AdamW without decay is as long as its rate in every weight, in the direction of the gradient."""
+    inputs = th.randn(len(tree), 5, generator=th.Generator().manual_seed(3), dtype=th.float64)
+    learns = learner(Candidate(4, 0.0, 1e-3), inputs, policies=2, models=len(tree.mask), seed=0)
+    by_logit = [random_logits(tree, seed) for seed in range(2)]
+    slopes = [replace(slope(tree, one, th.zeros(1), th.ones(tree.problems)), by_logit=one) for one in by_logit]
+    weights = (learns.hidden, learns.bias, learns.output)
+    before = [weight.clone() for weight in weights]
+
+    def gain():
+        return sum(float((own * logits).sum()) for own, logits in zip(by_logit, learns.logits(), strict=True))
+
+    numeric = []
+    for weight in weights:
+        for place in np.ndindex(*weight.shape):
+            ends = []
+            for sign in (1, -1):
+                weight[place] += sign * 1e-6
+                ends.append(gain())
+                weight[place] -= sign * 1e-6
+            numeric.append((ends[0] - ends[1]) / 2e-6)
+    learns.logits()
+    learns.step(slopes)
+    gradient = np.concatenate([-weight.grad.numpy().ravel() for weight in weights])
+    np.testing.assert_allclose(gradient, numeric, rtol=1e-5, atol=1e-6)
+    moved = np.concatenate([(weight - old).numpy().ravel() for weight, old in zip(weights, before, strict=True)])
+    np.testing.assert_allclose(moved, 1e-3 * np.sign(gradient), rtol=1e-3)
 
 
 @pytest.mark.parametrize("candidate", [LINEAR, NETWORK])
@@ -221,7 +250,7 @@ def test_several_policies_as_one(candidate):
         learns.weight += th.randn(learns.weight.shape, generator=th.Generator().manual_seed(4))
     hidden, bias, output = learns.together()
     units = inputs if hidden is None else th.tanh(inputs @ hidden.T + bias)
-    logits = learns.logits().detach()
+    logits = learns.logits()
     assert logits.shape == (3, 3, 7)
     assert not logits[:, 0].any()
     np.testing.assert_allclose(units @ output.T, logits.mean(dim=0).T, atol=1e-6)

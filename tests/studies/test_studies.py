@@ -14,7 +14,7 @@ from gym_stepwise_routing.agents.agent import AGENTS
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.routers.policy_network import Dense, PolicyNetwork
 from studies import billing
-from studies.agents import all_budgets, exact, guarantee, learning, peers, search, simulator, sweeps
+from studies.agents import all_budgets, certified, exact, guarantee, learning, peers, search, simulator, sweeps
 
 
 @pytest.fixture(scope="module")
@@ -194,3 +194,21 @@ def test_peers(tmp_path, bank, monkeypatch):
     for line in numbers:
         assert line["difference"] == pytest.approx(line["value"] - line["peer_value"], abs=1e-9)
         assert line["low"] <= line["difference"] <= line["high"]
+
+
+def test_certified(tmp_path, bank):
+    certified.main(out=tmp_path, bank=bank, cost_unit="large_tokens", seeds=3, share=0.8, delta=0.1)
+    text, numbers = page(tmp_path, "certified-few-problems", "--seeds 3", "--share 0.8")
+    assert len(numbers) == len(sweeps.MODES) * len(certified.AGENTS) * 3
+    assert all(len(line["by_items"]) == len(certified.TIMES) for line in numbers)
+    assert "hindsight" in text
+
+
+def test_a_certificate_by_hand():
+    """59 items without an error are what it takes for 5 % at delta 0.05: 0.95 ** 59 < 0.05 < 0.95 ** 58."""
+    assert certified.allowed_errors(58, 0.05, 0.05) == -1
+    assert certified.allowed_errors(59, 0.05, 0.05) == 0
+    lost = np.array([0, 0, 1, 0, 9])
+    assert certified.certified(lost, 59, 1, 0.05, 0.05) == 1  # the sequence ends at the first that fails
+    assert certified.certified(lost, 59, 4, 0.05, 0.05) == 3
+    assert certified.certified(lost, 58, 1, 0.05, 0.05) == -1
