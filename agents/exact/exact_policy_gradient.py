@@ -18,7 +18,8 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 
 from gym_stepwise_routing.agents.common.on_policy import CONSTRAINTS, ConstraintKind, check_limit
 from gym_stepwise_routing.agents.exact.decision_tree import DecisionTree
-from gym_stepwise_routing.agents.exact.folds import Candidate, Features, FoldTraining, Progress, assign_folds
+from gym_stepwise_routing.agents.exact.folds import FoldTraining, Progress, assign_folds
+from gym_stepwise_routing.agents.exact.learners import Candidate, Layers
 from gym_stepwise_routing.agents.limits import tilt_to_floor, tilt_to_limit
 from gym_stepwise_routing.agents.scores import scored
 from gym_stepwise_routing.errors import check_choice
@@ -35,13 +36,14 @@ class ExactPolicyGradient(BaseAlgorithm):
     ``budgets`` costs, each with the exact multiplier of that cost. What is maximised is the accuracy's mean over them:
     the area under the policy's own frontier.
 
-    Logits are linear, in the inputs or in random units of them, and follow the *natural* gradient
-    (:func:`.folds.natural_step`): a few steps do, each a small linear system.
+    Logits are linear in what is seen and follow the *natural* gradient (:func:`.learners.natural_step`), of which a few
+    steps do, each a small linear system; or they are those of a small network, by AdamW.
 
-    **Regularisation is chosen on folds of the problems**, which are those of the train split: for each width and decay
-    a policy is learned without each fold, and what the policies do on the folds that they have not seen chooses width,
-    decay and the number of steps. Inputs are scaled by all train problems. The mean of the policies' logits is the
-    policy, so that every problem has been learned from; a mean of linear logits is linear.
+    **Regularisation is chosen on folds of the problems**, which are those of the train split: for each candidate a
+    policy is learned without each fold, and what the policies do on the folds that they have not seen chooses the
+    candidate and the number of steps. Inputs are scaled by all train problems. The mean of the policies' logits is the
+    policy, so that every problem has been learned from; a mean of linear logits is linear, a mean of networks with one
+    hidden layer is one of them.
 
     Its settings are those of a sampling agent where they mean something: ``total_timesteps`` counts gradient steps
     (each of all folds), shared evenly among the candidates, and there is one environment, which is not played.
@@ -57,15 +59,13 @@ class ExactPolicyGradient(BaseAlgorithm):
         constraint: ``cost_limit`` or ``accuracy_floor``.
         budgets: costs that are trained for, >= 1, evenly spread between those of the constants.
         folds: folds of the problems, >= 2; fewer problems make as many folds.
-        widths: random units that are tried, each >= 0; with 0 the logits are linear in the inputs.
-        decays: weight decays that are tried, each > 0.
-        learning_rate: length of a step: how much of the policy's change, in KL divergence, a gain is worth; > 0.
-        patience: steps without a new best after which a candidate is given up, >= 1.
+        candidates: what is tried, as ``(width, decay, rate)``, see :class:`.learners.Candidate`; at least one.
+        patience: looks without a new best after which a candidate is given up, >= 1.
         stats_window_size: taken as by every agent; no episodes are averaged.
         tensorboard_log: TensorBoard folder; None for none.
         policy_kwargs: of the policy; ``net_arch`` is what the folds choose.
         verbose: 0 silent, 1 information, 2 debugging.
-        seed: seed of folds and random units.
+        seed: seed of folds and first weights.
         device: PyTorch device.
         _init_setup_model: Build the policy at once; ``load`` does so later.
 
@@ -91,9 +91,7 @@ class ExactPolicyGradient(BaseAlgorithm):
         constraint: ConstraintKind = "cost_limit",
         budgets: int = 5,
         folds: int = 5,
-        widths: Sequence[int] = (0,),
-        decays: Sequence[float] = (0.01,),
-        learning_rate: float = 4.0,
+        candidates: Sequence[Sequence[float]] = ((0, 0.1, 4.0),),
         patience: int = 2,
         stats_window_size: int = 100,
         tensorboard_log: str | None = None,
@@ -110,18 +108,14 @@ class ExactPolicyGradient(BaseAlgorithm):
             ("budgets", budgets, 1),
             ("folds", folds, 2),
             ("patience", patience, 1),
-            *(("widths", width, 0) for width in widths),
         ):
             if not isinstance(value, int) or value < least:
                 raise ValueError(f"{name}={value!r}; allowed: an integer >= {least}")
-        for name, number in (("learning_rate", learning_rate), *(("decays", decay) for decay in decays)):
-            if not (math.isfinite(number) and number > 0):
-                raise ValueError(f"{name}={number!r}; allowed: a finite number > 0")
-        if not widths or not decays:
-            raise ValueError(f"widths={widths!r}, decays={decays!r}; allowed: at least one of each")
+        if not candidates or any(len(one) != 3 for one in candidates):
+            raise ValueError(f"candidates={candidates!r}; allowed: at least one (width, decay, rate)")
+        self.candidates = [Candidate(*one) for one in candidates]  # type: ignore[arg-type]
         self.limit, self.constraint = limit, constraint
         self.budgets, self.folds = budgets, folds
-        self.widths, self.decays = tuple(widths), tuple(decays)
         self.patience = patience
         self.chosen: Candidate | None = None
         self.chosen_steps = 0
@@ -129,8 +123,8 @@ class ExactPolicyGradient(BaseAlgorithm):
         super().__init__(
             policy,  # type: ignore[arg-type]
             env,
-            learning_rate=learning_rate,
-            policy_kwargs={"net_arch": _layers(self.widths[0]), **(policy_kwargs or {})},
+            learning_rate=self.candidates[0].rate,
+            policy_kwargs={"net_arch": _layers(self.candidates[0].width), **(policy_kwargs or {})},
             stats_window_size=stats_window_size,
             tensorboard_log=tensorboard_log,
             verbose=verbose,
@@ -178,11 +172,10 @@ class ExactPolicyGradient(BaseAlgorithm):
         assert isinstance(inputs, th.Tensor)
         seed = 0 if self.seed is None else self.seed
         training = FoldTraining(tree, inputs, assign_folds(tree.problems, self.folds, seed), self.budgets)
-        candidates = [Candidate(width, decay) for width in self.widths for decay in self.decays]
         self.held_out, self.chosen = [], None
         callback.on_training_start(locals(), globals())
-        for candidate in candidates:
-            if not self._try(training, candidate, seed, max(total_timesteps // len(candidates), 1), callback):
+        for candidate in self.candidates:
+            if not self._try(training, candidate, seed, max(total_timesteps // len(self.candidates), 1), callback):
                 break
         self._tilt_to_limit(game)
         callback.on_training_end()
@@ -192,41 +185,35 @@ class ExactPolicyGradient(BaseAlgorithm):
         """Train a candidate and adopt it wherever it is the best so far; False if a callback ends the training."""
         begun, best = self.num_timesteps, -math.inf
         former = max((value for _, value in self.held_out), default=-math.inf)
-        run = training.run(
-            candidate,
-            seed=seed,
-            steps=steps,
-            learning_rate=float(self.learning_rate),  # type: ignore[arg-type]
-            patience=self.patience,
-        )
-        for progress, features in run:
+        run = training.run(candidate, seed=seed, steps=steps, patience=self.patience)
+        for progress, learns in run:
             while self.num_timesteps < begun + progress.step:
                 self.num_timesteps += 1
                 if not callback.on_step():
                     return False
             if progress.held_out > max(best, former):
                 self.chosen, self.chosen_steps = candidate, progress.step
-                self._adopt(features, progress)
+                self._adopt(learns.together(), progress)
             best = max(best, progress.held_out)
             self._log(candidate, progress)
             callback.on_rollout_end()
         self.held_out.append((candidate, best))
         return True
 
-    def _adopt(self, features: Features, progress: Progress) -> None:
+    def _adopt(self, layers: Layers, progress: Progress) -> None:
         """The mean of the policies becomes the policy, tilted to the middle one of the costs."""
-        layers = _layers(len(features.bias))
-        if self.policy_kwargs["net_arch"] != layers:
-            self.policy_kwargs = {**self.policy_kwargs, "net_arch": layers}
+        shape = _layers(0 if layers.hidden is None else len(layers.hidden))
+        if self.policy_kwargs["net_arch"] != shape:
+            self.policy_kwargs = {**self.policy_kwargs, "net_arch": shape}
             self._make_policy()
         last: Any = self.policy.action_net
         middle = progress.tilt[:, self.budgets // 2].mean()
         with th.no_grad():
-            for hidden in self.policy.mlp_extractor.policy_net[:1]:
-                hidden.weight.copy_(features.weight)
-                hidden.bias.copy_(features.bias)
-            last.weight.zero_()
-            last.weight[1:] = progress.weight.mean(dim=0) * features.scale
+            if layers.hidden is not None and layers.bias is not None:
+                hidden: Any = self.policy.mlp_extractor.policy_net[0]
+                hidden.weight.copy_(layers.hidden)
+                hidden.bias.copy_(layers.bias)
+            last.weight.copy_(layers.output)
             last.bias.copy_(-middle * _ranks(len(last.bias)))
 
     def _tilt_to_limit(self, game: Game) -> None:

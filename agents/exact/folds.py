@@ -10,22 +10,15 @@ import torch as th
 
 from gym_stepwise_routing.agents.exact.all_tilts import Slope, solve_tilts
 from gym_stepwise_routing.agents.exact.decision_tree import DecisionTree
+from gym_stepwise_routing.agents.exact.learners import Candidate, Learner, learner
 
-__all__ = ["Candidate", "Features", "FoldTraining", "Progress", "assign_folds", "natural_step"]
+__all__ = ["FoldTraining", "Progress", "assign_folds"]
 
 _CLOSE = 3e-3
 """How near the costs have to come to the budgets, in normalised cost, before a gradient is taken."""
 _TILT_STEPS = 8
 _THRESHOLDS = 40
 """Tilts at which what is learned is judged on the problems left out, besides the constants."""
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """What is tried: random units that a policy is linear in (0: in the inputs), and weight decay."""
-
-    width: int
-    decay: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +30,6 @@ class Progress:
         accuracy: accuracy on the folds that are learned from, mean over budgets and policies.
         held_out: accuracy on the folds that are not, all together, mean over the costs between those of the constants,
             where every decision goes to the model with the greatest tilted logit.
-        weight: ``float[N, K-1, units]`` of each policy: logits of the larger models against the smallest.
         tilt: ``float[N, B]`` tilt of each policy to each budget.
         multiplier: ``float[N, B]`` accuracy that the last unit of cost buys there.
     """
@@ -45,36 +37,8 @@ class Progress:
     step: int
     accuracy: float
     held_out: float
-    weight: th.Tensor
     tilt: th.Tensor
     multiplier: th.Tensor
-
-
-class Features:
-    """What logits are linear in: the inputs, or tanh units with random weights, which are not trained.
-
-    Args:
-        features: size of the input.
-        width: number of units; 0: the inputs themselves.
-        seed: seed of the weights.
-
-    Attributes:
-        weight: ``float[width, features]``.
-        bias: ``float[width]``.
-        scale: what the units are multiplied by, so that a decay means as much as for the inputs.
-    """
-
-    def __init__(self, features: int, width: int, seed: int) -> None:
-        generator = th.Generator().manual_seed(seed)
-        self.weight = th.randn(width, features, generator=generator) * features**-0.5
-        self.bias = th.randn(width, generator=generator) * 0.5
-        self.scale = (features / width) ** 0.5 if width else 1.0
-
-    def __call__(self, x: th.Tensor) -> th.Tensor:
-        """Units ``float[n, units]`` of inputs ``[n, features]``."""
-        if not len(self.bias):
-            return x
-        return th.tanh(x @ self.weight.T.to(x.dtype) + self.bias.to(x.dtype)) * self.scale
 
 
 def assign_folds(problems: int, folds: int, seed: int) -> th.Tensor:
@@ -89,34 +53,6 @@ def assign_folds(problems: int, folds: int, seed: int) -> th.Tensor:
         raise ValueError(f"{problems} train problem; allowed: at least 2, one to learn from and one to judge by")
     order = np.random.default_rng(seed).permutation(problems)
     return th.as_tensor(order % min(folds, problems))
-
-
-def natural_step(units: th.Tensor, found: Slope, weight: th.Tensor, rate: float, decay: float) -> th.Tensor:
-    """The weights after one step: what is most in ``g d - d F d / (2 rate) - decay |weight + d|^2 / 2``.
-
-    F is the Fisher information of the decisions, mean over the tilts: a step is as long as the policy changes by it,
-    whatever the scale of the units. For one step from a constant policy this is a ridge regression of what each
-    decision is worth on what is seen.
-
-    Args:
-        units: ``float[n, U]`` what the logits are linear in.
-        found: the slope at the present weights.
-        weight: ``float[K-1, U]``.
-        rate: length of the step, > 0.
-        decay: of the weights, > 0.
-    """
-    others, size = weight.shape
-    information = units.new_empty(others, size, others, size)
-    for one in range(others):
-        for two in range(one, others):
-            p, q = found.chances[one + 1], found.chances[two + 1]
-            flow = (found.reached * p * ((1.0 - q) if one == two else -q)).mean(dim=1)
-            block = (units * flow.unsqueeze(1)).T @ units
-            information[one, :, two], information[two, :, one] = block, block
-    size *= others
-    curvature = information.reshape(size, size) / rate + decay * th.eye(size, dtype=units.dtype)
-    push = (found.by_logit[1:] @ units - decay * weight).reshape(size)
-    return weight + th.linalg.solve(curvature, push).reshape(weight.shape)
 
 
 class FoldTraining:
@@ -156,44 +92,36 @@ class FoldTraining:
         coin = tree.mask / tree.mask.sum(dim=0)
         self._coin = tree.reach(coin.to(inputs.dtype).unsqueeze(2), inputs.new_ones(tree.problems, 1))[:, 0]
 
-    def run(
-        self, candidate: Candidate, *, seed: int, steps: int, learning_rate: float, patience: int
-    ) -> Iterator[tuple[Progress, Features]]:
-        """Train; yields how far it is, before the first step and after each.
+    def run(self, candidate: Candidate, *, seed: int, steps: int, patience: int) -> Iterator[tuple[Progress, Learner]]:
+        """Train; yields how far it is, and who learns: the same object, which goes on.
+
+        The first time before the first step, and then as often as the learner says.
 
         Args:
             candidate: what is tried.
-            seed: seed of the random units.
+            seed: seed of first weights.
             steps: most gradient steps.
-            learning_rate: length of a natural gradient step, > 0.
-            patience: steps without a new best ``held_out`` after which it ends.
+            patience: looks without a new best ``held_out`` after which it ends.
         """
-        features = Features(self._inputs.shape[1], candidate.width, seed)
-        units = features(self._inputs)
-        others, policies = len(self._tree.mask) - 1, self._weight.shape[1]
-        weight = units.new_zeros(policies, others, units.shape[1])
+        policies = self._weight.shape[1]
+        learns = learner(candidate, self._inputs, policies, len(self._tree.mask), seed)
         tilt = th.logit(1.0 - self._share).repeat(policies, 1)
         best, waited = -np.inf, 0
         for step in range(steps + 1):
-            logits = self._logits(units, weight)
+            logits = learns.logits()
             found = []
-            for i in range(policies):
+            for i, own in enumerate(logits):
                 tilt[i], there = solve_tilts(
-                    self._tree, logits[i], tilt[i], self._weight[:, i], self._budget[i], _TILT_STEPS, _CLOSE
+                    self._tree, own, tilt[i], self._weight[:, i], self._budget[i], _TILT_STEPS, _CLOSE
                 )
                 found.append(there)
-            held_out = self._held_out(logits)
-            best, waited = (held_out, 0) if held_out > best else (best, waited + 1)
-            yield self._progress(step, held_out, weight.clone(), tilt.clone(), found), features
-            if waited >= patience:
-                return
-            for i, there in enumerate(found):
-                weight[i] = natural_step(units, there, weight[i], learning_rate, candidate.decay)
-
-    def _logits(self, units: th.Tensor, weight: th.Tensor) -> th.Tensor:
-        """Logits ``float[N, K, n]``, those of the smallest model 0."""
-        larger = weight @ units.T
-        return th.cat([th.zeros_like(larger[:, :1]), larger], dim=1)
+            if step % learns.every == 0 or step == steps:
+                held_out = self._held_out(logits)
+                best, waited = (held_out, 0) if held_out > best else (best, waited + 1)
+                yield self._progress(step, held_out, tilt.clone(), found), learns
+                if waited >= patience:
+                    return
+            learns.step(found)
 
     def _progress(self, step: int, held_out: float, weight: th.Tensor, tilt: th.Tensor, found: list[Slope]) -> Progress:
         right, cost, multiplier = (
@@ -201,7 +129,7 @@ class FoldTraining:
         )
         # What the cost is still off its budget by is made good at the multiplier's rate.
         reached = right - multiplier * (cost - self._budget)
-        return Progress(step, float(reached.mean()), held_out, weight, tilt, multiplier)
+        return Progress(step, float(reached.mean()), held_out, tilt, multiplier)
 
     def _held_out(self, logits: th.Tensor) -> float:
         """Accuracy on the problems that each policy has not seen, mean over costs between those of the constants.

@@ -26,6 +26,9 @@ from gym_stepwise_routing.types import SPLITS, Split
 
 __all__ = ["BANKS", "Bank", "BundledBank"]
 
+_BATCH = 1 << 16
+"""Rows of the nodes that are decoded at a time: what is decoded stays in a cache, and takes little memory."""
+
 
 def _data_directory() -> Path:
     return Path(str(resources.files("gym_stepwise_routing"))) / "data"
@@ -138,8 +141,9 @@ class Bank:
             with table("problems.parquet") as file:
                 problems = Problems.of(file.read(use_threads=False), models)
             with table("nodes.parquet") as file:
-                groups, columns = range(file.num_row_groups), node_columns(models, answered=answered)
-                parts = (file.read_row_group(group, columns, use_threads=False) for group in groups)
+                columns = node_columns(models, answered=answered)
+                batches = file.iter_batches(_BATCH, columns=columns, use_threads=False)
+                parts = (pa.Table.from_batches([batch]) for batch in batches)
                 nodes = Nodes.of(parts, file.metadata.num_rows, models, answered=answered)
             pa.default_memory_pool().release_unused()  # what decoding took, before the checks need memory of their own
             if manifest.files[texts.name].rows != len(nodes):

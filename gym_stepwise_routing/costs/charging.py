@@ -4,7 +4,9 @@ Every model of the pool keeps a prefix cache per trace, as inference servers do.
 of the context that it has not cached (``prefill``) and finds the rest in its cache (``cached``). At the start the cache
 holds what all prompts have in common, such as a few-shot head. A model's own decoded tokens are cached by it, other
 models' are not: alternating between models is charged for what it makes them read. A draft that is thrown away leaves
-no cache behind.
+no cache behind. What of the cache counts is the model's own affair
+(:class:`gym_stepwise_routing.costs.models.Caching`): all of it, or whole blocks of prompts that are long enough, or
+what the server tells.
 
 Steps are counted in tokens of the model that wrote them; for pools whose tokenizers differ this is an approximation of
 what the other models read.
@@ -15,14 +17,14 @@ for each score besides the text.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.costs.ledger import CACHED, CALLS, DISCARDED, KEPT, PREFILL, PROBE, VERIFIER, empty_ledger
-from gym_stepwise_routing.costs.models import Model, ModelPool
+from gym_stepwise_routing.costs.models import IDEAL_CACHING, Model, ModelPool
 from gym_stepwise_routing.types import Batch
 
 __all__ = ["Account", "Prompts", "Verifier", "charge_draft_step", "charge_step", "open_account"]
@@ -79,6 +81,7 @@ class Account(Batch):
         ledger: ``int64[B, rows, kinds]`` what was spent so far.
         asked: ``int64[B, 2]`` tokens that the verifier reads besides, and decodes, for each score.
         forgets: ``bool[B]`` the verifier has no prefix cache.
+        caching: ``int64[B, rows, 3]`` block, smallest request, whether the server is believed; None: ideal for all.
     """
 
     context: _Ints
@@ -86,12 +89,25 @@ class Account(Batch):
     ledger: _Ints
     asked: _Ints
     forgets: NDArray[np.bool_]
+    caching: _Ints | None = None
 
     def _copy(self) -> Account:
-        return Account(self.context.copy(), self.cached.copy(), self.ledger.copy(), self.asked, self.forgets)
+        return replace(self, context=self.context.copy(), cached=self.cached.copy(), ledger=self.ledger.copy())
 
-    def _call(self, rows: _Ints, models: _Ints) -> None:
+    def _served(self, rows: _Ints, models: _Ints, told: _Ints | None = None) -> _Ints:
+        """Tokens that the caches serve of the next request, where ``told`` is what servers say, -1 where nothing."""
         cached = self.cached[rows, models]
+        if self.caching is None:
+            return cached
+        context = self.context[rows, models]
+        block, smallest, reported = np.moveaxis(self.caching[rows, models], -1, 0)
+        served = np.where(context >= smallest, cached // block * block, 0)
+        if told is None:
+            return served
+        return np.where((reported > 0) & (told >= 0), np.minimum(told, context), served)
+
+    def _call(self, rows: _Ints, models: _Ints, told: _Ints | None = None) -> None:
+        cached = self._served(rows, models, told)
         self.ledger[rows, models, CALLS] += 1
         self.ledger[rows, models, PREFILL] += self.context[rows, models] - cached
         self.ledger[rows, models, CACHED] += cached
@@ -103,7 +119,7 @@ class Account(Batch):
         self.cached[rows, models] = self.context[rows, models]
 
     def _verify(self, verifier: int, rows: _Ints, draft: _Ints | None) -> None:
-        cached = self.cached[rows, verifier]  # without a prefix cache: what is never read
+        cached = self._served(rows, np.full(len(rows), verifier))  # without a prefix cache: what is never read
         unread = self.context[rows, verifier] - cached + self.asked[rows, 0]
         self.ledger[rows, verifier, CALLS] += 1
         self.ledger[rows, verifier, CACHED] += np.where(self.forgets[rows], 0, cached)
@@ -131,7 +147,16 @@ def open_account(problems: Prompts, pool: ModelPool) -> Account:
         ledger=empty_ledger(pool, batch),
         asked=np.tile(np.array([reader.prompt_tokens, reader.decoded_tokens], dtype=np.int64), (batch, 1)),
         forgets=np.full(batch, not reader.prefix_cache),
+        caching=_caching(pool, batch),
     )
+
+
+def _caching(pool: ModelPool, batch: int) -> _Ints | None:
+    if all(model.caching is None for model in pool.rows):
+        return None
+    kinds = [model.caching or IDEAL_CACHING for model in pool.rows]
+    rules = np.array([(kind.block, kind.smallest, kind.reported) for kind in kinds], dtype=np.int64)
+    return np.tile(rules, (batch, 1, 1))
 
 
 def charge_step(
@@ -143,6 +168,7 @@ def charge_step(
     scored: NDArray[np.bool_] | None,
     afresh: tuple[NDArray[np.bool_], Account] | None = None,
     context: _Ints | None = None,
+    served: _Ints | None = None,
 ) -> Account:
     """Account after ``models[b]`` wrote a step of ``tokens[b]`` tokens (modes *route*, *escalate* and *restart*).
 
@@ -158,6 +184,7 @@ def charge_step(
             *restart*), and the accounts of their problems before the first step; what was spent stays in the ledger.
         context: ``int64[B]`` what the call that wrote the step read, where that was recorded, else -1: counted whole,
             as no cache was recorded with it.
+        served: ``int64[B]`` tokens that the writers' servers say their caches served, -1 where nothing; None: nowhere.
     """
     after = account._copy()
     everyone = np.arange(len(models))
@@ -175,7 +202,7 @@ def charge_step(
         told = np.flatnonzero(context >= 0)
         after.context[told, models[told]] = context[told]
         after.cached[told, models[told]] = 0
-    after._call(everyone, models)
+    after._call(everyone, models, served)
     after._write(everyone, models, tokens)
     return after
 
@@ -188,6 +215,8 @@ def charge_draft_step(
     *,
     drafted: NDArray[np.bool_],
     scored: NDArray[np.bool_] | None,
+    served: _Ints | None = None,
+    drafts_served: _Ints | None = None,
 ) -> Account:
     """Account after a draft of the smallest model was kept or rewritten (mode *regenerate*).
 
@@ -198,10 +227,13 @@ def charge_draft_step(
         drafts: ``int64[B]`` length of the draft.
         drafted: ``bool[B]`` traces that had a draft (the smallest model was available).
         scored: ``bool[B]`` traces whose draft the verifier scored; None: nobody scores.
+        served: ``int64[B]`` tokens that the writers' servers say their caches served, -1 where nothing; None: nowhere.
+        drafts_served: the same of the drafts.
     """
     after = account._copy()
     had_draft = np.flatnonzero(drafted)
-    after._call(had_draft, np.zeros(len(had_draft), dtype=np.int64))
+    zeros = np.zeros(len(had_draft), dtype=np.int64)
+    after._call(had_draft, zeros, None if drafts_served is None else drafts_served[had_draft])
     if scored is not None:
         judged = np.flatnonzero(scored)
         after._verify(account.ledger.shape[1] - 1, judged, drafts[judged])
@@ -209,7 +241,7 @@ def charge_draft_step(
     kept = np.flatnonzero(models == 0)
     thrown = np.flatnonzero(drafted & (models != 0))
     after.ledger[thrown, 0, DISCARDED] += drafts[thrown]
-    after._call(rewritten, models[rewritten])
+    after._call(rewritten, models[rewritten], None if served is None else served[rewritten])
     after._write(rewritten, models[rewritten], tokens[rewritten])
     after._write(kept, models[kept], tokens[kept])
     if scored is not None:  # a kept draft has been read already, a rewritten one is dropped from the verifier's cache

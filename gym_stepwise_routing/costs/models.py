@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gym_stepwise_routing.storage.strict_json import ABSENT_IF_NONE
 
-__all__ = ["Latency", "Model", "ModelPool", "Price"]
+__all__ = ["IDEAL_CACHING", "Caching", "Latency", "Model", "ModelPool", "Price"]
 
 
 def _non_negative(owner: str, **figures: float) -> None:
@@ -45,6 +45,35 @@ class Price:
 
 
 @dataclass(frozen=True, slots=True)
+class Caching:
+    """What the prefix cache of a model's server serves of a prompt that it has read before.
+
+    Args:
+        block: it serves whole blocks of so many tokens, from the beginning, >= 1.
+        smallest: a request with fewer input tokens is served none, >= 0.
+        reported: where the server tells how many tokens its cache served, those are charged as cached, whatever the
+            rule says (live sources; recorded steps and the simulator go by the rule).
+
+    Raises:
+        ValueError: a number out of range.
+    """
+
+    block: int = 1
+    smallest: int = 0
+    reported: bool = False
+
+    def __post_init__(self) -> None:
+        for name, least in (("block", 1), ("smallest", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                raise ValueError(f"Caching: {name}={value!r}; allowed: an integer >= {least}")
+
+
+IDEAL_CACHING = Caching()
+"""Every token that was read before is served: an inference server of one's own, with room for every trace."""
+
+
+@dataclass(frozen=True, slots=True)
 class Latency:
     """Linear latency model of one model on one machine.
 
@@ -75,6 +104,7 @@ class Model:
         latency: measured speed; ``None`` if unknown (the cost unit ``latency`` is then refused).
         weights_sha256: hash of the weights file, for open models.
         licence: SPDX identifier of the weights' licence.
+        caching: what its prefix cache serves; None is :data:`IDEAL_CACHING`, and becomes None.
     """
 
     name: str
@@ -83,10 +113,13 @@ class Model:
     latency: Latency | None = None
     weights_sha256: str | None = None
     licence: str | None = None
+    caching: Caching | None = field(default=None, metadata=ABSENT_IF_NONE)
 
     def __post_init__(self) -> None:
         if not self.name:
             raise ValueError("Model: name='' ; allowed: a non-empty string")
+        if self.caching == IDEAL_CACHING:
+            object.__setattr__(self, "caching", None)
         if isinstance(self.parameters, int):  # one form, so that equal models have equal hashes after JSON
             object.__setattr__(self, "parameters", float(self.parameters))
         if self.parameters is not None and not (math.isfinite(self.parameters) and self.parameters > 0):
@@ -120,6 +153,10 @@ class ModelPool(Sequence[Model]):
     def rows(self) -> tuple[Model, ...]:
         """Models in the order of the ledger's rows: the pool, then the verifier if there is one."""
         return self.models if self.verifier is None else (*self.models, self.verifier)
+
+    def cached_by(self, caching: Caching) -> ModelPool:
+        """The pool with this caching for every model; a verifier keeps its own."""
+        return ModelPool([replace(model, caching=caching) for model in self.models], self.verifier)
 
     def __len__(self) -> int:
         return len(self.models)

@@ -233,6 +233,8 @@ class Rules:
                 trace.tokens,
                 drafts.tokens,
                 drafted=play.drafted,
+                served=trace.served,
+                drafts_served=drafts.served,
                 scored=play.drafted & np.isfinite(drafts.score) if self.scoring else None,
             )
         else:
@@ -244,6 +246,7 @@ class Rules:
                 scored=(play.trace.depth > 0) & np.isfinite(play.trace.score) if self.scoring else None,
                 afresh=None if begins is None else (begins, open_account(play.problems, self.source.pool)),
                 context=trace.context,
+                served=trace.served,
             )
         if (self._limits < _UNLIMITED).any():
             self._check_tiers(play.account, account)

@@ -40,6 +40,8 @@ class Step:
             those after the first unit where the step is the tail at the horizon.
         confidence: figures over those ``first_tokens``; None where the engine gave none or the model stopped at once.
         ending: why the trace ended here, or ''.
+        cached_tokens: input tokens that the engine's cache served of the request that began the step; None where it
+            does not tell, and of runs of several steps.
     """
 
     text: str
@@ -47,6 +49,7 @@ class Step:
     first_tokens: int
     confidence: StepConfidence | None
     ending: Ending
+    cached_tokens: int | None = None
 
 
 def segments(text: str, rule: StepRule) -> list[tuple[int, int]]:

@@ -49,7 +49,8 @@ class StepCosts:
         Raises:
             ValueError: unknown unit.
             PriceError: a model lacks the figure that the unit needs.
-            NotApplicableError: cached tokens have a price; the planner would have to know the whole context's length.
+            NotApplicableError: cached tokens have a price, or a cache serves less than it holds; the planner would have
+                to know the whole context's length.
         """
         pool, prompt = source.pool, source.parameters.prompt
         weights = cost_weights(unit, pool)
@@ -57,6 +58,9 @@ class StepCosts:
             raise NotApplicableError(
                 f"cost_unit={unit!r}: cached tokens have a price; allowed: units where they are free"
             )
+        for model in pool.rows:
+            if model.caching is not None:
+                raise NotApplicableError(f"model {model.name!r}: {model.caching}; allowed: ideal caching (None)")
         models, largest = len(pool), len(pool) - 1
         unread = np.array(prompt.tokens, np.float64) - np.array(prompt.shared)
         alone = solo(source.process, largest)

@@ -7,12 +7,12 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from gym_stepwise_routing.costs.models import Latency, Model, Price
+from gym_stepwise_routing.costs.models import Caching, Latency, Model, Price
 from gym_stepwise_routing.generators.openai_requests import Continuation
 from gym_stepwise_routing.generators.prices import api_price
 from gym_stepwise_routing.generators.specs import GeneratorSpec
 
-__all__ = ["ConfigPart", "EndpointConfig", "LatencyConfig", "PriceConfig"]
+__all__ = ["CachingConfig", "ConfigPart", "EndpointConfig", "LatencyConfig", "PriceConfig"]
 
 _Positive = Annotated[float, Field(gt=0)]
 _Count = Annotated[int, Field(ge=1)]
@@ -33,6 +33,14 @@ class PriceConfig(ConfigPart):
     date: str
     source: str
     up_to: int | None = Field(default=None, ge=1)
+
+
+class CachingConfig(ConfigPart):
+    """What the endpoint's prefix cache serves, as :class:`...costs.models.Caching`; nothing stated is ideal."""
+
+    block: int = Field(default=1, ge=1)
+    smallest: int = Field(default=0, ge=0)
+    reported: bool = False
 
 
 class LatencyConfig(ConfigPart):
@@ -57,6 +65,7 @@ class EndpointConfig(ConfigPart):
         price: prices, for ``dollars``; or ``provider``.
         provider: whose price list the model is on, as ``genai-prices`` spells it.
         latency: measured speed, for ``latency``.
+        caching: what its prefix cache serves, where that is not everything.
         counts_like: name of a model of the pool with the same tokenizer and prompt, whose count of a prompt is taken.
         top_logprobs: log-probabilities asked for per token.
         concurrency: most requests under way at a time.
@@ -71,6 +80,7 @@ class EndpointConfig(ConfigPart):
     price: PriceConfig | None = None
     provider: str | None = None
     latency: LatencyConfig | None = None
+    caching: CachingConfig | None = None
     counts_like: str | None = None
     top_logprobs: int = Field(default=8, ge=2)
     concurrency: _Count = 64
@@ -110,7 +120,8 @@ class EndpointConfig(ConfigPart):
         if self.provider is not None:
             price = api_price(self.provider, self.served_name)
         latency = None if self.latency is None else Latency(**self.latency.model_dump())
-        return Model(self.name, parameters=self.parameters, price=price, latency=latency)
+        caching = None if self.caching is None else Caching(**self.caching.model_dump())
+        return Model(self.name, parameters=self.parameters, price=price, latency=latency, caching=caching)
 
     def _stated_price(self) -> Price | None:
         return None if self.price is None else Price(**self.price.model_dump())

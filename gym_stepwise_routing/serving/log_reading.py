@@ -99,6 +99,7 @@ class LoggedNode:
         ending: why the trace ended with it, or ''.
         sha256: first digits of the hash of its text.
         text: its text, where texts are logged.
+        cached_tokens: input tokens that the endpoint says its cache served; None where it does not say.
     """
 
     tokens: int
@@ -107,6 +108,7 @@ class LoggedNode:
     ending: str
     sha256: str
     text: str | None = None
+    cached_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

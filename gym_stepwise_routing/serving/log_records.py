@@ -132,6 +132,8 @@ def _node(step: Step, texts: bool) -> dict[str, Any]:
         "ending": step.ending,
         "sha256": _sha256(step.text)[:_HASH_DIGITS],
     }
+    if step.cached_tokens is not None:
+        node["cached_tokens"] = step.cached_tokens
     return node | ({"text": step.text} if texts else {})
 
 

@@ -217,10 +217,24 @@ def replayed_ledger(
     for step in request.steps:
         models, tokens = np.array([pool.names.index(step.model)]), np.array([step.node.tokens])
         if request.mode != "regenerate":
-            account = charge_step(account, models, tokens, probed=None, scored=None)
+            account = charge_step(account, models, tokens, probed=None, scored=None, served=_served(step.node))
             continue
         kept = models[0] == 0
         drafts = np.array([step.draft.tokens if step.draft else step.node.tokens])
         drafted = np.array([kept or step.draft is not None])
-        account = charge_draft_step(account, models, tokens, drafts, drafted=drafted, scored=None)
+        account = charge_draft_step(
+            account,
+            models,
+            tokens,
+            drafts,
+            drafted=drafted,
+            scored=None,
+            served=_served(step.node),
+            drafts_served=_served(step.draft or step.node),
+        )
     return as_table(account.ledger[0], pool)
+
+
+def _served(node: LoggedNode) -> NDArray[np.int64]:
+    """Tokens that the endpoint said its cache served, ``int64[1]``, -1 where it did not say."""
+    return np.array([-1 if node.cached_tokens is None else node.cached_tokens], dtype=np.int64)

@@ -57,6 +57,8 @@ class SourceState(Batch):
             of a source in which no environment answers.
         context: ``int64[B]`` all input tokens of the call that wrote the last step, where the source recorded them, -1
             where the rules have to count; None of a source that records none.
+        served: ``int64[B]`` input tokens that the server of the model that wrote the last step says its cache served,
+            -1 where it says nothing; None of a source without servers.
     """
 
     problem: NDArray[np.int64]
@@ -72,6 +74,7 @@ class SourceState(Batch):
     latent: dict[str, NDArray[Any]]
     feedback: NDArray[np.float32] | None = None
     context: NDArray[np.int64] | None = None
+    served: NDArray[np.int64] | None = None
 
 
 @runtime_checkable

@@ -140,6 +140,7 @@ class LiveSource:
             correct=np.zeros(size, dtype=np.bool_),
             available=self._chargeable(problems),
             failed=np.zeros(size, dtype=np.bool_),
+            served=np.full(size, -1, dtype=np.int64),
             latent={
                 "steps": _objects([()] * size),
                 "written": _objects([None] * size),  # the last step, as it was read
@@ -169,6 +170,8 @@ class LiveSource:
             out.depth[row] += 1
             out.model[row] = model
             out.tokens[row] = result.tokens
+            assert out.served is not None
+            out.served[row] = -1 if result.cached_tokens is None else result.cached_tokens
             out.confidence[row] = _figures(result)
             out.terminal[row] = ended
             out.available[row] = self._chargeable(state.problem[[row]])[0] & (not ended)
@@ -238,17 +241,20 @@ class LiveSource:
                 partial[row] = PartialStep(self.rule, steps)
             self._submit(state, row, int(model), partial.get(row))
         results: dict[int, Step | Failure] = {}
+        cached: dict[int, int | None] = {}  # of the first request: later ones of a step find what it has read
         for model in sorted(set(models.tolist())):
             for row, result in _drain(self.generators[model]):
                 if isinstance(result, Failure):
                     results[row] = result
-                elif row not in partial:
+                    continue
+                cached.setdefault(row, result.cached_tokens)
+                if row not in partial:
                     results[row] = read_steps(result, self.rule, state.latent["steps"][row])[-1]
                 elif (step := partial[row].add(result)) is not None:
                     results[row] = step
                 else:
                     self._submit(state, row, model, partial[row])
-        return [results[row] for row in range(len(models))]
+        return [_with_cached(results[row], cached.get(row)) for row in range(len(models))]
 
     def _submit(self, state: SourceState, row: int, model: int, partial: PartialStep | None) -> None:
         left = max(self.rule.max_tokens - self._run_tokens(state, row, model), 1)
@@ -273,6 +279,10 @@ def _drain(generator: Generator) -> Iterator[tuple[int, Completion | Failure]]:
         yield from generator.poll()
 
 
+def _with_cached(step: Step | Failure, cached: int | None) -> Step | Failure:
+    return step if isinstance(step, Failure) else replace(step, cached_tokens=cached)
+
+
 def _figures(step: Step) -> NDArray[np.float32]:
     """Confidence figures in the order of ``CONFIDENCE``, rounded as in a recording; NaN where there are none."""
     if step.confidence is None:
@@ -290,6 +300,8 @@ def _objects(values: Sequence[Any]) -> NDArray[Any]:
 
 
 def _copy(state: SourceState) -> SourceState:
-    arrays = {name: getattr(state, name).copy() for name in ("depth", "model", "tokens", "confidence", "score")}
+    arrays = {
+        name: getattr(state, name).copy() for name in ("depth", "model", "tokens", "confidence", "score", "served")
+    }
     flags = {name: getattr(state, name).copy() for name in ("terminal", "correct", "available", "failed")}
     return replace(state, **arrays, **flags, latent={key: value.copy() for key, value in state.latent.items()})

@@ -67,10 +67,11 @@ ABLATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "all_budgets, inputs as they are": ("all_budgets", RAW),
     "lagrangian_ppo, inputs as they are": ("lagrangian_ppo", RAW),
     "exact, inputs as they are": ("exact", RAW),
-    "exact, 64 random units": ("exact", {"widths": [64]}),
+    "exact, linear only": ("exact", {"candidates": [[0, 0.1, 4.0]]}),
+    "exact, 64 units only": ("exact", {"candidates": [[64, 0.3, 0.01]]}),
     "exact, two folds": ("exact", {"folds": 2}),
     "exact, ten folds": ("exact", {"folds": 10}),
-    "exact, decay a hundredth": ("exact", {"decays": [0.001]}),
+    "exact, linear, hardly regularised": ("exact", {"candidates": [[0, 0.001, 4.0]]}),
 }
 """What is changed against the shipped settings, and of which agent."""
 

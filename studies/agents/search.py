@@ -67,10 +67,10 @@ def candidates(agent: str) -> dict[str, Hyperparameters]:
         found[name] = replace(shipped, algorithm=own | arguments | ({"policy_kwargs": policy} if policy else {}))
 
     if agent == "exact":
-        for width in (16, 64):
-            changed(f"{width} units", widths=[width])
-        for decay in (0.001, 1.0):
-            changed(f"decay {decay:g}", decays=[decay])
+        for width, rate in ((16, 0.02), (64, 0.01)):
+            changed(f"{width} units", candidates=[[width, 0.3, rate]])
+        for decay in (0.001, 0.1, 1.0):
+            changed(f"linear, decay {decay:g}", candidates=[[0, decay, 4.0]])
         return found
     for times, name in ((0.5, "half the steps"), (2, "twice the steps")):
         found[name] = replace(shipped, total_timesteps=int(shipped.total_timesteps * times))

@@ -26,7 +26,20 @@ _GREYS = ("black", "dimgrey", "darkgrey")
 def fidelity_page(name: str, command: str, fidelity: Fidelity) -> Page:
     """Published curve and ours, and the distances between distributions."""
     published, ours = fidelity.published, fidelity.ours
-    header = ("threshold", "accuracy, published", "ours", "points", "s.e.", "large tokens, published", "ours", "%")
+    tokens = [f"{model} tokens, published" for model in ("large", "small")]
+    header = (
+        "threshold",
+        "accuracy, published",
+        "ours",
+        "points",
+        "s.e.",
+        tokens[0],
+        "ours",
+        "%",
+        tokens[1],
+        "ours",
+        "%",
+    )
     rows = [
         (
             f"{published.thresholds[i]:.2f}",
@@ -37,6 +50,9 @@ def fidelity_page(name: str, command: str, fidelity: Fidelity) -> Page:
             f"{published.large_tokens[i]:.1f}",
             f"{ours.large_tokens[i]:.1f}",
             f"{100 * (fidelity.token_ratio[i] - 1):+.1f}",
+            f"{published.small_tokens[i]:.1f}",
+            f"{ours.small_tokens[i]:.1f}",
+            f"{100 * (fidelity.small_token_ratio[i] - 1):+.1f}",
         )
         for i in range(len(published.thresholds))
     ]

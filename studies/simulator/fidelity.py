@@ -59,13 +59,22 @@ class Fidelity:
     @property
     def token_ratio(self) -> Floats:
         """Large-model tokens, ours to published; 1 where both are 0, ``float64[21]``."""
-        both = self.published.large_tokens > 0
-        return np.where(both, self.ours.large_tokens / np.where(both, self.published.large_tokens, 1), 1.0)
+        return _ratio(self.ours.large_tokens, self.published.large_tokens)
+
+    @property
+    def small_token_ratio(self) -> Floats:
+        """The same of the small model's, kept and discarded."""
+        return _ratio(self.ours.small_tokens, self.published.small_tokens)
 
     @property
     def chi_square(self) -> float:
         """Squared accuracy differences in standard errors, summed over the 21 thresholds."""
         return float(((self.accuracy_difference / self.standard_error) ** 2).sum())
+
+
+def _ratio(ours: Floats, published: Floats) -> Floats:
+    both = published > 0
+    return np.where(both, ours / np.where(both, published, 1), 1.0)
 
 
 def measure_fidelity(source: SimulatorSource) -> Fidelity:

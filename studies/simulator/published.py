@@ -71,6 +71,11 @@ class PublishedCurve:
     kept_tokens: Floats
     discarded_tokens: Floats
 
+    @property
+    def small_tokens(self) -> Floats:
+        """Tokens that the small model decodes, kept or not; the published last row counts none of its drafts."""
+        return self.kept_tokens + self.discarded_tokens
+
 
 def threshold_curve() -> PublishedCurve:
     """The published curve."""

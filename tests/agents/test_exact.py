@@ -12,7 +12,8 @@ from fake_sources import TreeSource
 from gym_stepwise_routing.agents.exact import ExactPolicyGradient
 from gym_stepwise_routing.agents.exact.all_tilts import chances_of, slope, solve_tilts
 from gym_stepwise_routing.agents.exact.decision_tree import DecisionTree
-from gym_stepwise_routing.agents.exact.folds import Candidate, FoldTraining, assign_folds, natural_step
+from gym_stepwise_routing.agents.exact.folds import FoldTraining, assign_folds
+from gym_stepwise_routing.agents.exact.learners import Candidate, learner, natural_step
 from gym_stepwise_routing.agents.limits import mean_outcome
 from gym_stepwise_routing.agents.run_training import train_run
 from gym_stepwise_routing.agents.scores import scored
@@ -25,6 +26,7 @@ from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.sources.subset import Part
 
 UNIT = "large_tokens"
+LINEAR, NETWORK = (0, 0.1, 4.0), (6, 0.3, 0.02)
 
 
 def bank_part(*, size=40, solved=None):
@@ -172,13 +174,13 @@ def test_values_are_those_of_a_router_that_draws():
 
 def quick(**algorithm):
     settings = hyperparameters("exact")
-    return replace(settings, total_timesteps=8, algorithm=settings.algorithm | {"folds": 3} | algorithm)
+    return replace(settings, total_timesteps=40, algorithm=settings.algorithm | {"folds": 3} | algorithm)
 
 
 @pytest.fixture(scope="module")
 def trained():
     game = GameConfig(bank_part(size=150), mode="regenerate", cost_unit=UNIT)
-    return train("exact", seed=1, game=game, settings=quick(widths=[0, 6], decays=[0.1]))
+    return train("exact", seed=1, game=game, settings=quick(candidates=[LINEAR, NETWORK]))
 
 
 def test_training_beats_a_coin_of_the_same_cost_where_it_learned(trained):
@@ -195,35 +197,77 @@ def test_training_beats_a_coin_of_the_same_cost_where_it_learned(trained):
     assert accuracy > coin + 0.003
 
 
-@pytest.mark.parametrize("width", [0, 6])
-def test_the_policy_is_the_mean_of_those_of_the_folds(width):
+@pytest.mark.parametrize("candidate", [LINEAR, NETWORK])
+def test_the_policy_is_the_mean_of_those_of_the_folds(candidate):
     game = GameConfig(bank_part(), cost_unit=UNIT)
-    model = train("exact", seed=1, game=game, settings=quick(widths=[width], decays=[0.01]))
+    model = train("exact", seed=1, game=game, settings=quick(candidates=[candidate]))
     tree = DecisionTree(model.env.env.game)
     inputs = model.policy.extract_features(tree.observation)
     training = FoldTraining(tree, inputs, assign_folds(tree.problems, 3, 1), 5)
-    run = training.run(model.chosen, seed=1, steps=8, learning_rate=model.learning_rate, patience=2)
-    looks = [
-        (progress.weight.mean(dim=0) @ features(inputs).T, progress.tilt[:, 2].mean()) for progress, features in run
-    ]
+    looks = {
+        progress.step: (learns.logits().mean(dim=0)[1], progress.tilt[:, 2].mean())
+        for progress, learns in training.run(model.chosen, seed=1, steps=40, patience=2)
+    }
     larger, tilt = looks[model.chosen_steps]
     chances = np.asarray(scored(model).probabilities(tree.observation.numpy()))
-    np.testing.assert_allclose(np.log(chances[:, 1] / chances[:, 0]), (larger - tilt)[0], atol=2e-4)
+    np.testing.assert_allclose(np.log(chances[:, 1] / chances[:, 0]), larger - tilt, atol=2e-4)
+
+
+def test_networks_follow_the_gradient_of_finite_differences(tree):
+    """One step of AdamW without decay is as long as its rate in every weight, in the direction of the gradient."""
+    inputs = th.randn(len(tree), 5, generator=th.Generator().manual_seed(3), dtype=th.float64)
+    learns = learner(Candidate(4, 0.0, 1e-3), inputs, policies=2, models=len(tree.mask), seed=0)
+    by_logit = [random_logits(tree, seed) for seed in range(2)]
+    slopes = [replace(slope(tree, one, th.zeros(1), th.ones(tree.problems)), by_logit=one) for one in by_logit]
+    weights = (learns.hidden, learns.bias, learns.output)
+    before = [weight.clone() for weight in weights]
+
+    def gain():
+        return sum(float((own * logits).sum()) for own, logits in zip(by_logit, learns.logits(), strict=True))
+
+    numeric = []
+    for weight in weights:
+        for place in np.ndindex(*weight.shape):
+            ends = []
+            for sign in (1, -1):
+                weight[place] += sign * 1e-6
+                ends.append(gain())
+                weight[place] -= sign * 1e-6
+            numeric.append((ends[0] - ends[1]) / 2e-6)
+    learns.logits()
+    learns.step(slopes)
+    gradient = np.concatenate([-weight.grad.numpy().ravel() for weight in weights])
+    np.testing.assert_allclose(gradient, numeric, rtol=1e-5, atol=1e-6)
+    moved = np.concatenate([(weight - old).numpy().ravel() for weight, old in zip(weights, before, strict=True)])
+    np.testing.assert_allclose(moved, 1e-3 * np.sign(gradient), rtol=1e-3)
+
+
+@pytest.mark.parametrize("candidate", [LINEAR, NETWORK])
+def test_several_policies_as_one(candidate):
+    inputs = th.randn(7, 5, generator=th.Generator().manual_seed(3))
+    learns = learner(Candidate(*candidate), inputs, policies=3, models=3, seed=0)
+    if candidate is LINEAR:
+        learns.weight += th.randn(learns.weight.shape, generator=th.Generator().manual_seed(4))
+    hidden, bias, output = learns.together()
+    units = inputs if hidden is None else th.tanh(inputs @ hidden.T + bias)
+    logits = learns.logits()
+    assert logits.shape == (3, 3, 7)
+    assert not logits[:, 0].any()
+    np.testing.assert_allclose(units @ output.T, logits.mean(dim=0).T, atol=1e-6)
 
 
 def test_folds_choose_width_and_steps(trained):
     held_out = dict(trained.held_out)
-    assert set(held_out) == {Candidate(0, 0.1), Candidate(6, 0.1)}
+    assert set(held_out) == {Candidate(*LINEAR), Candidate(*NETWORK)}
     assert held_out[trained.chosen] == max(held_out.values())
-    assert len(trained.policy.action_net.weight.T) == (
-        trained.chosen.width or len(trained.policy.features_extractor.centre)
-    )
+    seen = len(trained.policy.features_extractor.centre)
+    assert len(trained.policy.action_net.weight.T) == (3 * trained.chosen.width or seen)
     # the same training again, looked at step by step: the steps are those with the best held-out accuracy
     game = trained.env.env.game
     tree = DecisionTree(game)
     inputs = trained.policy.extract_features(tree.observation)
     training = FoldTraining(tree, inputs, assign_folds(tree.problems, 3, 1), 5)
-    run = training.run(trained.chosen, seed=1, steps=4, learning_rate=trained.learning_rate, patience=2)
+    run = training.run(trained.chosen, seed=1, steps=20, patience=2)
     looks = [progress for progress, _ in run]
     best = max(looks, key=lambda look: look.held_out)
     assert (best.step, best.held_out) == (trained.chosen_steps, held_out[trained.chosen])
@@ -232,7 +276,7 @@ def test_folds_choose_width_and_steps(trained):
 def test_what_is_learned_from_is_learned():
     tree = DecisionTree(Game(bank_part(size=60), mode="regenerate", cost_unit=UNIT))
     training = FoldTraining(tree, tree.observation, assign_folds(tree.problems, 3, 0), 5)
-    run = training.run(Candidate(0, 1e-4), seed=0, steps=6, learning_rate=4.0, patience=7)
+    run = training.run(Candidate(0, 1e-4, 4.0), seed=0, steps=6, patience=7)
     looks = [progress.accuracy for progress, _ in run]
     assert len(looks) == 7
     assert looks[-1] > looks[1] > looks[0] + 0.02
@@ -275,7 +319,7 @@ def test_the_greatest_tilted_logit_is_taken_where_it_is_allowed(tree):
 
 def test_a_run_keeps_its_limit_and_plays_from_its_file(tmp_path):
     game = GameConfig(bank_part(), cost_unit=UNIT)
-    run = train_run("exact", tmp_path / "run", seed=0, game=game, settings=quick(widths=[4]), limit=0.4)
+    run = train_run("exact", tmp_path / "run", seed=0, game=game, settings=quick(candidates=[NETWORK]), limit=0.4)
     assert run.manifest.limit_kept
     assert run.manifest.cost == pytest.approx(0.4, abs=1e-4)
     assert mean_outcome(run.network, Game(game))[1] == pytest.approx(run.manifest.cost)
@@ -283,14 +327,16 @@ def test_a_run_keeps_its_limit_and_plays_from_its_file(tmp_path):
 
 def test_a_floor_is_kept_by_the_same_policy():
     game = GameConfig(bank_part(), cost_unit=UNIT)
-    model = train("exact", seed=0, game=game, settings=quick(widths=[4]), limit=0.5, constraint="accuracy_floor")
+    model = train(
+        "exact", seed=0, game=game, settings=quick(candidates=[NETWORK]), limit=0.5, constraint="accuracy_floor"
+    )
     assert mean_outcome(scored(model), Game(game))[0] == pytest.approx(0.5, abs=1e-3)
 
 
 def test_a_limit_below_always_smallest_is_warned_of_and_told(tmp_path):
     game = GameConfig(bank_part(), cost_unit="flops")
     with pytest.warns(UserWarning, match="what always-smallest costs"):
-        run = train_run("exact", tmp_path / "run", seed=0, game=game, settings=quick(widths=[4]), limit=0.01)
+        run = train_run("exact", tmp_path / "run", seed=0, game=game, settings=quick(candidates=[NETWORK]), limit=0.01)
     assert run.manifest.limit_kept is False
 
 
@@ -307,11 +353,11 @@ def test_folds_without_a_right_answer_leave_a_policy_as_it_began():
     game = Game(source, cost_unit=UNIT)
     tree = DecisionTree(game)
     training = FoldTraining(tree, tree.observation, assign_folds(2, 2, 0), 4)
-    run = training.run(Candidate(0, 0.1), seed=0, steps=1, learning_rate=1.0, patience=2)
-    _, after = (progress.weight for progress, _ in run)
+    run = training.run(Candidate(0, 0.1, 1.0), seed=0, steps=1, patience=2)
+    *_, (_, learns) = run
     solved_by_problem = tree.worth(tree.constant(-1)).right[:, 0] + tree.worth(tree.constant(0)).right[:, 0]
     assert int((solved_by_problem > 0).sum()) <= 1
-    assert sorted(bool(policy.any()) for policy in after) == [False, True]
+    assert sorted(bool(policy.any()) for policy in learns.weight) == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -343,10 +389,11 @@ def test_a_largest_model_that_costs_no_more_is_refused():
     [
         ("budgets", 0),
         ("folds", 1),
-        ("widths", [-1]),
-        ("widths", []),
-        ("decays", [0.0]),
-        ("learning_rate", 0.0),
+        ("width", {"candidates": [(-1, 0.1, 4.0)]}),
+        ("candidates", {"candidates": [(0, 0.1)]}),
+        ("candidates", []),
+        ("decay", {"candidates": [(0, 0.0, 4.0)]}),
+        ("rate", {"candidates": [(4, 0.0, 0.0)]}),
         ("patience", 0),
         ("limit", -1.0),
         ("constraint", "time"),
@@ -354,7 +401,9 @@ def test_a_largest_model_that_costs_no_more_is_refused():
 )
 def test_settings_out_of_range_are_refused(name, value):
     with pytest.raises(ValueError, match=name):
-        ExactPolicyGradient("MlpPolicy", RoutingVecEnv(1, cost_unit=UNIT), **{name: value})
+        ExactPolicyGradient(
+            "MlpPolicy", RoutingVecEnv(1, cost_unit=UNIT), **(value if isinstance(value, dict) else {name: value})
+        )
 
 
 def test_a_training_that_goes_on_is_refused(trained):

@@ -13,7 +13,8 @@ from gym_stepwise_routing.agents import training
 from gym_stepwise_routing.agents.agent import AGENTS
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.routers.policy_network import Dense, PolicyNetwork
-from studies.agents import all_budgets, exact, guarantee, learning, peers, search, simulator, sweeps
+from studies import billing
+from studies.agents import all_budgets, certified, exact, guarantee, learning, peers, search, simulator, sweeps
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,7 @@ def page(folder, name, *options):
 
 
 def test_exact(tmp_path, bank, monkeypatch):
-    monkeypatch.setattr(exact, "ABLATIONS", {"exact, 4 units": ("exact", {"widths": [4]})})
+    monkeypatch.setattr(exact, "ABLATIONS", {"exact, 4 units": ("exact", {"candidates": [[4, 0.3, 0.01]]})})
     monkeypatch.setattr(exact, "THRESHOLDS", 5)
     exact.main(out=tmp_path, bank=bank, cost_unit="large_tokens", seeds=3, resamples=1000, changed=True)
     text, numbers = page(tmp_path, "exact-few-problems-changed", "--seeds 3", "--resamples 1000", "--changed")
@@ -83,6 +84,18 @@ def test_constants_pay_for_no_drafts(bank):
     for mode in ("escalate", "regenerate"):
         for name in ("right_small", "cost_small", "right_large", "cost_large"):
             np.testing.assert_allclose(getattr(found[mode], name), getattr(found["route"], name), rtol=1e-12)
+
+
+def test_billing(tmp_path, bank):
+    pytest.importorskip("genai_prices")
+    billing.main(bank=bank, out=tmp_path)
+    bills = json.loads((tmp_path / "billing-few-problems.json").read_text())["results"]
+    assert len(bills) == len(billing.PAIRS) * len(billing.CACHINGS) * 3
+    for bill in bills:
+        assert (bill["ratio"] == 1.0) == (bill["caching"] == "ideal")
+        assert (bill["cached"] > 0) == (bill["caching"] == "ideal")  # no prompt has 1,024 tokens
+    largest = {bill["caching"]: bill["dollars"] for bill in bills if bill["router"].startswith("always-largest")}
+    assert largest["ideal"] < largest["none"] == pytest.approx(largest["blocks of 128, from 1,024 tokens"])
 
 
 def test_learning(tmp_path, bank, monkeypatch):
@@ -140,7 +153,7 @@ def test_every_agent_has_candidates_that_differ_in_one_thing(agent):
         differs = [name for name in shipped if settings[name] != shipped[name]]
         assert differs in (["total_timesteps"], ["algorithm"])
     widths = [s.algorithm.get("policy_kwargs", s.algorithm) for s in tried.values()]
-    assert len({str(w.get("net_arch", w.get("widths"))) for w in widths}) >= 3
+    assert len({str(w.get("net_arch", w.get("candidates"))) for w in widths}) >= 3
 
 
 @pytest.mark.parametrize("agent", simulator.AGENTS)
@@ -181,3 +194,21 @@ def test_peers(tmp_path, bank, monkeypatch):
     for line in numbers:
         assert line["difference"] == pytest.approx(line["value"] - line["peer_value"], abs=1e-9)
         assert line["low"] <= line["difference"] <= line["high"]
+
+
+def test_certified(tmp_path, bank):
+    certified.main(out=tmp_path, bank=bank, cost_unit="large_tokens", seeds=3, share=0.8, delta=0.1)
+    text, numbers = page(tmp_path, "certified-few-problems", "--seeds 3", "--share 0.8")
+    assert len(numbers) == len(sweeps.MODES) * len(certified.AGENTS) * 3
+    assert all(len(line["by_items"]) == len(certified.TIMES) for line in numbers)
+    assert "hindsight" in text
+
+
+def test_a_certificate_by_hand():
+    """59 items without an error are what it takes for 5 % at delta 0.05: 0.95 ** 59 < 0.05 < 0.95 ** 58."""
+    assert certified.allowed_errors(58, 0.05, 0.05) == -1
+    assert certified.allowed_errors(59, 0.05, 0.05) == 0
+    lost = np.array([0, 0, 1, 0, 9])
+    assert certified.certified(lost, 59, 1, 0.05, 0.05) == 1  # the sequence ends at the first that fails
+    assert certified.certified(lost, 59, 4, 0.05, 0.05) == 3
+    assert certified.certified(lost, 58, 1, 0.05, 0.05) == -1

@@ -43,6 +43,11 @@ class Expected:
     discarded_tokens: Floats
     steps: Floats
 
+    @property
+    def small_tokens(self) -> Floats:
+        """Tokens that the smallest model decodes, kept or not."""
+        return self.kept_tokens + self.discarded_tokens
+
 
 def threshold_rule(process: Process, thresholds: Sequence[float]) -> Expected:
     """TRIM-Thr: the largest model rewrites a draft iff its score is below the threshold.
