@@ -156,6 +156,7 @@ def _model(entry: Mapping[str, Any], price: Mapping[str, Any] | None) -> Model:
     return Model(
         name=entry["name"],
         parameters=entry["parameters"],
+        active_parameters=entry.get("active_parameters"),
         price=None if price is None else Price(**price),
         latency=None if latency is None else Latency(**latency),
         weights_sha256=entry["weights_sha256"],
