@@ -23,6 +23,7 @@ __all__ = [
     "BANK_FILES",
     "FORMAT_VERSION",
     "MANIFEST",
+    "Asked",
     "Dataset",
     "Decoding",
     "Endings",
@@ -98,11 +99,32 @@ class StepRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What grading by a model took: replies, and the tokens that it read and wrote."""
+
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+
+    @property
+    def tokens(self) -> int:
+        """All tokens, read and written."""
+        return self.prompt_tokens + self.completion_tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Grader:
-    """What decided whether a final answer is right."""
+    """What decided whether a final answer is right.
+
+    Args:
+        name: what it is, and in which version.
+        version: version of this entry.
+        asked: what a judge was asked, where another model decided; None: no model did.
+    """
 
     name: str
     version: str
+    asked: Asked | None = field(default=None, metadata=ABSENT_IF_NONE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

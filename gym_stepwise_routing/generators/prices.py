@@ -45,7 +45,6 @@ def api_price(provider: str, model: str, *, hour: int | None = None) -> Price:
     prices = found.get_prices(now)
     listed = (prices.input_mtok, prices.cache_read_mtok, prices.output_mtok)
     fresh, cached, output = _figures(prices)
-    written = _dollars(prices.cache_write_mtok)
     if fresh is None or output is None:
         raise PriceError(
             f"provider={provider!r}, model={model!r}: genai-prices has no price per token for it; {_STATE}"
@@ -56,7 +55,6 @@ def api_price(provider: str, model: str, *, hour: int | None = None) -> Price:
         input=fresh,
         cached_input=fresh if cached is None else cached,
         output=output,
-        cache_write=None if written == fresh else written,
         date=now.date().isoformat(),
         source=f"genai-prices {metadata.version('genai-prices')}, {provider}/{found.id}{at}",
         up_to=min((tier.start for price in listed for tier in getattr(price, "tiers", ())), default=None),

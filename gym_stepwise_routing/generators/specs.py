@@ -120,7 +120,9 @@ class GeneratorSpec:
             raise ValueError(f"batch={self.batch!r}; allowed: an integer >= 1")
         if self.form != NO_CHAT_FORM and not self.chat and self.continuation == "raw":
             settings = ", ".join(f"{name}={value}" for name, value in self.form.settings())
-            raise ValueError(f"{settings} with a prompt that is no conversation; allowed: with chat=true, or continuation")
+            raise ValueError(
+                f"{settings} with a prompt that is no conversation; allowed: with chat=true, or continuation"
+            )
         stated_price(self)
 
     @property
@@ -172,6 +174,26 @@ class GeneratorSpec:
         if self.dtype not in (None, "float32"):
             raise ValueError(f"repeatable=True with dtype={self.dtype!r}; allowed: float32, or none")
         return replace(self, dtype="float32")
+
+    def with_chat(self, form: ChatForm, *, chat: bool) -> GeneratorSpec:
+        """The same model with a form of all models' prompts; its own system message and arguments come first.
+
+        Raises:
+            ValueError: a form that adds something, and a prompt that is no conversation.
+        """
+        own = dict(self.form.arguments)
+        arguments = tuple({**dict(form.arguments), **own}.items())
+        system = form.system if self.form.system is None else self.form.system
+        spec = self
+        if chat and "chat" in GENERATORS.get(self.backend).options:
+            spec = replace(spec, chat=True)
+        elif chat and self.continuation == "raw":
+            spec = replace(spec, continuation="continue_final_message")
+        return replace(spec, form=ChatForm(system, arguments))
+
+    def drawing(self, sampling: Sampling) -> GeneratorSpec:
+        """The same model, whose tokens are drawn so."""
+        return replace(self, sampling=sampling)
 
     def build(self) -> Generator:
         """Load the model, or connect to the server.
@@ -284,7 +306,9 @@ def stated_price(spec: GeneratorSpec) -> Price | None:
     Raises:
         ValueError: half a price, two prices, or a figure out of its range.
     """
-    stated = [name for name in ("price_in", "price_cached", "price_out", "price_cache_write") if _of(spec, name) is not None]
+    stated = [
+        name for name in ("price_in", "price_cached", "price_out", "price_cache_write") if _of(spec, name) is not None
+    ]
     if spec.tokens_per_second is not None and not spec.tokens_per_second > 0:
         raise ValueError(f"tokens_per_second={spec.tokens_per_second!r}; allowed: a number > 0")
     if spec.hour is not None and (not 0 <= spec.hour <= 23 or spec.provider is None):

@@ -52,13 +52,11 @@ def full_prompt(tokenizer: Any, request: Request, chat: bool, form: ChatForm = N
 
 
 def begun_thought(prompt: str, chat: bool) -> str:
-    """What a template has written of the answer: ``<think>`` and its newline, or ''. ``prompt`` as the model reads it."""
+    """What the template of a prompt, as the model reads it, has written of the answer: ``<think>`` and its newline."""
     return prompt[prompt.rindex(THINK) :] if chat and opens_thought(prompt) else ""
 
 
-def prompt_tokens(
-    tokenizer: Any, prompts: Sequence[str], chat: bool, form: ChatForm = NO_CHAT_FORM
-) -> list[int]:
+def prompt_tokens(tokenizer: Any, prompts: Sequence[str], chat: bool, form: ChatForm = NO_CHAT_FORM) -> list[int]:
     """Tokens of each prompt as the model reads it."""
     texts = [full_prompt(tokenizer, Request(prompt, "", 1), chat, form) for prompt in prompts]
     return [len(ids) for ids in tokenizer(texts, add_special_tokens=not chat)["input_ids"]] if texts else []

@@ -120,7 +120,11 @@ class VllmGenerator:
             context=self.max_model_len,
             top_logprobs=self.top_logprobs,
             tokenizer_sha256=fingerprint(self._tokenizer),
-            settings=(*((key, str(value)) for key, value in self._settings.items()), *self._more, *hub_settings(self.model)),
+            settings=(
+                *((key, str(value)) for key, value in self._settings.items()),
+                *self._more,
+                *hub_settings(self.model),
+            ),
         )
 
     def count(self, prompts: Sequence[str]) -> list[int]:

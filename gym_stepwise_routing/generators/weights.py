@@ -131,14 +131,17 @@ def _of_gguf(path: Path) -> Counted:
         magic, version, tensors, entries = struct.unpack("<4sIQQ", stream.read(24))
         if magic != b"GGUF" or version not in (2, 3):
             raise _unknown(str(path), f"{magic!r} version {version}")
-        values = dict((_text(stream), _value(stream, _number(stream, "I"))) for _ in range(entries))
+        values = {_text(stream): _value(stream, _number(stream, "I")) for _ in range(entries)}
         sizes = {}
         for _ in range(tensors):
             name = _text(stream)
             sizes[name] = math.prod(_number(stream, "Q") for _ in range(_number(stream, "I")))
             stream.read(12)  # type and offset
     family = values.get("general.architecture", "")
-    experts = {"num_experts": values.get(f"{family}.expert_count"), "num_experts_per_tok": values.get(f"{family}.expert_used_count")}
+    experts = {
+        "num_experts": values.get(f"{family}.expert_count"),
+        "num_experts_per_tok": values.get(f"{family}.expert_used_count"),
+    }
     return _mixture(sizes, experts, str(path))
 
 

@@ -16,6 +16,7 @@ from gym_stepwise_routing.generators.partial_step import PartialStep
 from gym_stepwise_routing.generators.step_rule import StepRule
 from gym_stepwise_routing.generators.steps import Step, can_be_cut, read_steps
 from gym_stepwise_routing.grading import GRADERS
+from gym_stepwise_routing.grading.judge import Judge
 from gym_stepwise_routing.recorder.settings import RecordingSettings
 from gym_stepwise_routing.recorder.tree import RoutingTree, Run
 
@@ -92,6 +93,8 @@ def grow_trees(
     if len(generators) < 2:
         raise ValueError(f"generators={[g.name for g in generators]!r}; allowed: at least 2, smallest first")
     grade = GRADERS.get(settings.grading).make()
+    if isinstance(grade, Judge) and settings.judgements is not None:
+        grade.keep(settings.judgements)
     pool = _Pool(generators, settings.rule)
     again: deque[Problem] = deque()
     waiting = iter(problems)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.generators.prompts import PromptTemplate
@@ -24,6 +25,7 @@ class RecordingSettings:
         grading: how final answers are compared.
         in_flight: trees grown at a time; also what a kill can cost. It decides nothing but speed.
         patience: problems in a row that may fail before the recording stops.
+        judgements: file in which a judge keeps its replies; it decides nothing but what is asked again.
     """
 
     prompt: PromptTemplate
@@ -32,10 +34,11 @@ class RecordingSettings:
     grading: Grading = "numeric"
     in_flight: int = 24
     patience: int = 5
+    judgements: Path | None = None
 
     def __post_init__(self) -> None:
         check_choice("mode", self.mode, MODES)
-        check_choice("grading", self.grading, GRADERS)
+        GRADERS.check(self.grading)
         for parameter in ("in_flight", "patience"):
             if getattr(self, parameter) < 1:
                 raise ValueError(f"{parameter}={getattr(self, parameter)!r}; allowed: an integer >= 1")

@@ -36,7 +36,8 @@ def step_rule(
         figures: further arguments of :class:`StepRule`.
 
     Raises:
-        ValueError: a prompt that opens a thought, which nobody could tell from an answer, unknown ``step``, ``blank_line_ends`` where blank lines separate steps, or a bad figure.
+        ValueError: a prompt that opens a thought, which nobody could tell from an answer;
+            unknown ``step``, ``blank_line_ends`` where blank lines separate steps, or a bad figure.
     """
     if opens_thought(prompt.text.rpartition("{question}")[2]):
         raise ValueError(f"prompt {prompt.name!r} ends in <think>; allowed: one that leaves <think> to the model")

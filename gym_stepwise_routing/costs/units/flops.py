@@ -25,7 +25,7 @@ COST_UNITS.register(
         label="FLOPs",
         measure="TFLOP",
         scale=1e-12,
-        definition="decoded tokens, prefill that no cache serves and verifier tokens, times twice the (active) parameters",
+        definition="decoded tokens, uncached prefill and verifier tokens, times twice the (active) parameters",
         needs="parameter counts",
         weights=by_model(_row),
         place=0,
