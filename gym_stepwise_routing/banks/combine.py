@@ -130,9 +130,14 @@ def _endings(told: Sequence[Mapping[str, Endings] | None]) -> Mapping[str, Endin
     if len(known) < len(told):
         return None
     return {
-        model: Endings(**{f.name: sum(getattr(endings[model], f.name) for endings in known) for f in fields(Endings)})
+        model: Endings(**{f.name: _sum(getattr(one[model], f.name) for one in known) for f in fields(Endings)})
         for model in known[0]
     }
+
+
+def _sum(counts: Iterable[int | None]) -> int | None:
+    told = [count for count in counts if count is not None]
+    return sum(told) if told else None
 
 
 def _rebuild(

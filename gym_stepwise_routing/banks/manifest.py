@@ -185,6 +185,8 @@ class Endings:
         length: ended by the token limit.
         repetition: ended because the model repeated itself.
         empty: without an answer, and the last model wrote nothing.
+        hidden: steps of the model, ended or not, with more tokens than their text can have: thoughts that its server
+            does not show; None: there is none, or nobody counted.
     """
 
     traces: int
@@ -194,6 +196,7 @@ class Endings:
     length: int
     repetition: int
     empty: int
+    hidden: int | None = field(default=None, metadata=ABSENT_IF_NONE)
 
     def __post_init__(self) -> None:
         parts = (self.answer, self.stop, self.length, self.repetition, self.empty)

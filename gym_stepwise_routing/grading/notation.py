@@ -121,8 +121,10 @@ def apart(right: str, mine: str) -> bool:
 
 
 def readings(reference: str, answer: str, question: str) -> list[tuple[str, str]]:
-    """Pairs of which one has to be equal: the two; where the question names percent, both without a lone sign; and
-    where one is an interval and the other an inequality, the two intervals.
+    """Pairs of which one has to be equal.
+
+    They are the two; where the question names percent, both without a lone sign; and where one is an interval and the
+    other an inequality, the two intervals.
     """
     pairs = [(reference, answer)]
     intervals = [_interval(text) for text in (reference, answer)]

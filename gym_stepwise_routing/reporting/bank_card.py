@@ -40,8 +40,8 @@ def bank_card(bank: Bank) -> str:
     told = summarise(bank)
     lines += _table(("split", "problems", "model", "right", "accuracy", "tokens a trace"), _alone(told))
     lines += [
-        "The oracle sees all recorded traces: it is right where any of them is. What it has beyond the best model alone "
-        "is the headroom that routing could gain at most.",
+        "The oracle sees all recorded traces: it is right where any of them is. What it has beyond the best model "
+        "alone is the headroom that routing could gain at most.",
         "",
         *_table(("split", "best alone", "right by some model alone", "oracle", "headroom"), _headroom(told)),
     ]
