@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gym_stepwise_routing.banks.bank import Bank
 from gym_stepwise_routing.types import SPLITS, Split
 
-__all__ = ["Alone", "SplitSummary", "ended_trace", "reachable", "summarise"]
+__all__ = ["Alone", "SplitSummary", "best_chance", "ended_trace", "summarise"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +20,13 @@ class Alone:
     Attributes:
         model: its name.
         traces: problems of which the whole trace was recorded.
-        right: how many it gets right.
+        right: how many it gets right; expected, where steps were drawn.
         tokens: mean decoded tokens of a trace, NaN where there is none.
     """
 
     model: str
     traces: int
-    right: int
+    right: float
     tokens: float
 
 
@@ -38,29 +38,43 @@ class SplitSummary:
         split: its name.
         problems: how many it has.
         alone: each model alone, smallest first.
-        any_alone: problems that some model alone gets right.
-        reachable: problems of which some recorded trace is right: the oracle's.
+        any_alone: problems that the best model alone for each gets right.
+        reachable: problems that the best choice of models at every prefix gets right: the oracle's. Where steps were
+            drawn it knows their chances, and not which of them comes.
     """
 
     split: Split
     problems: int
     alone: tuple[Alone, ...]
-    any_alone: int
-    reachable: int
+    any_alone: float
+    reachable: float
 
 
-def reachable(bank: Bank) -> NDArray[np.bool_]:
-    """Whether some recorded trace through a node is right, ``bool[N]``."""
-    best = (bank.terminal & bank.correct).copy()
+def best_chance(bank: Bank, model: int | None = None) -> NDArray[np.float64]:
+    """Chance of a right answer from each node on, ``float64[N]``, NaN where no trace was recorded.
+
+    A step is one of its recorded samples, all alike likely; where there is one of each, the chance is 0 or 1.
+
+    Args:
+        bank: the bank.
+        model: the model that writes all the rest; None: at every prefix the best one for what is to be expected.
+    """
+    samples, models = bank.manifest.samples or 1, len(bank.manifest.played)
+    best = np.where(bank.terminal, bank.correct.astype(np.float64), np.nan)
     for depth in range(int(bank.depth.max()) - 1, -1, -1):
         rows = np.flatnonzero((bank.depth == depth) & ~bank.terminal)
         children = bank.child[rows]
-        best[rows] = (best[np.maximum(children, 0)] & (children >= 0)).any(axis=1)
+        after = np.where(children >= 0, best[np.maximum(children, 0)], np.nan).reshape(len(rows), models, samples)
+        known = np.isfinite(after)
+        mean = np.where(known, after, 0.0).sum(axis=2) / np.maximum(known.sum(axis=2), 1)
+        mean = np.where(known.any(axis=2), mean, -1.0)
+        chosen = mean.max(axis=1) if model is None else mean[:, model]
+        best[rows] = np.where(chosen < 0, np.nan, chosen)
     return best
 
 
 def ended_trace(bank: Bank, problem: int, model: int) -> list[int]:
-    """Nodes after each step where one model writes all of a problem, up to the last that was recorded."""
+    """Nodes after each step where one model (or sample of it) writes all of a problem, as far as it was recorded."""
     nodes, here = [], int(bank.problems.root[problem])
     while (here := int(bank.child[here, model])) >= 0:
         nodes.append(here)
@@ -69,20 +83,22 @@ def ended_trace(bank: Bank, problem: int, model: int) -> list[int]:
 
 def summarise(bank: Bank) -> list[SplitSummary]:
     """Every split that has problems."""
-    best, root = reachable(bank), bank.problems.root
+    names, samples, root = bank.manifest.played.names, bank.manifest.samples or 1, bank.problems.root
+    best, alone = best_chance(bank)[root], [best_chance(bank, model)[root] for model in range(len(names))]
     told = []
     for split in SPLITS:
         problems = bank.split_problems(split)
         if not len(problems):
             continue
-        alone, some = [], np.zeros(len(problems), dtype=np.bool_)
-        for model, name in enumerate(bank.pool.names):
-            traces = [ended_trace(bank, int(problem), model) for problem in problems]
-            whole = np.array([bool(trace) and bool(bank.terminal[trace[-1]]) for trace in traces])
-            right = np.array([bool(trace) and bool(bank.correct[trace[-1]]) for trace in traces])
-            tokens = [int(bank.tokens[trace].sum()) for trace, ended in zip(traces, whole, strict=True) if ended]
+        rows = []
+        for model, name in enumerate(names):
+            chances = alone[model][problems]
+            columns = range(model * samples, (model + 1) * samples)
+            traces = [ended_trace(bank, int(problem), column) for problem in problems for column in columns]
+            tokens = [int(bank.tokens[trace].sum()) for trace in traces if trace and bank.terminal[trace[-1]]]
             mean = float(np.mean(tokens)) if tokens else float("nan")
-            alone.append(Alone(name, int(whole.sum()), int(right.sum()), mean))
-            some |= right
-        told.append(SplitSummary(split, len(problems), tuple(alone), int(some.sum()), int(best[root[problems]].sum())))
+            rows.append(Alone(name, int(np.isfinite(chances).sum()), float(np.nansum(chances)), mean))
+        either = np.nan_to_num(np.stack([chances[problems] for chances in alone])).max(axis=0)
+        oracle = float(np.nansum(best[problems]))
+        told.append(SplitSummary(split, len(problems), tuple(rows), float(either.sum()), oracle))
     return told

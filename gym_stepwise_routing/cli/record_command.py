@@ -87,6 +87,9 @@ def record(
         float, typer.Option(min=0, help="0: the most likely token always; else tokens are drawn.")
     ] = 0,
     seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
+    samples: Annotated[
+        int, typer.Option(min=1, help="Steps drawn of each model at each prefix; needs a temperature.")
+    ] = 1,
     from_log: Annotated[
         Path | None, typer.Option(help="Decision log of a server, of which OUT/bank is made; nothing is generated.")
     ] = None,
@@ -187,6 +190,7 @@ def record(
                 rule=rule,
                 grading=selections[0].grading,
                 in_flight=in_flight,
+                samples=samples,
                 judgements=out / JUDGEMENTS,
             ),
             out=out,
@@ -236,7 +240,7 @@ def _run(
             progress.update(task, completed=stats.trees, speed=stats.tokens_per_second)
             if len(early) < EARLY:
                 early.append(tree)
-                endings = count_endings(early, [spec.pool_name for spec in session.specs])
+                endings = count_endings(early, session.names)
                 if len(early) == EARLY and print_endings(progress.console, endings):
                     progress.console.print(
                         f"after {EARLY} problems: better stop, change the settings, and record into another folder"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from gym_stepwise_routing.generators.attempts import is_overload
 from gym_stepwise_routing.generators.generator import Completion, Finish
 from gym_stepwise_routing.grading.thoughts import THINK, THOUGHT, in_thought
 
-__all__ = ["AnswerError", "completion_of", "reason_of", "with_thought"]
+__all__ = ["AnswerError", "completion_of", "reason_of", "with_thought", "without_stop"]
 
 _MOST_TOKENS = 2**31 - 1  # what a bank can hold
 _LARGEST = float(np.finfo(np.float32).max)
@@ -98,6 +99,12 @@ def completion_of(answer: Any, top_logprobs: int, *, prefix: str = "", echoes: b
         prompt_tokens=prompt,
         cached_tokens=cached,
     )
+
+
+def without_stop(completion: Completion, stops: Sequence[str]) -> Completion:
+    """The run up to its first stop string, which some servers (transformers') leave in the text."""
+    found = [at for at in (completion.text.find(stop) for stop in stops) if at >= 0]
+    return replace(completion, text=completion.text[: min(found)], finish="stop") if found else completion
 
 
 def _thought(message: Mapping[str, Any]) -> str:

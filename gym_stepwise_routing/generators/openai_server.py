@@ -16,7 +16,7 @@ from gym_stepwise_routing.generators.attempts import LONGEST_PAUSE, asked_second
 from gym_stepwise_routing.generators.chat import NO_CHAT_FORM, ChatForm
 from gym_stepwise_routing.generators.generator import Completion, Failure, GeneratorInfo, Request
 from gym_stepwise_routing.generators.open_message import PROBES, MessageHabits, habits_of
-from gym_stepwise_routing.generators.openai_answers import AnswerError, completion_of, reason_of
+from gym_stepwise_routing.generators.openai_answers import AnswerError, completion_of, reason_of, without_stop
 from gym_stepwise_routing.generators.openai_requests import (
     CONTINUATIONS,
     OPEN_MESSAGE,
@@ -345,10 +345,4 @@ class OpenAIGenerator:
             self._served = served
         elif served != self._served:
             raise AnswerError(f"model {served!r:.80} answered, {self._served!r} before", retryable=False)
-        return run if self._habits is None else _without_stop(run, request.stop)
-
-
-def _without_stop(completion: Completion, stops: Sequence[str]) -> Completion:
-    """The run up to its first stop string, which some servers (transformers') leave in the text."""
-    found = [at for at in (completion.text.find(stop) for stop in stops) if at >= 0]
-    return replace(completion, text=completion.text[: min(found)], finish="stop") if found else completion
+        return run if self._habits is None else without_stop(run, request.stop)

@@ -15,6 +15,7 @@ from gym_stepwise_routing.banks.splits import SplitRule
 from gym_stepwise_routing.costs.models import Latency, Model, Price
 from gym_stepwise_routing.errors import RecordingError
 from gym_stepwise_routing.grading.judge import JUDGEMENTS, read_judgements
+from gym_stepwise_routing.recorder.drawn_samples import check_samples
 from gym_stepwise_routing.recorder.endings import count_endings
 from gym_stepwise_routing.recorder.problem_selection import UNSPLIT
 from gym_stepwise_routing.recorder.recording_manifest import MANIFEST, recorded_commands
@@ -84,6 +85,7 @@ def bank_from_recording(
     splits = sorted({tree["problem"]["split"] for tree in read_trees(trees)})
     names = [model["name"] for model in manifest["fixed"]["models"]]
     endings = count_endings(read_trees(trees), names)
+    check_samples(read_trees(trees), names, manifest["fixed"].get("samples", 1))
     recipe = replace(_recipe(name, splits, manifest["fixed"], manifest["notes"], _asked(folder)), endings=endings)
     return import_jsonl(trees, recipe, folder / "bank", counts=counts, overwrite=True)
 
@@ -139,6 +141,7 @@ def _recipe(
         split_rule=split_rule_of(name, splits),
         command="\n".join(recorded_commands(notes)),
         licence=notes["licence"],
+        samples=fixed.get("samples"),
     )
 
 

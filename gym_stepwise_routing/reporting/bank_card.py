@@ -30,7 +30,7 @@ def bank_card(bank: Bank) -> str:
             ("horizon", f"{manifest.horizon} steps"),
             ("modes", ", ".join(manifest.modes)),
             ("grader", _grader(bank)),
-            ("temperature", f"{manifest.decoding.temperature:g}"),
+            ("temperature", f"{manifest.decoding.temperature:g}, {manifest.samples or 1} samples of each step"),
             ("licence of the traces", manifest.licence),
             ("content", f"`{bank.hash[:16]}`"),
         ],
@@ -40,8 +40,8 @@ def bank_card(bank: Bank) -> str:
     told = summarise(bank)
     lines += _table(("split", "problems", "model", "right", "accuracy", "tokens a trace"), _alone(told))
     lines += [
-        "The oracle sees all recorded traces: it is right where any of them is. What it has beyond the best model "
-        "alone is the headroom that routing could gain at most.",
+        "The oracle sees all recorded traces (where steps were drawn, their chances). What it has beyond the best "
+        "model alone is the headroom that routing could gain at most.",
         "",
         *_table(("split", "best alone", "right by some model alone", "oracle", "headroom"), _headroom(told)),
     ]
@@ -88,7 +88,7 @@ def _alone(told: Sequence[SplitSummary]) -> list[tuple[str, ...]]:
             split.split,
             f"{split.problems:,}",
             alone.model,
-            f"{alone.right:,} of {alone.traces:,}",
+            f"{alone.right:,g} of {alone.traces:,}",
             f"{alone.right / alone.traces:.1%}" if alone.traces else "",
             f"{alone.tokens:.1f}" if alone.traces else "",
         )
@@ -102,7 +102,7 @@ def _headroom(told: Sequence[SplitSummary]) -> list[tuple[str, ...]]:
     for split in told:
         best = max(alone.right for alone in split.alone)
         counts = (best, split.any_alone, split.reachable, split.reachable - best)
-        rows.append((split.split, *(f"{count:,} ({count / split.problems:.1%})" for count in counts)))
+        rows.append((split.split, *(f"{count:,g} ({count / split.problems:.1%})" for count in counts)))
     return rows
 
 
