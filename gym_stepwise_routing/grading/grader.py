@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from typing import Any
 
 from gym_stepwise_routing.datasets.problem import Problem
 from gym_stepwise_routing.registry import Registry, registering
@@ -69,6 +70,10 @@ class Grader:
 class Graders(Registry[Grader]):
     """The registered graders, and those that a name describes: a judge, or a function of one's own."""
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._described: dict[str, Callable[[str], Grader]] = {}
+
     def get(self, name: str) -> Grader:
         """The grader of a name, of ``judge:MODEL,url=...``, or of a function ``module:function``.
 
@@ -78,11 +83,12 @@ class Graders(Registry[Grader]):
         module, colon, function = name.partition(":") if isinstance(name, str) else (name, "", "")
         if not colon:
             return super().get(name)
-        if module == "judge":
-            from gym_stepwise_routing.grading.judge import judge_grader
+        self._known()  # what is described has been said by then
+        return self._described[module](name) if module in self._described else _own(module, function)
 
-            return judge_grader(name)
-        return _own(module, function)
+    def describe(self, word: str, make: Callable[[str], Grader]) -> None:
+        """Say what makes a grader of ``WORD:description``."""
+        self._described[word] = make
 
     def check(self, name: str) -> str:
         """The name, if there is such a grader; raises as :meth:`get`."""

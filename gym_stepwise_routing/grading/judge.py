@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gym_stepwise_routing.datasets.problem import Problem
-from gym_stepwise_routing.grading.grader import Grade, Grader
+from gym_stepwise_routing.grading.grader import GRADERS, Grade, Grader
 from gym_stepwise_routing.grading.plain import STATED, stated_words
 from gym_stepwise_routing.grading.thoughts import without_thoughts
 from gym_stepwise_routing.storage.strict_json import parse_json
@@ -172,3 +172,6 @@ def judge_grader(grading: str) -> Grader:
         allowed="an answer of one word or more",
         needs="openai",
     )
+
+
+GRADERS.describe(JUDGE, judge_grader)

@@ -13,7 +13,7 @@ from generator_fakes import FakeGenerator
 from gym_stepwise_routing.banks import Bank
 from gym_stepwise_routing.banks.manifest import Dataset
 from gym_stepwise_routing.banks.summary import best_chance, summarise
-from gym_stepwise_routing.baselines.constant import Constant
+from gym_stepwise_routing.baselines.constant import AlwaysModel
 from gym_stepwise_routing.costs.models import Model
 from gym_stepwise_routing.datasets import Problem
 from gym_stepwise_routing.errors import NotApplicableError, RecordingError
@@ -122,10 +122,10 @@ def chances(bank: Bank, problem: int, models: list[int]) -> float:
 @pytest.mark.parametrize("model", [0, 1])
 def test_expectations_are_exact(bank: Bank, model: int) -> None:
     game = Game(BankSource(bank), split="test", cost_unit="flops", observation=("progress",))
-    exact = expected_play(Constant(model), game)
+    exact = expected_play(AlwaysModel(model), game)
     np.testing.assert_allclose(exact.right, [chances(bank, p, [model, model]) for p in game.problems])
     np.testing.assert_allclose(exact.right, best_chance(bank, model)[bank.problems.root[game.problems]])
-    drawn = [play(Constant(model), game, seed=seed) for seed in range(200)]
+    drawn = [play(AlwaysModel(model), game, seed=seed) for seed in range(200)]
     error = 5 * np.sqrt(exact.right * (1 - exact.right) / 200) + 1e-9
     assert (abs(np.mean([one.right for one in drawn], axis=0) - exact.right) <= error).all()
     costs = np.array([one.cost for one in drawn])
@@ -165,7 +165,7 @@ def test_samples_need_a_temperature(tmp_path: Path) -> None:
 
 def test_a_bank_of_one_sample_has_no_expectation_to_sum() -> None:
     with pytest.raises(NotApplicableError, match="has no samples; allowed: a bank recorded with --samples"):
-        expected_play(Constant(0), Game("gsm8k-qwen2.5-coder"))
+        expected_play(AlwaysModel(0), Game("gsm8k-qwen2.5-coder"))
 
 
 def test_draws_repeat_by_seed_and_differ_by_sample() -> None:
