@@ -143,3 +143,21 @@ def test_a_prompt_that_opens_a_thought_is_refused() -> None:
 def test_figures_of_a_thought_begin_with_its_first_token() -> None:
     run = completion_of(told({"reasoning_content": THOUGHT, "content": "The answer is 6."}, TOLD), 2)
     assert np.isfinite(run.top).all()
+
+
+def test_a_streamed_thought_stands_where_a_whole_one_does() -> None:
+    wire = pytest.importorskip("gym_stepwise_routing.serving.wire")
+    deltas: list[dict[str, Any]] = [{"reasoning_content": "Hm."}, {"reasoning_content": " So."}]
+    deltas += [{"content": "The answer"}, {"content": " is 6."}]
+    gathered = wire.GatheredAnswer()
+    shown = []
+    for delta in deltas:
+        gathered.add({"choices": [{"delta": delta, "finish_reason": None}]})
+        shown.append(gathered.news)
+    gathered.add(
+        {"choices": [{"delta": {}, "finish_reason": "stop"}], "usage": {"prompt_tokens": 9, "completion_tokens": 12}}
+    )
+    run = completion_of(gathered.answer(), 0)
+    whole = completion_of(told({"reasoning_content": "Hm. So.", "content": "The answer is 6."}), 0)
+    assert run.text == whole.text
+    assert all(run.text.startswith(part) for part in shown)
