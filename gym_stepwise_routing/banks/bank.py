@@ -267,6 +267,10 @@ class Bank:
         """Answer that was read from the trace of node ``row``; None if it has not ended, or ended without one."""
         return self._cell("final_answer", row)
 
+    def ending(self, row: int) -> str | None:
+        """Why the trace of node ``row`` ended; None if it has not, or where nobody kept it."""
+        return self._cell("ending", row) if "ending" in self._texts.column_names else None
+
     def _cell(self, column: str, row: int) -> str | None:
         cell: str | None = self._texts[column][int(row)].as_py()
         return cell

@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from gym_stepwise_routing.banks.accounts import Asked, Endings, Served
 from gym_stepwise_routing.banks.splits import SplitRule
 from gym_stepwise_routing.costs.models import Model, ModelPool
 from gym_stepwise_routing.errors import BankError
@@ -23,6 +24,7 @@ __all__ = [
     "BANK_FILES",
     "FORMAT_VERSION",
     "MANIFEST",
+    "Asked",
     "Dataset",
     "Decoding",
     "Endings",
@@ -99,10 +101,17 @@ class StepRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grader:
-    """What decided whether a final answer is right."""
+    """What decided whether a final answer is right.
+
+    Args:
+        name: what it is, and in which version.
+        version: version of this entry.
+        asked: what a judge was asked, where another model decided; None: no model did.
+    """
 
     name: str
     version: str
+    asked: Asked | None = field(default=None, metadata=ABSENT_IF_NONE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,54 +142,6 @@ class FileEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Served:
-    """Where the traces of a bank come from that was made from a server's log: only steps that were taken are in it.
-
-    Args:
-        router: names of the routers that chose the steps.
-        first: time of the first request that is in the bank, ISO 8601.
-        last: time of the last one.
-        requests: how many are in it; requests that came the same way are one trace.
-        propensity: probability with which each step was chosen at its place; 1: the routers are deterministic; None:
-            the server explored, and each node has its own in the column ``propensity`` of ``nodes.parquet``.
-    """
-
-    router: tuple[str, ...]
-    first: str
-    last: str
-    requests: int
-    propensity: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endings:
-    """How the traces ended whose last step one model wrote.
-
-    Args:
-        traces: how many there are.
-        unanswered: those without an answer that the grader reads.
-        answer: ended by a stated answer.
-        stop: ended by the end of the text or a stop string.
-        length: ended by the token limit.
-        repetition: ended because the model repeated itself.
-        empty: without an answer, and the last model wrote nothing.
-    """
-
-    traces: int
-    unanswered: int
-    answer: int
-    stop: int
-    length: int
-    repetition: int
-    empty: int
-
-    def __post_init__(self) -> None:
-        parts = (self.answer, self.stop, self.length, self.repetition, self.empty)
-        if min(self.unanswered, *parts) < 0 or sum(parts) > self.traces or self.unanswered > self.traces:
-            raise ValueError(f"endings {self!r}; allowed: counts >= 0 of no more than all traces")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """What a person states about a bank.
 
@@ -204,6 +165,9 @@ class Recipe:
         licence: SPDX identifier of the recording itself.
         served: where the traces come from, if from a log; then few of the mode's traces are in the bank.
         endings: how the traces ended, by model; None: nobody counted.
+        samples: steps drawn of each model at each prefix; None: one, and decoding is greedy. The pool then has a model
+            for each sample, ``NAME#1`` to ``NAME#N`` one after the other, and is played as a random source of the
+            models: each step is one of the samples, all alike likely.
         environment: what answered the steps, where they are actions; the nodes then have the columns of
             :data:`gym_stepwise_routing.banks.bank_tables.ANSWERS`. None: steps are text that nobody answers.
     """
@@ -226,6 +190,7 @@ class Recipe:
     served: Served | None = field(default=None, metadata=ABSENT_IF_NONE)
     endings: Mapping[str, Endings] | None = field(default=None, metadata=ABSENT_IF_NONE)
     environment: str | None = field(default=None, metadata=ABSENT_IF_NONE)
+    samples: int | None = field(default=None, metadata=ABSENT_IF_NONE)
 
     def __post_init__(self) -> None:
         pool = self.pool
@@ -234,6 +199,8 @@ class Recipe:
                 f"prompt.shared_prefix_tokens={list(self.prompt.shared_prefix_tokens)!r}; allowed: one for each of the "
                 f"{len(pool)} models"
             )
+        if self.samples is not None and (self.samples < 2 or len(pool) % self.samples or self.verifier is not None):
+            raise ValueError(f"samples={self.samples!r}; allowed: 2 or more, as many of each model, and no verifier")
         if not 1 <= self.horizon <= MAX_HORIZON:
             raise ValueError(f"horizon={self.horizon!r}; allowed: 1 to {MAX_HORIZON}")
 
@@ -241,6 +208,13 @@ class Recipe:
     def pool(self) -> ModelPool:
         """The models as a pool."""
         return ModelPool(self.models, self.verifier)
+
+    @property
+    def played(self) -> ModelPool:
+        """The models that a router chooses from: the pool, with one model for all of its samples."""
+        if self.samples is None:
+            return self.pool
+        return ModelPool([replace(m, name=m.name.rpartition("#")[0]) for m in self.models[:: self.samples]])
 
     @property
     def modes(self) -> tuple[str, ...]:

@@ -13,13 +13,17 @@ from rich.markup import escape
 from rich.table import Table
 
 from gym_stepwise_routing.banks import BANKS, Bank, Recipe
+from gym_stepwise_routing.banks.combine import merge_banks, sample_bank
 from gym_stepwise_routing.banks.jsonl import export_jsonl, import_jsonl
 from gym_stepwise_routing.banks.manifest import MANIFEST
 from gym_stepwise_routing.banks.questions import Questions, join_questions
+from gym_stepwise_routing.cli.bank_show import tree_of
 from gym_stepwise_routing.cli.endings_report import print_endings
 from gym_stepwise_routing.cli.hub_command import bank_pull, bank_push
 from gym_stepwise_routing.cli.plain_errors import plain_errors
 from gym_stepwise_routing.costs.units import DEFAULT_UNIT, available_units
+from gym_stepwise_routing.reporting.bank_card import bank_card
+from gym_stepwise_routing.storage.atomic import write_text
 from gym_stepwise_routing.types import SPLITS
 
 __all__ = ["app"]
@@ -202,6 +206,10 @@ def import_(
         files = _files(questions)
         counts = Questions(stated.datasets, files).counts if files else None
         bank = import_jsonl(trees, stated, out, counts=counts, overwrite=overwrite)
+    _print_made(bank, out)
+
+
+def _print_made(bank: Bank, out: Path) -> None:
     Console().print(
         f"{escape(str(out))}: {len(bank.problems)} problems, {len(bank.nodes):,} nodes, content hash {bank.hash}"
     )
@@ -237,6 +245,66 @@ def export(
         opened = Bank.open(bank)
         export_jsonl(opened, out, overwrite=overwrite)
     Console().print(f"{escape(str(out))}: {len(opened.problems)} trees")
+
+
+@app.command()
+def show(
+    bank: BankArgument,
+    problem: Annotated[str, typer.Argument(help="Id of the problem, such as gsm8k/test/17.", metavar="ID")],
+    depth: Annotated[int | None, typer.Option(min=1, help="Only so many steps.")] = None,
+    questions: QuestionsOption = None,
+) -> None:
+    """Show the tree of a problem, each step in the colour of its model, with its tokens, and the grades of its ends."""
+    with plain_errors():
+        opened = Bank.open(bank)
+        texts = join_questions(opened, _files(questions)) if questions else {}
+        number = opened.problem_ids.index(problem) if problem in opened.problem_ids else -1
+        shown = tree_of(opened, problem, question=texts.get(number), depth=depth)
+    Console(highlight=False).print(shown)
+
+
+@app.command()
+def card(
+    bank: BankArgument,
+    out: Annotated[Path | None, typer.Option(help="File to write; without it the page is printed.")] = None,
+) -> None:
+    """One page in Markdown: models, endings, each model alone, the headroom to the oracle, examples of trees."""
+    with plain_errors():
+        page = bank_card(Bank.open(bank))
+        if out is not None:
+            write_text(out, page)
+    if out is None:
+        print(page, end="")
+
+
+@app.command()
+def merge(
+    banks: Annotated[list[str], typer.Argument(help="Two or more banks, recorded alike.", metavar="BANK...")],
+    out: Annotated[Path, typer.Option(help="Folder to make.")],
+    name: Annotated[str | None, typer.Option(help="Name of the bank; by default that of the folder.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing folder.")] = False,
+) -> None:
+    """Make one bank of several whose models, prompt, decoding, step rule and grader are the same."""
+    with plain_errors():
+        opened = [Bank.open(bank) for bank in banks]
+        made = merge_banks(opened, out, name=name or out.resolve().name, overwrite=overwrite)
+    _print_made(made, out)
+
+
+@app.command()
+def sample(
+    bank: BankArgument,
+    problems: Annotated[int, typer.Argument(help="How many problems, over all splits in their proportion.")],
+    out: Annotated[Path, typer.Option(help="Folder to make.")],
+    seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 0,
+    name: Annotated[str | None, typer.Option(help="Name of the bank; by default that of the folder.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing folder.")] = False,
+) -> None:
+    """Make a bank of some problems of a bank; each stays in its split."""
+    with plain_errors():
+        opened = Bank.open(bank)
+        made = sample_bank(opened, problems, out, name=name or out.resolve().name, seed=seed, overwrite=overwrite)
+    _print_made(made, out)
 
 
 @app.command("from-log")

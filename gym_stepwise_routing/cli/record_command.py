@@ -15,9 +15,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from gym_stepwise_routing.cli.endings_report import print_endings
 from gym_stepwise_routing.cli.plain_errors import plain_errors
+from gym_stepwise_routing.generators.chat import ChatForm
 from gym_stepwise_routing.generators.prompts import default_prompt, load_prompt
+from gym_stepwise_routing.generators.sampling import GREEDY, Sampling
 from gym_stepwise_routing.generators.specs import GeneratorSpec
 from gym_stepwise_routing.grading import GRADERS
+from gym_stepwise_routing.grading.judge import JUDGEMENTS
 from gym_stepwise_routing.recorder.endings import EARLY, count_endings
 from gym_stepwise_routing.recorder.grow import RecordingStats
 from gym_stepwise_routing.recorder.problem_selection import Selection
@@ -25,6 +28,8 @@ from gym_stepwise_routing.recorder.selection_checks import notes, without_duplic
 from gym_stepwise_routing.recorder.session import RecordingSession
 from gym_stepwise_routing.recorder.settings import RecordingSettings
 from gym_stepwise_routing.recorder.step_rules import STEPS, step_rule
+from gym_stepwise_routing.reporting.bank_card import CARD, bank_card
+from gym_stepwise_routing.storage.atomic import write_text
 from gym_stepwise_routing.types import MODES, Mode
 
 if TYPE_CHECKING:
@@ -51,11 +56,12 @@ _IN_POOL_FILE = (
 def record(
     context: typer.Context,
     dataset: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             metavar="NAME/SPLIT[:ROWS]", help="Problems, or FILE.jsonl[@SPLIT]; ROWS: 0-100,205,300-900/50; repeatable."
         ),
-    ],
+    ] = None,
+    *,
     out: Annotated[Path, typer.Option(help="Folder of the recording; the same recording in it is continued.")],
     models: Annotated[
         list[str] | None,
@@ -69,12 +75,34 @@ def record(
     prompt: Annotated[
         str | None, typer.Option(help="Bundled prompt, or a text file with {question}; by default that of the grading.")
     ] = None,
+    system: Annotated[str | None, typer.Option(help="System message before the prompt; needs a chat form.")] = None,
+    chat: Annotated[
+        bool,
+        typer.Option("--chat", help="Prompt in the chat template (servers: continue_final_message if not stated)."),
+    ] = False,
+    template: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Argument of the chat template; repeatable.")
+    ] = None,
+    temperature: Annotated[
+        float, typer.Option(min=0, help="0: the most likely token always; else tokens are drawn.")
+    ] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
+    samples: Annotated[
+        int, typer.Option(min=1, help="Steps drawn of each model at each prefix; needs a temperature.")
+    ] = 1,
+    from_log: Annotated[
+        Path | None, typer.Option(help="Decision log of a server, of which OUT/bank is made; nothing is generated.")
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="Folder with local files of known datasets.")] = None,
     question_field: Annotated[str, typer.Option(help="Field of the question in a file of your own.")] = "question",
     answer_field: Annotated[str, typer.Option(help="Field of the answer in a file of your own.")] = "answer",
     data_licence: Annotated[str, typer.Option(help="Licence of the problems in a file of your own.")] = "unknown",
     grading: Annotated[
-        str | None, typer.Option(help=f"One of {', '.join(GRADERS)}; by default what the dataset needs.")
+        str | None,
+        typer.Option(
+            help=f"One of {', '.join(GRADERS)}, judge:MODEL,url=ADDRESS, or module:function; by default what the "
+            "dataset needs; needed, with --prompt, for a file of your own."
+        ),
     ] = None,
     drop_duplicates: Annotated[
         bool,
@@ -106,6 +134,11 @@ def record(
     """
     console = Console()
     with plain_errors(ImportError, RuntimeError):
+        if from_log is not None:
+            _from_log(from_log, out, console, dataset, models or config)
+            return
+        if not dataset:
+            raise ValueError("dataset is missing; allowed: --dataset, once or more, or --from-log")
         pool = None if config is None else _pool(config, context)
         if pool is not None:
             specs, grading = tuple(model.spec() for model in pool.models), pool.grading
@@ -113,6 +146,9 @@ def record(
             specs = tuple(GeneratorSpec.parse(text) for text in models)
         else:
             raise ValueError("models are missing; allowed: --models, twice or more, or --config")
+        form = ChatForm(system, tuple(_argument(text) for text in template or ()))
+        drawn = Sampling(temperature=temperature, seed=seed) if temperature else GREEDY
+        specs = tuple(spec.with_chat(form, chat=chat).drawing(drawn) for spec in specs)
         if repeatable:
             specs = tuple(spec.repeatable() for spec in specs)
         selections = tuple(
@@ -129,11 +165,13 @@ def record(
         if drop_duplicates:
             selections = without_duplicates(selections)
         if pool is not None:
-            template, rule = pool.template(), pool.rule()
+            prompt_template, rule = pool.template(), pool.rule()
         else:
-            template = load_prompt(prompt or default_prompt(selections[0].grading))
+            if prompt is None and any(selection.file is not None for selection in selections):
+                raise ValueError("prompt is missing; allowed for a file of your own: --prompt, a bundled one or a file")
+            prompt_template = load_prompt(prompt or default_prompt(selections[0].grading))
             rule = step_rule(
-                template,
+                prompt_template,
                 selections[0].grading,
                 step=step,
                 horizon=horizon,
@@ -147,7 +185,13 @@ def record(
             specs=specs,
             selections=selections,
             settings=RecordingSettings(
-                template, mode=_mode(mode), rule=rule, grading=selections[0].grading, in_flight=in_flight
+                prompt_template,
+                mode=_mode(mode),
+                rule=rule,
+                grading=selections[0].grading,
+                in_flight=in_flight,
+                samples=samples,
+                judgements=out / JUDGEMENTS,
             ),
             out=out,
             command=_command(sys.argv[1:]),
@@ -161,10 +205,16 @@ def record(
         for problem, reason in stats.failed.items():
             console.print(f"given up: {escape(problem)}: {escape(str(reason))}")
         bank = session.bank(bank_name)
+        write_text(out / CARD, bank_card(bank))
     console.print(
         f"{stats.trees} new trees with {stats.nodes:,} nodes, {sum(stats.tokens):,} tokens at "
-        f"{stats.tokens_per_second:.1f} tokens/s; {escape(str(out / 'bank'))} holds {len(bank.problems)} problems"
+        f"{stats.tokens_per_second:.1f} tokens/s; {escape(str(out / 'bank'))} holds {len(bank.problems)} problems, "
+        f"{escape(str(out / CARD))} tells of them"
     )
+    if asked := bank.manifest.grader.asked:
+        console.print(
+            f"judged by a model: {asked.calls} replies, {asked.tokens:,} tokens, in {escape(str(out / JUDGEMENTS))}"
+        )
     print_endings(console, bank.manifest.endings)
     if stats.timed_out:
         console.print(f"{stats.timed_out} final answers count as wrong because their grading took too long")
@@ -190,7 +240,7 @@ def _run(
             progress.update(task, completed=stats.trees, speed=stats.tokens_per_second)
             if len(early) < EARLY:
                 early.append(tree)
-                endings = count_endings(early, [spec.pool_name for spec in session.specs])
+                endings = count_endings(early, session.names)
                 if len(early) == EARLY and print_endings(progress.console, endings):
                     progress.console.print(
                         f"after {EARLY} problems: better stop, change the settings, and record into another folder"
@@ -201,6 +251,25 @@ def _run(
 
             return record_with_ray(session, workers=workers, address=address, gpus_per_worker=gpus, on_tree=on_tree)
         return session.run(on_tree=on_tree)
+
+
+def _argument(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"--template {text!r}; allowed: NAME=VALUE")
+    return ChatForm.argument(name, value)
+
+
+def _from_log(log: Path, out: Path, console: Console, *others: object) -> None:
+    from gym_stepwise_routing.serving.log_bank import bank_from_log
+
+    if any(others):
+        raise ValueError("from_log together with dataset, models or config; allowed: the log alone, which names them")
+    made = bank_from_log(log, out / "bank")
+    write_text(out / CARD, bank_card(made.bank))
+    console.print(f"{escape(str(out / 'bank'))}: {made.taken} of {made.requests} requests")
+    for reason, count in made.left_out.items():
+        console.print(f"left out: {count} ({escape(reason)})", soft_wrap=True)
 
 
 def _pool(config: Path, context: typer.Context) -> PoolConfig:

@@ -29,6 +29,8 @@ class Price:
         source: where it was read, or how it was derived.
         up_to: input tokens of one request, cached ones included, up to which these figures hold; a longer request is
             on another tier and is refused. None: they hold for any.
+        cache_write: prompt tokens that are written to the prefix cache, as all fresh ones are here, since the next step
+            reads them; None: they cost as much as ``input``.
     """
 
     input: float
@@ -37,9 +39,12 @@ class Price:
     date: str
     source: str
     up_to: int | None = field(default=None, metadata=ABSENT_IF_NONE)
+    cache_write: float | None = field(default=None, metadata=ABSENT_IF_NONE)
 
     def __post_init__(self) -> None:
         _non_negative("Price", input=self.input, cached_input=self.cached_input, output=self.output)
+        if self.cache_write is not None:
+            _non_negative("Price", cache_write=self.cache_write)
         if self.up_to is not None and self.up_to < 1:
             raise ValueError(f"Price: up_to={self.up_to!r}; allowed: an integer >= 1, or None")
 
@@ -99,7 +104,8 @@ class Model:
 
     Args:
         name: name as the hub or the provider spells it.
-        parameters: number of parameters, for FLOPs; ``None`` where the provider does not tell.
+        parameters: number of parameters; ``None`` where the provider does not tell.
+        active_parameters: those that work on a token, for FLOPs: fewer in a mixture of experts. ``None``: all.
         price: dollars per token; ``None`` if unknown (the cost unit ``dollars`` is then refused).
         latency: measured speed; ``None`` if unknown (the cost unit ``latency`` is then refused).
         weights_sha256: hash of the weights file, for open models.
@@ -109,6 +115,7 @@ class Model:
 
     name: str
     parameters: float | None = None
+    active_parameters: float | None = field(default=None, metadata=ABSENT_IF_NONE, kw_only=True)
     price: Price | None = None
     latency: Latency | None = None
     weights_sha256: str | None = None
@@ -125,6 +132,11 @@ class Model:
         if self.parameters is not None and not (math.isfinite(self.parameters) and self.parameters > 0):
             raise ValueError(
                 f"Model {self.name}: parameters={self.parameters!r}; allowed: a finite number > 0, or None"
+            )
+        if self.active_parameters is not None and not 0 < self.active_parameters <= (self.parameters or 0):
+            raise ValueError(
+                f"Model {self.name}: active_parameters={self.active_parameters!r}; allowed: above 0, up to "
+                f"parameters={self.parameters!r}"
             )
 
 

@@ -36,12 +36,14 @@ class Request:
         prefix: the answer so far, which the model continues; '' at the start.
         max_tokens: most tokens to decode, >= 1.
         stop: strings that end the run; the text is cut before the first of them.
+        sample: which of several runs of the same request it is; they differ where tokens are drawn.
     """
 
     prompt: str
     prefix: str
     max_tokens: int
     stop: tuple[str, ...] = ()
+    sample: int = 0
 
     def __post_init__(self) -> None:
         if self.max_tokens < 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 from gym_stepwise_routing.errors import is_number
 from gym_stepwise_routing.generators.attempts import is_overload
 from gym_stepwise_routing.generators.generator import Completion, Finish
+from gym_stepwise_routing.grading.thoughts import THINK, THOUGHT, in_thought
 
-__all__ = ["AnswerError", "completion_of", "reason_of"]
+__all__ = ["AnswerError", "completion_of", "reason_of", "with_thought", "without_stop"]
 
 _MOST_TOKENS = 2**31 - 1  # what a bank can hold
 _LARGEST = float(np.finfo(np.float32).max)
@@ -64,19 +66,24 @@ def completion_of(answer: Any, top_logprobs: int, *, prefix: str = "", echoes: b
     choice = _choice(answer)
     message = choice.get("message")
     text = choice.get("text") if message is None else _object("message", message).get("content") or ""
+    thought = _thought({} if message is None else message)
     if not isinstance(text, str):
         raise ValueError(f"text is {text!r:.80}")
-    text.encode()  # half a character, which JSON can spell, is a ValueError
+    (thought + text).encode()  # half a character, which JSON can spell, is a ValueError
     usage = _object("usage", answer.get("usage") or {})
     if "prompt_tokens" not in usage or "completion_tokens" not in usage:
         raise ValueError("no usage: the server counts no tokens, and counts are never made up")
     prompt, decoded = _count(usage, "prompt_tokens", 1), _count(usage, "completion_tokens", 0)
+    spent = _thought_tokens(usage)
+    if spent and usage.get("total_tokens") == prompt + decoded + spent:  # xAI counts thoughts apart
+        decoded += spent
     details = _object("prompt_tokens_details", usage.get("prompt_tokens_details") or {})
     cached = None if details.get("cached_tokens") is None else _count(details, "cached_tokens", 0)
     pieces, logprob, rows = _tokens(_object("logprobs", choice.get("logprobs") or {}))
     if len(pieces) > decoded:
         raise ValueError(f"usage counts {decoded} tokens, and the log-probabilities tell {len(pieces)}")
-    if not text and not pieces and decoded > _SILENT:
+    text, pieces = with_thought(text, thought, pieces, prefix)
+    if not text and not pieces and decoded - spent > _SILENT:
         raise ValueError(f"no text, and {decoded} tokens counted: what the model wrote is not in the answer")
     text = _continuation(text, prefix, pieces, decoded, echoes)
     top = _top(logprob, rows, top_logprobs)
@@ -92,6 +99,52 @@ def completion_of(answer: Any, top_logprobs: int, *, prefix: str = "", echoes: b
         prompt_tokens=prompt,
         cached_tokens=cached,
     )
+
+
+def without_stop(completion: Completion, stops: Sequence[str]) -> Completion:
+    """The run up to its first stop string, which some servers (transformers') leave in the text."""
+    found = [at for at in (completion.text.find(stop) for stop in stops) if at >= 0]
+    return replace(completion, text=completion.text[: min(found)], finish="stop") if found else completion
+
+
+def _thought(message: Mapping[str, Any]) -> str:
+    """What a message holds beside its answer: vLLM, SGLang, DeepSeek and llama.cpp name it in one of two ways."""
+    told = message.get("reasoning_content") or message.get("reasoning") or ""
+    if not isinstance(told, str):
+        raise ValueError(f"reasoning is {told!r:.80}; allowed: text")
+    return told
+
+
+def _thought_tokens(usage: Mapping[str, Any]) -> int:
+    """Tokens of thoughts, shown or hidden, where a server tells them."""
+    details = _object("completion_tokens_details", usage.get("completion_tokens_details") or {})
+    return 0 if details.get("reasoning_tokens") is None else _count(details, "reasoning_tokens", 0)
+
+
+def with_thought(text: str, thought: str, pieces: tuple[str, ...], prefix: str) -> tuple[str, tuple[str, ...]]:
+    """Text and tokens with the thought before the answer, between ``<think>`` and ``</think>``.
+
+    A server may tell the thought apart, or leave its end in the text and its beginning in the template. Where the
+    tokens hold both, the text is theirs.
+
+    Args:
+        text: the answer as the server tells it.
+        thought: the thought, '' where it tells none apart.
+        pieces: its tokens.
+        prefix: what was continued; a thought that is open there is not opened again.
+    """
+    opened = in_thought(prefix)
+    if not thought:
+        lone = THOUGHT in text and THINK not in text.partition(THOUGHT)[0] and not opened
+        begin = f"{THINK}\n" if lone else ""
+        return begin + text, (begin + pieces[0], *pieces[1:]) if pieces and begin else pieces
+    joined = "".join(pieces)
+    at = joined.find(thought.strip())
+    if at >= 0 and text.strip() in joined[at:]:
+        begin = "" if opened or THINK in joined[:at] else f"{THINK}\n"
+        return begin + joined, (begin + pieces[0], *pieces[1:])
+    begin = "" if opened else f"{THINK}\n"
+    return begin + thought + (f"\n{THOUGHT}\n\n{text.lstrip()}" if text.strip() else ""), pieces
 
 
 def _choice(answer: Any) -> Mapping[str, Any]:

@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
+from gym_stepwise_routing.generators.chat import NO_CHAT_FORM, ChatForm
+from gym_stepwise_routing.generators.sampling import Sampling
+
 __all__ = ["CONTINUATIONS", "OPEN_MESSAGE", "Continuation", "Dialect", "Message", "Sampling", "body_of"]
 
 Continuation = Literal["raw", "continue_final_message", "prefill", "ask"]
@@ -60,22 +63,6 @@ class Dialect:
         return tuple((name, str(value)) for name, value in values.items() if value != getattr(Dialect(), name))
 
 
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How tokens are drawn; what is None is left to the endpoint, but for the temperature, which is 0 by default."""
-
-    temperature: float = 0.0
-    top_p: float | None = None
-    seed: int | None = None
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
-
-    def fields(self) -> dict[str, Any]:
-        """The fields of a request."""
-        values = {name: getattr(self, name) for name in self.__slots__}
-        return {name: value for name, value in values.items() if value is not None}
-
-
 def body_of(
     continuation: Continuation,
     *,
@@ -88,6 +75,7 @@ def body_of(
     top_logprobs: int,
     stream: bool,
     dialect: Dialect = Dialect(),
+    form: ChatForm = NO_CHAT_FORM,
 ) -> tuple[str, dict[str, Any]]:
     """Path and body of a request to go on with a half-written answer, in the endpoint's own way."""
     body: dict[str, Any] = {"model": model, dialect.limit: max_tokens, **sampling.fields()}
@@ -99,7 +87,9 @@ def body_of(
         assert isinstance(prompt, str)
         body["prompt"] = prompt + prefix
         return "/completions", body | ({"logprobs": top_logprobs} if top_logprobs else {})
-    messages: list[Message] = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
+    messages: list[Message] = list(form.messages(prompt) if isinstance(prompt, str) else prompt)
+    if form.arguments:
+        body["chat_template_kwargs"] = dict(form.arguments)
     if prefix:
         begun: dict[str, Any] = {"role": "assistant", "content": prefix.rstrip() if dialect.trims_prefix else prefix}
         messages.append(begun | ({"prefix": True} if dialect.marks_prefix and continuation in OPEN_MESSAGE else {}))

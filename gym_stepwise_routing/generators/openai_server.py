@@ -13,17 +13,18 @@ from typing import Any, TypeVar
 
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.generators.attempts import LONGEST_PAUSE, asked_seconds, is_overload, pause
+from gym_stepwise_routing.generators.chat import NO_CHAT_FORM, ChatForm
 from gym_stepwise_routing.generators.generator import Completion, Failure, GeneratorInfo, Request
 from gym_stepwise_routing.generators.open_message import PROBES, MessageHabits, habits_of
-from gym_stepwise_routing.generators.openai_answers import AnswerError, completion_of, reason_of
+from gym_stepwise_routing.generators.openai_answers import AnswerError, completion_of, reason_of, without_stop
 from gym_stepwise_routing.generators.openai_requests import (
     CONTINUATIONS,
     OPEN_MESSAGE,
     Continuation,
     Dialect,
-    Sampling,
     body_of,
 )
+from gym_stepwise_routing.generators.sampling import GREEDY, Sampling
 from gym_stepwise_routing.storage.strict_json import parse_json
 
 __all__ = ["OpenAIGenerator"]
@@ -60,6 +61,8 @@ class OpenAIGenerator:
         api_key: key; None: what the client's own environment variable says, for a local server any text.
         name: name in the pool; by default ``model``.
         continuation: see :data:`gym_stepwise_routing.generators.openai_requests.CONTINUATIONS`.
+        form: system message and arguments of the chat template (``chat_template_kwargs``); not with ``raw``.
+        sampling: how tokens are drawn.
         top_logprobs: log-probabilities asked for per token, >= 2 (closed interfaces give 20 at most, often 5); fewer
             or none where the server refuses.
         timeout: seconds for one attempt in all, however the answer drips.
@@ -80,6 +83,8 @@ class OpenAIGenerator:
         api_key: str | None = None,
         name: str | None = None,
         continuation: Continuation = "raw",
+        form: ChatForm = NO_CHAT_FORM,
+        sampling: Sampling = GREEDY,
         top_logprobs: int = 8,
         timeout: float = 120.0,
         retries: int = 4,
@@ -91,6 +96,11 @@ class OpenAIGenerator:
                 f"concurrency={concurrency}, retries={retries}, timeout={timeout}, top_logprobs={top_logprobs}; "
                 "allowed: >= 1, >= 0, > 0 and >= 2"
             )
+        if continuation == "raw" and form != NO_CHAT_FORM:
+            raise ValueError(
+                f"model={model!r}: {dict(form.settings())} with continuation='raw', which knows no messages; "
+                f"allowed: {', '.join(repr(name) for name in CONTINUATIONS if name != 'raw')}"
+            )
         try:
             import openai
         except ImportError as error:
@@ -100,6 +110,7 @@ class OpenAIGenerator:
         self.model = model
         self.name = name or model
         self.continuation = continuation
+        self.form, self.sampling = form, sampling
         self.top_logprobs = top_logprobs
         self._openai: Any = openai
         self._timeout, self._retries = timeout, retries
@@ -143,6 +154,8 @@ class OpenAIGenerator:
                 ("continuation", self.continuation),
                 ("served", self._served or "not told"),
                 *self._dialect.settings(),
+                *self.form.settings(),
+                *self.sampling.settings(),
             ),
         )
 
@@ -297,10 +310,11 @@ class OpenAIGenerator:
             prefix=request.prefix,
             max_tokens=request.max_tokens,
             stop=request.stop,
-            sampling=Sampling(),
+            sampling=self.sampling.of_sample(request.sample),
             top_logprobs=self._offered,
             stream=False,
             dialect=self._dialect,
+            form=self.form,
         )
         # The bytes, read here: the client's own reading knows no limit of depth. Everything goes as extra_body, since
         # the client would refuse what is not OpenAI's own.
@@ -331,10 +345,4 @@ class OpenAIGenerator:
             self._served = served
         elif served != self._served:
             raise AnswerError(f"model {served!r:.80} answered, {self._served!r} before", retryable=False)
-        return run if self._habits is None else _without_stop(run, request.stop)
-
-
-def _without_stop(completion: Completion, stops: Sequence[str]) -> Completion:
-    """The run up to its first stop string, which some servers (transformers') leave in the text."""
-    found = [at for at in (completion.text.find(stop) for stop in stops) if at >= 0]
-    return replace(completion, text=completion.text[: min(found)], finish="stop") if found else completion
+        return run if self._habits is None else without_stop(run, request.stop)

@@ -55,8 +55,14 @@ class PromptTemplate:
 
 
 def default_prompt(grading: Grading) -> str:
-    """Name of the bundled prompt whose answers a grader reads."""
-    return GRADERS.get(grading).prompt
+    """Name of the bundled prompt whose answers a grader reads.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if prompt := GRADERS.get(grading).prompt:
+        return prompt
+    raise ValueError(f"grading={grading!r} has no prompt of its own; allowed: --prompt, a text file with {_FIELD}")
 
 
 def load_prompt(name: str) -> PromptTemplate:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
 from typing import Any
 
-from gym_stepwise_routing.costs.models import Model, Price
+from gym_stepwise_routing.costs.models import Latency, Model, Price
 from gym_stepwise_routing.errors import check_choice
+from gym_stepwise_routing.generators.chat import NO_CHAT_FORM, ChatForm
 from gym_stepwise_routing.generators.generator import Generator, GeneratorInfo
 from gym_stepwise_routing.generators.openai_requests import CONTINUATIONS
 from gym_stepwise_routing.generators.prices import api_price
-from gym_stepwise_routing.generators.tokenizers import parameters_of
+from gym_stepwise_routing.generators.sampling import GREEDY, Sampling
+from gym_stepwise_routing.generators.weights import Counted, counted_parameters
 from gym_stepwise_routing.registry import Registry
 
-__all__ = ["GENERATORS", "Backend", "GeneratorSpec", "pool_model"]
+__all__ = ["GENERATORS", "Backend", "GeneratorSpec", "pool_model", "stated_price"]
 
 _DTYPES = ("float32", "bfloat16", "float16")
 
@@ -42,7 +45,9 @@ class Backend:
 
 GENERATORS: Registry[Backend] = Registry("backend", Backend, group="gym_stepwise_routing.generators")
 """The backends."""
-_COMMON = ("backend", "model", "name", "parameters", "licence", "provider", "price", "batch")
+_COMMON = ("backend", "model", "name", "parameters", "active_parameters", "licence", "provider", "hour", "price")
+_COMMON += ("price_in", "price_cached", "price_out", "price_cache_write", "tokens_per_second", "batch", "form")
+_COMMON += ("sampling",)
 """Options that every backend takes."""
 
 
@@ -55,33 +60,51 @@ class GeneratorSpec:
         model: local folder, hub name, or name on the server.
         name: name in the pool; by default the last part of ``model``, of a server all of it.
         parameters: number of parameters; None: counted from local weights, unknown for a server.
+        active_parameters: those that work on a token, of a mixture of experts; None: counted as well, else all.
         licence: SPDX identifier of the weights' licence.
         url: address of the server, for ``openai``.
         key: key for the server; None: from the environment. Not written to any manifest.
         provider: whose price list a server's model is on, as ``genai-prices`` spells it; None: no price,
             or a stated one.
+        hour: hour of the day (UTC) whose price counts, where a provider's price depends on it.
         price: a price of one's own, with its date; from a pool file, not from the command line.
+        price_in: the same from the command line: dollars per million fresh prompt tokens.
+        price_cached: of those that a cache serves; None: as fresh ones.
+        price_out: of decoded tokens.
+        price_cache_write: of those that are written to a cache; None: as fresh ones.
+        tokens_per_second: decoded tokens a second of one request, for the cost unit ``latency``.
         continuation: how a server's model goes on with a half-written answer, for ``openai``.
         chat: put the prompt into the model's chat template, for local backends.
         dtype: number format, for local backends; None: the backend's default.
         context: longest prompt plus completion in tokens, for ``vllm``.
         batch: requests at a time; None: 16, with ``vllm`` 32.
+        form: system message and template arguments (``template.NAME=VALUE``), where there are messages.
+        sampling: how tokens are drawn; the same for all models of a recording.
     """
 
     backend: str
     model: str
     name: str | None = None
     parameters: float | None = None
+    active_parameters: float | None = None
     licence: str | None = None
     url: str | None = None
     key: str | None = None
     provider: str | None = None
+    hour: int | None = None
     price: Price | None = None
+    price_in: float | None = None
+    price_cached: float | None = None
+    price_out: float | None = None
+    price_cache_write: float | None = None
+    tokens_per_second: float | None = None
     continuation: str = "raw"
     chat: bool = False
     dtype: str | None = None
     context: int = 2048
     batch: int | None = None
+    form: ChatForm = NO_CHAT_FORM
+    sampling: Sampling = GREEDY
 
     def __post_init__(self) -> None:
         taken = (*_COMMON, *GENERATORS.get(self.backend).options)
@@ -95,6 +118,12 @@ class GeneratorSpec:
         check_choice("continuation", self.continuation, CONTINUATIONS)
         if self.batch is not None and self.batch < 1:
             raise ValueError(f"batch={self.batch!r}; allowed: an integer >= 1")
+        if self.form != NO_CHAT_FORM and not self.chat and self.continuation == "raw":
+            settings = ", ".join(f"{name}={value}" for name, value in self.form.settings())
+            raise ValueError(
+                f"{settings} with a prompt that is no conversation; allowed: with chat=true, or continuation"
+            )
+        stated_price(self)
 
     @property
     def pool_name(self) -> str:
@@ -115,15 +144,20 @@ class GeneratorSpec:
             raise ValueError(f"models={text!r}; allowed: BACKEND:MODEL[,key=value...], backends {names}")
         GENERATORS.get(backend)
         model, *options = rest.split(",")
-        kinds = {f.name: str(f.type) for f in fields(cls) if f.name not in ("backend", "model", "price")}
+        stated = ("backend", "model", "price", "form", "sampling")
+        kinds = {f.name: str(f.type) for f in fields(cls) if f.name not in stated}
         values: dict[str, Any] = {}
+        arguments = []
         for option in options:
             key, equals, value = option.partition("=")
+            if key.startswith("template."):
+                arguments.append(ChatForm.argument(key.removeprefix("template."), value))
+                continue
             check_choice("model option", key, kinds)
             if not equals:
                 raise ValueError(f"model option {option!r}; allowed: {key}=VALUE")
             values[key] = _value(key, value, kinds[key])
-        return cls(backend=backend, model=model, **values)
+        return cls(backend=backend, model=model, form=ChatForm(arguments=tuple(arguments)), **values)
 
     def repeatable(self) -> GeneratorSpec:
         """The same model in float32, whose texts do not hang on what else is in the batch (docs/recording.md).
@@ -140,6 +174,26 @@ class GeneratorSpec:
         if self.dtype not in (None, "float32"):
             raise ValueError(f"repeatable=True with dtype={self.dtype!r}; allowed: float32, or none")
         return replace(self, dtype="float32")
+
+    def with_chat(self, form: ChatForm, *, chat: bool) -> GeneratorSpec:
+        """The same model with a form of all models' prompts; its own system message and arguments come first.
+
+        Raises:
+            ValueError: a form that adds something, and a prompt that is no conversation.
+        """
+        own = dict(self.form.arguments)
+        arguments = tuple({**dict(form.arguments), **own}.items())
+        system = form.system if self.form.system is None else self.form.system
+        spec = self
+        if chat and "chat" in GENERATORS.get(self.backend).options:
+            spec = replace(spec, chat=True)
+        elif chat and self.continuation == "raw":
+            spec = replace(spec, continuation="continue_final_message")
+        return replace(spec, form=ChatForm(system, arguments))
+
+    def drawing(self, sampling: Sampling) -> GeneratorSpec:
+        """The same model, whose tokens are drawn so."""
+        return replace(self, sampling=sampling)
 
     def build(self) -> Generator:
         """Load the model, or connect to the server.
@@ -160,6 +214,8 @@ def _server(spec: GeneratorSpec) -> Generator:
         api_key=spec.key,
         name=spec.pool_name,
         continuation=spec.continuation,  # type: ignore[arg-type]
+        form=spec.form,
+        sampling=spec.sampling,
         concurrency=spec.batch or 16,
     )
 
@@ -171,6 +227,8 @@ def _vllm(spec: GeneratorSpec) -> Generator:
         spec.model,
         name=spec.name,
         chat=spec.chat,
+        form=spec.form,
+        sampling=spec.sampling,
         max_model_len=spec.context,
         dtype=spec.dtype or "bfloat16",
         max_num_seqs=spec.batch or 32,
@@ -181,7 +239,13 @@ def _transformers(spec: GeneratorSpec) -> Generator:
     from gym_stepwise_routing.generators.transformers_model import TransformersGenerator
 
     return TransformersGenerator(
-        spec.model, name=spec.name, chat=spec.chat, dtype=spec.dtype, batch_size=spec.batch or 16
+        spec.model,
+        name=spec.name,
+        chat=spec.chat,
+        form=spec.form,
+        sampling=spec.sampling,
+        dtype=spec.dtype,
+        batch_size=spec.batch or 16,
     )
 
 
@@ -214,11 +278,59 @@ for _backend in (
 
 def pool_model(spec: GeneratorSpec, name: str, info: GeneratorInfo) -> Model:
     """The entry of a model in the pool: what the spec states, else what the generator found out."""
-    found = info.parameters if info.parameters is not None else parameters_of(spec.model)
-    parameters = spec.parameters if spec.parameters is not None else found
-    parameters = None if parameters is None else float(parameters)
-    price = spec.price if spec.provider is None else api_price(spec.provider, spec.model)
-    return Model(name, parameters=parameters, price=price, weights_sha256=info.weights_sha256, licence=spec.licence)
+    parameters, active = spec.parameters, spec.active_parameters
+    if parameters is None:
+        counted = counted_parameters(spec.model) or (None if info.parameters is None else Counted(info.parameters))
+        parameters = None if counted is None else float(counted.total)
+        active = active if active is not None or counted is None else counted.active
+    if spec.provider is None:
+        price = spec.price or stated_price(spec)
+    else:
+        price = api_price(spec.provider, spec.model, hour=spec.hour)
+    speed = spec.tokens_per_second
+    latency = None if speed is None else Latency(0.0, 1.0 / speed, 0.0, "tokens_per_second as stated, prefill free")
+    return Model(
+        name,
+        parameters=parameters,
+        active_parameters=None if active is None or active == parameters else float(active),
+        price=price,
+        latency=latency,
+        weights_sha256=info.weights_sha256,
+        licence=spec.licence,
+    )
+
+
+def stated_price(spec: GeneratorSpec) -> Price | None:
+    """The price that the options of a model state, None where they state none.
+
+    Raises:
+        ValueError: half a price, two prices, or a figure out of its range.
+    """
+    stated = [
+        name for name in ("price_in", "price_cached", "price_out", "price_cache_write") if _of(spec, name) is not None
+    ]
+    if spec.tokens_per_second is not None and not spec.tokens_per_second > 0:
+        raise ValueError(f"tokens_per_second={spec.tokens_per_second!r}; allowed: a number > 0")
+    if spec.hour is not None and (not 0 <= spec.hour <= 23 or spec.provider is None):
+        raise ValueError(f"hour={spec.hour!r}; allowed: 0 to 23, with provider=...")
+    if not stated:
+        return None
+    if spec.price_in is None or spec.price_out is None or spec.provider is not None or spec.price is not None:
+        raise ValueError(f"{', '.join(stated)}; allowed: price_in and price_out together, without provider")
+    fresh, cached = spec.price_in, spec.price_in if spec.price_cached is None else spec.price_cached
+    return Price(
+        input=fresh,
+        cached_input=cached,
+        output=spec.price_out,
+        cache_write=spec.price_cache_write,
+        date=datetime.now(UTC).date().isoformat(),
+        source="as stated by the options of the model",
+    )
+
+
+def _of(spec: GeneratorSpec, name: str) -> float | None:
+    value: float | None = getattr(spec, name)
+    return value
 
 
 def _value(key: str, value: str, kind: str) -> str | bool | int | float:

@@ -10,6 +10,7 @@ from functools import lru_cache
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.generators.logical_lines import end_of_logical_line, in_columns
 from gym_stepwise_routing.grading.numeric import STATED_NUMBER
+from gym_stepwise_routing.grading.thoughts import in_thought
 from gym_stepwise_routing.types import MAX_HORIZON
 
 __all__ = ["BLANK_LINE", "FENCE", "NEWLINE", "StepRule"]
@@ -145,11 +146,14 @@ class StepRule:
     def end_of_answer(self, text: str, before: str = "") -> int | None:
         """Where the first stated answer ends that is not over before the text; None where there is none.
 
+        What a thought states (``<think>``) is no answer yet.
+
         Args:
             text: the text.
             before: what stands before it: an answer may begin there, such as a box over several lines.
         """
         if self.answer is None:
             return None
-        ends = (found.end() - len(before) for found in re.finditer(self.answer, before + text))
-        return next((end for end in ends if end > 0), None)
+        whole = before + text
+        found = (match for match in re.finditer(self.answer, whole) if not in_thought(whole, match.start()))
+        return next((match.end() - len(before) for match in found if match.end() > len(before)), None)

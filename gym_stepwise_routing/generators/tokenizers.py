@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from gym_stepwise_routing.generators.chat import NO_CHAT_FORM, ChatForm, opens_thought
 from gym_stepwise_routing.generators.generator import Request
+from gym_stepwise_routing.grading.thoughts import THINK
 
 __all__ = [
+    "begun_thought",
     "end_tokens",
     "fingerprint",
     "full_prompt",
     "hub_settings",
     "model_folder",
-    "parameters_of",
     "pieces_of",
     "prompt_tokens",
     "weights_sha256",
@@ -32,17 +33,32 @@ def pieces_of(tokenizer: Any, ids: Sequence[int]) -> tuple[str, ...]:
     return tuple(stream.step(tokenizer.backend_tokenizer, int(i)) or "" for i in ids)
 
 
-def full_prompt(tokenizer: Any, request: Request, chat: bool) -> str:
-    """Prompt and prefix as one text; with ``chat`` the prompt becomes a user message by the model's own template."""
+def full_prompt(tokenizer: Any, request: Request, chat: bool, form: ChatForm = NO_CHAT_FORM) -> str:
+    """Prompt and prefix as one text; with ``chat`` the prompt becomes a user message by the model's own template.
+
+    A thought that the template opens is part of the answer (:func:`begun_thought`), and is not written twice.
+    """
     if not chat:
         return request.prompt + request.prefix
-    message = [{"role": "user", "content": request.prompt}]
-    return str(tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)) + request.prefix
+    arguments = dict(form.arguments)
+    text = str(
+        tokenizer.apply_chat_template(
+            form.messages(request.prompt), tokenize=False, add_generation_prompt=True, **arguments
+        )
+    )
+    if opens_thought(text) and request.prefix.startswith(THINK):
+        text = text.rstrip().removesuffix(THINK)
+    return text + request.prefix
 
 
-def prompt_tokens(tokenizer: Any, prompts: Sequence[str], chat: bool) -> list[int]:
+def begun_thought(prompt: str, chat: bool) -> str:
+    """What the template of a prompt, as the model reads it, has written of the answer: ``<think>`` and its newline."""
+    return prompt[prompt.rindex(THINK) :] if chat and opens_thought(prompt) else ""
+
+
+def prompt_tokens(tokenizer: Any, prompts: Sequence[str], chat: bool, form: ChatForm = NO_CHAT_FORM) -> list[int]:
     """Tokens of each prompt as the model reads it."""
-    texts = [full_prompt(tokenizer, Request(prompt, "", 1), chat) for prompt in prompts]
+    texts = [full_prompt(tokenizer, Request(prompt, "", 1), chat, form) for prompt in prompts]
     return [len(ids) for ids in tokenizer(texts, add_special_tokens=not chat)["input_ids"]] if texts else []
 
 
@@ -91,16 +107,6 @@ def weights_sha256(model: str) -> str | None:
             while block := stream.read(1 << 24):
                 digest.update(block)
     return digest.hexdigest() if files else None
-
-
-def parameters_of(model: str) -> int | None:
-    """Parameters in the safetensors files, read from their headers; None where there are no files (yet)."""
-    total = 0
-    for file in _weights(model):
-        with file.open("rb") as stream:
-            header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
-        total += sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
-    return total or None
 
 
 def _weights(model: str) -> list[Path]:

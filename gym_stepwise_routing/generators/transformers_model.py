@@ -9,9 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from gym_stepwise_routing.generators.chat import NO_CHAT_FORM, ChatForm
 from gym_stepwise_routing.generators.generator import Completion, Failure, Finish, GeneratorInfo, Request
 from gym_stepwise_routing.generators.prefix_cache import CachedRun, PrefixCache
+from gym_stepwise_routing.generators.sampling import GREEDY, Sampling
 from gym_stepwise_routing.generators.tokenizers import (
+    begun_thought,
     end_tokens,
     fingerprint,
     full_prompt,
@@ -37,6 +40,8 @@ class _Sequence:
     logprob: list[float] = field(default_factory=list)
     top: list[list[float]] = field(default_factory=list)
     text: str = ""
+    begun: str = ""
+    rng: np.random.Generator | None = None
     finish: Finish | None = None
 
 
@@ -47,6 +52,8 @@ class TransformersGenerator:
         model: local folder or hub name.
         name: name in the pool; by default the last part of ``model``.
         chat: put the prompt into the model's chat template.
+        form: what stands before the prompt there, and the template's arguments.
+        sampling: how tokens are drawn: temperature, ``top_p`` and seed; penalties are not known here.
         device: ``"cpu"``, ``"cuda"``, ...; None: a GPU if there is one.
         dtype: number format; None: bfloat16 on GPUs, float32 on CPUs (where bfloat16 is often slower).
         top_logprobs: top log-probabilities per token, >= 2.
@@ -64,6 +71,8 @@ class TransformersGenerator:
         *,
         name: str | None = None,
         chat: bool = False,
+        form: ChatForm = NO_CHAT_FORM,
+        sampling: Sampling = GREEDY,
         device: str | None = None,
         dtype: str | None = None,
         top_logprobs: int = 8,
@@ -83,6 +92,9 @@ class TransformersGenerator:
         self.model = model
         self.name = name or model.rstrip("/").split("/")[-1]
         self.chat = chat
+        self.form, self.sampling = form, sampling
+        if sampling.presence_penalty is not None or sampling.frequency_penalty is not None:
+            raise ValueError(f"sampling={sampling!r} with transformers; allowed: temperature, top_p and seed")
         self.top_logprobs = top_logprobs
         self.batch_size = batch_size
         self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
@@ -122,25 +134,30 @@ class TransformersGenerator:
                 ("batch", str(self.batch_size)),
                 ("device", self._device.type),
                 ("chat", str(self.chat)),
+                *self.form.settings(),
+                *self.sampling.settings(),
                 *hub_settings(self.model),
             ),
         )
 
     def count(self, prompts: Sequence[str]) -> list[int]:
         """Tokens of each prompt as the model sees it."""
-        return prompt_tokens(self._tokenizer, prompts, self.chat)
+        return prompt_tokens(self._tokenizer, prompts, self.chat, self.form)
 
     def submit(self, key: Hashable, request: Request) -> None:
         """Queue a request; one that does not fit the context comes back from :meth:`poll` as a failure."""
         from tokenizers.decoders import DecodeStream
 
-        text = full_prompt(self._tokenizer, request, self.chat)
+        text = full_prompt(self._tokenizer, request, self.chat, self.form)
         ids = self._tokenizer(text, add_special_tokens=not self.chat)["input_ids"]
         if self._context is not None and len(ids) >= self._context:
             reason = f"{self.name}: prompt of {len(ids)} tokens; its context is {self._context}"
             self._refused.append((key, Failure(reason, retryable=False)))
             return
-        self._waiting.append(_Sequence(key, request, list(ids), DecodeStream(skip_special_tokens=True)))
+        sequence = _Sequence(key, request, list(ids), DecodeStream(skip_special_tokens=True))
+        sequence.begun = begun_thought(text, self.chat)
+        sequence.rng = self.sampling.generator(text, request.sample)
+        self._waiting.append(sequence)
 
     def poll(self) -> list[tuple[Any, Completion | Failure]]:
         """Decode the next batch to its end; a batch that does not fit the memory comes back as failures."""
@@ -257,6 +274,9 @@ class TransformersGenerator:
         """
         scores = self._torch.log_softmax(logits.float(), dim=-1)
         chosen = logits.argmax(dim=-1)
+        for row, sequence in enumerate(batch):
+            if sequence.rng is not None and not sequence.finish:
+                chosen[row] = self.sampling.draw(scores[row].double().cpu().numpy(), sequence.rng)
         top = scores.topk(self.top_logprobs, dim=-1).values
         ids, top_rows = chosen.tolist(), top.tolist()
         for row, sequence in enumerate(batch):
@@ -265,8 +285,10 @@ class TransformersGenerator:
             piece = sequence.stream.step(self._tokenizer.backend_tokenizer, ids[row]) or ""
             sequence.ids.append(ids[row])
             sequence.pieces.append(piece)
-            sequence.logprob.append(top_rows[row][0])
+            sequence.logprob.append(top_rows[row][0] if sequence.rng is None else float(scores[row, ids[row]]))
             sequence.top.append(top_rows[row])
+            if len(sequence.ids) == 1:
+                sequence.pieces[0] = piece = sequence.begun + piece
             sequence.text += piece
             self._finish(sequence)
         return chosen

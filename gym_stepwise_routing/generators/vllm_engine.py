@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gym_stepwise_routing.generators.chat import NO_CHAT_FORM, ChatForm
 from gym_stepwise_routing.generators.generator import Completion, Failure, GeneratorInfo, Request
+from gym_stepwise_routing.generators.sampling import GREEDY, Sampling
 from gym_stepwise_routing.generators.tokenizers import (
+    begun_thought,
     end_tokens,
     fingerprint,
     full_prompt,
@@ -30,6 +33,8 @@ class VllmGenerator:
         model: local folder or hub name.
         name: name in the pool; by default the last part of ``model``.
         chat: put the prompt into the model's chat template.
+        form: what stands before the prompt there, and the template's arguments.
+        sampling: how tokens are drawn.
         top_logprobs: top log-probabilities per token, >= 2.
         max_model_len: longest prompt plus completion in tokens.
         block_size: tokens per block of the key-value cache. Cached prefixes are re-used in whole blocks, and steps are
@@ -49,6 +54,8 @@ class VllmGenerator:
         *,
         name: str | None = None,
         chat: bool = False,
+        form: ChatForm = NO_CHAT_FORM,
+        sampling: Sampling = GREEDY,
         top_logprobs: int = 8,
         max_model_len: int = 2048,
         block_size: int | None = 32,
@@ -68,6 +75,8 @@ class VllmGenerator:
         self.model = model
         self.name = name or model.rstrip("/").split("/")[-1]
         self.chat = chat
+        self._form, self._drawn = form, sampling
+        self._begun: dict[str, str] = {}
         self.top_logprobs = top_logprobs
         self.max_model_len = max_model_len
         self._settings = {
@@ -89,6 +98,7 @@ class VllmGenerator:
             max_logprobs=max(top_logprobs, 20),
             seed=0,
         )
+        self._more = (*form.settings(), *sampling.settings())
         self._sampling = SamplingParams
         self._engine = LLMEngine.from_engine_args(arguments)
         self._tokenizer: Any = self._engine.get_tokenizer()
@@ -110,23 +120,28 @@ class VllmGenerator:
             context=self.max_model_len,
             top_logprobs=self.top_logprobs,
             tokenizer_sha256=fingerprint(self._tokenizer),
-            settings=(*((key, str(value)) for key, value in self._settings.items()), *hub_settings(self.model)),
+            settings=(
+                *((key, str(value)) for key, value in self._settings.items()),
+                *self._more,
+                *hub_settings(self.model),
+            ),
         )
 
     def count(self, prompts: Sequence[str]) -> list[int]:
         """Tokens of each prompt as the model sees it."""
-        return prompt_tokens(self._tokenizer, prompts, self.chat)
+        return prompt_tokens(self._tokenizer, prompts, self.chat, self._form)
 
     def submit(self, key: Hashable, request: Request) -> None:
         """Queue a request; one that does not fit the context comes back from :meth:`poll` as a failure."""
-        text = full_prompt(self._tokenizer, request, self.chat)
+        text = full_prompt(self._tokenizer, request, self.chat, self._form)
         ids = self._tokenizer(text, add_special_tokens=not self.chat)["input_ids"]
         if len(ids) >= self.max_model_len:
             reason = f"{self.name}: prompt of {len(ids)} tokens; its context is {self.max_model_len}"
             self._refused.append((key, Failure(reason, retryable=False)))
             return
+        drawn = self._drawn.of_sample(request.sample)
         parameters = self._sampling(
-            temperature=0.0,
+            **drawn.fields(),
             max_tokens=min(request.max_tokens, self.max_model_len - len(ids)),
             stop=list(request.stop) or None,
             stop_token_ids=self._end,
@@ -136,7 +151,7 @@ class VllmGenerator:
         )
         self._count += 1
         identity = f"{self._count}"
-        self._keys[identity] = key
+        self._keys[identity], self._begun[identity] = key, begun_thought(text, self.chat)
         self._engine.add_request(identity, {"prompt_token_ids": ids}, parameters)
 
     def poll(self) -> list[tuple[Any, Completion | Failure]]:
@@ -165,7 +180,7 @@ class VllmGenerator:
         """Drop a request, even under way."""
         dropped = [identity for identity, other in self._keys.items() if other == key]
         for identity in dropped:
-            del self._keys[identity]
+            del self._keys[identity], self._begun[identity]
         if dropped:
             self._engine.abort_request(dropped)
 
@@ -176,12 +191,13 @@ class VllmGenerator:
             core.shutdown()
 
     def _completion(self, output: Any) -> Completion:
-        result = output.outputs[0]
+        result, begun = output.outputs[0], self._begun.pop(output.request_id, "")
         ids = [int(i) for i in result.token_ids]
         pieces = pieces_of(self._tokenizer, ids)
+        pieces = (begun + pieces[0], *pieces[1:]) if pieces else pieces
         chosen = np.array([table[i].logprob for table, i in zip(result.logprobs, ids, strict=True)])
         return Completion(
-            text=result.text,
+            text=begun + result.text,
             tokens=len(ids),
             pieces=pieces,
             logprob=chosen,

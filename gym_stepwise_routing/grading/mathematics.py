@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import select
 import subprocess
 import sys
@@ -172,7 +171,9 @@ GRADERS.register(
         name="math",
         title="math-verify compares the last boxed or stated answer",
         make=MathGrader,
-        version=lambda: f"math-verify {metadata.version('math-verify')} on the last boxed, stated or concluding answer (version 3)",
+        version=lambda: (
+            f"math-verify {metadata.version('math-verify')} on the last boxed, stated or concluding answer (version 3)"
+        ),
         prompt="math-4shot",
         answer=BOXED_LINE,
         question="Problem:",

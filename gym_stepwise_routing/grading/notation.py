@@ -39,7 +39,9 @@ _ROMAN_I = re.compile(r"\\(?:mathrm|text|operatorname)\{i\}|\\imath(?![A-Za-z])"
 _BARE_I = re.compile(r"(\\[dtc]?frac\s*(?:\{[^{}]*\}|\d)?\s*|\^\s*)i(?![A-Za-z])")
 _I = re.compile(r"(?<![A-Za-z])(?<!(?<!\\)\\)i(?![A-Za-z])")
 
-_SIGNS = str.maketrans({"\u2212": "-", "\u2013": "-", "°": r"^\circ", "π": r"\pi ", "∞": r"\infty ", "×": r"\times "})
+_SIGNS = str.maketrans(
+    {"\u2212": "-", "\u2013": "-", "°": r"^\circ", "π": r"\pi ", "∞": r"\infty ", "\u00d7": r"\times "}
+)
 _SIGNS |= str.maketrans({"≤": r"\leq ", "≥": r"\geq "})
 _ROOT = re.compile(r"√\s*\(?(\d+|[a-z])\)?")
 _FRACTION_FORM = re.compile(r"-?\d{1,18}(?:/\d{1,18})?")
@@ -119,8 +121,11 @@ def apart(right: str, mine: str) -> bool:
 
 
 def readings(reference: str, answer: str, question: str) -> list[tuple[str, str]]:
-    """Pairs of which one has to be equal: the two; where the question names percent, both without a lone sign; and
-    where one is an interval and the other an inequality, the two intervals."""
+    """Pairs of which one has to be equal.
+
+    They are the two; where the question names percent, both without a lone sign; and where one is an interval and the
+    other an inequality, the two intervals.
+    """
     pairs = [(reference, answer)]
     intervals = [_interval(text) for text in (reference, answer)]
     if (intervals[0] is None) != (intervals[1] is None):
@@ -132,7 +137,7 @@ def readings(reference: str, answer: str, question: str) -> list[tuple[str, str]
 
 
 def _interval(answer: str) -> str | None:
-    """The interval that an inequality of one variable is, such as ``2 < x \\le 5``; None where it is none."""
+    r"""The interval that an inequality of one variable is, such as ``2 < x \le 5``; None where it is none."""
     plain = re.sub(r"\\(?:left|right)(?![a-z])|\\[()\[\],;! ]|\$", "", _plain_signs(answer)).strip()
     plain = _AT_LEAST.sub(lambda found: {"l": "<=", "g": ">="}[found[1]], plain)
     plain = re.sub(r"\\lt(?![a-z])", "<", re.sub(r"\\gt(?![a-z])", ">", plain))

@@ -14,18 +14,28 @@ from gym_stepwise_routing.grading.notation import without_full_stop
 __all__ = ["stated_expression"]
 
 _ANSWER = re.compile(
-    r"(?:(?:final|correct) answer|the answer|(?:^|(?<=[\n.!*#>]))\s*answer)(?:\s+to [^.\n]{1,80}?)?\**(?:\s+is|\s*[:=])\**:?\s*",
+    r"(?:(?:final|correct) answer|the answer|(?:^|(?<=[\n.!*#>]))\s*answer)"
+    r"(?:\s+to [^.\n]{1,80}?)?\**(?:\s+is|\s*[:=])\**:?\s*",
     re.IGNORECASE,
 )
-_CONCLUDES = re.compile(r"\b(?:therefore|thus|hence|so|in conclusion|in summary|finally|consequently)\b", re.IGNORECASE)
+_CONCLUDES = re.compile(
+    r"(?:\A|(?<=[\n.!\])]))\s*(?:therefore|thus|hence|so|in conclusion|in summary|finally|consequently)\b",
+    re.IGNORECASE,
+)
 _IS = re.compile(r"(?<![\w\\])(?:is|are|be|equals)\b:?")
 _SAYS = re.compile(rf"{_IS.pattern}|(?<![\w\\])(?:total of|at|has|have)\b")
 _SENTENCE_END = re.compile(r"(?<=[^.\s])[.!?](?=\s+[A-Z*\\]|\s*\Z)")
-_MATH = re.compile(r"\$\$(?P<a>.+?)\$\$|(?<!\\)\$(?P<b>[^$\n]+?)(?<!\\)\$|\\\((?P<c>.+?)\\\)|\\\[(?P<d>.+?)\\\]", re.DOTALL)
+_MATH = re.compile(
+    r"\$\$(?P<a>.+?)\$\$|(?<!\\)\$(?P<b>[^$\n]+?)(?<!\\)\$|\\\((?P<c>.+?)\\\)|\\\[(?P<d>.+?)\\\]", re.DOTALL
+)
 _NUMBER = re.compile(r"(?:[-\u2212\u2013]\s?)?\\?\$?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:/\d+)?(?:\\?%|°)?|√\d+")
-_NAMED = re.compile(r"^\s*(?:[A-Za-z]\w?|[A-Z]{2,3}|\\?angle\s*[A-Z]{1,3}|[a-zA-Z](?:_\{?\w+\}?)?(?:\^\d)?\([^()=]*\))\s*=\s*(?=\S)")
-_BETWEEN = re.compile(r"^[\s$,;.\\()\[\]]*(?:and|or)?[\s$\\()\[\]]*(?:[A-Za-z]\s*=\s*)?$")
-_ALONE = re.compile(rf"\s*(?:approximately |about |only )?(?:{_NUMBER.pattern}|0)(?: ?(?:[a-z]+|cubic|square)){{0,4}}[\s.]*")
+_NAMED = re.compile(
+    r"^\s*(?:[A-Za-z]\w?|[A-Z]{2,3}|\\?angle\s*[A-Z]{1,3}|[a-zA-Z](?:_\{?\w+\}?)?(?:\^\d)?\([^()=]*\))\s*=\s*(?=\S)"
+)
+_BETWEEN = re.compile(r"^[\s$\\()\[\]]*(?:[,;]|,?\s*(?:and|or))[\s$\\()\[\]]*(?:[A-Za-z]\s*=\s*)?$")
+_ALONE = re.compile(
+    rf"\s*(?:approximately |about |only )?(?:{_NUMBER.pattern}|0)(?: ?(?:[a-z]+|cubic|square)){{0,4}}[\s.]*"
+)
 _LONGEST = 400
 """Characters of a concluding sentence; a longer one concludes nothing."""
 
@@ -72,14 +82,14 @@ def _said(sentence: str) -> str | None:
     if math is None:
         wordy = re.search(r"[A-Za-z]{2,} .*\d", plain) is not None  # a sentence, as "She received $7 in change"
         return numbers[0] if wordy and len(numbers) == 1 else without_full_stop(plain) or None
-    if numbers and not _NUMBER.sub("", before).strip() or (not before and not plain[math.end() :].strip(". ")):
+    if (numbers and not _NUMBER.sub("", before).strip()) or (not before and not plain[math.end() :].strip(". ")):
         return without_full_stop(plain)
     return (_conclusion(plain) if before and _IS.search(_masked(plain)) else None) or _listed(plain[math.start() :])
 
 
 def _masked(text: str) -> str:
     """The text with its math struck out, at its length."""
-    return _MATH.sub(lambda math: "x" * len(math[0]), text)
+    return _MATH.sub(lambda math: "x" * (len(math[0]) - 1) + ")", text)
 
 
 def _concluded(text: str) -> str | None:
@@ -127,6 +137,12 @@ def _listed(text: str) -> str | None:
         content = next(group for group in math.groups() if group is not None).strip().rstrip(",")
         named = _NAMED.match(content)
         content = content[named.end() :] if named else content
-        parts.append(without_full_stop(content.rpartition("=")[2] if content.count("=") > 1 or "\\text" in content.partition("=")[0] else content))
+        parts.append(
+            without_full_stop(
+                content.rpartition("=")[2]
+                if content.count("=") > 1 or "\\text" in content.partition("=")[0]
+                else content
+            )
+        )
         end = math.end()
     return ",".join(parts) or None

@@ -13,6 +13,8 @@ EARLY = 20
 """Problems after which a recording is looked at for the first time."""
 _MOST_UNANSWERED, _MOST_EMPTY, _FEWEST = 0.2, 0.05, 20
 """Shares of a model's traces above which something is wrong, and the fewest traces that say anything."""
+_SILENT = 8
+"""Tokens without text that a step may end with: those of a stop string, of the end, of a part of a character."""
 _CAUSES = {
     "answer": "what ends a trace is no answer that the grader reads: look at --grading",
     "stop": "models end, or a stop string ends them, before they answer: look at --prompt, --step and chat=true",
@@ -30,8 +32,11 @@ def count_endings(trees: Iterable[Mapping[str, Any]], names: Sequence[str]) -> d
         names: the pool, smallest first.
     """
     counts = [dict.fromkeys(("traces", "unanswered", *_CAUSES), 0) for _ in names]
+    hidden = [0] * len(names)
     for tree in trees:
         for node in tree["nodes"]:
+            if "text" in node and node["tokens"] > len(node["text"].encode(errors="replace")) + _SILENT:
+                hidden[node["model"]] += 1
             if "terminal" not in node:
                 continue
             count = counts[node["model"]]
@@ -39,7 +44,9 @@ def count_endings(trees: Iterable[Mapping[str, Any]], names: Sequence[str]) -> d
             count["unanswered"] += node["final_answer"] is None
             if "ending" in node:
                 count[_kind(node)] += 1
-    return {name: Endings(**count) for name, count in zip(names, counts, strict=True)}
+    return {
+        name: Endings(**count, hidden=unseen or None) for name, count, unseen in zip(names, counts, hidden, strict=True)
+    }
 
 
 def _kind(node: Mapping[str, Any]) -> str:
@@ -51,6 +58,11 @@ def ending_warnings(endings: Mapping[str, Endings]) -> list[str]:
     """What is wrong with a recording, each with its likely cause; nothing is said of fewer than 20 traces."""
     told = []
     for name, count in endings.items():
+        if count.hidden:
+            told.append(
+                f"{name}: {count.hidden} steps have more tokens than text: they hold thoughts that the server hides, "
+                "which are charged"
+            )
         if count.traces < _FEWEST:
             continue
         if count.unanswered > _MOST_UNANSWERED * count.traces:

@@ -11,10 +11,12 @@ from typing import Any
 
 from gym_stepwise_routing.banks import Bank, Recipe
 from gym_stepwise_routing.banks.jsonl import QuestionCounts, import_jsonl
-from gym_stepwise_routing.banks.manifest import Dataset, Decoding, Grader, Prompt, StepRule
+from gym_stepwise_routing.banks.manifest import Asked, Dataset, Decoding, Grader, Prompt, StepRule
 from gym_stepwise_routing.banks.splits import SplitRule
 from gym_stepwise_routing.costs.models import Latency, Model, Price
 from gym_stepwise_routing.errors import RecordingError
+from gym_stepwise_routing.grading.judge import JUDGEMENTS, read_judgements
+from gym_stepwise_routing.recorder.drawn_samples import check_samples
 from gym_stepwise_routing.recorder.endings import count_endings
 from gym_stepwise_routing.recorder.problem_selection import UNSPLIT
 from gym_stepwise_routing.recorder.recording_manifest import MANIFEST, read_recording, recorded_commands
@@ -84,10 +86,12 @@ def bank_from_recording(
     trees = merge_trees(folder, only)
     splits = sorted({tree["problem"]["split"] for tree in read_trees(trees)})
     with _as_recorded(path):
-        recipe = _recipe(name, splits, manifest["fixed"], manifest["notes"])
+        recipe = _recipe(name, splits, manifest["fixed"], manifest["notes"], _asked(folder))
         to_json(recipe)  # checks the types
+    names = [model.name for model in recipe.models]
     with _as_recorded(trees):
-        endings = count_endings(read_trees(trees), [model.name for model in recipe.models])
+        endings = count_endings(read_trees(trees), names)
+        check_samples(read_trees(trees), names, manifest["fixed"].get("samples", 1))
     recipe = replace(recipe, endings=endings)
     return import_jsonl(trees, recipe, folder / "bank", counts=counts, overwrite=True)
 
@@ -109,7 +113,21 @@ def split_rule_of(name: str, splits: Iterable[str]) -> SplitRule:
     return SplitRule(salt=name, shares={split: _SHARES.get(split, {"test": 1.0}) for split in splits})
 
 
-def _recipe(name: str, splits: Sequence[str], fixed: Mapping[str, Any], notes: Mapping[str, Any]) -> Recipe:
+def _asked(folder: Path) -> Asked | None:
+    """What a judge was asked in the recording."""
+    told = read_judgements(folder / JUDGEMENTS)
+    if not told:
+        return None
+    return Asked(
+        calls=len(told),
+        prompt_tokens=sum(reply.prompt_tokens for reply in told),
+        completion_tokens=sum(reply.completion_tokens for reply in told),
+    )
+
+
+def _recipe(
+    name: str, splits: Sequence[str], fixed: Mapping[str, Any], notes: Mapping[str, Any], asked: Asked | None
+) -> Recipe:
     rule, generators = fixed["rule"], fixed["generators"]
     models = tuple(_model(*pair) for pair in zip(fixed["models"], notes["prices"], strict=True))
     datasets = {key: Dataset(**entry) for key, entry in fixed["datasets"].items()}
@@ -126,7 +144,7 @@ def _recipe(name: str, splits: Sequence[str], fixed: Mapping[str, Any], notes: M
             shared_prefix_tokens=tuple(fixed["shared_prefix_tokens"]),
         ),
         decoding=Decoding(
-            temperature=0.0,
+            temperature=float(settings[0].get("temperature", 0.0)),
             max_tokens=rule["max_tokens"],
             stop=(*rule["stop"], *(f"\n{label}" for label in rule.get("labels", ()))),
             top_logprobs=min(info["top_logprobs"] for info in generators),
@@ -136,11 +154,12 @@ def _recipe(name: str, splits: Sequence[str], fixed: Mapping[str, Any], notes: M
         step_rule=StepRule(separator=rule["delimiter"], note=step_rule_note(rule)),
         horizon=rule["horizon"],
         recorded_mode=fixed["mode"],
-        grader=Grader(name=fixed["grader"], version="1"),
+        grader=Grader(name=fixed["grader"], version="1", asked=asked),
         datasets=datasets,
         split_rule=split_rule_of(name, splits),
         command="\n".join(recorded_commands(notes)),
         licence=notes["licence"],
+        samples=fixed.get("samples"),
     )
 
 
@@ -173,6 +192,7 @@ def _model(entry: Mapping[str, Any], price: Mapping[str, Any] | None) -> Model:
     return Model(
         name=entry["name"],
         parameters=entry["parameters"],
+        active_parameters=entry.get("active_parameters"),
         price=None if price is None else Price(**price),
         latency=None if latency is None else Latency(**latency),
         weights_sha256=entry["weights_sha256"],

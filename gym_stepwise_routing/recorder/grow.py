@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gym_stepwise_routing.banks.jsonl import check_tree
@@ -16,6 +16,7 @@ from gym_stepwise_routing.generators.partial_step import PartialStep
 from gym_stepwise_routing.generators.step_rule import StepRule
 from gym_stepwise_routing.generators.steps import Step, can_be_cut, read_steps
 from gym_stepwise_routing.grading import GRADERS
+from gym_stepwise_routing.grading.judge import Judge
 from gym_stepwise_routing.recorder.settings import RecordingSettings
 from gym_stepwise_routing.recorder.tree import RoutingTree, Run
 
@@ -92,12 +93,15 @@ def grow_trees(
     if len(generators) < 2:
         raise ValueError(f"generators={[g.name for g in generators]!r}; allowed: at least 2, smallest first")
     grade = GRADERS.get(settings.grading).make()
-    pool = _Pool(generators, settings.rule)
+    if isinstance(grade, Judge) and settings.judgements is not None:
+        grade.keep(settings.judgements)
+    pool = _Pool(generators, settings.rule, settings.samples)
     again: deque[Problem] = deque()
     waiting = iter(problems)
     growing: dict[str, _Growing] = {}
     failures = 0
     shared = [0] * len(generators) if shared_prefix is None else shared_prefix
+    shared = [tokens for tokens in shared for _ in range(settings.samples)]
 
     def fail(problem: Problem, failure: Failure) -> None:
         nonlocal failures
@@ -110,7 +114,8 @@ def grow_trees(
 
     while True:
         for problem in _take(waiting, again, settings.in_flight - len(growing)):
-            tree = RoutingTree(problem, len(generators), settings.mode, settings.rule, grade)
+            writers = len(generators) * settings.samples
+            tree = RoutingTree(problem, writers, settings.mode, settings.rule, grade)
             key = (problem.id, int(problem.id in stats.failed))
             growing[problem.id] = _Growing(tree, settings.prompt.fill(problem.question), key)
             pool.submit_ready(growing[problem.id])
@@ -120,7 +125,7 @@ def grow_trees(
         for key, result in generators[pool.busiest()].poll():
             (identity, attempt), run = key
             if isinstance(result, Completion):
-                stats.tokens[run.model] += result.tokens
+                stats.tokens[run.model // settings.samples] += result.tokens
             if identity not in growing or growing[identity].key != (identity, attempt):  # of a tree that was given up
                 continue
             if isinstance(result, Failure):
@@ -159,9 +164,13 @@ def _take(problems: Iterator[Problem], again: deque[Problem], count: int) -> Ite
 
 
 class _Pool:
-    """The generators with the way each is asked: for whole runs, or one step at a time if it hides its tokens."""
+    """The generators with the way each is asked: for whole runs, or one step at a time if it hides its tokens.
 
-    def __init__(self, generators: Sequence[Generator], rule: StepRule) -> None:
+    Of several samples each is a model of the tree: those of the first generator, then those of the second.
+    """
+
+    def __init__(self, generators: Sequence[Generator], rule: StepRule, samples: int = 1) -> None:
+        self.samples = samples
         self.generators = generators
         self.rule = rule
         self.whole_runs = [generator.info().top_logprobs > 0 for generator in generators]
@@ -204,16 +213,17 @@ class _Pool:
     def give_up(self, growing: _Growing) -> None:
         """Withdraw the requests of a tree that is not wanted any more."""
         for run in growing.steps:
-            self.generators[run.model].cancel((growing.key, run))
+            self.generators[run.model // self.samples].cancel((growing.key, run))
 
     def _submit(self, growing: _Growing, run: Run, *, whole: bool = True) -> None:
         steps = growing.steps[run]
         history = [*growing.tree.texts(run.node), *(step.text for step in steps)]
         left = max(self.rule.max_tokens - sum(step.tokens for step in steps), 1)
-        whole = whole and self.whole_runs[run.model] and not steps and run not in growing.partial
+        whole = whole and self.whole_runs[run.model // self.samples] and not steps and run not in growing.partial
         if whole or len(history) + 1 == self.rule.horizon:
             request = Request(growing.prompt, self.rule.prefix(history), left, self.rule.engine_stops)
         else:
             partial = growing.partial.setdefault(run, PartialStep(self.rule, history))
             request = partial.request(growing.prompt, left)
-        self.generators[run.model].submit((growing.key, run), request)
+        request = replace(request, sample=run.model % self.samples)
+        self.generators[run.model // self.samples].submit((growing.key, run), request)

@@ -10,7 +10,7 @@ from pathlib import Path
 from gym_stepwise_routing.banks.manifest import Dataset
 from gym_stepwise_routing.datasets import DATASETS, Problem, line_of_row, load_file, load_problems
 from gym_stepwise_routing.errors import check_choice
-from gym_stepwise_routing.grading import Grading
+from gym_stepwise_routing.grading import GRADERS, Grading
 from gym_stepwise_routing.types import SPLITS
 
 __all__ = ["UNSPLIT", "Selection", "interleaved"]
@@ -67,11 +67,12 @@ class Selection:
             data: folder with local files of known datasets; None: the ``datasets`` library fetches them.
             question: field of a file of one's own that holds the question.
             answer: field of a file of one's own that holds the final answer.
-            grading: how answers are compared; None: as the catalogue says, ``"math"`` for a file of one's own.
+            grading: how answers are compared; None: as the catalogue says, which a file of one's own is not in.
             licence: licence of a file of one's own.
 
         Raises:
-            ValueError: another form, an unknown dataset or split, a missing file or field, or no rows left.
+            ValueError: another form, an unknown dataset or split, a missing file or field, no rows left, or a
+                file of one's own without a grading.
         """
         form = _FORM.fullmatch(text)
         if form is None:
@@ -83,7 +84,7 @@ class Selection:
             check_choice(f"dataset={text!r}: split", split, (*SPLITS, UNSPLIT))
             problems = load_file(path, split=split, question=question, answer=answer)
             dataset = Dataset(question_field=question, source=path.name, licence=licence)
-            name, default = path.stem, "math"
+            name, default = path.stem, None
         else:
             name, slash, split = name.partition("/")
             if not slash:
@@ -97,7 +98,13 @@ class Selection:
         if not rows or rows[-1] >= len(problems):
             raise ValueError(f"dataset={text!r}; allowed: rows within 0-{len(problems)}, at least one")
         chosen = tuple(problems[row] for row in rows)
-        return cls(chosen, name, dataset, grading or default, file)
+        grading = grading or default
+        if grading is None:
+            raise ValueError(
+                f"dataset={text!r} is a file of your own, and nothing says how its answers are compared; allowed: "
+                f"--grading {', '.join(GRADERS)}, judge:MODEL,url=... or module:function"
+            )
+        return cls(chosen, name, dataset, grading, file)
 
 
 def _rows(text: str | None, count: int) -> list[int]:

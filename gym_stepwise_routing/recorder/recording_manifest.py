@@ -48,17 +48,30 @@ def recording_manifest(
     Returns:
         ``fixed``: what every tree depends on; ``notes``: the rest, such as the prices of the day.
     """
+    samples = settings.samples
+    named = [
+        model if samples == 1 else replace(model, name=f"{model.name}#{number}")
+        for model in models
+        for number in range(1, samples + 1)
+    ]
+    drawn = sorted({dict(info.settings).get("temperature", "0") for info in generators})
+    if samples > 1 and "0" in drawn:
+        raise RecordingError(
+            f"samples={samples} with temperature=0, whose samples are copies; allowed: a temperature > 0"
+        )
     fixed = {
         "mode": settings.mode,
         "rule": asdict(settings.rule),
         "prompt": {"name": settings.prompt.name, "sha256": settings.prompt.sha256, "text": settings.prompt.text},
         "grader": GRADERS.get(settings.grading).version(),
-        "models": [asdict(replace(model, price=None)) for model in models],
+        "models": [asdict(replace(model, price=None)) for model in named],
         "generators": [asdict(info) for info in generators],
-        "shared_prefix_tokens": list(shared_prefix),
+        "shared_prefix_tokens": [tokens for tokens in shared_prefix for _ in range(samples)],
         "datasets": {name: asdict(dataset) for name, dataset in datasets.items()},
-        "decoding": "greedy",
+        "decoding": "greedy" if drawn == ["0"] else f"drawn at temperature {', '.join(drawn)}",
     }
+    if samples > 1:  # a key that is absent of one sample, so that earlier recordings go on
+        fixed["samples"] = samples
     notes = {
         "commands": [command],
         "licence": licence,
@@ -66,7 +79,7 @@ def recording_manifest(
         "python": platform.python_version(),
         "machine": platform.machine(),
         "in_flight": settings.in_flight,
-        "prices": [model.price and asdict(model.price) for model in models],
+        "prices": [model.price and asdict(model.price) for model in named],
     }
     plain: dict[str, Any] = json.loads(json.dumps({"fixed": fixed, "notes": notes}))
     return plain

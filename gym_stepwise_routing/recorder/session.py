@@ -83,6 +83,12 @@ class RecordingSession:
             raise ValueError(f"models have the names {names!r}; allowed: different ones, with name=... after a comma")
         check_selections(self.selections, self.settings.grading)
 
+    @property
+    def names(self) -> list[str]:
+        """Names of what writes in the trees: the models, or the samples of each."""
+        names, samples = [spec.pool_name for spec in self.specs], self.settings.samples
+        return names if samples == 1 else [f"{name}#{n}" for name in names for n in range(1, samples + 1)]
+
     def missing(self) -> list[Problem]:
         """The problems that have no tree in the folder yet, in the order in which they are recorded.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gym_stepwise_routing.errors import check_choice
+from gym_stepwise_routing.generators.chat import opens_thought
 from gym_stepwise_routing.generators.prompts import PromptTemplate
 from gym_stepwise_routing.generators.step_rule import BLANK_LINE, FENCE, NEWLINE, StepRule
 from gym_stepwise_routing.grading import GRADERS, Grading
@@ -35,8 +36,11 @@ def step_rule(
         figures: further arguments of :class:`StepRule`.
 
     Raises:
-        ValueError: unknown ``step``, ``blank_line_ends`` where blank lines separate steps, or a bad figure.
+        ValueError: a prompt that opens a thought, which nobody could tell from an answer;
+            unknown ``step``, ``blank_line_ends`` where blank lines separate steps, or a bad figure.
     """
+    if opens_thought(prompt.text.rpartition("{question}")[2]):
+        raise ValueError(f"prompt {prompt.name!r} ends in <think>; allowed: one that leaves <think> to the model")
     grader = GRADERS.get(grading)
     step = grader.step if step is None else step
     check_choice("step", step, STEPS)

@@ -11,6 +11,7 @@ from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.generators.step_rule import StepRule
 from gym_stepwise_routing.generators.steps import Step
 from gym_stepwise_routing.grading import Grade, GradeFunction
+from gym_stepwise_routing.grading.thoughts import without_thoughts
 from gym_stepwise_routing.types import MODES, Mode
 
 __all__ = ["Node", "RoutingTree", "Run"]
@@ -120,7 +121,7 @@ class RoutingTree:
             self.nodes[parent].children[run.model] = node.id
             if step.ending:
                 texts = [*self.texts(parent), step.text]
-                node.grade = self._grade(self.rule.delimiter.join(texts), self.problem)
+                node.grade = self._grade(without_thoughts(self.rule.delimiter.join(texts)), self.problem)
                 parent = node.id
             elif twin is not None:
                 node.same_as = twin

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from gym_stepwise_routing.generators.generator import Completion, Failure, Request
 from gym_stepwise_routing.generators.openai_answers import completion_of
 from gym_stepwise_routing.generators.openai_requests import Message, Sampling, body_of
+from gym_stepwise_routing.grading.thoughts import in_thought
 from gym_stepwise_routing.serving.abilities import Abilities, Written, find_abilities
 from gym_stepwise_routing.serving.circuit import Circuit
 from gym_stepwise_routing.serving.connection import Connection
@@ -253,7 +254,8 @@ class Endpoint:
         )
         async with asyncio.timeout(self.timeouts.request):
             if abilities.streams:
-                answer = await self._gather(path, body, prefix if echoes else "", written, show)
+                gathered = GatheredAnswer(prefix if echoes else "", opened=in_thought(request.prefix))
+                answer = await self._gather(path, body, gathered, written, show)
             else:
                 answer = await self._connection.post(path, body)
         try:
@@ -268,10 +270,15 @@ class Endpoint:
         return run
 
     async def _gather(
-        self, path: str, body: dict[str, Any], copied: str, written: Written, show: Callable[[str], None] | None
+        self,
+        path: str,
+        body: dict[str, Any],
+        gathered: GatheredAnswer,
+        written: Written,
+        show: Callable[[str], None] | None,
     ) -> dict[str, Any]:
         """The answer that a stream makes up; what is new of its text is told as it grows."""
-        gathered, seconds = GatheredAnswer(copied), self.timeouts
+        seconds = self.timeouts
         async with aclosing(
             self._connection.stream(path, body, first=seconds.first_token, between=seconds.between_tokens)
         ) as stream:

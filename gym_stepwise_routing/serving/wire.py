@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from gym_stepwise_routing.grading.thoughts import THINK, THOUGHT
+
 __all__ = ["GatheredAnswer", "UsageChunk"]
 
 UsageChunk = Literal["", "own", "last"]
@@ -16,9 +18,11 @@ class GatheredAnswer:
 
     Args:
         copied: text that it begins with and that is no news: the copy of what the server continues, if it sends one.
+        opened: what it continues ends in a thought, which is not opened again.
     """
 
-    def __init__(self, copied: str = "") -> None:
+    def __init__(self, copied: str = "", *, opened: bool = False) -> None:
+        self._opened, self._thinking = opened, False
         self.usage_chunk: UsageChunk = ""
         self._copied = copied
         self.text = ""
@@ -45,6 +49,7 @@ class GatheredAnswer:
         self._finish = choice.get("finish_reason") or self._finish
         delta = choice.get("delta")
         text = (delta.get("content") if delta is not None else choice.get("text")) or ""
+        text = self._thought(delta or {}) + self._after_thought(text)
         self.text += text
         if self._copied and not (self.text.startswith(self._copied) or self._copied.startswith(self.text)):
             raise ValueError("it does not begin with a copy of what it continues, as it did before")
@@ -53,6 +58,21 @@ class GatheredAnswer:
             for name, values in self._plain.items():
                 values += logprobs.get(name) or ()
         return bool(text and self.news)
+
+    def _thought(self, delta: Mapping[str, Any]) -> str:
+        """What a chunk adds to a thought that is told apart from the answer."""
+        told = delta.get("reasoning_content") or delta.get("reasoning") or ""
+        if not told or self._thinking:
+            return str(told)
+        self._thinking = True
+        return str(told) if self._opened else f"{THINK}\n{told}"
+
+    def _after_thought(self, text: str) -> str:
+        """Text of the answer, after the end of the thought where one was told."""
+        if not text or not self._thinking:
+            return text
+        self._thinking = False
+        return f"\n{THOUGHT}\n\n{text.lstrip()}"
 
     @property
     def news(self) -> str:

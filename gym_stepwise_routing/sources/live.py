@@ -24,6 +24,7 @@ from gym_stepwise_routing.generators.step_rule import StepRule
 from gym_stepwise_routing.generators.steps import Step, read_steps
 from gym_stepwise_routing.generators.token_confidence import token_confidence
 from gym_stepwise_routing.grading import GRADERS, Grading
+from gym_stepwise_routing.grading.thoughts import without_thoughts
 from gym_stepwise_routing.sources.contract import ProblemBatch, SourceState
 from gym_stepwise_routing.types import CONFIDENCE, MODES, QUESTION, SPLITS, Split
 
@@ -177,7 +178,7 @@ class LiveSource:
             out.available[row] = self._chargeable(state.problem[[row]])[0] & (not ended)
             if ended and self._grade is not None:
                 problem = self._all[state.problem[row]]
-                out.correct[row] = self._grade(self.rule.delimiter.join(texts), problem).correct
+                out.correct[row] = self._grade(without_thoughts(self.rule.delimiter.join(texts)), problem).correct
         return out
 
     def probe(

@@ -10,7 +10,8 @@ import pytest
 
 from gym_stepwise_routing.generators.generator import GeneratorInfo
 from gym_stepwise_routing.generators.specs import GeneratorSpec, pool_model
-from gym_stepwise_routing.generators.tokenizers import hub_settings, parameters_of, weights_sha256
+from gym_stepwise_routing.generators.tokenizers import hub_settings, weights_sha256
+from gym_stepwise_routing.generators.weights import Counted, counted_parameters
 
 INFO = GeneratorInfo("fake 1", "m", None, "ab" * 32, None, 8, None)
 
@@ -77,14 +78,14 @@ def safetensors(folder: Path, **shapes: list[int]) -> None:
 
 def test_parameters_are_counted_from_the_headers(tmp_path: Path) -> None:
     safetensors(tmp_path, embedding=[10, 4], norm=[4])
-    assert parameters_of(str(tmp_path)) == 44
+    assert counted_parameters(str(tmp_path)) == Counted(44)
     digest = weights_sha256(str(tmp_path))
     assert digest is not None
     assert len(digest) == 64
 
 
 def test_a_hub_name_has_no_local_weights() -> None:
-    assert parameters_of("Qwen/Qwen2.5-7B") is None
+    assert counted_parameters("Qwen/Qwen2.5-7B") is None
     assert weights_sha256("Qwen/Qwen2.5-7B") is None
 
 
@@ -103,7 +104,7 @@ def test_a_hub_name_is_recorded_with_the_commit_and_hash_of_its_cached_files(
     safetensors(snapshot, embedding=[10, 4])
     assert hub_settings("some/model") == (("hub", "some/model"), ("revision", "c" * 40))
     assert weights_sha256("some/model") == weights_sha256(str(snapshot))
-    assert parameters_of("some/model") == 40
+    assert counted_parameters("some/model") == Counted(40)
     assert hub_settings(str(snapshot)) == ()
     assert hub_settings("another/model") == (("hub", "another/model"), ("revision", "unknown"))
 

@@ -36,14 +36,19 @@ def rows(path: Path, count: int) -> Path:
 
 def test_rows_of_a_file(tmp_path: Path) -> None:
     path = rows(tmp_path / "toy.jsonl", 9)
-    chosen = Selection.parse(f"{path}:2-5", data=None)
+    chosen = Selection.parse(f"{path}:2-5", data=None, grading="math")
     assert [problem.index for problem in chosen.problems] == [2, 3, 4]
     assert (chosen.name, chosen.grading) == ("toy", "math")
-    some = Selection.parse(f"{path}:8,2-5,0,3", data=None)
+    some = Selection.parse(f"{path}:8,2-5,0,3", data=None, grading="math")
     assert [problem.index for problem in some.problems] == [0, 2, 3, 4, 8]
-    spread = Selection.parse(f"{path}:0-9/4,1", data=None)
+    spread = Selection.parse(f"{path}:0-9/4,1", data=None, grading="math")
     assert [problem.index for problem in spread.problems] == [0, 1, 4, 8]
     assert len(Selection.parse(str(path), data=None, grading="numeric").problems) == 9
+
+
+def test_a_file_of_ones_own_needs_a_grading(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"toy.jsonl' is a file of your own.*allowed: --grading choice, code"):
+        Selection.parse(str(rows(tmp_path / "toy.jsonl", 2)), data=None)
 
 
 def test_rows_of_a_known_dataset(shared_dir: Path) -> None:

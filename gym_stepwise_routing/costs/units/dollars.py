@@ -16,7 +16,8 @@ def _row(model: Model) -> NDArray[np.float64]:
         raise PriceError(f"model {model.name!r} has no price")
     weights = np.zeros(len(KINDS))
     weights[list(DECODED)] = model.price.output
-    weights[[PREFILL, VERIFIER]] = model.price.input
+    weights[VERIFIER] = model.price.input
+    weights[PREFILL] = model.price.input if model.price.cache_write is None else model.price.cache_write
     weights[CACHED] = model.price.cached_input
     return weights * 1e-6
 

@@ -15,7 +15,7 @@ def _row(model: Model) -> NDArray[np.float64]:
     if model.parameters is None:
         raise PriceError(f"model {model.name!r} has no parameter count")
     weights = np.zeros(len(KINDS))
-    weights[[*DECODED, PREFILL, VERIFIER]] = 2.0 * model.parameters
+    weights[[*DECODED, PREFILL, VERIFIER]] = 2.0 * (model.active_parameters or model.parameters)
     return weights
 
 
@@ -25,7 +25,7 @@ COST_UNITS.register(
         label="FLOPs",
         measure="TFLOP",
         scale=1e-12,
-        definition="decoded tokens, prefill that no cache serves and verifier tokens, times twice the parameters",
+        definition="decoded tokens, uncached prefill and verifier tokens, times twice the (active) parameters",
         needs="parameter counts",
         weights=by_model(_row),
         place=0,

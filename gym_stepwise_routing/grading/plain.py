@@ -1,0 +1,73 @@
+"""Grading of answers that are compared as they stand: the same words, or the letter of a choice."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from gym_stepwise_routing.datasets.problem import Problem
+from gym_stepwise_routing.grading.grader import GRADERS, Grade, Grader
+
+__all__ = ["STATED", "grade_choice", "grade_exact", "stated_words"]
+
+STATED = r"(?:[Tt]he (?:final )?answer is:?|(?:\A|\n)[ \t*]*(?:Final )?[Aa]nswer:)[ \t*]*[^\s*][^\n]*"
+"""A stated answer: all of its line."""
+
+_STATED = re.compile(
+    r"(?:the (?:final )?answer is:?|(?:\A|\n)[ \t*]*(?:final )?answer:)[ \t*]*(?P<answer>[^\n]*)", re.I
+)
+_LETTER = re.compile(r"[\s(\[*\"'`]*(?P<letter>[A-Za-z])(?:[\s)\].,:*\"'`].*|)", re.DOTALL)
+
+
+def stated_words(text: str) -> str | None:
+    """What stands after the last "The answer is" or "Answer:", on its line; None where there is none."""
+    found = list(_STATED.finditer(text))
+    return found[-1]["answer"].strip(" *\t") or None if found else None
+
+
+def grade_exact(text: str, problem: Problem) -> Grade:
+    """Right if the stated words are those of the reference, but for case, blanks, quotation marks and a full stop."""
+    answer = stated_words(text)
+    return Grade(answer, answer is not None and _normal(answer) == _normal(problem.answer))
+
+
+def grade_choice(text: str, problem: Problem) -> Grade:
+    """Right if the stated letter is the reference's, whatever stands behind it: ``(B)``, ``b.``, ``B: blue``."""
+    words = stated_words(text)
+    found = None if words is None else _LETTER.fullmatch(words)
+    reference = _LETTER.fullmatch(problem.answer)
+    if reference is None:
+        raise ValueError(f"problem {problem.id}: answer={problem.answer!r}; allowed: the letter of a choice")
+    answer = None if found is None else found["letter"].upper()
+    return Grade(answer, answer == reference["letter"].upper())
+
+
+def _normal(words: str) -> str:
+    plain = " ".join(unicodedata.normalize("NFKC", words).casefold().split())
+    return plain.rstrip(".").strip("\"'`\u201c\u201d ")
+
+
+GRADERS.register(
+    Grader(
+        name="exact",
+        title="the stated words are those of the reference",
+        make=lambda: grade_exact,
+        version=lambda: "words after 'The answer is' or 'Answer:', but for case and blanks (version 1)",
+        prompt="",
+        answer=STATED,
+        reads=lambda problem: bool(_normal(problem.answer)),
+        allowed="an answer of one word or more",
+    )
+)
+GRADERS.register(
+    Grader(
+        name="choice",
+        title="the stated letter is that of the right choice",
+        make=lambda: grade_choice,
+        version=lambda: "letter after 'The answer is' or 'Answer:' (version 1)",
+        prompt="",
+        answer=STATED,
+        reads=lambda problem: _LETTER.fullmatch(problem.answer) is not None,
+        allowed="the letter of a choice, such as B or (B)",
+    )
+)
