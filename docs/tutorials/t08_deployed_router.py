@@ -114,16 +114,15 @@ small, large = served(stand_in(careful=False)), served(stand_in(careful=True))
 # A line of JSON a question, with its answer. The answers are needed for calibration, not for serving. Without a split
 # in the command the questions are divided by their hashes.
 
-import os
 import tempfile
 from pathlib import Path
 
-os.chdir(tempfile.mkdtemp(prefix="deployed-"))
+folder = Path(tempfile.mkdtemp(prefix="deployed-"))
 rng = random.Random(0)
 sums = {tuple(rng.randrange(10) for _ in range(3)) for _ in range(500)}
 lines = [{"question": f"What is {a} + {b} + {c}?", "answer": str(a + b + c)} for a, b, c in sorted(sums)]
-Path("questions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-Path("prompt.txt").write_text("Question: {question}\nAnswer:\n")
+(folder / "questions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+(folder / "prompt.txt").write_text("Question: {question}\nAnswer:\n")
 
 # %%
 # One pool file
@@ -131,7 +130,7 @@ Path("prompt.txt").write_text("Question: {question}\nAnswer:\n")
 #
 # Every command below reads it.
 
-Path("pool.yml").write_text(f"""
+(folder / "pool.yml").write_text(f"""
 models:                          # smallest first
   - {{name: small, url: "{small}", parameters: 0.5e+9}}
   - {{name: large, url: "{large}", parameters: 7.0e+9}}
@@ -147,6 +146,7 @@ bank: recording/bank
 #
 # The commands are those of a terminal. Here they run inside this page.
 
+import contextlib
 import shlex
 
 from gym_stepwise_routing.cli.app import app as commands
@@ -155,10 +155,8 @@ from gym_stepwise_routing.cli.app import app as commands
 def stepwise_routing(line):
     """What ``stepwise-routing LINE`` does in a terminal."""
     print(f"$ stepwise-routing {line}")
-    try:
+    with contextlib.chdir(folder), contextlib.suppress(SystemExit):
         commands(shlex.split(line), standalone_mode=False)
-    except SystemExit as ended:
-        print(f"exit status {ended.code}")
 
 
 stepwise_routing("check pool.yml")
@@ -195,7 +193,8 @@ from gym_stepwise_routing.serving.http_app import create_app
 from gym_stepwise_routing.serving.pool_config import load_config
 from gym_stepwise_routing.serving.service import Service
 
-service = Service(load_config("pool.yml", router="router"))
+with contextlib.chdir(folder):
+    service = Service(load_config("pool.yml", router="router"))
 address = served(create_app(service))
 print(service.router.certificate.promise)
 

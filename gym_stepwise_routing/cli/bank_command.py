@@ -143,6 +143,7 @@ def _served(bank: Bank) -> list[tuple[str, str]]:
 
 def _models(bank: Bank) -> Table:
     table = Table("model", "parameters", "$ / M tokens: input", "cached", "output", "s / token: prefill", "decode")
+    table.columns[0].no_wrap = True  # names stay whole
     for model in bank.pool.rows:
         price, latency = model.price, model.latency
         table.add_row(
@@ -177,6 +178,7 @@ def verify(
         opened = Bank.open(bank)
         opened.read("texts.parquet")  # opening compares its hash and leaves its columns alone
         table = Table("file", "rows", "bytes", "sha256", title=f"{escape(opened.name)}: all checks passed")
+        table.columns[0].no_wrap = True  # names stay whole
         table.add_row(MANIFEST, "", str((opened.path / MANIFEST).stat().st_size), f"content {opened.hash}")
         for name, entry in opened.manifest.files.items():
             table.add_row(name, str(entry.rows), str(entry.bytes), entry.sha256)
@@ -199,6 +201,7 @@ def import_(
     out: Annotated[Path, typer.Option(help="Folder to make.")],
     questions: QuestionsOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing folder.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Build a bank from recorded trees. With --questions, counts over the texts are stored, never the texts."""
     with plain_errors():
@@ -206,6 +209,9 @@ def import_(
         files = _files(questions)
         counts = Questions(stated.datasets, files).counts if files else None
         bank = import_jsonl(trees, stated, out, counts=counts, overwrite=overwrite)
+        if as_json:
+            print(json.dumps(_told(bank), indent=1, ensure_ascii=False))
+            return
     _print_made(bank, out)
 
 

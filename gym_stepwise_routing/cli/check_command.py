@@ -38,6 +38,7 @@ def check(
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
         table = Table("model", "question", "", "", box=box.SIMPLE_HEAD)
+        table.columns[0].no_wrap = True  # names stay whole
         for finding in findings:
             colour = _COLOURS[finding.status]
             status = f"[{colour}]{finding.status}[/{colour}]"

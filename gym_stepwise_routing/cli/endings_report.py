@@ -22,6 +22,7 @@ def print_endings(console: Console, endings: Mapping[str, Endings] | None, *, ta
         return False
     if table:
         shown = Table("traces that end with", "count", "no answer", "ended by: answer", *_SHARES[2:])
+        shown.columns[0].no_wrap = True  # names stay whole
         for name, count in endings.items():
             shares = [f"{getattr(count, share) / count.traces:.1%}" if count.traces else "" for share in _SHARES]
             shown.add_row(escape(name), f"{count.traces:,}", *shares)

@@ -13,10 +13,10 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from gym_stepwise_routing.cli.entry_report import figures_told, show_figures, what_was_done
+
 if TYPE_CHECKING:
-    from gym_stepwise_routing.leaderboard.entry import Entry, Figures, Selection
-    from gym_stepwise_routing.leaderboard.track import Track
-    from gym_stepwise_routing.leaderboard.verify import Verdict
+    from gym_stepwise_routing.leaderboard.entry import Entry, Selection
 
 __all__ = ["leaderboard", "submit", "verify"]
 
@@ -30,6 +30,7 @@ Rows = Annotated[
     Path | None,
     typer.Option(help="File of the board's own rows.", show_default="that of the checkout: leaderboard/rows.json"),
 ]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Trust = Annotated[bool, typer.Option("--trust", help="Run code that does not come with this package.")]
 
 
@@ -59,6 +60,7 @@ def submit(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the entry of that name.")] = False,
     entries: Entries = _ENTRIES,
     artefacts: Artefacts = _ARTEFACTS,
+    as_json: Json = False,
 ) -> None:
     """Play your router on a track and write the entry. Runs the router that you name."""
     with _plain_errors(), _no_entry():
@@ -72,7 +74,7 @@ def submit(
         from gym_stepwise_routing.leaderboard.track import View, open_track
         from gym_stepwise_routing.types import DEFAULT_BLOCKS
 
-        console = Console(soft_wrap=True)
+        console = Console(soft_wrap=True, stderr=as_json)
         frozen = open_track(track)
         check_name("name", name)
         if find_rows() is not None and row_named(name) is not None:  # without a checkout, verify finds it in one
@@ -95,7 +97,10 @@ def submit(
                 trust=True,  # the user has just named this router
             )
         path = put_submission(entries, entry, overwrite=overwrite)
-        _show(console, entry.figures, frozen)
+        if as_json:
+            print(json.dumps({"written": str(path)} | figures_told(entry.figures, frozen), indent=1))
+            return
+        show_figures(console, entry.figures, frozen)
         console.print(f"written: {path}; check it with: stepwise-routing verify {path} --trust", highlight=False)
 
 
@@ -106,37 +111,43 @@ def verify(
     trust: Trust = False,
     artefacts: Artefacts = _ARTEFACTS,
     rows: Rows = None,
+    as_json: Json = False,
 ) -> None:
     """Replay every decision, recompute every figure, and run the router again. Exit status 1 if any is rejected."""
     with _plain_errors():
         from gym_stepwise_routing.leaderboard.entry_files import read_entries
         from gym_stepwise_routing.leaderboard.verify import verify_entry
 
-    console, failed, seen = Console(soft_wrap=True), list[str](), set[str]()
+    console, failed, seen = Console(soft_wrap=True, stderr=as_json), list[str](), set[str]()
+    told: list[dict[str, Any]] = []
     for file in files:
         entries: tuple[Entry, ...] = ()
-        with _verdicts(console, str(file), failed):
+        with _verdicts(console, str(file), failed, told):
             entries = read_entries(file)
         seen |= {entry.name for entry in entries}
         for entry in entries:
             label = f"{file}:{entry.name}" if len(entries) > 1 else str(file)
             if name and entry.name not in name:
                 continue
-            with _verdicts(console, label, failed):
+            with _verdicts(console, label, failed, told):
                 start = time.perf_counter()
                 verdict = verify_entry(entry, artefacts=artefacts, rows=rows, run_again=rerun, trust=trust)
-                done = f"({time.perf_counter() - start:.1f} s): {_what_was_done(verdict)}"
+                done = f"({time.perf_counter() - start:.1f} s): {what_was_done(verdict)}"
                 console.print(f"[green]verified[/green] {label} {done}", highlight=False)
-                _show(console, verdict.entry.figures, verdict.track)
+                show_figures(console, verdict.entry.figures, verdict.track)
+                figures = figures_told(verdict.entry.figures, verdict.track)
+                told.append({"entry": label, "verified": True, "rerun": verdict.rerun} | figures)
     with _plain_errors():
         if unknown := sorted({*(name or ())} - seen):
             raise ValueError(f"name={unknown[0]!r} is in none of these files; allowed: {', '.join(sorted(seen))}")
+    if as_json:
+        print(json.dumps(told, indent=1))
     if failed:
         raise typer.Exit(1)
 
 
 @contextmanager
-def _verdicts(console: Console, label: str, failed: list[str]) -> Iterator[None]:
+def _verdicts(console: Console, label: str, failed: list[str], told: list[dict[str, Any]]) -> Iterator[None]:
     """What is wrong with an entry is said, and its label noted: the others are to be heard of, too."""
     from gym_stepwise_routing.leaderboard.faults import EntryRejectedError
 
@@ -145,11 +156,14 @@ def _verdicts(console: Console, label: str, failed: list[str]) -> Iterator[None]
             yield
     except EntryRejectedError as error:
         failed.append(label)
+        faults = [{"code": fault.code, "message": fault.message} for fault in error.faults]
+        told.append({"entry": label, "verified": False, "faults": faults})
         console.print(f"[red]rejected[/red] {label}")
         for fault in error.faults:
             console.print(f"  [bold]{fault.code}[/bold] {escape(fault.message)}", highlight=False)
     except typer.Exit:  # said already
         failed.append(label)
+        told.append({"entry": label, "verified": False, "faults": []})
         console.print(f"[red]not verified[/red] {label}")
 
 
@@ -167,6 +181,7 @@ def build(
     entries: Entries = _ENTRIES,
     artefacts: Artefacts = _ARTEFACTS,
     rows: Rows = None,
+    as_json: Json = False,
 ) -> None:
     """Verify all entries and write the site: open OUT/index.html, no server needed.
 
@@ -178,7 +193,7 @@ def build(
 
         if no_cache and cache is not None:
             raise ValueError(f"--cache={str(cache)!r} with --no-cache; allowed: one of them")
-        console = Console(soft_wrap=True)
+        console = Console(soft_wrap=True, stderr=as_json)
         pages = build_site(
             out,
             entries=entries,
@@ -190,7 +205,10 @@ def build(
             cache=None if no_cache else cache or user_cache(),
             report=_line(console),
         )
-        console.print(f"{pages} pages: {out}/index.html", highlight=False)
+        if as_json:
+            print(json.dumps({"index": str(out / "index.html"), "pages": pages}, indent=1))
+        else:
+            console.print(f"{pages} pages: {out}/index.html", highlight=False)
 
 
 @leaderboard.command()
@@ -199,6 +217,7 @@ def refresh(
     track: Annotated[list[str] | None, typer.Option(help="Only these tracks.")] = None,
     entries: Entries = _ENTRIES,
     artefacts: Artefacts = _ARTEFACTS,
+    as_json: Json = False,
 ) -> None:
     """Freeze the tracks on the banks as they are now; train and play the board's own rows again."""
     with _plain_errors():
@@ -213,7 +232,7 @@ def refresh(
                 f"{ROWS}: not there; refresh writes the tracks, entries and policies of the repository, so it needs "
                 "the package of a checkout: pip install -e '.[agents,leaderboard]'"
             )
-        console = Console(soft_wrap=True)
+        console = Console(soft_wrap=True, stderr=as_json)
         tracks = freeze_tracks()
         for wanted in row or ():
             check_choice("row", wanted, [known.name for known in read_rows()])
@@ -222,6 +241,8 @@ def refresh(
             check_choice("track", wanted, [frozen.name for frozen in tracks])
         chosen = [frozen for frozen in tracks if not track or frozen.name in track]
         written = refresh_rows(chosen, entries=entries, artefacts=artefacts, only=row or None, report=_line(console))
+        if as_json:
+            print(json.dumps({"tracks": [frozen.name for frozen in chosen], "entries_written": len(written)}, indent=1))
         console.print(f"{len(written)} entries written on {len(chosen)} tracks", highlight=False)
         for frozen in chosen:
             for path in files_of(entries, frozen.name):
@@ -291,29 +312,3 @@ def _selection(text: str | None) -> Selection | None:
         return Selection.model_validate({"rule": rule, "value": float(value)})
     except ValueError:
         raise ValueError(f"select={text!r}; allowed: budget=NUMBER or accuracy=NUMBER, up to 10") from None
-
-
-def _show(console: Console, figures: Figures, track: Track) -> None:
-    unit = track.spec.cost_unit
-    own = figures.units[unit]
-    if track.simulated:
-        console.print("  SIMULATED: a random process, not language models", highlight=False)
-    for label, estimate in (
-        ("accuracy", figures.accuracy),
-        (f"cost ({unit}; always-largest is 1)", own.cost),
-        ("gain over mixing constants", own.gain),
-        *((f"  cost ({other})", paid.cost) for other, paid in figures.units.items() if other != unit),
-    ):
-        low, high = f"{estimate.low:.3f}", f"{estimate.high:.3f}"
-        console.print(f"  {label:40} {estimate.value:.3f}  [{low}, {high}]", highlight=False, markup=False)
-    console.print(
-        f"  n = {figures.problems} problems, {figures.runs} runs, {figures.level:.0%} intervals", highlight=False
-    )
-
-
-def _what_was_done(verdict: Verdict) -> str:
-    done = "decisions replayed, figures recomputed"
-    if verdict.rerun == "done":
-        blind = "" if verdict.entry.kind != "router" else ", also in another order, in batches and under other names"
-        return f"{done}, router run again{blind}"
-    return f"{done}; router not run again ({verdict.rerun}{', see --trust' if verdict.rerun == 'not trusted' else ''})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from gym_stepwise_routing.banks import Bank
 from gym_stepwise_routing.cli.endings_report import print_endings
 from gym_stepwise_routing.cli.plain_errors import plain_errors
 from gym_stepwise_routing.generators.chat import ChatForm
@@ -30,6 +32,7 @@ from gym_stepwise_routing.recorder.settings import RecordingSettings
 from gym_stepwise_routing.recorder.step_rules import STEPS, step_rule
 from gym_stepwise_routing.reporting.bank_card import CARD, bank_card
 from gym_stepwise_routing.storage.atomic import write_text
+from gym_stepwise_routing.storage.strict_json import plain
 from gym_stepwise_routing.types import MODES, Mode
 
 if TYPE_CHECKING:
@@ -127,12 +130,13 @@ def record(
     ray_address: Annotated[str | None, typer.Option(help="Address of a running Ray cluster.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the bank; by default that of the folder.")] = None,
     licence: Annotated[str, typer.Option(help="Licence of the recorded traces (SPDX).")] = "MIT",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Record every trace that a router could bring about, and build a bank of them in OUT/bank.
 
     May be stopped at any moment, by kill -9 too, and started again with the same command.
     """
-    console = Console()
+    console = Console(stderr=as_json)
     with plain_errors(ImportError, RuntimeError):
         if from_log is not None:
             _from_log(from_log, out, console, dataset, models or config)
@@ -216,8 +220,24 @@ def record(
             f"judged by a model: {asked.calls} replies, {asked.tokens:,} tokens, in {escape(str(out / JUDGEMENTS))}"
         )
     print_endings(console, bank.manifest.endings)
+    if as_json:
+        print(json.dumps(_told(stats, bank, out / "bank"), indent=1, ensure_ascii=False))
     if stats.timed_out:
         console.print(f"{stats.timed_out} final answers count as wrong because their grading took too long")
+
+
+def _told(stats: RecordingStats, bank: Bank, folder: Path) -> dict[str, Any]:
+    endings = bank.manifest.endings or {}
+    return {
+        "bank": str(folder),
+        "problems": len(bank.problems),
+        "new_trees": stats.trees,
+        "new_nodes": stats.nodes,
+        "tokens": dict(zip(bank.pool.names, stats.tokens, strict=True)),
+        "tokens_per_second": stats.tokens_per_second,
+        "given_up": {problem: str(reason) for problem, reason in stats.failed.items()},
+        "endings": {name: plain(count) for name, count in endings.items()},
+    }
 
 
 def _run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -50,6 +51,7 @@ def train(
     ] = None,
     resume: Annotated[Path | None, typer.Option(help="Folder of a run to go on with; one seed, and --trust.")] = None,
     trust: Annotated[bool, typer.Option(help="I know who wrote the run to resume: it holds pickles.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Train an agent on the train split of a bank with its shipped hyperparameters.
 
@@ -65,7 +67,8 @@ def train(
     from gym_stepwise_routing.evaluation.evaluate import play
     from gym_stepwise_routing.game.game import Game
 
-    console = Console()
+    console = Console(stderr=as_json)
+    told: list[dict[str, Any]] = []
     torch.set_num_threads(1)  # the networks are tiny: more threads only wait for each other
     with plain_errors():
         if resume is not None and seeds != 1:
@@ -105,14 +108,27 @@ def train(
                     **arguments,
                 )
             run = router.manifest
+            ready = Game(environment_config(game, settings))
+            constant = constant_model(play(router, ready, seed=seed), ready.spec.models)
+            told.append(
+                {
+                    "folder": str(folder),
+                    "steps": run.steps,
+                    "seconds": run.seconds,
+                    "problems": run.game.problems,
+                    "accuracy": run.accuracy,
+                    "cost": run.cost,
+                    "cost_unit": cost_unit,
+                    "limit_kept": run.limit_kept,
+                    "constant": constant,
+                }
+            )
             asked = settings.total_timesteps
             rounded = "" if run.steps == asked else f" (of {asked:,} asked for: whole rollouts are played)"
             console.print(
                 f"{escape(str(folder))}: {run.steps:,} steps{rounded} in {run.seconds:.1f} s "
                 f"on {run.game.problems} problems"
             )
-            ready = Game(environment_config(game, settings))
-            constant = constant_model(play(router, ready, seed=seed), ready.spec.models)
             if constant:
                 console.print(
                     f"[yellow]warning:[/yellow] {escape(constant)} takes every decision at the threshold "
@@ -127,6 +143,8 @@ def train(
                     f"  on them accuracy {run.accuracy:.3f} at cost {run.cost:.3f}: {kept} the limit {limited:g}",
                     highlight=False,
                 )
+    if as_json:
+        print(json.dumps(told, indent=1))
 
 
 def _constraint(

@@ -57,6 +57,8 @@ class Page:
     Attributes:
         title: what was measured.
         command: the command that writes this page again.
+        lead: the result in a sentence or two, before everything else.
+        next_steps: what to do next, each a sentence and the command for it, if any.
         setting: bank, hashes, problems, seeds: everything a reader needs to place the numbers.
         tables: the tables.
         notes: how to read them; written by hand, not made from the numbers.
@@ -67,6 +69,8 @@ class Page:
 
     title: str
     command: str
+    lead: str = ""
+    next_steps: Sequence[tuple[str, str]] = ()
     setting: Sequence[str] = ()
     tables: Sequence[Table] = ()
     notes: Sequence[str] = ()
@@ -81,11 +85,15 @@ class Page:
 
     def markdown(self) -> str:
         """The page as Markdown."""
-        parts = [f"# {self.heading}", f"Written by `{self.command}`.", "\n".join(f"- {line}" for line in self.setting)]
+        parts = [f"# {self.heading}", self.lead, f"Written by `{self.command}`."]
+        parts.append("\n".join(f"- {line}" for line in self.setting))
         parts += self.notes
         if self.figure is not None:
             parts.append(f"![{self.heading}]({self.figure})")
         parts += [table.markdown() for table in self.tables]
+        if self.next_steps:
+            steps = (f"- {told}" + (f" `{command}`" if command else "") for told, command in self.next_steps)
+            parts.append("\n".join(("## Next", "", *steps)))
         return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
 
     def html(self) -> str:

@@ -39,6 +39,7 @@ def demo(
 
         page = run_demo(out, seeds=range(seeds), progress=advance, announce=announce)
     console.print(f"\n[bold]{page.heading}[/bold]")
+    console.print(f"{escape(page.lead)}\n", highlight=False)
     for line in page.setting:
         console.print(f"- {escape(line)}", highlight=False)
     for table in page.tables:

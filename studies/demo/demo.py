@@ -28,7 +28,7 @@ from gym_stepwise_routing.calibration import (
     required_n,
 )
 from gym_stepwise_routing.calibration.certificate import CalibrationMethod
-from gym_stepwise_routing.costs.units import CostUnit
+from gym_stepwise_routing.costs.units import COST_UNITS, CostUnit
 from gym_stepwise_routing.evaluation.bootstrap import (
     Interval,
     average_seeds,
@@ -62,6 +62,18 @@ DRAWS = 20
 """How often a router that draws its actions is played on the test problems."""
 UNITS: tuple[CostUnit, ...] = ("large_tokens", "flops")
 GRID = 41
+NEXT = (
+    (
+        "Train a router of your own:",
+        f"stepwise-routing train --mode {MODE} --limit {COST_LIMIT:g} --seeds 1 --out runs",
+    ),
+    (
+        "Calibrate it, for another target if you like:",
+        f"stepwise-routing calibrate runs/{AGENT}-seed0 --bank {BANK} --target accuracy=0.9x --out runs/router",
+    ),
+    ("Measure it on test problems:", f"stepwise-routing evaluate runs/router --bank {BANK}"),
+    ("Put it in front of your own models: gym-stepwise-routing.github.io/gym_stepwise_routing/serving.html", ""),
+)
 NOTES = (
     "Small models: the point is the method, not the score. Costs are in units of always-largest; intervals are 95 %, "
     "bootstrap over problems and training seeds, and differences are paired by problem.",
@@ -178,6 +190,8 @@ def run_demo(
     page = Page(
         title="Stepwise routing of two real language models on GSM8K",
         command=f"python -m studies.demo --seeds {len(seeds)}",
+        lead=_lead(lines, certified),
+        next_steps=NEXT,
         setting=(
             f"Bank {BANK}, content {games['test'].source_hash[:12]}: {' and '.join(games['test'].spec.models)}.",
             f"Problems: {', '.join(f'{len(game.problems)} {split}' for split, game in games.items())}; mode {MODE}; "
@@ -211,6 +225,28 @@ def run_demo(
     )
     write_page(page, out, "demo", html=True)
     return page
+
+
+def _lead(lines: Sequence[Line], certified: Sequence[CalibratedRouter]) -> str:
+    """What was promised, and what it brings on the test problems."""
+    by_name = {line.router: line for line in lines}
+    ours, largest = by_name[f"{NAME}, certified"], by_name["always-largest"]
+    kept = sum(router.certificate.certified for router in certified)
+    seeds = f" ({kept} of {len(certified)} seeds)" if len(certified) > 1 else ""
+    if kept == 0:
+        return f"Not certified: {certified[0].certificate.promise}. Always-largest plays, and nothing is saved."
+    saved = {unit: ours.costs[unit] for unit in UNITS}
+    figures = "; ".join(
+        f"{1 - cost.estimate:.1%} [{1 - cost.high:.1%}, {1 - cost.low:.1%}] of {COST_UNITS.get(unit).label}"
+        for unit, cost in saved.items()
+    )
+    if saved[UNITS[0]].high >= 1:
+        return f"Certified{seeds}, and it may save nothing on {ours.n} test problems: {figures}."
+    return (
+        f"Certified{seeds}: with probability at least {1 - DELTA:g}, accuracy of at least {1 - TARGET.alpha:.0%} of "
+        f"always-largest's on problems like these. On {ours.n} test problems it is right on "
+        f"{ours.accuracy.estimate:.1%}, always-largest on {largest.accuracy.estimate:.1%}. It saves {figures}."
+    )
 
 
 def _settled(solved: int) -> str:

@@ -10,6 +10,9 @@ import pytest
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 MOST = 3.0
 """Numbers for each 100 words."""
+LONGEST, MEAN = 45, 20
+"""Words of the longest sentence, and of a page's sentences on average; what stands in parentheses does not count."""
+THINGS = "Router|Model|Bank|Policy|Agent|Track|Entry|Threshold|Step|Environment|Server|Prompt|Certificate|Budget|Ledger"
 OF_RESULTS = {"benchmarks.md"}
 BUILT = {"_build", "generated", "gallery"}
 
@@ -31,6 +34,24 @@ def density(text):
     return 100 * len(re.findall(r"(?<![\w.-])[-+]?\d[\d,.]*", said)) / max(len(words), 50)
 
 
+def sentences(text):
+    """Numbers of words of the sentences; items of a list end where the next begins."""
+    said = prose(re.sub(r"`[^`\n]+`", "Code", text))
+    while (without := re.sub(r"\([^()]*\)", "", said)) != said:
+        said = without
+    parts = re.split(r"\n\s*\n|\n(?=\s*(?:[-*:]|\d+\.)\s)|\n#+ |(?<=[.!?:;])[*_]*\s+(?=[A-Z*\[\"])", said)
+    return [count for part in parts if (count := len(re.findall(r"[A-Za-z][\w'-]*", part)))]
+
+
+def faults(text):
+    """Articles left out before the field's nouns, and words written twice."""
+    said = prose(text)
+    bare = re.findall(
+        rf"(?:^|[.!?] )(?:{THINGS}) (?:is|has|was|gets|writes|does|needs|may|can|will)\b", said, re.MULTILINE
+    )
+    return bare + [match[0] for match in re.finditer(r"\b([a-z]+) \1\b", said)]
+
+
 def explaining():
     return [p for p in pages() if "results" not in p.relative_to(DOCS).parts and p.name not in OF_RESULTS]
 
@@ -43,6 +64,30 @@ def test_density_counts_numbers_of_prose_alone():
 @pytest.mark.parametrize("page", explaining(), ids=lambda page: page.relative_to(DOCS).as_posix())
 def test_a_page_that_explains_has_few_numbers(page):
     assert density(page.read_text(encoding="utf-8")) <= MOST
+
+
+def test_sentences_are_told_apart_and_parentheses_left_out():
+    assert sentences("One two three. `code` is four words (not more (no)).\n\n- a list\n- of two items\n") == [
+        3,
+        4,
+        2,
+        3,
+    ]
+
+
+def test_faults_of_prose_are_found():
+    assert faults("Router is a thing.") == ["Router is"]
+    assert faults("So it is. Bank has trees, and the the tree.") == [". Bank has", "the the"]
+    assert faults("The router is. A model writes. Models write.") == []
+
+
+@pytest.mark.parametrize("page", explaining(), ids=lambda page: page.relative_to(DOCS).as_posix())
+def test_a_page_that_explains_has_short_sentences(page):
+    text = page.read_text(encoding="utf-8")
+    lengths = sentences(text)
+    assert max(lengths, default=0) <= LONGEST
+    assert sum(lengths) <= MEAN * max(len(lengths), 1)
+    assert faults(text) == []
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.relative_to(DOCS).as_posix())

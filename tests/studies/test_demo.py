@@ -56,10 +56,10 @@ def test_results_are_strict_json_with_n_seeds_and_intervals(demo):
 
 def test_lines_are_what_the_routers_do(demo):
     out, _, _ = demo
-    game = Game(split="test", cost_unit="large_tokens")
+    game = Game(split="test", mode="regenerate", cost_unit="large_tokens")
     lines = {line["router"]: line for line in results(out)["lines"]}
     largest = play(AlwaysLargest(), game)
-    for router in (AlwaysLargest(), FirstKLarge(2)):
+    for router in (AlwaysLargest(), FirstKLarge(2)):  # always-largest has drafts, in this mode
         run = play(router, game)
         line = lines[run.router]
         assert line["accuracy"]["estimate"] == pytest.approx(run.accuracy)
@@ -98,6 +98,21 @@ def test_a_target_that_cannot_be_certified_is_said_where_it_matters(demo):
     assert line[-1] == certificate["promise"]
     if not certificate["certified"]:
         assert certificate["threshold"] == 0
+
+
+def test_the_page_says_first_what_is_promised_and_saved(demo):
+    out, page, _ = demo
+    lines = {line["router"]: line for line in results(out)["lines"]}
+    saved = 1 - lines[f"{NAME}, certified"]["costs"]["large_tokens"]["estimate"]
+    assert results(out)["certificates"][0]["certified"]
+    assert saved > 0.05
+    assert page.lead.startswith(
+        "Certified: with probability at least 0.9, accuracy of at least 95% of always-largest's"
+    )
+    assert f"It saves {saved:.1%}" in page.lead
+    html = (out / "demo.html").read_text(encoding="utf-8")
+    assert html.index("Certified: with") < html.index("<table>")
+    assert html.index("stepwise-routing train --mode regenerate") > html.index("<table>")
 
 
 def test_what_the_number_of_problems_settles_is_said_before_training(demo):
