@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
+import asyncio
+import shutil
 import socket
 import threading
 
 import pytest
+from fake_servers import Server
 
 from gym_stepwise_routing.costs.models import Model
 from gym_stepwise_routing.envs.text_routing import TextRouting
@@ -84,3 +88,44 @@ def chat(path, body):
         "choices": [choice],
         "usage": usage,
     }
+
+
+def test_the_tasks_of_verifiers_are_the_problems_of_a_split(repository, monkeypatch):
+    vf = pytest.importorskip("verifiers.v1", reason="needs verifiers")
+    from gym_stepwise_routing.envs.verifiers_routing import RoutingTasksetConfig
+
+    monkeypatch.syspath_prepend(repository / "examples" / "verifiers")
+    tasks = list(vf.load_taskset(RoutingTasksetConfig(id="stepwise-routing", split="test", mode="regenerate")))
+    here = TextRouting(split="test", mode="regenerate")
+    assert [task.data.problem for task in tasks] == list(here.problem_ids())
+    assert tasks[0].data.prompt == here.reset(problem=tasks[0].data.problem).text
+    assert tasks[0].data.system_prompt == here.system_prompt
+
+
+@pytest.mark.slow
+def test_a_rollout_of_verifiers_is_the_same_as_here(repository, monkeypatch):
+    pytest.importorskip("verifiers.v1", reason="needs verifiers")
+    if shutil.which("uv") is None:
+        pytest.skip("needs uv, by which verifiers runs its harness")
+    monkeypatch.syspath_prepend(repository / "examples" / "verifiers")
+    monkeypatch.setenv("ROUTER_KEY", "none")
+    from rollout import play
+
+    server = Server(chat)
+    arguments = argparse.Namespace(llm=server.url, model="m", split="test", router_parameters=1e8)
+    try:
+        episode = asyncio.run(play(arguments))
+    finally:
+        server.close()
+    assert not episode.errors
+    (trace,) = episode.traces
+    here = TextRouting(split="test", router=Model("router", parameters=1e8))
+    turn, said = here.reset(problem=episode.task.data.problem), []
+    while not turn.done:
+        said.append(turn.text)
+        read = 300 if len(said) == 1 else 30  # 40 more each turn, of which its own 10 are in the cache
+        turn = here.reply("?" if len(said) == 2 else LARGE, prompt_tokens=read, completion_tokens=10)
+    assert [node.message.content for node in trace.nodes if node.message.role == "user"] == said
+    assert trace.metrics["spent"] == pytest.approx(turn.spent)
+    assert trace.metrics["understood"] == pytest.approx(1 - 1 / len(said))
+    assert trace.metrics["right"] == turn.reward

@@ -361,7 +361,8 @@ def gym_tensors(torch, observation):
 
 def test_the_page_names_the_versions_that_were_tried(repository):
     page = (repository / "docs" / "rl_libraries.md").read_text(encoding="utf-8")
-    for line in ("Gymnasium 1.4.0", "TorchRL 0.14.1", "Minari 0.5.4", "d3rlpy 2.8.1", "RLlib (ray 2.60.0)"):
+    learners = ("Gymnasium 1.4.0", "TorchRL 0.14.1", "Minari 0.5.4", "d3rlpy 2.8.1", "RLlib (ray 2.60.0)")
+    for line in (*learners, "Safety-Gymnasium 1.0.0, OmniSafe 0.5.0", "openenv 0.10.0", "verifiers 0.4.0"):
         assert line in page
     for block in re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL):
         compile(block, "docs/rl_libraries.md", "exec")
