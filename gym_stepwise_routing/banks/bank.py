@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from gym_stepwise_routing.banks.arrays import Nodes, Problems, RowError, node_columns
 from gym_stepwise_routing.banks.bank_tables import bank_schemas, check_file, open_table
 from gym_stepwise_routing.banks.checks import check_nodes, check_problems
-from gym_stepwise_routing.banks.manifest import MANIFEST, Manifest
+from gym_stepwise_routing.banks.manifest import BANK_FILES, MANIFEST, Manifest
 from gym_stepwise_routing.costs.models import ModelPool
 from gym_stepwise_routing.errors import BankError, check_choice
 from gym_stepwise_routing.registry import Registry
+from gym_stepwise_routing.storage import hugging_face
 from gym_stepwise_routing.storage.former_names import check_former
 from gym_stepwise_routing.types import SPLITS, Split
 
@@ -64,6 +65,10 @@ BANKS: Registry[BundledBank] = Registry(
 
 def _locate(path_or_name: str | Path) -> Path:
     """Directory of a bank. A string that names a bundled bank is that bank, whatever folder lies about."""
+    if isinstance(path_or_name, str) and hugging_face.is_reference(path_or_name):
+        return hugging_face.pull(
+            hugging_face.Reference.parse(path_or_name), "dataset", [MANIFEST, *BANK_FILES], needed=[MANIFEST]
+        )
     if isinstance(path_or_name, str) and path_or_name in BANKS:
         return BANKS.get(path_or_name).path
     try:
@@ -109,15 +114,19 @@ class Bank:
         """Read a bank.
 
         Args:
-            path_or_name: name of a bundled bank, or directory of a bank. A ``Path``, or ``"./name"``, is never a name.
+            path_or_name: name of a bundled bank, directory of a bank, or ``"hf://owner/name[@revision][#hash]"`` for
+                one on the Hugging Face hub (extra ``hub``). A ``Path``, or ``"./name"``, is never a name.
             verify: check sizes, hashes and structure. Without it only the manifest, the columns and the row counts are
                 checked: for a bank that this process has just written.
 
         Raises:
             BankError: no such bank, or one fault found; the message names the file and the fault.
+            HubError: the hub does not give it, or its content hash is another than the reference says.
         """
         path = _locate(path_or_name)
         manifest = Manifest.load(path / MANIFEST)
+        if isinstance(path_or_name, str) and hugging_face.is_reference(path_or_name):
+            hugging_face.Reference.parse(path_or_name).check(manifest.content_sha256)
         models = len(manifest.models)
         answered = manifest.environment is not None
         schemas = bank_schemas(models, answered=answered)
@@ -257,6 +266,10 @@ class Bank:
     def final_answer(self, row: int) -> str | None:
         """Answer that was read from the trace of node ``row``; None if it has not ended, or ended without one."""
         return self._cell("final_answer", row)
+
+    def ending(self, row: int) -> str | None:
+        """Why the trace of node ``row`` ended; None if it has not, or where nobody kept it."""
+        return self._cell("ending", row) if "ending" in self._texts.column_names else None
 
     def _cell(self, column: str, row: int) -> str | None:
         cell: str | None = self._texts[column][int(row)].as_py()
