@@ -89,7 +89,7 @@ def synthetic_bank(target: Path, nodes: int) -> None:
     }
     letters = rng.bytes(TEXT * rows // 2).hex()  # of which half is all that can be compressed
     steps = pa.array([letters[start : start + TEXT] for start in range(0, TEXT * rows, TEXT)])
-    texts = {"text": steps, "final_answer": pa.nulls(rows)}
+    texts = {"text": steps, "final_answer": pa.nulls(rows), "ending": pa.nulls(rows)}
     contents = {"problems.parquet": problems, "nodes.parquet": columns, "texts.parquet": texts}
     schemas = bank_schemas(2)
     tables = {name: pa.table(contents[name]).cast(schemas[name]) for name in schemas}

@@ -123,7 +123,7 @@ class FoldTraining:
                     return
             learns.step(found)
 
-    def _progress(self, step: int, held_out: float, weight: th.Tensor, tilt: th.Tensor, found: list[Slope]) -> Progress:
+    def _progress(self, step: int, held_out: float, tilt: th.Tensor, found: list[Slope]) -> Progress:
         right, cost, multiplier = (
             th.stack([getattr(there, name) for there in found]) for name in ("right", "cost", "multiplier")
         )

@@ -13,9 +13,16 @@ import typer
 from typer.testing import CliRunner
 
 from gym_stepwise_routing.agents.agent import AGENTS
+from gym_stepwise_routing.agents.limits import cheapest
 from gym_stepwise_routing.agents.run_training import load_model, train_run
 from gym_stepwise_routing.agents.runs import READABLE, RunManifest, load_run
-from gym_stepwise_routing.agents.training import Hyperparameters, hyperparameters, train
+from gym_stepwise_routing.agents.training import (
+    Hyperparameters,
+    environment_config,
+    hyperparameters,
+    train,
+    train_game,
+)
 from gym_stepwise_routing.cli.train_command import train as train_command
 from gym_stepwise_routing.evaluation.evaluate import evaluate, play
 from gym_stepwise_routing.game.config import GameConfig
@@ -189,3 +196,16 @@ def test_the_command_explains_bad_options(command, tmp_path, options, message):
     assert answer.exit_code == 2
     assert message in " ".join(answer.output.split())
     assert not list(tmp_path.iterdir())
+
+
+def test_budgets_below_always_smallest_are_left_out_or_refused():
+    """In FLOPs always-smallest costs a good part of always-largest: below that every episode would end in failure."""
+    settings = hyperparameters("all_budgets")
+    game = GameConfig(cost_unit="flops")
+    least = cheapest(train_game(game))
+    kept = environment_config(game, replace(settings, budget=(0.5 * least, 1.0)))
+    assert kept.budget == (pytest.approx(least, abs=1e-6), 1.0)
+    above = environment_config(game, replace(settings, budget=(2 * least, 1.0)))
+    assert above.budget == (2 * least, 1.0)
+    with pytest.raises(ValueError, match=f"always-smallest costs {least:.3f}; allowed: a range that reaches above it"):
+        environment_config(game, replace(settings, budget=(0.2 * least, 0.9 * least)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -9,10 +11,10 @@ from generator_fakes import FakeGenerator
 from gymnasium.vector import AutoresetMode
 
 from gym_stepwise_routing.costs.ledger import KINDS
-from gym_stepwise_routing.costs.models import Model, ModelPool
+from gym_stepwise_routing.costs.models import Caching, Model, ModelPool
 from gym_stepwise_routing.datasets import Problem
 from gym_stepwise_routing.errors import NotApplicableError
-from gym_stepwise_routing.generators import Failure, StepRule
+from gym_stepwise_routing.generators import Completion, Failure, Request, StepRule
 from gym_stepwise_routing.generators.prompts import PromptTemplate
 from gym_stepwise_routing.sources.contract import StepSource
 from gym_stepwise_routing.sources.live import LiveSource
@@ -267,3 +269,26 @@ def test_describe_counts_tokens_and_words() -> None:
 def test_bad_arguments_are_named(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         source(**changes)
+class Telling(FakeGenerator):
+    """Says what its cache served: 3 tokens of the first request of a step, and more of the look that follows."""
+
+    def _run(self, request: Request) -> Completion | Failure:
+        result = super()._run(request)
+        return replace(result, cached_tokens=3 if request.max_tokens > 1 else 99)  # type: ignore[type-var]
+
+
+@pytest.mark.parametrize("reported", [True, False])
+def test_what_a_server_says_its_cache_served_reaches_the_ledger(reported: bool) -> None:
+    large = Telling("large", lines("large")._write)
+    pool = ModelPool([Model("small", 1e9), Model("large", 7e9, caching=Caching(smallest=1000, reported=reported))])
+    live = source(generators=[lines("small"), large], pool=pool)
+    env = gym.make("StepwiseRouting-v0", source=live, split="test", normaliser=1e9)
+    env.reset(seed=0)
+    prompt = len(["Q:", "What", "is", "0?", "A:"])
+    told = 3 if reported else 0  # by the rule nothing: the requests are too short
+    env.step(1)
+    *_, info = env.step(1)
+    ledger = dict(zip(KINDS, info["ledger"][1], strict=True))
+    assert ledger["cached"] == 2 * told
+    assert ledger["prefill"] == prompt + (prompt + 8) - 2 * told
+    assert ledger["kept"] == 16
