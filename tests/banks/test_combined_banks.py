@@ -86,7 +86,7 @@ def test_every_bundled_bank_has_a_card(name: str) -> None:
 
 
 def test_a_tree_is_shown_with_its_models_grades_and_tokens() -> None:
-    console = pytest.importorskip("rich.console").Console(width=160, record=True, color_system="truecolor")
+    console = pytest.importorskip("rich.console").Console(width=400, record=True, color_system="truecolor")
     from gym_stepwise_routing.cli.bank_show import tree_of
 
     bank = Bank.open("gsm8k-qwen2.5-coder")
