@@ -56,7 +56,7 @@ def test_the_tokens_of_a_thought_are_those_that_were_told() -> None:
 
 
 def test_a_thought_whose_beginning_is_in_the_template_is_begun_again() -> None:
-    """vLLM without a parser, DeepSeek-R1-Distill (vllm issue 13125): the text has an end of a thought and no beginning."""
+    """vLLM without a parser, DeepSeek-R1-Distill (vllm issue 13125): an end of a thought, and no beginning."""
     run = completion_of(told({"content": "Hm.\n</think>\n\nThe answer is 6."}), 2)
     assert run.text == "<think>\nHm.\n</think>\n\nThe answer is 6."
 
