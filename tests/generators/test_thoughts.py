@@ -99,7 +99,14 @@ def test_a_thought_without_an_end_is_graded_as_no_answer() -> None:
 )
 def test_hidden_thoughts_are_charged(usage: dict[str, Any], tokens: int) -> None:
     assert completion_of(told({"content": "The answer is 6."}, **usage), 2).tokens == tokens
-    assert completion_of(told({"content": ""}, **usage), 2).text == ""
+
+
+def test_a_run_of_hidden_thoughts_alone_is_an_empty_text_that_is_paid_for() -> None:
+    usage = {"completion_tokens_details": {"reasoning_tokens": 40}}
+    run = completion_of(told({"content": None}, **usage), 2)
+    assert (run.text, run.tokens) == ("", 40)
+    with pytest.raises(ValueError, match="no text, and 40 tokens counted"):
+        completion_of(told({"content": None}), 2)
 
 
 def test_steps_with_more_tokens_than_text_are_flagged() -> None:
