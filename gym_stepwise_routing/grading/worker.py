@@ -33,7 +33,7 @@ def serve() -> None:
 
     @lru_cache(_KEPT)
     def read(answer: str) -> list[Any]:
-        return parse(_as_math(answer), [LatexExtractionConfig()], parsing_timeout=None, raise_on_error=False)
+        return list(parse(_as_math(answer), [LatexExtractionConfig()], parsing_timeout=None, raise_on_error=False))
 
     logging.disable(logging.ERROR)  # math-verify warns that nobody else keeps the time, and sympy's log is nobody's
     _say(answers, ready=True)
