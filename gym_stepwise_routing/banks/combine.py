@@ -135,7 +135,7 @@ def _endings(told: Sequence[Mapping[str, Endings] | None]) -> Mapping[str, Endin
     }
 
 
-def _sum(counts: Iterable[int | None]) -> int | None:
+def _sum(counts: Iterable[int | None]) -> Any:
     told = [count for count in counts if count is not None]
     return sum(told) if told else None
 

@@ -263,9 +263,10 @@ def show(
     """Show the tree of a problem, each step in the colour of its model, with its tokens, and the grades of its ends."""
     with plain_errors():
         opened = Bank.open(bank)
-        texts = join_questions(opened, _files(questions)) if questions else {}
-        number = opened.problem_ids.index(problem) if problem in opened.problem_ids else -1
-        shown = tree_of(opened, problem, question=texts.get(number), depth=depth)
+        texts = dict(
+            zip(opened.problem_ids, join_questions(opened, _files(questions)) if questions else (), strict=False)
+        )
+        shown = tree_of(opened, problem, question=texts.get(problem), depth=depth)
     Console(highlight=False).print(shown)
 
 

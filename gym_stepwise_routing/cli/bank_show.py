@@ -27,13 +27,13 @@ def tree_of(bank: Bank, identity: str, *, question: str | None = None, depth: in
         BankError: the bank has no such problem.
     """
     if identity not in bank.problem_ids:
-        shown = ", ".join(bank.problem_ids[:3])
-        raise BankError(f"problem={identity!r} is not in bank {bank.name!r}; allowed: one of it, such as {shown}")
+        some = ", ".join(bank.problem_ids[:3])
+        raise BankError(f"problem={identity!r} is not in bank {bank.name!r}; allowed: one of it, such as {some}")
     problem = bank.problem_ids.index(identity)
-    names = " ".join(f"[{_colour(number)}]{escape(name)}[/]" for number, name in enumerate(bank.pool.names))
+    names = " ".join(f"[{_colour(number)}]{escape(model)}[/]" for number, model in enumerate(bank.pool.names))
     head = f"[bold]{escape(identity)}[/]  reference {escape(bank.problems.answer[problem].as_py())}  ({names})"
     root = Tree(head if question is None else f"{head}\n{escape(question)}")
-    waiting = [(int(bank.problems.root[problem]), root)]
+    waiting: list[tuple[int, Tree]] = [(int(bank.problems.root[problem]), root)]
     while waiting:
         node, shown = waiting.pop()
         same = int(bank.nodes.same_as[node])

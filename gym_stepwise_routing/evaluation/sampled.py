@@ -92,7 +92,7 @@ def expected_play(router: Predicts, game: Game) -> ExpectedPlay:
         traces += int(ended.sum())
         going = np.flatnonzero(~ended)
         if not len(going):
-            return ExpectedPlay(right, cost, traces)
+            return ExpectedPlay(np.clip(right, 0.0, 1.0), cost, traces)
         if len(going) * source.samples > _MOST_ROWS:
             raise NotApplicableError(f"{len(going) * source.samples:,} traces at a time; allowed: {_MOST_ROWS:,}")
         play, masks = play.take(going), masks[going]

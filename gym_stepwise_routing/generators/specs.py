@@ -45,9 +45,10 @@ class Backend:
 
 GENERATORS: Registry[Backend] = Registry("backend", Backend, group="gym_stepwise_routing.generators")
 """The backends."""
-_COMMON = ("backend", "model", "name", "parameters", "active_parameters", "licence", "provider", "hour", "price")
-_COMMON += ("price_in", "price_cached", "price_out", "price_cache_write", "tokens_per_second", "batch", "form")
-_COMMON += ("sampling",)
+_COMMON = (
+    *("backend", "model", "name", "parameters", "active_parameters", "licence", "batch", "form", "sampling"),
+    *("provider", "hour", "price", "price_in", "price_cached", "price_out", "price_cache_write", "tokens_per_second"),
+)
 """Options that every backend takes."""
 
 

@@ -33,7 +33,7 @@ def serve() -> None:
 
     @lru_cache(_KEPT)
     def read(answer: str) -> list[Any]:
-        return parse(_as_math(answer), [LatexExtractionConfig()], parsing_timeout=None, raise_on_error=False)
+        return list(parse(_as_math(answer), [LatexExtractionConfig()], parsing_timeout=None, raise_on_error=False))
 
     logging.disable(logging.ERROR)  # math-verify warns that nobody else keeps the time, and sympy's log is nobody's
     _say(answers, ready=True)
@@ -43,7 +43,7 @@ def serve() -> None:
         # the middle, this alarm ends the process, whatever it is computing.
         signal.alarm(int(request["seconds"]) + 5)
         gold, mine = read(request["reference"]), read(request["answer"])
-        equal = bool(verify(gold, mine, timeout_seconds=None, raise_on_error=False)) and not _apart(gold, mine)
+        equal = not _apart(gold, mine) and bool(verify(gold, mine, timeout_seconds=None, raise_on_error=False))
         signal.alarm(0)
         _say(answers, equal=equal)
 

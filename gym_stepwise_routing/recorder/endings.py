@@ -35,7 +35,7 @@ def count_endings(trees: Iterable[Mapping[str, Any]], names: Sequence[str]) -> d
     hidden = [0] * len(names)
     for tree in trees:
         for node in tree["nodes"]:
-            if "text" in node and node["tokens"] > len(node["text"].encode(errors="replace")) + _SILENT:
+            if "text" in node and node.get("tokens", 0) > len(node["text"].encode(errors="replace")) + _SILENT:
                 hidden[node["model"]] += 1
             if "terminal" not in node:
                 continue

@@ -59,7 +59,7 @@ def recording_manifest(
         raise RecordingError(
             f"samples={samples} with temperature=0, whose samples are copies; allowed: a temperature > 0"
         )
-    fixed = {
+    fixed: dict[str, Any] = {
         "mode": settings.mode,
         "rule": asdict(settings.rule),
         "prompt": {"name": settings.prompt.name, "sha256": settings.prompt.sha256, "text": settings.prompt.text},

@@ -61,7 +61,7 @@ def _grader(bank: Bank) -> str:
 
 
 def _models(bank: Bank) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for model in bank.pool.rows:
         price = ("unknown",) * 2 if model.price is None else (f"{model.price.input:g}", f"{model.price.output:g}")
         size = "unknown" if model.parameters is None else f"{model.parameters:.4g}"
@@ -108,7 +108,8 @@ def _headroom(told: Sequence[SplitSummary]) -> list[tuple[str, ...]]:
 
 def _examples(bank: Bank) -> Iterator[str]:
     """Problems on which models differ first, then any: the first recorded ones."""
-    told, others = [], []
+    told: list[tuple[int, list[list[int]]]] = []
+    others: list[tuple[int, list[list[int]]]] = []
     for problem in range(len(bank.problems)):
         traces = [ended_trace(bank, problem, model) for model in range(len(bank.pool))]
         right = {bool(trace) and bool(bank.correct[trace[-1]]) for trace in traces}

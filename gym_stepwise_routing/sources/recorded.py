@@ -118,6 +118,9 @@ class BankSource:
 
     def _at(self, nodes: NDArray[np.int64], failed: NDArray[np.bool_] | None = None) -> SourceState:
         arrays = self.bank.nodes
+        recorded: NDArray[np.bool_] = arrays.child[nodes] >= 0
+        if self.samples > 1:
+            recorded = np.asarray(recorded.reshape(len(nodes), -1, self.samples).any(axis=2))
         return SourceState(
             problem=arrays.problem[nodes].astype(np.int64),
             depth=arrays.depth[nodes].astype(np.int64),
@@ -127,7 +130,7 @@ class BankSource:
             score=arrays.score[nodes],
             terminal=arrays.terminal[nodes],
             correct=arrays.correct[nodes],
-            available=(arrays.child[nodes] >= 0).reshape(len(nodes), -1, self.samples).any(axis=2),
+            available=recorded,
             failed=np.zeros(len(nodes), dtype=np.bool_) if failed is None else failed,
             latent={"node": nodes},
             feedback=None if arrays.feedback is None else arrays.feedback[nodes],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,12 +87,13 @@ def test_every_bundled_bank_has_a_card(name: str) -> None:
 
 
 def test_a_tree_is_shown_with_its_models_grades_and_tokens() -> None:
-    console = pytest.importorskip("rich.console").Console(width=160, record=True, color_system="truecolor")
+    console = pytest.importorskip("rich.console").Console(
+        width=400, record=True, file=io.StringIO(), force_terminal=True, color_system="truecolor"
+    )
     from gym_stepwise_routing.cli.bank_show import tree_of
 
     bank = Bank.open("gsm8k-qwen2.5-coder")
-    with console.capture():
-        console.print(tree_of(bank, "gsm8k/test/0", question="How many?"))
+    console.print(tree_of(bank, "gsm8k/test/0", question="How many?"))
     shown = console.export_text(styles=True)
     plain = pytest.importorskip("rich.text").Text.from_ansi(shown).plain
     root = int(bank.problems.root[bank.problem_ids.index("gsm8k/test/0")])

@@ -39,6 +39,7 @@ def told(message: dict[str, Any], tokens: list[str] | None = None, **usage: Any)
 
 @pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
 def test_a_thought_told_apart_stands_before_the_answer(field: str) -> None:
+    """vLLM and DeepSeek say reasoning_content (vllm issue 24459), OpenRouter and newer vLLM say reasoning."""
     run = completion_of(told({field: THOUGHT, "content": "The answer is 6."}), 2)
     assert run.text == f"<think>\n{THOUGHT}\n</think>\n\nThe answer is 6."
     assert (run.tokens, run.pieces) == (40, ())
@@ -55,6 +56,7 @@ def test_the_tokens_of_a_thought_are_those_that_were_told() -> None:
 
 
 def test_a_thought_whose_beginning_is_in_the_template_is_begun_again() -> None:
+    """vLLM without a parser, DeepSeek-R1-Distill (vllm issue 13125): an end of a thought, and no beginning."""
     run = completion_of(told({"content": "Hm.\n</think>\n\nThe answer is 6."}), 2)
     assert run.text == "<think>\nHm.\n</think>\n\nThe answer is 6."
 
@@ -90,14 +92,21 @@ def test_a_thought_without_an_end_is_graded_as_no_answer() -> None:
 @pytest.mark.parametrize(
     ("usage", "tokens"),
     [
-        ({"completion_tokens_details": {"reasoning_tokens": 30}}, 40),
+        ({"completion_tokens_details": {"reasoning_tokens": 36}}, 40),
         # xAI: total_tokens counts thoughts apart (docs.x.ai, reasoning)
-        ({"completion_tokens_details": {"reasoning_tokens": 30}, "total_tokens": 79}, 70),
+        ({"completion_tokens_details": {"reasoning_tokens": 36}, "total_tokens": 85}, 76),
     ],
 )
 def test_hidden_thoughts_are_charged(usage: dict[str, Any], tokens: int) -> None:
     assert completion_of(told({"content": "The answer is 6."}, **usage), 2).tokens == tokens
-    assert completion_of(told({"content": ""}, **usage), 2).text == ""
+
+
+def test_a_run_of_hidden_thoughts_alone_is_an_empty_text_that_is_paid_for() -> None:
+    usage = {"completion_tokens_details": {"reasoning_tokens": 40}}
+    run = completion_of(told({"content": None}, **usage), 2)
+    assert (run.text, run.tokens) == ("", 40)
+    with pytest.raises(ValueError, match="no text, and 40 tokens counted"):
+        completion_of(told({"content": None}), 2)
 
 
 def test_steps_with_more_tokens_than_text_are_flagged() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gym_stepwise_routing.costs.ledger import CACHED, KEPT, PREFILL
 from gym_stepwise_routing.costs.models import Model, ModelPool, Price
 from gym_stepwise_routing.costs.units import cost_weights
 from gym_stepwise_routing.generators import GeneratorInfo
@@ -135,8 +136,8 @@ def test_prices_and_speed_are_options_of_a_model() -> None:
     assert model.price == Price(1.0, 0.1, 4.0, model.price.date, "as stated by the options of the model", None, 1.25)
     assert model.latency is not None
     assert model.latency.decode == 0.02
-    prefill, cached = cost_weights("dollars", ModelPool([Model("n", price=model.price), model]))[1][[0, 1]]
-    assert {prefill, cached} <= {1.25e-6, 0.1e-6, 4e-6}
+    weights = cost_weights("dollars", ModelPool([Model("n", price=model.price), model]))[1]
+    assert weights[[PREFILL, CACHED, KEPT]] == pytest.approx([1.25e-6, 0.1e-6, 4e-6])
 
 
 @pytest.mark.parametrize(

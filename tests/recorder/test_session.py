@@ -266,7 +266,7 @@ def test_workers_record_what_is_in_none_of_the_files_as_one_process_does(tmp_pat
 
 def test_a_file_of_ones_own_may_be_for_training(tmp_path: Path) -> None:
     path = rows(tmp_path / "toy.jsonl", 9)
-    chosen = Selection.parse(f"{path}@train:2-5", data=None, licence="CC0-1.0")
+    chosen = Selection.parse(f"{path}@train:2-5", data=None, grading="math", licence="CC0-1.0")
     assert [problem.id for problem in chosen.problems] == [f"toy/train/{i}" for i in (2, 3, 4)]
     assert chosen.dataset.licence == "CC0-1.0"
     with pytest.raises(ValueError, match="'dev' is not known; allowed: 'train'"):

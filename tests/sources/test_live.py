@@ -269,6 +269,8 @@ def test_describe_counts_tokens_and_words() -> None:
 def test_bad_arguments_are_named(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         source(**changes)
+
+
 class Telling(FakeGenerator):
     """Says what its cache served: 3 tokens of the first request of a step, and more of the look that follows."""
 
