@@ -184,7 +184,7 @@ def _plainly(reference: Reference, kind: Kind) -> Iterator[None]:
         raise HubError(f"{reference}: the hub answered HTTP {_status(error)}{hint}") from error
     except errors.LocalEntryNotFoundError as error:
         raise HubError(f"{reference} is not in the cache, and the hub cannot be reached") from error
-    except (errors.HTTPError, ConnectionError) as error:  # the client's own: no connection, no answer in time
+    except (errors.HTTPError, ConnectionError) as error:  # type: ignore[attr-defined]  # no connection, no answer
         raise HubError(f"{reference}: the hub cannot be reached ({type(error).__name__})") from error
 
 

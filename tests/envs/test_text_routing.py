@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from generator_fakes import FakeGenerator
 from gymnasium.error import ResetNeeded
 
-from gym_stepwise_routing.costs.models import Model
+from gym_stepwise_routing.costs.models import Model, ModelPool
+from gym_stepwise_routing.datasets import Problem
 from gym_stepwise_routing.envs.stepwise_routing import StepwiseRoutingEnv
 from gym_stepwise_routing.envs.text_routing import TextRouting, named_model
 from gym_stepwise_routing.errors import PriceError
+from gym_stepwise_routing.generators import Failure, StepRule
+from gym_stepwise_routing.generators.prompts import PromptTemplate
+from gym_stepwise_routing.sources.live import LiveSource
 
 SMALL, LARGE = "Qwen2.5-Coder-0.5B-Instruct", "Qwen2.5-Coder-1.5B-Instruct"
 PROBLEM = "gsm8k/test/0"
@@ -161,3 +166,25 @@ def test_what_cannot_be_played_is_refused_at_once():
         TextRouting(unclear="middle")
     with pytest.raises(ResetNeeded):
         TextRouting().reply(LARGE)
+
+
+def test_live_models_show_question_and_steps_and_a_failure_adds_none():
+    small = FakeGenerator("small", lambda prompt, prefix: "Two and two.\n" if not prefix else "The answer is 4.\n\n")
+    large = FakeGenerator("large", lambda prompt, prefix: Failure("server is down"))
+    live = LiveSource(
+        {"test": [Problem("toy", "test", 0, "What is 2 + 2?", "4")]},
+        [small, large],
+        pool=ModelPool([Model("small", 1e9), Model("large", 7e9)]),
+        prompt=PromptTemplate("plain", "Q: {question}\nA:\n"),
+        rule=StepRule(horizon=4),
+    )
+    routing = TextRouting(live, split="test", normaliser=1e9)
+    assert routing.reset().text.startswith("Question: What is 2 + 2?\nNo step is written yet.\nSpent: 0 ")
+    turn = routing.reply("large")
+    assert "No step is written yet." in turn.text
+    assert turn.text.endswith("You may name: small")
+    turn = routing.reply("small")
+    assert "\nSteps so far:\n1. [small] Two and two.\nSpent: " in turn.text
+    turn = routing.reply("small")
+    assert (turn.done, turn.right, turn.reward) == (True, True, 1.0)
+    assert "2. [small] The answer is 4.\nThe answer is there: right." in turn.text
