@@ -46,7 +46,7 @@ from gym_stepwise_routing.reporting import Page, Table, interval_text, write_pag
 from gym_stepwise_routing.routers.base import Scores
 from gym_stepwise_routing.routers.policy_network import PolicyNetwork
 from gym_stepwise_routing.types import SPLITS, Mode
-from studies.demo.demo_figure import draw
+from studies.demo.demo_figure import alone, draw
 
 __all__ = ["AGENT", "Line", "Progress", "run_demo"]
 
@@ -77,10 +77,11 @@ NEXT = (
 NOTES = (
     "Small models: the point is the method, not the score. Costs are in units of always-largest; intervals are 95 %, "
     "bootstrap over problems and training seeds, and differences are paired by problem.",
-    f"*{NAME}* draws its actions, its odds tilted after training so that the training problems cost at most "
-    f"{COST_LIMIT:g} in tokens of the larger model. *Tuned*: threshold from the calibration split, no guarantee. "
-    "*Certified*: threshold from the exact binomial test; always-largest where it cannot certify. The oracle knows how "
+    f"{NAME} draws its actions, its odds tilted after training so that the training problems cost at most "
+    f"{COST_LIMIT:g} in tokens of the larger model. Tuned: threshold from the calibration split, no guarantee. "
+    "Certified: threshold from the exact binomial test; always-largest where it cannot certify. The oracle knows how "
     "every branch ends: a bound, no router. Of many schedules the best is picked in hindsight.",
+    "Always-largest writes everything by itself, without drafts. "
     "In FLOPs, with prefill, a model that takes over late has to read everything that it did not write.",
 )
 
@@ -286,12 +287,12 @@ def _lines(
     rule: CalibratedRouter,
 ) -> list[Line]:
     test = games["test"]
-    largest = play(AlwaysLargest(), test)
+    largest = alone(test)
     horizon = test.source.horizon
     schedules = [schedule(k) for schedule in (FirstKLarge, LastKLarge) for k in range(1, horizon)]
     played: list[tuple[str, str | None, int, list[Evaluation]]] = [
         ("constants", None, 1, [play(AlwaysSmallest(), test)]),
-        ("constants", None, 1, [largest]),
+        ("constants", None, 1, [largest]),  # without drafts
         *(("rules", None, DRAWS, [play(RandomMix(p, k), test) for k in range(DRAWS)]) for p in (0.25, 0.5, 0.75)),
         *(("rules", None, 1, [play(schedule, test)]) for schedule in schedules),
         ("rules", f"{rule.name}, tuned", 1, [play(rule, test)]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import numpy as np
 from gym_stepwise_routing.baselines import AlwaysLargest, oracle_paths
 from gym_stepwise_routing.costs.units import CostUnit
 from gym_stepwise_routing.evaluation.bootstrap import Interval
-from gym_stepwise_routing.evaluation.evaluate import play, threshold_grid
+from gym_stepwise_routing.evaluation.evaluate import Evaluation, play, threshold_grid
 from gym_stepwise_routing.evaluation.frontier import oracle_frontier
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.reporting.figures import BLACK, BLUE, GREEN, ORANGE, new_figure, save_figure
@@ -20,9 +21,14 @@ from gym_stepwise_routing.routers.base import Scores, ThresholdRouter, name_of
 if TYPE_CHECKING:
     from studies.demo.demo import Line
 
-__all__ = ["draw"]
+__all__ = ["alone", "draw"]
 
 COLOURS = {"constants": BLACK, "rules": BLUE, "agent": ORANGE, "bound": GREEN}
+
+
+def alone(game: Game) -> Evaluation:
+    """Always-largest on a game's problems, writing everything by itself: what a cost of 1 is."""
+    return play(AlwaysLargest(), Game(replace(game.config, mode="route")))
 
 
 def draw(
@@ -44,7 +50,7 @@ def draw(
         grid: thresholds of a curve.
     """
     test = games["test"]
-    largest = play(AlwaysLargest(), test)
+    largest = alone(test)
     curves = [
         [play(ThresholdRouter(router, t), test) for t in threshold_grid(router, games["train"], grid)]
         for router in swept

@@ -66,6 +66,9 @@ def test_lines_are_what_the_routers_do(demo):
         assert line["costs"]["large_tokens"]["estimate"] == pytest.approx(run.mean_cost)
         assert line["difference"]["estimate"] == pytest.approx(run.accuracy - largest.accuracy)
     assert lines["always-largest"]["costs"]["flops"]["estimate"] == pytest.approx(1)
+    alone = play(AlwaysLargest(), Game(split="test", mode="route", cost_unit="large_tokens"))  # nobody drafts for it
+    ratio = play(FirstKLarge(2), game).costs["flops"].mean() / alone.costs["flops"].mean()
+    assert lines["first-2-large"]["costs"]["flops"]["estimate"] == pytest.approx(ratio)
 
 
 def test_cost_intervals_pair_numerator_and_denominator():
