@@ -27,6 +27,16 @@ _QUESTION = """\
 Is the proposed answer to the question right? It is right if it says the same as the reference answer.
 Reply with one word, correct or incorrect.
 
+Question: How many legs has a dog?
+Reference answer: 4
+Proposed answer: It has four.
+Verdict: correct
+
+Question: What colour is snow?
+Reference answer: white
+Proposed answer: black
+Verdict: incorrect
+
 Question: {question}
 Reference answer: {reference}
 Proposed answer: {answer}

@@ -57,7 +57,8 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 def _grader(bank: Bank) -> str:
     grader = bank.manifest.grader
     asked = f"; asked {grader.asked.calls:,} times, {grader.asked.tokens:,} tokens" if grader.asked else ""
-    return f"{grader.name} (version {grader.version}){asked}"
+    version = "" if "version" in grader.name else f" (version {grader.version})"
+    return f"{grader.name}{version}{asked}"
 
 
 def _models(bank: Bank) -> list[tuple[str, ...]]:

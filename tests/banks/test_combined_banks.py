@@ -101,6 +101,6 @@ def test_a_tree_is_shown_with_its_models_grades_and_tokens() -> None:
     assert "How many?" in plain
     assert "right: 18" in plain
     assert plain.count("tokens") > 10
-    assert "38;5;33" in shown  # dodger_blue2, of the smaller model
+    assert "38;5;27" in shown  # dodger_blue2, of the smaller model
     with pytest.raises(BankError, match=r"problem='gsm8k/test/9999' is not in bank"):
         tree_of(bank, "gsm8k/test/9999")
