@@ -57,9 +57,10 @@ def test_ccpo_fits_its_threshold_on_problems_that_it_was_not_trained_on(tmp_path
 
 
 def test_a_limit_that_nobody_can_keep_is_warned_of_and_told(tmp_path):
+    game = GameConfig(cost_unit="flops")  # in which always-smallest is not free
     with pytest.warns(UserWarning, match=r"limit=0.05 is below"):
         router = train_run(
-            "lagrangian_ppo", tmp_path / "run", seed=0, game=GameConfig(), settings=quick("lagrangian_ppo"), limit=0.05
+            "lagrangian_ppo", tmp_path / "run", seed=0, game=game, settings=quick("lagrangian_ppo"), limit=0.05
         )
     assert router.manifest.limit_kept is False
     assert load_run(tmp_path / "run").manifest.cost > 0.05

@@ -94,7 +94,7 @@ def test_a_trained_router_refuses_other_games(tmp_path):
     play(router, Game(split="test"))
     for other, message in (
         ({"mode": "escalate"}, "mode='escalate'"),
-        ({"cost_unit": "large_tokens"}, "cost_unit='large_tokens'"),
+        ({"cost_unit": "flops"}, "cost_unit='flops'"),
         ({"observation": ("progress", "confidence")}, "observation="),
     ):
         with pytest.raises(ValueError, match=message):

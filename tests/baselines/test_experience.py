@@ -57,7 +57,7 @@ def test_reach_is_a_distribution_over_the_ends_of_each_problem(seed, models):
 
 def test_sampled_episodes_are_paths_of_the_same_game():
     source = Untabulated(TreeSource(3, problems=6))
-    game = Game(source, observation=["progress"], normaliser=1e12)
+    game = Game(source, observation=["progress"], cost_unit="flops", normaliser=1e12)
     known = experience(game, episodes=50, seed=1)
     played = known.child >= 0
     assert (played.sum(axis=1) == ~known.ended).all()

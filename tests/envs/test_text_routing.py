@@ -127,8 +127,8 @@ def test_a_masked_model_is_not_chosen():
 
 def test_the_routers_tokens_are_charged():
     router = Model("SmolLM2-135M-Instruct", parameters=134.5e6)
-    routing = TextRouting(split="test", router=router)
-    free = played(TextRouting(split="test"), [LARGE] * 5)
+    routing = TextRouting(split="test", cost_unit="flops", router=router)
+    free = played(TextRouting(split="test", cost_unit="flops"), [LARGE] * 5)
     turns = played(routing, [LARGE] * 5, prompt_tokens=200, completion_tokens=10)
     expected = 2 * 134.5e6 * 210 / routing.env.game.normaliser  # FLOPs: 2 a parameter and token
     assert turns[1].router_cost == pytest.approx(expected)
@@ -170,7 +170,7 @@ def test_what_cannot_be_played_is_refused_at_once():
 
 def test_live_models_show_question_and_steps_and_a_failure_adds_none():
     small = FakeGenerator("small", lambda prompt, prefix: "Two and two.\n" if not prefix else "The answer is 4.\n\n")
-    large = FakeGenerator("large", lambda prompt, prefix: Failure("server is down"))
+    large = FakeGenerator("large", lambda prompt, prefix: Failure("server is down", retryable=False))
     live = LiveSource(
         {"test": [Problem("toy", "test", 0, "What is 2 + 2?", "4")]},
         [small, large],

@@ -60,4 +60,4 @@ def test_no_trace_leaves_the_lattice(preset):
 def test_the_end_of_the_lattice_is_exact_where_lengths_are():
     source = SimulatorSource(toy())
     assert _most_unread(source.process) == 1 + source.process.tokens.max() * 3
-    assert Planner(source, spacing=1).program.lattice.size >= 1 + source.process.tokens.max() * 3
+    assert Planner(source, cost_unit="flops", spacing=1).program.lattice.size >= 1 + source.process.tokens.max() * 3

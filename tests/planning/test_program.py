@@ -69,7 +69,9 @@ def test_lattice_bounds_enclose_and_close():
     gaps = []
     for spacing in (32, 8, 1):
         values = [
-            Planner(source, mode="regenerate", information="full", spacing=spacing, bound=bound).solve(0.9).value
+            Planner(source, mode="regenerate", cost_unit="flops", information="full", spacing=spacing, bound=bound)
+            .solve(0.9)
+            .value
             for bound in ("lower", "upper")
         ]
         gaps.append(values[1] - values[0])

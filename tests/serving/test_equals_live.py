@@ -8,6 +8,7 @@ from running_server import BANK, MODELS
 from gym_stepwise_routing.baselines import ConfidenceThreshold
 from gym_stepwise_routing.costs.ledger import as_table
 from gym_stepwise_routing.costs.models import Model, ModelPool
+from gym_stepwise_routing.costs.units import DEFAULT_UNIT
 from gym_stepwise_routing.datasets import Problem
 from gym_stepwise_routing.evaluation.evaluate import play
 from gym_stepwise_routing.game.config import GameConfig
@@ -39,7 +40,7 @@ def test_decisions_ledger_and_cost_are_those_of_the_live_source(serve, endpoints
     from gym_stepwise_routing.banks import Bank
 
     source = BankSource(Bank.open(BANK))
-    normaliser = always_largest_cost(source, source.problems("calibration"), "flops")
+    normaliser = always_largest_cost(source, source.problems("calibration"), DEFAULT_UNIT)
     game = Game(GameConfig(live, split="test", mode=mode, normaliser=normaliser))
     result = play(ConfidenceThreshold(), game)
     live.close()

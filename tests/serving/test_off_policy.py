@@ -75,7 +75,7 @@ def test_requests_that_say_nothing_are_counted_by_reason(log, served):
 
 
 def _other_cost_unit(lines: Lines) -> None:
-    events(lines)[0]["cost_unit"] = "large_tokens"
+    events(lines)[0]["cost_unit"] = "flops"
 
 
 def _unexplored(lines: Lines) -> None:

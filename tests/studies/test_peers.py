@@ -280,7 +280,7 @@ def test_the_command_refuses_pages_that_it_does_not_know(tmp_path):
 
 def test_prices_are_in_units_of_what_the_mode_charges():
     source = TreeSource(0, problems=120, verifier=True)
-    plain = Arena(source, mode="route").exchange_rate()
-    drafting = Arena(source, mode="regenerate").exchange_rate()
-    judged = Arena(source, mode="regenerate").exchange_rate(("progress", "verifier"))
+    plain = Arena(source, mode="route", cost_unit="flops").exchange_rate()
+    drafting = Arena(source, mode="regenerate", cost_unit="flops").exchange_rate()
+    judged = Arena(source, mode="regenerate", cost_unit="flops").exchange_rate(("progress", "verifier"))
     assert judged < drafting < plain
