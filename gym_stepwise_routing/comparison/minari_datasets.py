@@ -146,7 +146,7 @@ def _decisions(game: Game, policy: str | Predicts, seed: int) -> tuple[NDArray[n
         played = oracle(game)
     elif isinstance(policy, str):
         check_choice("policy", policy, POLICIES)
-        routers: dict[str, Predicts] = {
+        routers: dict[str, Any] = {
             "smallest": AlwaysSmallest(),
             "largest": AlwaysLargest(),
             "random": _Uniform(seed),

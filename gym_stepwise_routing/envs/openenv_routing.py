@@ -112,7 +112,7 @@ def make_app(source: object = DEFAULT_BANK, *, sessions: int = 16, **arguments: 
         **arguments: as for :class:`...text_routing.TextRouting`.
     """
     shared = RoutingEnvironment(source, **arguments).routing.env.game.source
-    return create_fastapi_app(
+    app: FastAPI = create_fastapi_app(
         lambda: RoutingEnvironment(shared, **arguments),
         RoutingAction,
         RoutingObservation,
@@ -120,6 +120,7 @@ def make_app(source: object = DEFAULT_BANK, *, sessions: int = 16, **arguments: 
         env_name="stepwise-routing",
         state_cls=RoutingState,
     )
+    return app
 
 
 def _observation(turn: Turn, instructions: str = "") -> RoutingObservation:
