@@ -68,7 +68,7 @@ def test_verify_tells_figures_and_faults(repository, tmp_path):
     assert (fine["verified"], fine["rerun"], fine["cost_unit"]) == (True, "not asked", "dollars")
     assert fine["figures"] == entry["figures"]
     assert not bad["verified"]
-    assert bad["faults"][0]["code"] == "reference"
+    assert "reference" in {fault["code"] for fault in bad["faults"]}
 
 
 def test_names_of_models_stay_whole_at_80_columns():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 
@@ -223,6 +224,30 @@ def test_the_keyboard_stays_where_it_was_in_the_viewer(page, site):
     assert page.locator('#tree .node[tabindex="0"]').count() == 1
     page.keyboard.press("ArrowDown")
     assert page.evaluate("() => document.activeElement.dataset.decisions") == "1"
+
+
+def test_winners_keep_their_names_on_a_phone(page, site):
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"file://{site}/{TRACK}/index.html")
+    names = set(page.locator("#chart .label").all_text_contents())
+    rows = json.loads((site / TRACK / "board.json").read_text(encoding="utf-8"))["rows"]
+    routers = [row["title"] for row in rows if row["kind"] == "router"]
+    assert routers
+    assert set(routers[:3]) <= names
+
+
+def test_a_tap_beside_a_point_means_the_nearest(browser, site):
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto(f"file://{site}/{TRACK}/index.html")
+    point = page.locator('#chart .point[data-name="confidence-p-min"]')
+    point.scroll_into_view_if_needed()
+    box = point.bounding_box()
+    page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] - 9)
+    page.wait_for_selector("#table tr.selected")
+    assert page.locator("#table tr.selected").get_attribute("data-name") in {"confidence-p-min", "first-2-large"}
+    assert page.locator(".tip").is_visible()
+    context.close()
 
 
 def test_the_first_tap_selects_and_the_second_opens(browser, site):

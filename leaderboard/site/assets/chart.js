@@ -88,6 +88,15 @@ class Chart {
       root.append(svg("text", { class: "linename", transform: `translate(${mx} ${my - 6}) rotate(${angle})`, "text-anchor": "middle" }, "mixing the constants"));
     }
 
+    const points = []; // a finger is wider than a point: a tap beside one means the nearest
+    root.addEventListener("pointerdown", (event) => { this.touched = event.pointerType === "touch"; });
+    root.addEventListener("click", (event) => {
+      if (!this.touched || event.target.closest(".point")) return;
+      const place = root.getBoundingClientRect(), scale = width / place.width;
+      const far = ([px, py]) => Math.hypot((event.clientX - place.left) * scale - px, (event.clientY - place.top) * scale - py);
+      const nearest = points.reduce((best, point) => (far(point) < far(best) ? point : best), points[0]);
+      if (nearest && far(nearest) < 30) { nearest[2].focus(); nearest[2].dispatchEvent(new MouseEvent("click")); }
+    });
     const names = this.labels(rows, unit, x, y, width, height, margin);
     for (const row of [...rows].sort((p, q) => ticked.has(p.name) - ticked.has(q.name))) {
       const cost = row.units[unit].cost, px = x(value(cost)), py = y(value(row.accuracy));
@@ -101,6 +110,7 @@ class Chart {
       shape.dataset.name = row.name;
       const cross = svg("g", { class: "cross", style: `stroke:${colour}`, visibility: "hidden" },
         svg("line", { x1: x(cost[1]), x2: x(cost[2]), y1: py, y2: py }), svg("line", { x1: px, x2: px, y1: y(row.accuracy[1]), y2: y(row.accuracy[2]) }));
+      points.push([px, py, shape]);
       const open = () => { location.href = `entries/${row.name}.html`; };
       shape.addEventListener("click", () => { if (!this.touched || this.selected === row.name) open(); else { this.selected = row.name; this.onselect?.(row); } });
       shape.addEventListener("pointerdown", (event) => { this.touched = event.pointerType === "touch"; });
@@ -117,19 +127,24 @@ class Chart {
   labels(rows, unit, x, y, width, height, margin) {
     const taken = rows.map((row) => { const px = x(row.units[unit].cost[0]), py = y(row.accuracy[0]); return [px - 8, py - 8, px + 8, py + 8]; });
     const placed = [];
-    const order = [...rows].sort((p, q) => (q.kind === "router") - (p.kind === "router"));
+    const gain = (row) => (row.kind === "router" && row.rerun === "done" ? row.units[unit].gain[0] : -Infinity);
+    const winners = new Set([...rows].sort((p, q) => gain(q) - gain(p)).slice(0, 3).filter((row) => gain(row) > -Infinity).map((row) => row.name));
+    const order = [...rows].sort((p, q) => winners.has(q.name) - winners.has(p.name) || (q.kind === "router") - (p.kind === "router"));
     for (const row of order) {
       const px = x(row.units[unit].cost[0]), py = y(row.accuracy[0]), length = 6.6 * row.title.length;
       // In a crowd a name could belong to any point; those are found by hovering.
       const near = rows.filter((other) => other !== row && Math.hypot(x(other.units[unit].cost[0]) - px, y(other.accuracy[0]) - py) < 22).length;
-      if (near > 1) continue;
-      const places = [[px + 10, py + 4, "start"], [px - 10, py + 4, "end"], [px, py - 11, "middle"], [px, py + 20, "middle"]];
-      for (const [tx, ty, anchor] of places) {
+      const winner = winners.has(row.name); // has its name in a crowd, too: farther off, at the end of a line
+      if (near > 1 && !winner) continue;
+      const places = near > 1 ? [] : [[px + 10, py + 4, "start"], [px - 10, py + 4, "end"], [px, py - 11, "middle"], [px, py + 20, "middle"]];
+      if (winner) for (let away = 24; away < height; away += 8) for (const ty of [py - away, py + away]) for (const [tx, anchor] of [[px, "middle"], [px - 6, "end"], [px + 6, "start"]]) places.push([tx, ty, anchor, ty + (ty < py ? 4 : -10)]);
+      for (const [tx, ty, anchor, end] of places) {
         const left = anchor === "start" ? tx : anchor === "end" ? tx - length : tx - length / 2;
         const box = [left, ty - 11, left + length, ty + 3];
         const inside = box[0] > margin.left && box[2] < width && box[1] > 0 && box[3] < height - margin.bottom;
         if (inside && !taken.some((other) => box[0] < other[2] && other[0] < box[2] && box[1] < other[3] && other[1] < box[3])) {
           taken.push(box);
+          if (end !== undefined) placed.push(svg("line", { class: "leader", x1: px, y1: py, x2: tx, y2: end, "pointer-events": "none" }));
           placed.push(svg("text", { class: "label", x: tx, y: ty, "text-anchor": anchor, "pointer-events": "none" }, row.title));
           break;
         }
