@@ -213,8 +213,14 @@ def record(
     )
     if asked := bank.manifest.grader.asked:
         console.print(
-            f"judged by a model: {asked.calls} replies, {asked.tokens:,} tokens, in {escape(str(out / JUDGEMENTS))}"
+            f"judged by a model: {asked.calls} replies, {asked.tokens:,} tokens ({escape(str(out / JUDGEMENTS))})"
         )
+        if asked.unread:
+            console.print(
+                f"[yellow]warning:[/yellow] {asked.unread} of {asked.calls} replies of the judge say neither correct nor "
+                "incorrect, and count as wrong: better another judge",
+                soft_wrap=True,
+            )
     print_endings(console, bank.manifest.endings)
     if stats.timed_out:
         console.print(f"{stats.timed_out} final answers count as wrong because their grading took too long")

@@ -56,7 +56,11 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _grader(bank: Bank) -> str:
     grader = bank.manifest.grader
-    asked = f"; asked {grader.asked.calls:,} times, {grader.asked.tokens:,} tokens" if grader.asked else ""
+    asked = (
+        f"; asked {grader.asked.calls:,} times, {grader.asked.tokens:,} tokens, {grader.asked.unread:,} replies say nothing"
+        if grader.asked
+        else ""
+    )
     version = "" if "version" in grader.name else f" (version {grader.version})"
     return f"{grader.name}{version}{asked}"
 
