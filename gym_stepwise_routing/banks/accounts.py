@@ -11,9 +11,10 @@ __all__ = ["Asked", "Endings", "Served"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What grading by a model took: replies, and the tokens that it read and wrote."""
+    """What grading by a model took: replies, those that say nothing, and the tokens that it read and wrote."""
 
     calls: int
+    unread: int
     prompt_tokens: int
     completion_tokens: int
 

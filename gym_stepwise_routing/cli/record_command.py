@@ -216,9 +216,14 @@ def record(
         f"{escape(str(out / CARD))} tells of them"
     )
     if asked := bank.manifest.grader.asked:
-        console.print(
-            f"judged by a model: {asked.calls} replies, {asked.tokens:,} tokens, in {escape(str(out / JUDGEMENTS))}"
-        )
+        kept = escape(str(out / JUDGEMENTS))
+        console.print(f"judged by a model: {asked.calls} replies, {asked.tokens:,} tokens ({kept})")
+        if asked.unread:
+            console.print(
+                f"[yellow]warning:[/yellow] {asked.unread} of {asked.calls} replies of the judge say neither correct "
+                "nor incorrect, and count as wrong: better another judge",
+                soft_wrap=True,
+            )
     print_endings(console, bank.manifest.endings)
     if as_json:
         print(json.dumps(_told(stats, bank, out / "bank"), indent=1, ensure_ascii=False))

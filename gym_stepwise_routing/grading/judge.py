@@ -52,7 +52,7 @@ class Judgement:
         problem: id of the problem.
         answer: the answer that was judged.
         reply: what the judge said.
-        correct: how it was read.
+        correct: how it was read; None: it says neither, and the answer counts as wrong.
         prompt_tokens: tokens that it read.
         completion_tokens: tokens that it wrote.
     """
@@ -61,7 +61,7 @@ class Judgement:
     problem: str
     answer: str
     reply: str
-    correct: bool
+    correct: bool | None
     prompt_tokens: int
     completion_tokens: int
 
@@ -103,8 +103,10 @@ class Judge:
     def __call__(self, text: str, problem: Problem) -> Grade:
         """Grade a whole trace: what it states as its answer, or else all of it.
 
+        A reply that says neither correct nor incorrect counts as wrong; it is kept as such, and told.
+
         Raises:
-            RuntimeError: the judge does not answer, counts no tokens, or says neither correct nor incorrect.
+            RuntimeError: the judge does not answer, or counts no tokens.
         """
         answer = stated_words(text) or text.strip()
         if not answer:
@@ -116,7 +118,7 @@ class Judge:
             if self._file is not None:
                 with self._file.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(asdict(told), ensure_ascii=False) + "\n")
-        return Grade(answer, self._known[key].correct)
+        return Grade(answer, self._known[key].correct is True)
 
     def close(self) -> None:
         """Close the connections."""
@@ -130,13 +132,10 @@ class Judge:
         except self._error as error:
             raise RuntimeError(f"judge {self.model}: {problem.id} cannot be graded: {error}") from None
         reply = (told.choices[0].message.content or "") if told.choices else ""
+        if told.usage is None:
+            raise RuntimeError(f"judge {self.model}: {problem.id}: it counts no tokens")
         verdict = _VERDICT.search(without_thoughts(reply))
-        if verdict is None or told.usage is None:
-            missing = (
-                "counts no tokens" if told.usage is None else f"says {reply[:80]!r}; allowed: correct, or incorrect"
-            )
-            raise RuntimeError(f"judge {self.model}: {problem.id}: it {missing}")
-        right = verdict[1].lower() == "correct"
+        right = None if verdict is None else verdict[1].lower() == "correct"
         usage = told.usage
         return Judgement(key, problem.id, answer, reply, right, usage.prompt_tokens, usage.completion_tokens)
 

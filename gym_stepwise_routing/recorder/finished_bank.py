@@ -120,6 +120,7 @@ def _asked(folder: Path) -> Asked | None:
         return None
     return Asked(
         calls=len(told),
+        unread=sum(reply.correct is None for reply in told),
         prompt_tokens=sum(reply.prompt_tokens for reply in told),
         completion_tokens=sum(reply.completion_tokens for reply in told),
     )

@@ -55,10 +55,12 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _grader(bank: Bank) -> str:
-    grader = bank.manifest.grader
-    asked = f"; asked {grader.asked.calls:,} times, {grader.asked.tokens:,} tokens" if grader.asked else ""
+    grader, asked = bank.manifest.grader, bank.manifest.grader.asked
     version = "" if "version" in grader.name else f" (version {grader.version})"
-    return f"{grader.name}{version}{asked}"
+    if asked is None:
+        return f"{grader.name}{version}"
+    told = f"asked {asked.calls:,} times, {asked.tokens:,} tokens, {asked.unread:,} replies say nothing"
+    return f"{grader.name}{version}; {told}"
 
 
 def _models(bank: Bank) -> list[tuple[str, ...]]:

@@ -115,10 +115,21 @@ def test_a_judge_may_think_before_its_verdict(serve: Callable[[Answer], Server])
     judge.close()
 
 
-def test_a_judge_that_says_neither_stops_the_grading(serve: Callable[[Answer], Server]) -> None:
+def test_a_reply_that_says_neither_counts_as_wrong_and_is_kept_as_such(
+    serve: Callable[[Answer], Server], tmp_path: Path
+) -> None:
     pytest.importorskip("openai")
     judge = Judge("j", url=serve(replies("Perhaps")).url)
-    with pytest.raises(RuntimeError, match=r"judge j: own/test/0: it says 'Perhaps'; allowed: correct, or incorrect"):
+    judge.keep(tmp_path / "judge.jsonl")
+    assert judge("Paris", problem("Paris")) == Grade("Paris", False)
+    assert [(told.reply, told.correct) for told in read_judgements(tmp_path / "judge.jsonl")] == [("Perhaps", None)]
+    judge.close()
+
+
+def test_a_judge_that_is_down_stops_the_grading(serve: Callable[[Answer], Server]) -> None:
+    pytest.importorskip("openai")
+    judge = Judge("j", url=serve(lambda path, body: (400, {"error": {"message": "no"}})).url)
+    with pytest.raises(RuntimeError, match=r"judge j: own/test/0 cannot be graded: .*400"):
         judge("Paris", problem("Paris"))
     judge.close()
 
