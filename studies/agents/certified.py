@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from gym_stepwise_routing.banks.bank import Bank
 from gym_stepwise_routing.costs.units import CostUnit
+from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.evaluation.evaluate import sweep
 from gym_stepwise_routing.evaluation.outcomes import AnchorOutcomes
 from gym_stepwise_routing.evaluation.p_values import p_value
@@ -119,22 +120,27 @@ def main(
     seeds: SeedsOption = 5,
     share: Annotated[float, typer.Option(help="Share of always-largest's accuracy to keep.")] = 0.95,
     delta: Annotated[float, typer.Option(help="Tolerated probability that it is not kept.")] = 0.1,
+    agents: Annotated[str, typer.Option(help="Agents, with commas.")] = ",".join(AGENTS),
 ) -> None:
     """Train, certify, and write what is saved."""
     unit = checked_unit(cost_unit)
     torch.set_num_threads(1)
     out.mkdir(parents=True, exist_ok=True)
     opened = Bank.open(bank)
+    for agent in agents.split(","):
+        check_choice("agents", agent, AGENTS)
     found = [
         saved(opened, mode, unit, agent, seed, share, delta)
         for mode in MODES
-        for agent in AGENTS
+        for agent in agents.split(",")
         for seed in range(seeds)
     ]
     solved = int(np.sum(anchors_of(games_of(opened, "route", unit)["calibration"]).right_large))
     errors = [allowed_errors(times * solved, 1 - share, delta) for times in TIMES]
     name = page_name("certified", opened.name, "" if unit == "large_tokens" else unit)
-    command = command_of(COMMAND, main, bank=bank, cost_unit=cost_unit, seeds=seeds, share=share, delta=delta)
+    command = command_of(
+        COMMAND, main, bank=bank, cost_unit=cost_unit, seeds=seeds, share=share, delta=delta, agents=agents
+    )
     page = Page(
         title=f"Certified saving at {share:.0%} of always-largest's accuracy",
         command=command,

@@ -20,6 +20,7 @@ from stable_baselines3.common.torch_layers import FlattenExtractor
 from gym_stepwise_routing.agents.training import hyperparameters
 from gym_stepwise_routing.banks.bank import Bank
 from gym_stepwise_routing.costs.units import CostUnit
+from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.evaluation.bootstrap import bootstrap_curve_differences, bootstrap_curves
 from gym_stepwise_routing.evaluation.evaluate import threshold_grid
 from gym_stepwise_routing.evaluation.outcomes import AnchorOutcomes, SweepOutcomes
@@ -139,7 +140,13 @@ class _Mode:
 
 
 def compare(
-    bank: Bank, mode: Mode, unit: CostUnit, seeds: int, resamples: int, ablations: Collection[str]
+    bank: Bank,
+    mode: Mode,
+    unit: CostUnit,
+    seeds: int,
+    resamples: int,
+    agents: Sequence[str],
+    ablations: Collection[str],
 ) -> tuple[list[Line], list[Line]]:
     """Agents and peers of one mode, and the agents with one thing changed."""
     played = _Mode(bank, mode, unit, seeds)
@@ -161,7 +168,7 @@ def compare(
         return Line(mode, router, count, in_sample, (own.estimate, own.low, own.high), against, seconds)
 
     lines = []
-    for agent in AGENTS:
+    for agent in agents:
         train, unseen, seconds = played.trained(agent)
         lines.append(line(agent, (train, unseen), seconds, seeds))
     lines += [line(name, sweeps, 0.0, 0) for name, sweeps in peers.items()]
@@ -179,6 +186,7 @@ def main(
     cost_unit: UnitOption = "large_tokens",
     seeds: SeedsOption = 5,
     resamples: ResamplesOption = 10_000,
+    agents: Annotated[str, typer.Option(help="Agents, with commas.")] = ",".join(AGENTS),
     changed: Annotated[bool, typer.Option("--changed", help="Also with one thing changed.")] = False,
 ) -> None:
     """Train each agent in each mode and compare it with what is fitted without RL."""
@@ -187,9 +195,12 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     opened = Bank.open(bank)
     ablations = ABLATIONS if changed else ()
-    found = {mode: compare(opened, mode, unit, seeds, resamples, ablations) for mode in MODES}
+    chosen = agents.split(",")
+    for agent in chosen:
+        check_choice("agents", agent, AGENTS)
+    found = {mode: compare(opened, mode, unit, seeds, resamples, chosen, ablations) for mode in MODES}
     name = page_name("exact", opened.name, "" if unit == "large_tokens" else unit, "changed" if changed else "")
-    command = command_of(COMMAND, main, bank=bank, cost_unit=cost_unit, seeds=seeds, resamples=resamples)
+    command = command_of(COMMAND, main, bank=bank, cost_unit=cost_unit, seeds=seeds, resamples=resamples, agents=agents)
     command += " --changed" if changed else ""
     write_page(_page(found, opened, unit, seeds, resamples, command), out, name)
 

@@ -53,7 +53,15 @@ def page(folder, name, *options):
 def test_exact(tmp_path, bank, monkeypatch):
     monkeypatch.setattr(exact, "ABLATIONS", {"exact, 4 units": ("exact", {"candidates": [[4, 0.3, 0.01]]})})
     monkeypatch.setattr(exact, "THRESHOLDS", 5)
-    exact.main(out=tmp_path, bank=bank, cost_unit="large_tokens", seeds=3, resamples=1000, changed=True)
+    exact.main(
+        out=tmp_path,
+        bank=bank,
+        cost_unit="large_tokens",
+        seeds=3,
+        resamples=1000,
+        agents=",".join(exact.AGENTS),
+        changed=True,
+    )
     text, numbers = page(tmp_path, "exact-few-problems-changed", "--seeds 3", "--resamples 1000", "--changed")
     assert list(numbers) == list(sweeps.MODES)
     for mode, found in numbers.items():
@@ -197,9 +205,9 @@ def test_peers(tmp_path, bank, monkeypatch):
 
 
 def test_certified(tmp_path, bank):
-    certified.main(out=tmp_path, bank=bank, cost_unit="large_tokens", seeds=3, share=0.8, delta=0.1)
-    text, numbers = page(tmp_path, "certified-few-problems", "--seeds 3", "--share 0.8")
-    assert len(numbers) == len(sweeps.MODES) * len(certified.AGENTS) * 3
+    certified.main(out=tmp_path, bank=bank, cost_unit="large_tokens", seeds=3, share=0.8, delta=0.1, agents="exact")
+    text, numbers = page(tmp_path, "certified-few-problems", "--seeds 3", "--share 0.8", "--agents exact")
+    assert len(numbers) == len(sweeps.MODES) * 3
     assert all(len(line["by_items"]) == len(certified.TIMES) for line in numbers)
     assert "hindsight" in text
 
