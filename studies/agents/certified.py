@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from gym_stepwise_routing.banks.bank import Bank
 from gym_stepwise_routing.costs.units import CostUnit
 from gym_stepwise_routing.errors import check_choice
-from gym_stepwise_routing.evaluation.evaluate import sweep
+from gym_stepwise_routing.evaluation.evaluate import sweep, threshold_grid
 from gym_stepwise_routing.evaluation.outcomes import AnchorOutcomes
 from gym_stepwise_routing.evaluation.p_values import p_value
 from gym_stepwise_routing.reporting import Page, Table, write_page
 from gym_stepwise_routing.types import Mode
-from studies.agents.exact import thresholds_of
+from studies.agents.exact import THRESHOLDS
 from studies.agents.sweeps import MODES, anchors_of, fit, games_of
 from studies.options import (
     AGENT_PAGES,
@@ -90,7 +90,7 @@ def saved(bank: Bank, mode: Mode, unit: CostUnit, agent: str, seed: int, share: 
     """Train once and certify."""
     games = games_of(bank, mode, unit)
     network = fit(agent, bank, mode, unit, seed)
-    grid = thresholds_of(network, games["train"])
+    grid = threshold_grid(network, games["train"], THRESHOLDS)
     found = {split: sweep(network, games[split], grid) for split in ("calibration", "test")}
     ends: dict[str, AnchorOutcomes] = {split: anchors_of(games[split]) for split in found}
     right = found["calibration"].right[:, np.asarray(ends["calibration"].right_large, dtype=bool)]

@@ -11,10 +11,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
-import numpy as np
 import torch
 import typer
-from numpy.typing import NDArray
 from stable_baselines3.common.torch_layers import FlattenExtractor
 
 from gym_stepwise_routing.agents.training import hyperparameters
@@ -26,7 +24,6 @@ from gym_stepwise_routing.evaluation.evaluate import threshold_grid
 from gym_stepwise_routing.evaluation.outcomes import AnchorOutcomes, SweepOutcomes
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.reporting import Page, Table, span_text, write_page
-from gym_stepwise_routing.routers.policy_network import PolicyNetwork
 from gym_stepwise_routing.types import Mode, Split
 from studies.agents.sweeps import (
     METRIC,
@@ -99,12 +96,6 @@ class Line:
         return self.router, str(self.seeds or "-"), f"{self.train:.3f}", span_text(*self.unseen), *gaps, seconds
 
 
-def thresholds_of(network: PolicyNetwork, game: Game) -> NDArray[np.float64]:
-    """Quantiles of a policy's scores on the train split, and the constants: as many for every policy."""
-    grid = threshold_grid(network, game, THRESHOLDS)
-    return np.pad(grid, (0, THRESHOLDS + 2 - len(grid)), mode="edge")  # equal quantiles are merged
-
-
 class _Mode:
     """The games of one mode, and the sweeps of whoever plays them."""
 
@@ -126,7 +117,7 @@ class _Mode:
             for seed in range(self.seeds)
         ]
         seconds = (time.perf_counter() - begin) / self.seeds
-        grids = [thresholds_of(network, self.games["train"]) for network in networks]
+        grids = [threshold_grid(network, self.games["train"], THRESHOLDS) for network in networks]
         by_split = {
             split: stack([swept(agent, *each) for each in zip(networks, [game] * self.seeds, grids, strict=True)])
             for split, game in self.games.items()

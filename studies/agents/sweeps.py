@@ -155,8 +155,13 @@ def outcomes_of(played: Sequence[Evaluation]) -> SweepOutcomes:
 
 
 def stack(outcomes: Sequence[SweepOutcomes]) -> SweepOutcomes:
-    """Sweeps of several seeds as one, ``[S, T, n]``."""
-    return SweepOutcomes(right=np.stack([o.right for o in outcomes]), cost=np.stack([o.cost for o in outcomes]))
+    """Sweeps of several seeds as one, ``[S, T, n]``; one of fewer thresholds repeats its last: no curve changes."""
+    longest = max(len(o.right) for o in outcomes)
+    rows = [np.minimum(np.arange(longest), len(o.right) - 1) for o in outcomes]
+    return SweepOutcomes(
+        right=np.stack([o.right[row] for o, row in zip(outcomes, rows, strict=True)]),
+        cost=np.stack([o.cost[row] for o, row in zip(outcomes, rows, strict=True)]),
+    )
 
 
 def together(parts: Sequence[SweepOutcomes]) -> SweepOutcomes:

@@ -11,6 +11,7 @@ from bank_files import few_problems
 
 from gym_stepwise_routing.agents import training
 from gym_stepwise_routing.agents.agent import AGENTS
+from gym_stepwise_routing.evaluation.evaluate import threshold_grid
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.routers.policy_network import Dense, PolicyNetwork
 from studies import billing
@@ -76,14 +77,19 @@ def test_exact(tmp_path, bank, monkeypatch):
         assert f"Mode {mode}" in text
 
 
-def test_every_policy_has_as_many_thresholds():
+def test_sweeps_of_fewer_thresholds_are_as_long_and_give_the_same_curves():
     game = Game(split="train", mode="escalate")
     features = len(game.spec.features)
     flat = PolicyNetwork([Dense(np.zeros((2, features)), np.zeros(2), "none")])
     steep = PolicyNetwork([Dense(np.random.default_rng(0).normal(size=(2, features)), np.zeros(2), "none")])
-    grids = [exact.thresholds_of(network, game) for network in (flat, steep)]
-    assert [len(grid) for grid in grids] == [exact.THRESHOLDS + 2] * 2
-    assert len(np.unique(grids[0])) == 3  # the two constants, and the one score
+    found = [sweeps.swept("exact", network, game, threshold_grid(network, game)) for network in (flat, steep)]
+    assert len(found[0].right) == 3  # the two constants, and the one score
+    together = sweeps.stack(found)
+    assert together.right.shape == (2, 103, len(game.problems))
+    assert (together.cost[0, 2:] == found[0].cost[2]).all()
+    anchors = sweeps.anchors_of(game)
+    one = sweeps.SweepOutcomes(right=together.right[0], cost=together.cost[0])
+    assert sweeps.apgr(one, anchors) == sweeps.apgr(found[0], anchors)
 
 
 def test_constants_pay_for_no_drafts(bank):
