@@ -187,7 +187,8 @@ def natural_step(units: th.Tensor, found: Slope, weight: th.Tensor, rate: float,
     size *= others
     curvature = information.reshape(size, size) / rate + decay * th.eye(size, dtype=units.dtype)
     push = (found.by_logit[1:] @ units - decay * weight).reshape(size)
-    return weight + th.linalg.solve(curvature, push).reshape(weight.shape)
+    after: th.Tensor = weight + th.linalg.solve(curvature, push).reshape(weight.shape)
+    return after
 
 
 def _with_smallest(larger: th.Tensor) -> th.Tensor:
