@@ -237,17 +237,24 @@ def _lead(lines: Sequence[Line], certified: Sequence[CalibratedRouter]) -> str:
     if kept == 0:
         return f"Not certified: {certified[0].certificate.promise}. Always-largest plays, and nothing is saved."
     saved = {unit: ours.costs[unit] for unit in UNITS}
-    figures = "; ".join(
-        f"{1 - cost.estimate:.1%} [{1 - cost.high:.1%}, {1 - cost.low:.1%}] of {COST_UNITS.get(unit).label}"
-        for unit, cost in saved.items()
-    )
+    figures = ", and ".join(_against(cost, COST_UNITS.get(unit).label) for unit, cost in saved.items())
     if saved[UNITS[0]].high >= 1:
-        return f"Certified{seeds}, and it may save nothing on {ours.n} test problems: {figures}."
+        return f"Certified{seeds}, and it may save nothing on {ours.n} test problems: it {figures}."
     return (
         f"Certified{seeds}: with probability at least {1 - DELTA:g}, accuracy of at least {1 - TARGET.alpha:.0%} of "
         f"always-largest's on problems like these. On {ours.n} test problems it is right on "
-        f"{ours.accuracy.estimate:.1%}, always-largest on {largest.accuracy.estimate:.1%}. It saves {figures}."
+        f"{ours.accuracy.estimate:.1%}, always-largest on {largest.accuracy.estimate:.1%}. It {figures}."
     )
+
+
+def _against(cost: Interval, label: str) -> str:
+    """What a relative cost means beside always-largest, in words."""
+    saves = cost.estimate <= 1
+    shares = (
+        [1 - cost.estimate, 1 - cost.high, 1 - cost.low] if saves else [cost.estimate - 1, cost.low - 1, cost.high - 1]
+    )
+    share, low, high = (f"{value:.1%}" for value in shares)
+    return f"saves {share} [{low}, {high}] of the {label}" if saves else f"takes {share} [{low}, {high}] more {label}"
 
 
 def _settled(solved: int) -> str:

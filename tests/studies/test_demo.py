@@ -112,7 +112,9 @@ def test_the_page_says_first_what_is_promised_and_saved(demo):
     assert page.lead.startswith(
         "Certified: with probability at least 0.9, accuracy of at least 95% of always-largest's"
     )
-    assert f"It saves {saved:.1%}" in page.lead
+    assert f"It saves {saved:.1%} [" in page.lead
+    more = lines[f"{NAME}, certified"]["costs"]["flops"]["estimate"] - 1  # drafts, and reading what others wrote
+    assert f"and takes {more:.1%} [" in page.lead
     html = (out / "demo.html").read_text(encoding="utf-8")
     assert html.index("Certified: with") < html.index("<table>")
     assert html.index("stepwise-routing train --mode regenerate") > html.index("<table>")
