@@ -170,7 +170,7 @@ def test_what_cannot_be_played_is_refused_at_once():
 
 def test_live_models_show_question_and_steps_and_a_failure_adds_none():
     small = FakeGenerator("small", lambda prompt, prefix: "Two and two.\n" if not prefix else "The answer is 4.\n\n")
-    large = FakeGenerator("large", lambda prompt, prefix: Failure("server is down"))
+    large = FakeGenerator("large", lambda prompt, prefix: Failure("server is down", retryable=False))
     live = LiveSource(
         {"test": [Problem("toy", "test", 0, "What is 2 + 2?", "4")]},
         [small, large],
