@@ -26,7 +26,7 @@ docs: $(VENV)/.docs  ## the site, its tutorials executed: docs/_build/html/index
 	$(BIN)/python -m sphinx -b html -W --keep-going -q docs docs/_build/html
 
 test: $(STAMP)  ## the test suite
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not slow and not vllm"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist loadfile -m "not slow and not vllm"
 
 test-slow: $(STAMP)  ## the few tests that take minutes by nature
 	$(BIN)/pytest -m slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Hashable, Iterable
 from typing import TypeGuard
 
@@ -42,6 +43,11 @@ def check_choice(parameter: str, value: object, allowed: Iterable[object]) -> No
 def is_number(value: object) -> TypeGuard[float]:
     """Whether ``value`` is a real number; truth values and numerals are none."""
     return isinstance(value, int | float | np.floating | np.integer) and not isinstance(value, bool)
+
+
+def is_finite(value: object) -> TypeGuard[float]:
+    """Whether ``value`` is a real number that a float can hold: neither infinite, nor NaN, nor of 309 digits."""
+    return is_number(value) and bool(abs(value) <= sys.float_info.max)
 
 
 _EXTRAS = {

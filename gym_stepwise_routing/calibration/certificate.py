@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from gym_stepwise_routing.evaluation.p_values import check_level, p_value
+from gym_stepwise_routing.evaluation.p_values import MOST_ITEMS, check_level, p_value
 from gym_stepwise_routing.game.config import RoutingSpec
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.routers.base import Scores, ThresholdRouter
@@ -92,14 +92,13 @@ class Certificate:
         if self.certified and self.method == "empirical":
             raise ValueError("certified=True with method='empirical', which promises nothing; allowed: False")
         for target, risk, alpha, n in zip(self.target.split(" and "), self.risk, self.alpha, self.n, strict=True):
-            self._check_target(target, risk, alpha, n, 0 if self.split_hash == "" else game.problems)
+            self._check_target(target, risk, alpha, n, 0 if self.split_hash == "" else min(game.problems, MOST_ITEMS))
 
     def _check_target(self, target: str, risk: float, alpha: float, n: int, most: int) -> None:
         errors = target.startswith("accuracy")
-        if n < 1 or (most and n > most):
-            raise ValueError(
-                f"n={n!r}; allowed: 1 to {most}, the problems of the split" if most else f"n={n!r}; allowed: >= 1"
-            )
+        if not 1 <= n <= (most or MOST_ITEMS):
+            what = ", the problems of the split" if most else ""
+            raise ValueError(f"n={n!r}; allowed: 1 to {most or MOST_ITEMS}{what}")
         if risk < 0 or (errors and (risk > 1 or abs(risk * n - round(risk * n)) > 1e-6)):
             raise ValueError(f"risk={risk!r} with n={n}; allowed: a share of {n} items")
         if alpha <= 0 or (errors and alpha >= 1) or f"= {1 - alpha if errors else alpha:g} " not in target + " ":

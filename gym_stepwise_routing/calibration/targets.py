@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-from gym_stepwise_routing.errors import is_number
+from gym_stepwise_routing.errors import is_finite, is_number
 
 __all__ = ["Accuracy", "CostLimit", "RelativeAccuracy", "Target", "parse_target"]
 
@@ -79,9 +78,9 @@ class CostLimit:
     upper: float | None = None
 
     def __post_init__(self) -> None:
-        if not (is_number(self.limit) and math.isfinite(self.limit) and self.limit > 0):
+        if not (is_finite(self.limit) and self.limit > 0):
             raise ValueError(f"CostLimit: limit={self.limit!r}; allowed: a finite number > 0")
-        if self.upper is not None and not (math.isfinite(self.upper) and self.upper > self.limit):
+        if self.upper is not None and not (is_finite(self.upper) and self.upper > self.limit):
             raise ValueError(
                 f"CostLimit: upper={self.upper!r}; allowed: a finite number > limit={self.limit:g}, or None"
             )

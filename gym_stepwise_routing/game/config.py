@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self, TypedDict, get_args
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.costs.units import DEFAULT_UNIT, CostUnit
-from gym_stepwise_routing.errors import check_choice, is_number
+from gym_stepwise_routing.errors import check_choice, is_finite
 from gym_stepwise_routing.game.observation import Feature, check_blocks
 from gym_stepwise_routing.types import DEFAULT_BLOCKS, MODES, SPLITS, Block, Mode, Split
 
@@ -96,7 +95,7 @@ class GameConfig:
         if self.hard_budget and self.budget is None:
             raise ValueError("hard_budget=True with budget=None; allowed: a budget, or hard_budget=False")
         given = self.normaliser
-        if given is not None and not (is_number(given) and math.isfinite(given) and given > 0):
+        if given is not None and not (is_finite(given) and given > 0):
             raise ValueError(f"normaliser={given!r}; allowed: a finite number > 0, or None")
         object.__setattr__(self, "observation", check_blocks(self.observation))
         object.__setattr__(self, "budget", check_budget(self.budget))
@@ -161,7 +160,7 @@ def check_budget(budget: object) -> Budget:
         return None
     pair = isinstance(budget, tuple | list)
     values: list[object] = list(budget) if isinstance(budget, tuple | list) else [budget]
-    numbers = [float(value) for value in values if is_number(value) and math.isfinite(value) and value > 0]
+    numbers = [float(value) for value in values if is_finite(value) and value > 0]
     if len(numbers) != len(values) or len(values) != (2 if pair else 1) or numbers[0] > numbers[-1]:
         raise ValueError(f"budget={budget!r}; {allowed}")
     return (numbers[0], numbers[1]) if pair else numbers[0]

@@ -9,11 +9,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.game.config import Budget, RoutingSpec
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.game.observation import describe_features
 from gym_stepwise_routing.storage.former_names import check_former
 from gym_stepwise_routing.storage.strict_json import decode
+from gym_stepwise_routing.types import BLOCKS
 
 __all__ = ["GameDescription", "versions"]
 
@@ -65,9 +67,11 @@ class GameDescription:
         """A description from its JSON content, which stood in ``where`` under ``key``.
 
         Raises:
-            ValueError: other fields, or a source by a former name; the message names the file ``where``.
+            ValueError: other fields, unknown blocks or a source by a former name; the message names the file ``where``.
         """
         description: GameDescription = decode(cls, content, where, key)
+        for block in description.observation:
+            check_choice(f"{where}: observation", block, BLOCKS)
         hint = ", with another content hash: train or calibrate again on it"
         check_former(f"{where}: source", description.source, hint)
         return description

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from gym_stepwise_routing.errors import is_number
+from gym_stepwise_routing.errors import is_finite
 from gym_stepwise_routing.generators.openai_requests import Sampling
 from gym_stepwise_routing.serving.asked import Asked
 
@@ -219,8 +219,8 @@ def _header(headers: Mapping[str, str], name: str) -> Any:
 def _number(name: str, value: Any) -> float | None:
     if value is None:
         return None
-    if not is_number(value) or not float("-inf") < value < float("inf"):
-        raise _refused(name, f"{value!r}; allowed: a finite number")
+    if not is_finite(value):
+        raise _refused(name, f"{value!r:.80}; allowed: a finite number")
     return float(value)
 
 

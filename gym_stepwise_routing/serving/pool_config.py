@@ -281,11 +281,13 @@ def load_config(path: str | Path, **changes: Any) -> PoolConfig:
 
     try:
         config = _File(**changes)
+        for model in config.models:
+            model.pool_model()
+        config.rule()
     except ValidationError as error:
         raise ValueError(f"{path}: " + "; ".join(map(_said, error.errors()))) from None
-    for model in config.models:
-        model.pool_model()
-    config.rule()
+    except ValueError as error:  # of a price, a prompt, a step rule
+        raise ValueError(f"{path}: {error}") from None
     return config
 
 

@@ -238,6 +238,7 @@ def test_another_budget_is_refused_wherever_it_is_played(calibrated_with, other,
         ({"alpha": [0.1]}, r"alpha=0\.1 with target"),
         ({"alpha": []}, "one of each a target"),
         ({"n": [100_000]}, "n=100000"),
+        ({"n": [10**400]}, "n=1000"),
         ({"n": [1], "risk": [0.0]}, "certified=True"),
         ({"risk": [0.3501]}, r"risk=0\.3501"),
         ({"risk": [1.0]}, "certified=True"),
@@ -282,7 +283,12 @@ def test_damaged_folders_are_refused(tmp_path, name, content):
 
 
 @pytest.mark.parametrize(
-    ("name", "key", "value"), [("rule.json", "figure", "luck"), ("game.json", "observation", ["progress"])]
+    ("name", "key", "value"),
+    [
+        ("rule.json", "figure", "luck"),
+        ("game.json", "observation", ["progress"]),
+        ("game.json", "observation", ["luck"]),
+    ],
 )
 def test_what_does_not_belong_together_is_told_with_its_file(tmp_path, name, key, value):
     save_calibrated(calibrate(ConfidenceThreshold(), game(), target=TARGET), tmp_path / "router")

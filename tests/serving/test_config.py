@@ -43,6 +43,11 @@ def test_a_file_that_is_no_yaml_is_named(tmp_path, content, told):
         load_config(tmp_path / "pool.yml")
 
 
+def test_a_prompt_that_is_not_there_is_told_with_the_pool_file(pool_file):
+    with pytest.raises(ValueError, match=r"pool\.yml: prompt='nowhere' is not known"):
+        load_config(pool_file(prompt="nowhere"))
+
+
 @pytest.mark.parametrize("name", ["pool.yml", "pool.docker.yml"])
 def test_the_examples_can_be_served(repository, name, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)

@@ -70,6 +70,8 @@ def test_a_request_longer_than_its_price_holds_is_refused_by_name(running):
         ({"stop": "\n"}, "stop"),
         ({"extra_body": {"budget": -1, "hard_budget": True}}, "budget"),
         ({"extra_body": {"budget": 0.5}}, "budget"),
+        ({"extra_body": {"budget": 10**400}}, "budget"),
+        ({"extra_body": {"threshold": 10**400}}, "threshold"),
         ({"extra_body": {"hard_budget": True}}, "hard_budget"),
         ({"extra_body": {"threshold": -0.1}}, "threshold"),
         ({"extra_body": {"threshold": "low"}}, "threshold"),
