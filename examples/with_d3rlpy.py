@@ -30,7 +30,7 @@ from gym_stepwise_routing.routers.provenance import GameDescription, versions
 from gym_stepwise_routing.storage.atomic import new_folder, write_json
 
 PENALTY = 0.42
-SETTINGS = {"batch_size": 256, "learning_rate": 1e-3, "gamma": 1.0, "alpha": 0.1}
+SETTINGS = {"batch_size": 256, "learning_rate": 1e-3, "gamma": 1.0, "alpha": 0.1, "target_update_interval": 200}
 
 
 def offline_router(learner: Any, game: GameConfig, args: argparse.Namespace, seconds: float) -> TrainedRouter:
