@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -99,11 +100,23 @@ def pull(reference: Reference, kind: Kind, files: Sequence[str], *, needed: Iter
         ModuleNotFoundError: huggingface_hub is not installed.
     """
     from huggingface_hub import snapshot_download
+    from huggingface_hub.utils import tqdm
+
+    class Progress(tqdm):  # type: ignore[misc]
+        """A bar for people: none where nobody looks, whatever other libraries have set."""
+
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **(options | ({} if sys.stderr.isatty() else {"disable": True})))
 
     with _plainly(reference, kind):
         folder = Path(
             snapshot_download(
-                reference.repo, repo_type=kind, revision=reference.revision, allow_patterns=list(files), **_sender()
+                reference.repo,
+                repo_type=kind,
+                revision=reference.revision,
+                allow_patterns=list(files),
+                tqdm_class=Progress,
+                **_sender(),
             )
         )
     missing = [name for name in needed if not (folder / name).is_file()]

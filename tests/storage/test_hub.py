@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import asdict
 
 import gymnasium as gym
@@ -139,12 +140,13 @@ def test_a_changed_file_is_told(hub, banks):
         ("lab/gated403", "hf://lab/gated403 is gated, and access was not granted (HTTP 403); allowed: with HF_TOKEN"),
     ],
 )
-def test_what_is_no_bank_or_not_to_be_had_is_one_line(reference, words, hub):
+def test_what_is_no_bank_or_not_to_be_had_is_one_line(reference, words, hub, caplog):
     for name in ("pictures", "gated401", "gated403"):
         hub.commit(
             f"datasets/lab/{name}", {"README.md": b"# Pictures", "bank.json": b"{}"} if name != "pictures" else {}
         )
     hub.gated = {"datasets/lab/gated401": 401, "datasets/lab/gated403": 403}
+    caplog.set_level(logging.NOTSET, logger="huggingface_hub")  # other libraries do: bars then show everywhere
     told = command("bank", "pull", reference)
     assert told.exit_code == 1
     assert told.stdout == ""
