@@ -15,7 +15,7 @@ import pytest
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 BUILT = Path(__file__).resolve().parents[2] / "docs" / "_build" / "html"
-SITES = [Path(name) for name in os.environ.get("SITES", str(BUILT)).split(":")]
+SITES = [Path(name).resolve() for name in os.environ.get("SITES", str(BUILT)).split(":")]
 PAGES = sorted(path for site in SITES for path in site.rglob("*.html"))
 FLAGS = [
     "--no-sandbox",
