@@ -99,11 +99,23 @@ def pull(reference: Reference, kind: Kind, files: Sequence[str], *, needed: Iter
         ModuleNotFoundError: huggingface_hub is not installed.
     """
     from huggingface_hub import snapshot_download
+    from huggingface_hub.utils import tqdm
+
+    class Silent(tqdm):  # type: ignore[misc]
+        """No bar: banks are small, and an error is one line."""
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **(kwargs | {"disable": True}))
 
     with _plainly(reference, kind):
         folder = Path(
             snapshot_download(
-                reference.repo, repo_type=kind, revision=reference.revision, allow_patterns=list(files), **_sender()
+                reference.repo,
+                repo_type=kind,
+                revision=reference.revision,
+                allow_patterns=list(files),
+                tqdm_class=Silent,
+                **_sender(),
             )
         )
     missing = [name for name in needed if not (folder / name).is_file()]

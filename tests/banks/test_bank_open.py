@@ -192,7 +192,7 @@ def test_examples_in_docstrings(module):
 
 
 def test_the_example_in_the_documentation(repository):
-    example, _ = re.findall(r"```python\n(.*?)```", (repository / "docs" / "banks.md").read_text(), flags=re.DOTALL)
+    example, *_ = re.findall(r"```python\n(.*?)```", (repository / "docs" / "banks.md").read_text(), flags=re.DOTALL)
     names = {}
     exec(example, names)
     assert names["bank"].text(names["draft"]).startswith("The number of eggs")
