@@ -49,7 +49,13 @@ def recorded(game: GameConfig, passes: int, hindsight: bool) -> minari.MinariDat
     """The data set of random play, made where it is not there yet."""
     name = dataset_id(Game(game), "random", hindsight)
     if name in minari.list_local_datasets():
-        return load_minari(name)
+        dataset = load_minari(name)
+        spec, wanted = dataset.recover_environment().unwrapped.routing_spec, Game(game).spec
+        if (spec.cost_unit, spec.normaliser) != (wanted.cost_unit, wanted.normaliser) and not hindsight:
+            raise ValueError(
+                f"{name} has costs in {spec.cost_unit}; allowed: another MINARI_DATASETS_PATH for this game"
+            )
+        return dataset
     return export_minari(game, "random", passes=passes, hindsight=hindsight)
 
 

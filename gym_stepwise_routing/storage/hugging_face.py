@@ -102,11 +102,11 @@ def pull(reference: Reference, kind: Kind, files: Sequence[str], *, needed: Iter
     from huggingface_hub import snapshot_download
     from huggingface_hub.utils import tqdm
 
-    class Progress(tqdm):  # type: ignore[misc]
-        """A bar for people: none where nobody looks, whatever other libraries have set."""
+    class Silent(tqdm):  # type: ignore[misc]
+        """No bar: banks are small, and an error is one line."""
 
-        def __init__(self, *arguments: Any, **options: Any) -> None:
-            super().__init__(*arguments, **(options | ({} if sys.stderr.isatty() else {"disable": True})))
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **(kwargs | {"disable": True}))
 
     with _plainly(reference, kind):
         folder = Path(
@@ -115,7 +115,7 @@ def pull(reference: Reference, kind: Kind, files: Sequence[str], *, needed: Iter
                 repo_type=kind,
                 revision=reference.revision,
                 allow_patterns=list(files),
-                tqdm_class=Progress,
+                tqdm_class=Silent,
                 **_sender(),
             )
         )

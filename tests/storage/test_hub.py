@@ -26,6 +26,8 @@ from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.storage.hugging_face import Reference
 
 constants = pytest.importorskip("huggingface_hub.constants", reason="needs the extra hub")
+from huggingface_hub.utils import enable_progress_bars  # noqa: E402
+
 BANK, ROUTER = "datasets/lab/traces", "models/lab/router"
 
 
@@ -38,7 +40,8 @@ def hub(tmp_path, monkeypatch):
     )
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_PROGRESS_BARS", True)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_PROGRESS_BARS", None)
+    enable_progress_bars()  # as for a user; other tests of the process may have turned them off
     monkeypatch.setenv("HF_TOKEN", "hf_fake")
     yield server
     server.close()
