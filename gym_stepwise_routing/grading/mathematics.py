@@ -172,7 +172,7 @@ GRADERS.register(
         title="math-verify compares the last boxed or stated answer",
         make=MathGrader,
         version=lambda: (
-            f"math-verify {metadata.version('math-verify')} on the last boxed, stated or concluding answer (version 3)"
+            f"math-verify {metadata.version('math-verify')} on the last boxed, stated or concluding answer (version 4)"
         ),
         prompt="math-4shot",
         answer=BOXED_LINE,

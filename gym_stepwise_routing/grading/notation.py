@@ -120,13 +120,24 @@ def apart(right: str, mine: str) -> bool:
     return abs(one - other) * 1000 > max(abs(one), abs(other))
 
 
+_CALL = re.compile(r"([A-Za-z])\(([A-Za-z]|\d+(?:,\s*\d+)*)\)\s*=\s*([^=]+)")
+"""A function's name, its variable or numbers, and what it is."""
+
+
 def readings(reference: str, answer: str, question: str) -> list[tuple[str, str]]:
     """Pairs of which one has to be equal.
 
-    They are the two; where the question names percent, both without a lone sign; and where one is an interval and the
-    other an inequality, the two intervals.
+    They are the two; where the question names percent, both without a lone sign; where one is an interval and the
+    other an inequality, the two intervals; and where both are one function of a variable, both of the same variable.
+    A value of a function, ``f(3) = 7``, is its right side where the reference is no equation.
     """
     pairs = [(reference, answer)]
+    mine, right = _CALL.fullmatch(answer.strip(" $")), _CALL.fullmatch(reference.strip(" $"))
+    if mine and right and mine[1] == right[1] and mine[2].isalpha() and right[2].isalpha():
+        renamed = re.sub(rf"(?<![A-Za-z\\]){mine[2]}(?![A-Za-z])", right[2], mine[3])
+        pairs.append((right[3], renamed))
+    elif mine and "=" not in reference:
+        pairs.append((reference, mine[3]))
     intervals = [_interval(text) for text in (reference, answer)]
     if (intervals[0] is None) != (intervals[1] is None):
         pairs.append((intervals[0] or reference, intervals[1] or answer))

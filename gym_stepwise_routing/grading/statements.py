@@ -7,6 +7,7 @@ such a sentence math is preferred to numbers, and what stands behind "is" to wha
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from gym_stepwise_routing.datasets.boxed import boxes
 from gym_stepwise_routing.grading.notation import without_full_stop
@@ -19,12 +20,12 @@ _ANSWER = re.compile(
     re.IGNORECASE,
 )
 _CONCLUDES = re.compile(
-    r"(?:\A|(?<=[\n.!\])]))\s*(?:therefore|thus|hence|so|in conclusion|in summary|finally|consequently)\b",
+    r"(?:\A|(?<=[\n.!:\])]))\s*(?:therefore|thus|hence|so|in conclusion|in summary|finally|consequently)\b",
     re.IGNORECASE,
 )
-_IS = re.compile(r"(?<![\w\\])(?:is|are|be|equals)\b:?")
+_IS = re.compile(r"(?<![\w\\])(?:is \(are\)|(?:is|are|be|equals)\b):?")
 _SAYS = re.compile(rf"{_IS.pattern}|(?<![\w\\])(?:total of|at|has|have)\b")
-_SENTENCE_END = re.compile(r"(?<=[^.\s])[.!?](?=\s+[A-Z*\\]|\s*\Z)")
+_SENTENCE_END = re.compile(r"(?<=[^.\s])[.!?](?=\s+[A-Z*\\]|\s*\Z)|(?<=\.\))(?=\s+[A-Z])")
 _MATH = re.compile(
     r"\$\$(?P<a>.+?)\$\$|(?<!\\)\$(?P<b>[^$\n]+?)(?<!\\)\$|\\\((?P<c>.+?)\\\)|\\\[(?P<d>.+?)\\\]", re.DOTALL
 )
@@ -36,8 +37,14 @@ _BETWEEN = re.compile(r"^[\s$\\()\[\]]*(?:[,;]|,?\s*(?:and|or))[\s$\\()\[\]]*(?:
 _ALONE = re.compile(
     rf"\s*(?:approximately |about |only )?(?:{_NUMBER.pattern}|0)(?: ?(?:[a-z]+|cubic|square)){{0,4}}[\s.]*"
 )
+_BOLD = re.compile(rf"\*\*\s*({_NUMBER.pattern}|{_MATH.pattern})(?: [a-z]+){{0,3}}\s*\*\*", re.DOTALL)
+_NEEDED = re.compile(rf"\s*,?\s*({_NUMBER.pattern})(?: [a-z]+){{1,3}} (?:is|are) (?:needed|required)\b")
+_ASSIGNED = re.compile(rf"[A-Za-z]\w*\s*=\s*({_NUMBER.pattern})\.?")
 _LONGEST = 400
 """Characters of a concluding sentence; a longer one concludes nothing."""
+_CLOSED = (".", "]", "$", ")")
+_SENTENCES = 3
+"""Sentences at the end of a text of which the last that concludes counts."""
 
 
 def stated_expression(text: str) -> str | None:
@@ -88,28 +95,52 @@ def _said(sentence: str) -> str | None:
 
 
 def _masked(text: str) -> str:
-    """The text with its math struck out, at its length."""
-    return _MATH.sub(lambda math: "x" * (len(math[0]) - 1) + ")", text)
+    """The text with its math struck out, at its length; a full stop in it at its end stays."""
+    return _MATH.sub(_struck_out, text)
+
+
+def _struck_out(math: re.Match[str]) -> str:
+    ends = re.search(r"\.\s*(?:\\\]|\$\$)\Z", math[0]) is not None
+    return "x" * (len(math[0]) - 1 - ends) + "." * ends + ")"
 
 
 def _concluded(text: str) -> str | None:
-    """What the last sentence says, if it has a word that concludes, or says that something is its answer alone."""
+    """What the last sentence says, if it has a word that concludes, or says that something is its answer alone.
+
+    Where it says nothing of the kind, and has no equation, one of the two before it may: "So there are 6. This holds
+    for every n." A text that breaks off says nothing.
+    """
     paragraph = text.strip().rsplit("\n\n", 1)[-1]
+    if not paragraph.replace("**", "").endswith(_CLOSED):
+        return None
     ends = [end.end() for end in _SENTENCE_END.finditer(_masked(paragraph))]
-    starts = [start for start in (0, *ends) if paragraph[start:].strip(" *\n")]
-    if not starts:
-        return None
-    sentence = paragraph[starts[-1] :].replace("**", "").strip()
-    if len(sentence) > _LONGEST or not sentence.endswith((".", "]", "$", ")")):
-        return None
+    bounds = [start for start in (0, *ends) if paragraph[start:].strip(" *\n")] + [len(paragraph)]
+    for start, end in reversed(list(pairwise(bounds))[-_SENTENCES:]):
+        if answer := _sentence_says(paragraph[start:end].strip()):
+            return answer
+        if "=" in paragraph[start:end]:
+            return None
+    return None
+
+
+def _sentence_says(marked: str) -> str | None:
+    sentence = marked.replace("**", "").strip()
     words = list(_CONCLUDES.finditer(_masked(sentence)))
+    concluding = sentence[words[-1].end() :] if words else sentence
+    if len(concluding) > _LONGEST or not sentence.endswith(_CLOSED):
+        return None
     if words:
-        return _conclusion(sentence[words[-1].end() :])
+        bold = _BOLD.findall(marked)
+        return _said(bold[0][0]) if len(bold) == 1 else _conclusion(concluding)
+    if assigned := _ASSIGNED.fullmatch(sentence):
+        return assigned[1]
     verbs = list(_IS.finditer(_masked(sentence)))
     return _conclusion(sentence) if verbs and _ALONE.fullmatch(_MATH.sub("0", sentence[verbs[-1].end() :])) else None
 
 
 def _conclusion(sentence: str) -> str | None:
+    if needed := _NEEDED.match(sentence):
+        return needed[1]
     verbs = list(_SAYS.finditer(_masked(sentence)))
     tail = sentence[verbs[-1].end() :] if verbs else sentence
     math = list(_MATH.finditer(tail))
