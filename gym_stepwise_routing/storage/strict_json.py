@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import re
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
@@ -47,6 +48,12 @@ def read_json(path: Path, error: Error = ValueError) -> Any:
     return parse_json(content, path, error)
 
 
+_MOST = (1 << 63) - 1
+_ESCAPED_TEXT = re.compile(r"\\u[dD][89a-fA-F]")
+_ESCAPED = re.compile(rb"\\u[dD][89a-fA-F]")
+"""Surrogates: JSON can spell one alone, which UTF-8 cannot write."""
+
+
 def parse_json(text: str | bytes, where: object, error: Error = ValueError) -> Any:
     """The value of a JSON text, whatever it holds.
 
@@ -56,10 +63,13 @@ def parse_json(text: str | bytes, where: object, error: Error = ValueError) -> A
         error: what is raised.
 
     Raises:
-        ValueError: ``error``: no JSON, no UTF-8, nested too deeply, or a number of too many digits.
+        ValueError: ``error``: no JSON, no UTF-8, a lone surrogate, nested too deeply, or a number of too many digits.
     """
     try:
-        return json.loads(text)
+        value = json.loads(text)
+        if (_ESCAPED if isinstance(text, bytes) else _ESCAPED_TEXT).search(text):  # type: ignore[arg-type]
+            json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate is a ValueError here
+        return value
     except (ValueError, RecursionError) as fault:
         told = "nested too deeply" if isinstance(fault, RecursionError) else fault
         raise error(f"{where}: not JSON ({told})") from None
@@ -168,6 +178,8 @@ def _decode_scalar(annotation: type, value: Any, file: object, key: str, error: 
         raise _wrong(error, file, key, value, "a finite number")
     # bool is a subclass of int, so that ``isinstance`` alone would let True pass as 1.
     if isinstance(value, annotation) and (annotation is bool or not isinstance(value, bool)):
+        if annotation is int and not -_MOST - 1 <= value <= _MOST:
+            raise _wrong(error, file, key, value, "an integer of 64 bits")
         return value
     raise _wrong(error, file, key, value, _SCALARS[annotation])
 

@@ -33,7 +33,9 @@ TREE = {"problem": {"dataset": "toy", "split": "test", "index": 0}, "nodes": [{"
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[" * 100_000, '{"a": ' * 50_000, "9" * 5000, b"\xff\xfe", b'"\xc3"'], ids=range(7)
+    "text",
+    ["", "{", "[" * 100_000, '{"a": ' * 50_000, "9" * 5000, b"\xff\xfe", b'"\xc3"', r'"\ud83d"', rb'"\uDE00"'],
+    ids=range(9),
 )
 def test_what_is_no_json_is_told_with_its_place(text: str | bytes, tmp_path: Path) -> None:
     with pytest.raises(BankError, match="here: line 3: not JSON"):
@@ -42,6 +44,10 @@ def test_what_is_no_json_is_told_with_its_place(text: str | bytes, tmp_path: Pat
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(ValueError, match=r"file\.json: not JSON"):
         read_json(path)
+
+
+def test_a_pair_of_surrogates_is_a_character_as_json_spells_it() -> None:
+    assert parse_json(r'"\ud83d\ude00"', "here") == "\U0001f600"
 
 
 PACKED = gzip.compress(b'{"a": 1}\n' * 2000, mtime=0)

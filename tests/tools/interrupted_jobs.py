@@ -79,7 +79,7 @@ GENERATORS.register(Backend(name="fake", title="no model", build=_fake))  # type
 
 def _record_words(folder: Path) -> list[str]:
     models = [word for name in ("small", "large") for word in ("--models", f"fake:{name},parameters=1e9")]
-    rows = ["--dataset", f"{folder / 'toy.jsonl'}:0-{PROBLEMS}", "--grading", "numeric"]
+    rows = ["--dataset", f"{folder / 'toy.jsonl'}:0-{PROBLEMS}", "--grading", "numeric", "--prompt", "gsm8k-4shot"]
     return ["record", *rows, *models, "--out", str(folder / "out"), "--horizon", "3", "--in-flight", "2"]
 
 

@@ -247,7 +247,7 @@ def _check_groups(groups: Vector) -> None:
 
 def _check_range(parameter: str, value: float, low: float, high: float) -> None:
     number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not (number and math.isfinite(value) and low <= value <= high):
+    if not (number and low <= value <= high):
         raise ValueError(f"{parameter}={value!r}; allowed: {low:g} to {high:g}")
 
 
