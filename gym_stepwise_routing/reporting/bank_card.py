@@ -120,21 +120,23 @@ def _examples(bank: Bank) -> Iterator[str]:
         if len(told) == _EXAMPLES:
             break
     for problem, traces in (told + others)[:_EXAMPLES]:
-        yield f"**{bank.problem_ids[problem]}**, reference `{bank.problems.answer[problem].as_py()[:_LONGEST]}`"
+        reference = bank.problems.answer[problem].as_py()
+        yield f"**{bank.problem_ids[problem]}**" + (f", reference `{reference[:_LONGEST]}`" if reference else "")
         yield ""
         for name, trace in zip(bank.pool.names, traces, strict=True):
-            end = trace[-1] if trace else None
+            steps, texts = "1 step" if len(trace) == 1 else f"{len(trace)} steps", [bank.text(node) for node in trace]
+            unread = bool(trace) and not any(texts)
             verdict = "was not recorded alone"
-            if end is not None and bank.terminal[end]:
-                answer = (bank.final_answer(end) or "no answer")[:_LONGEST]
-                verdict = f"{'right' if bank.correct[end] else 'wrong'}: `{answer}`"
-            yield f"- {name} ({len(trace)} steps) {verdict}"
-            yield from (f"  {number}. {_one_line(bank.text(node))}" for number, node in enumerate(trace, start=1))
+            if trace and bank.terminal[trace[-1]]:
+                verdict = "right" if bank.correct[trace[-1]] else "wrong"
+                if not unread:
+                    verdict += f": `{(bank.final_answer(trace[-1]) or 'no answer')[:_LONGEST]}`"
+            yield f"- {name} ({steps}{', no text was recorded' if unread else ''}) {verdict}"
+            if not unread:
+                yield from (f"  {number}. {_one_line(text or '')}" for number, text in enumerate(texts, start=1))
         yield ""
 
 
-def _one_line(text: str | None) -> str:
-    if text is None:
-        return "(no text was recorded)"
+def _one_line(text: str) -> str:
     flat = " ".join(text.split())
     return "`" + (flat if len(flat) <= _LONGEST else flat[: _LONGEST - 3] + "...").replace("`", "'") + "`"

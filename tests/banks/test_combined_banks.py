@@ -84,6 +84,9 @@ def test_every_bundled_bank_has_a_card(name: str) -> None:
         best = max(alone.right for alone in split.alone)
         assert best <= split.any_alone <= split.reachable <= split.problems
         assert f"{split.reachable:,g} ({split.reachable / split.problems:.1%})" in card
+    read = any(bank.read("texts.parquet")["text"].to_pylist())
+    assert ("no text was recorded" in card) is not read
+    assert ("  1. `" in card) is read
 
 
 def test_a_tree_is_shown_with_its_models_grades_and_tokens() -> None:
