@@ -73,8 +73,8 @@ def page_of(readers: Mapping[str, Mapping[str, float]], jobs: Mapping[str, Mappi
         notes=(
             "An input is a valid file with one to three of its values, or up to eight of its bytes, changed. It is "
             "read, or refused by a `ValueError` that names the file. Nothing else may be raised, no input may take "
-            "over 5 CPU seconds, and the process that reads them may not have over 1 GB at its peak.",
-            "The peak is that of the process up to the end of the row, with all libraries: readers share processes.",
+            "over 5 CPU seconds, and the process may not have over 1 GB at its peak.",
+            "Each reader has a process of its own, and the peak is that of the process, with all libraries.",
             "Half of the kills are at random times, half right before file operations that are spread over the run. "
             "Disks are full after numbers of pages, or files end after numbers of bytes, that are spread likewise. "
             "After each, what was there is there, old or new; the same command, run again, ends with the same result "

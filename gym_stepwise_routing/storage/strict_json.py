@@ -49,8 +49,7 @@ def read_json(path: Path, error: Error = ValueError) -> Any:
 
 
 _MOST = (1 << 63) - 1
-_ESCAPED_TEXT = re.compile(r"\\u[dD][89a-fA-F]")
-_ESCAPED = re.compile(rb"\\u[dD][89a-fA-F]")
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 """Surrogates: JSON can spell one alone, which UTF-8 cannot write."""
 
 
@@ -66,8 +65,9 @@ def parse_json(text: str | bytes, where: object, error: Error = ValueError) -> A
         ValueError: ``error``: no JSON, no UTF-8, a lone surrogate, nested too deeply, or a number of too many digits.
     """
     try:
-        value = json.loads(text)
-        if (_ESCAPED if isinstance(text, bytes) else _ESCAPED_TEXT).search(text):  # type: ignore[arg-type]
+        plain_text = text.decode("utf-8-sig") if isinstance(text, bytes) else text  # json lets surrogates pass
+        value = json.loads(plain_text)
+        if _SURROGATE.search(plain_text):
             json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate is a ValueError here
         return value
     except (ValueError, RecursionError) as fault:

@@ -34,8 +34,19 @@ TREE = {"problem": {"dataset": "toy", "split": "test", "index": 0}, "nodes": [{"
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[" * 100_000, '{"a": ' * 50_000, "9" * 5000, b"\xff\xfe", b'"\xc3"', r'"\ud83d"', rb'"\uDE00"'],
-    ids=range(9),
+    [
+        b'"\xed\xa0\x80"',
+        "",
+        "{",
+        "[" * 100_000,
+        '{"a": ' * 50_000,
+        "9" * 5000,
+        b"\xff\xfe",
+        b'"\xc3"',
+        r'"\ud83d"',
+        rb'"\uDE00"',
+    ],
+    ids=range(10),
 )
 def test_what_is_no_json_is_told_with_its_place(text: str | bytes, tmp_path: Path) -> None:
     with pytest.raises(BankError, match="here: line 3: not JSON"):
