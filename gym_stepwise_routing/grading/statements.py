@@ -20,7 +20,7 @@ _ANSWER = re.compile(
     re.IGNORECASE,
 )
 _CONCLUDES = re.compile(
-    r"(?:\A|(?<=[\n.!:\])]))\s*(?:therefore|thus|hence|so|in conclusion|in summary|finally|consequently)\b",
+    r"(?:\A|(?<=[\n.!:\])]))\s*(?:therefore|thus|hence|so|(?:in )?conclusion|in summary|finally|consequently)\b",
     re.IGNORECASE,
 )
 _IS = re.compile(r"(?<![\w\\])(?:is \(are\)|(?:is|are|be|equals)\b):?")

@@ -43,6 +43,7 @@ from gym_stepwise_routing.grading.statements import stated_expression
         ("Therefore the function is: \\[f(x) = 1 - x.\\] This one has a slope.", "1 - x"),
         ("Therefore, 20 workers are needed to make \\(\\frac{720}{K}\\) of them.", "20"),
         ("Total_climbed = 80.", "80"),
+        ("\\[p = 1 - q\\]\nConclusion: The chance of it is \\(q\\).", "q"),
         ("Thus it is 6. One sentence. Two sentences. Three of them.", None),
         (r"Hence \boxed{3} and \boxed{4}.", "3,4"),
         (r"First \boxed{4}. No, \boxed{6}.", "6"),
