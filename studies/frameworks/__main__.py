@@ -29,7 +29,7 @@ NOTES = (
     "CPU seconds are those of the whole process, beside other work: imports, training and evaluation. Optuna's are its "
     "whole search; d3rlpy's first seed also records the data set that all its seeds learn from.",
     "The interval of an accuracy is exact (Clopper and Pearson, 95 %) and counts problems; that of a mean return is "
-    "Student's t over seeds. Differences between libraries are within both.",
+    "Student's t over seeds.",
 )
 
 
