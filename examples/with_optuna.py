@@ -1,6 +1,6 @@
 """A search of hyperparameters by Optuna, on problems that are cut from the train split: test problems choose nothing.
 
-``python examples/with_optuna.py --steps 20000 --trials 10``
+``python examples/with_optuna.py --steps 8192 --trials 12 --final-steps 50000``
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ def trained(settings: Hyperparameters, game: GameConfig, seed: int) -> PolicyNet
 def main() -> None:
     """Search, train with the best on the whole train split, and evaluate on the test split."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=20_000)
+    parser.add_argument("--steps", type=int, default=20_000, help="of each training of the search")
     parser.add_argument("--trials", type=int, default=10)
+    parser.add_argument("--final-steps", type=int, help="of the training with the best; default: as in the search")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--mode", default="regenerate", help="escalate masks smaller models than the last")
     args = parser.parse_args()
@@ -65,7 +66,8 @@ def main() -> None:
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=args.seed))
     study.optimize(gain, n_trials=args.trials)
     print(f"validation return {study.best_value:.3f} with {study.best_params}")
-    router = trained(settings_of(optuna.trial.FixedTrial(study.best_params), args.steps), game, args.seed)
+    steps = args.steps if args.final_steps is None else args.final_steps
+    router = trained(settings_of(optuna.trial.FixedTrial(study.best_params), steps), game, args.seed)
     played = evaluate(router, game, "test")
     gained = played.accuracy - PENALTY * played.mean_cost
     print(f"{router.name}: accuracy {played.accuracy:.3f} cost {played.mean_cost:.3f} return {gained:.3f}")

@@ -40,6 +40,7 @@ from gym_stepwise_routing.costs.charging import Verifier
 from gym_stepwise_routing.costs.models import Latency, Model, Price
 from gym_stepwise_routing.generators.prompts import PromptTemplate
 from gym_stepwise_routing.generators.step_rule import StepRule
+from gym_stepwise_routing.storage.hugging_face import unloadable
 
 try:
     import torch
@@ -93,6 +94,9 @@ class StepJudge:
         revision: commit or tag on the hub; None for a local folder.
         dtype: of its weights, as torch spells it; ``auto`` is that of the file.
         trust_remote_code: run code that comes with the model.
+
+    Raises:
+        ValueError: the model cannot be loaded, a gated one among them.
     """
 
     def __init__(
@@ -105,10 +109,12 @@ class StepJudge:
         trust_remote_code: bool = False,
     ) -> None:
         self.name = Path(model).name
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(
-            model, revision=revision, trust_remote_code=trust_remote_code
-        )
-        loaded: Any = loader.from_pretrained(model, revision=revision, dtype=dtype, trust_remote_code=trust_remote_code)
+        code = {"revision": revision, "trust_remote_code": trust_remote_code}
+        try:
+            self.tokenizer: Any = AutoTokenizer.from_pretrained(model, **code)
+            loaded: Any = loader.from_pretrained(model, dtype=dtype, **code)
+        except OSError as error:
+            raise ValueError(unloadable(model, error)) from None
         self.model: Any = loaded.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
     @property

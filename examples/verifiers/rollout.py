@@ -25,8 +25,20 @@ async def play(args: argparse.Namespace) -> vf.Episode:
         return await env.run_episode(next(iter(env.taskset)), context)
 
 
+def show(trace: vf.Trace) -> None:
+    """Print messages, the tokens of each call, rewards and metrics."""
+    for node in trace.nodes:
+        print(f"[{node.message.role}] {node.message.content}")
+    for number, call in enumerate(trace.calls, 1):
+        if call.usage is not None:
+            read, wrote = call.usage.input_tokens, call.usage.completion_tokens
+            print(f"call {number}: {read} tokens of prompt, {wrote} decoded")
+    print(f"outcome: {trace.info.get('outcome')}")
+    print(f"rewards {trace.rewards}\nmetrics {trace.metrics}")
+
+
 def main() -> None:
-    """Play, and print messages, rewards and metrics."""
+    """Play and print; a rollout that failed is an error."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--llm", required=True, help="base URL of an OpenAI-compatible endpoint")
     parser.add_argument("--model", default="router")
@@ -35,15 +47,11 @@ def main() -> None:
     args = parser.parse_args()
     os.environ.setdefault("ROUTER_KEY", "none")
     episode = asyncio.run(play(args))
-    for error in episode.errors:
-        print(f"error: {error.type}: {error.message}")
+    failures = [*episode.errors, *(error for trace in episode.traces for error in trace.errors)]
+    if failures:
+        raise SystemExit("\n".join(f"error: {error.type}: {error.message}" for error in failures))
     for trace in episode.traces:
-        for error in trace.errors:
-            print(f"error: {error.type}: {error.message}")
-        for node in trace.nodes:
-            print(f"[{node.message.role}] {node.message.content}")
-        print(f"outcome: {trace.info.get('outcome')}")
-        print(f"rewards {trace.rewards}\nmetrics {trace.metrics}")
+        show(trace)
 
 
 if __name__ == "__main__":

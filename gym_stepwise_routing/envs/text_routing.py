@@ -79,7 +79,8 @@ class TextRouting:
     Args:
         source: where steps come from, as for the environment.
         router: what the cost unit needs to know of the router's own model; None for a router that is free, such as a
-            person. With one, every reply says its tokens.
+            person. With one, every reply says its tokens, and the cost unit has to count them: ``large_tokens`` counts
+            those of the largest model alone.
         questions: question texts by public id of the problem; a live source has its own.
         unclear: whom a reply chooses that names no model that may be chosen: the smallest or the largest of those
             that may, or an error.
@@ -87,7 +88,7 @@ class TextRouting:
         **game: as for the environment.
 
     Raises:
-        ValueError: an unknown argument or value.
+        ValueError: an unknown argument or value; a router whose tokens cost nothing in the cost unit.
         PriceError: the router lacks what the cost unit needs.
     """
 
@@ -112,8 +113,11 @@ class TextRouting:
         self._steps: list[tuple[int, str]] = []
         self._info: dict[str, Any] = {}
         self._router_spent = 0.0
-        if router is not None:
-            self._price(0, 0)  # a router without the figures is refused now, not in an episode
+        if router is not None and self._price(1, 1) == 0.0:  # a router without the figures is refused here too
+            raise ValueError(
+                f"router={router.name!r}: its tokens cost nothing in cost_unit={self._game.cost_unit!r}; allowed: "
+                "a unit that counts them, such as 'flops', or router=None for a router that is free"
+            )
 
     @property
     def system_prompt(self) -> str:

@@ -20,7 +20,10 @@ __all__ = ["RoutingData", "RoutingEnv", "RoutingEnvConfig", "RoutingTask", "Rout
 
 
 class RoutingTasksetConfig(vf.TasksetConfig):  # type: ignore[misc]
-    """The game. ``router_parameters`` is the number of parameters of the model that routes, for its own cost."""
+    """The game. ``router_parameters`` is the number of parameters of the model that routes, for its own cost.
+
+    Costs are FLOPs unless told: ``large_tokens``, the default elsewhere, counts nothing of a router.
+    """
 
     source: str = DEFAULT_BANK
     split: str = "train"
@@ -73,29 +76,36 @@ class RoutingEnvConfig(vf.EnvConfig):  # type: ignore[misc]
 
 
 class RoutingEnv(vf.Env[RoutingEnvConfig]):  # type: ignore[misc]
-    """One episode: the model's replies are the actions; reward and costs go on its trace."""
+    """One episode: the model's replies are the actions; reward and costs go on its trace.
+
+    A rollout that fails has its error and no reward. One that a limit of verifiers ends before the answer is not right,
+    and has spent what it has.
+    """
 
     async def run(self, task: RoutingTask, agents: Any) -> None:
         """Play a problem."""
         data = task.data
         routing = make_routing(data.game)
         turn: Turn = await asyncio.to_thread(routing.reset, problem=data.problem)
-        understood: list[bool] = []
+        played: list[Turn] = []
         async with agents.router.interaction(task) as interaction:
             segment = await interaction.turn()
             while not segment.terminated:
                 tokens = {} if data.game["router_parameters"] is None else _tokens(interaction.trace)
                 turn = await asyncio.to_thread(routing.reply, segment.last_reply, **tokens)
-                understood.append(turn.understood)
+                played.append(turn)
                 if turn.done:
                     break
                 segment = await interaction.turn(turn.text)
         trace = interaction.trace
+        if trace.has_error:
+            return
         trace.record_reward("right_minus_cost", float(turn.right) - data.penalty * turn.spent, 1.0)
         trace.record_metric("right", float(turn.right))
         trace.record_metric("spent", turn.spent)
-        trace.record_metric("understood", sum(understood) / max(len(understood), 1))
-        trace.info["outcome"] = turn.text
+        trace.record_metric("router_spent", sum(reply.router_cost for reply in played))
+        trace.record_metric("understood", sum(reply.understood for reply in played) / max(len(played), 1))
+        trace.info["outcome"] = turn.text if turn.done else f"cut off without an answer: {trace.stop_condition}"
 
 
 def make_routing(game: dict[str, Any]) -> TextRouting:

@@ -22,6 +22,7 @@ from gym_stepwise_routing.generators.tokenizers import (
     prompt_tokens,
     weights_sha256,
 )
+from gym_stepwise_routing.storage.hugging_face import unloadable
 
 __all__ = ["TransformersGenerator"]
 
@@ -103,9 +104,7 @@ class TransformersGenerator:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(model)
             loaded: Any = AutoModelForCausalLM.from_pretrained(model, dtype=getattr(torch, self.dtype))
         except OSError as error:
-            raise ValueError(
-                f"model={model!r} cannot be loaded; allowed: a model folder or a hub name ({error})"
-            ) from None
+            raise ValueError(unloadable(model, error)) from None
         self._model = loaded.to(self._device).eval()
         self._check_attention()
         # transformers renames the argument; models of its older and newer releases take one or the other

@@ -17,12 +17,13 @@ from typing import Any, Literal, Self
 from gym_stepwise_routing.errors import HubError
 from gym_stepwise_routing.types import VERSION
 
-__all__ = ["REPOSITORY", "SCHEME", "Kind", "Reference", "is_reference", "pull", "push", "seal"]
+__all__ = ["REPOSITORY", "SCHEME", "Kind", "Reference", "is_reference", "pull", "push", "seal", "unloadable"]
 
 SCHEME = "hf://"
 REPOSITORY = "https://github.com/gym-stepwise-routing/gym_stepwise_routing"
 """Where cards say that this package is."""
 Kind = Literal["dataset", "model"]
+_LET_IN = "allowed: with HF_TOKEN of an account that its owners have let in"
 _NAME = r"[A-Za-z0-9][\w.-]*"
 _FORM = re.compile(
     rf"(?:hf://)?(?P<repo>{_NAME}/{_NAME})(?:@(?P<revision>[^\s@#]+))?(?:#(?P<content>[0-9a-f]{{8,64}}))?"
@@ -168,6 +169,19 @@ def seal(folder: Path, files: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
+def unloadable(model: object, error: OSError) -> str:
+    """In one line, why transformers could not load a model; it wraps errors of the hub in texts of several lines."""
+    from huggingface_hub.errors import GatedRepoError
+
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, GatedRepoError):
+            return f"model={str(model)!r} is gated, and access was not granted (HTTP {_status(cause)}); {_LET_IN}"
+        cause = cause.__cause__ or cause.__context__
+    told = " ".join(str(error).split())
+    return f"model={str(model)!r} cannot be loaded; allowed: a model folder or a hub name ({told})"
+
+
 def _sender() -> dict[str, Any]:
     return {"library_name": "gym-stepwise-routing", "library_version": VERSION}
 
@@ -181,8 +195,7 @@ def _plainly(reference: Reference, kind: Kind) -> Iterator[None]:
         yield
     except errors.GatedRepoError as error:
         raise HubError(
-            f"{reference} is gated, and access was not granted (HTTP {_status(error)}); allowed: with HF_TOKEN of an "
-            "account that its owners have let in"
+            f"{reference} is gated, and access was not granted (HTTP {_status(error)}); {_LET_IN}"
         ) from error
     except errors.RepositoryNotFoundError as error:
         raise HubError(

@@ -15,6 +15,7 @@ from gym_stepwise_routing.game.config import GameConfig
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.sources.simulator import SimulatorSource
 from gym_stepwise_routing.sources.simulator.to_bank import export_bank
+from gym_stepwise_routing.types import VERSION
 
 minari = pytest.importorskip("minari", reason="needs minari[create,hdf5], which no extra of this package brings")
 for _needed in ("jax", "h5py"):
@@ -64,7 +65,7 @@ def test_ids_metadata_and_the_environment_are_found_again():
     env = dataset.recover_environment()
     assert env.unwrapped.game.config.mode == "escalate"
     assert env.observation_space == dataset.observation_space
-    assert dataset.storage.metadata["requirements"] == ["gym-stepwise-routing==0.1.0"]
+    assert dataset.storage.metadata["requirements"] == [f"gym-stepwise-routing=={VERSION}"]
     score = minari.get_normalized_score(dataset, np.array([oracle(Game(MATH)).accuracy]))
     assert score == pytest.approx([1.0])
 

@@ -9,7 +9,7 @@ import socket
 import threading
 
 import pytest
-from fake_servers import Server
+from fake_servers import Chunks, Server
 
 from gym_stepwise_routing.costs.models import Model
 from gym_stepwise_routing.envs.text_routing import TextRouting
@@ -25,7 +25,7 @@ def served():
     uvicorn = pytest.importorskip("uvicorn", reason="needs uvicorn")
     from gym_stepwise_routing.envs.openenv_routing import make_app
 
-    app = make_app(split="test", router=Model("router", parameters=1e8))
+    app = make_app(split="test", cost_unit="flops", router=Model("router", parameters=1e8))
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
@@ -38,7 +38,7 @@ def served():
 def test_an_openenv_episode_is_the_same_as_here(served):
     from gym_stepwise_routing.envs.openenv_routing import RoutingAction, RoutingClient
 
-    here = TextRouting(split="test", router=Model("router", parameters=1e8))
+    here = TextRouting(split="test", cost_unit="flops", router=Model("router", parameters=1e8))
     with RoutingClient(base_url=served).sync() as client, RoutingClient(base_url=served).sync() as other:
         other.reset(problem="gsm8k/test/1")
         result, turn = client.reset(problem=PROBLEM), here.reset(problem=PROBLEM)
@@ -79,15 +79,14 @@ def chat(path, body):
     turns = sum(message["role"] == "assistant" for message in body["messages"])
     content = "I do not know." if turns == 1 else LARGE
     usage = {"prompt_tokens": 300 + 40 * turns, "completion_tokens": 10, "total_tokens": 310 + 40 * turns}
-    choice = {"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": "stop"}
-    return 200, {
-        "id": "1",
-        "object": "chat.completion",
-        "created": 0,
-        "model": "m",
-        "choices": [choice],
-        "usage": usage,
-    }
+    message = {"role": "assistant", "content": content}
+    told = {"id": "1", "created": 0, "model": "m"}
+    if not body.get("stream"):
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        return 200, {**told, "object": "chat.completion", "choices": [choice], "usage": usage}
+    pieces = [{"delta": message, "finish_reason": None}, {"delta": {}, "finish_reason": "stop"}]
+    chunks = [{"choices": [{"index": 0, **piece}]} for piece in pieces] + [{"choices": [], "usage": usage}]
+    return 200, Chunks([{**told, "object": "chat.completion.chunk", **chunk} for chunk in chunks])
 
 
 def test_the_tasks_of_verifiers_are_the_problems_of_a_split(repository, monkeypatch):
@@ -102,8 +101,8 @@ def test_the_tasks_of_verifiers_are_the_problems_of_a_split(repository, monkeypa
     assert tasks[0].data.system_prompt == here.system_prompt
 
 
-@pytest.mark.slow
-def test_a_rollout_of_verifiers_is_the_same_as_here(repository, monkeypatch):
+def rollout(repository, monkeypatch, answer):
+    """One episode of verifiers, and its only trace."""
     pytest.importorskip("verifiers.v1", reason="needs verifiers")
     if shutil.which("uv") is None:
         pytest.skip("needs uv, by which verifiers runs its harness")
@@ -111,21 +110,42 @@ def test_a_rollout_of_verifiers_is_the_same_as_here(repository, monkeypatch):
     monkeypatch.setenv("ROUTER_KEY", "none")
     from rollout import play
 
-    server = Server(chat)
+    server = Server(answer)
     arguments = argparse.Namespace(llm=server.url, model="m", split="test", router_parameters=1e8)
     try:
         episode = asyncio.run(play(arguments))
     finally:
         server.close()
-    assert not episode.errors
     (trace,) = episode.traces
-    here = TextRouting(split="test", router=Model("router", parameters=1e8))
-    turn, said = here.reset(problem=episode.task.data.problem), []
+    return episode, trace
+
+
+@pytest.mark.slow
+def test_a_rollout_of_verifiers_is_the_same_as_here(repository, monkeypatch):
+    episode, trace = rollout(repository, monkeypatch, chat)
+    assert not episode.errors + trace.errors
+    here = TextRouting(split="test", cost_unit="flops", router=Model("router", parameters=1e8))
+    turn, said, router_spent = here.reset(problem=episode.task.data.problem), [], 0.0
     while not turn.done:
         said.append(turn.text)
         read = 300 if len(said) == 1 else 30  # 40 more each turn, of which its own 10 are in the cache
         turn = here.reply("?" if len(said) == 2 else LARGE, prompt_tokens=read, completion_tokens=10)
+        router_spent += turn.router_cost
     assert [node.message.content for node in trace.nodes if node.message.role == "user"] == said
     assert trace.metrics["spent"] == pytest.approx(turn.spent)
+    assert router_spent > 0
+    assert trace.metrics["router_spent"] == pytest.approx(router_spent)
     assert trace.metrics["understood"] == pytest.approx(1 - 1 / len(said))
     assert trace.metrics["right"] == turn.reward
+
+
+@pytest.mark.slow
+def test_a_rollout_of_verifiers_that_fails_has_an_error_and_no_reward(repository, monkeypatch):
+    def broken(path, body):
+        turns = sum(message["role"] == "assistant" for message in body["messages"])
+        return chat(path, body) if turns == 0 else (400, {"error": {"message": "context exceeded"}})
+
+    _, trace = rollout(repository, monkeypatch, broken)
+    assert trace.has_error
+    assert trace.rewards == {}
+    assert trace.metrics == {}

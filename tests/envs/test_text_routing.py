@@ -152,7 +152,8 @@ def test_the_routers_tokens_are_charged():
     ],
 )
 def test_tokens_are_told_where_they_are_charged_and_nowhere_else(router, tokens, words):
-    routing = TextRouting(split="test", router=Model("router", parameters=1e8) if router else None)
+    charged = Model("router", parameters=1e8) if router else None
+    routing = TextRouting(split="test", cost_unit="flops", router=charged)
     routing.reset(problem=PROBLEM)
     with pytest.raises(ValueError, match=words):
         routing.reply(LARGE, **tokens)
@@ -162,6 +163,10 @@ def test_tokens_are_told_where_they_are_charged_and_nowhere_else(router, tokens,
 def test_what_cannot_be_played_is_refused_at_once():
     with pytest.raises(PriceError, match="router"):
         TextRouting(cost_unit="dollars", router=Model("router", parameters=1e8))
+    with pytest.raises(
+        ValueError, match=r"router='router': .* nothing in cost_unit='large_tokens'; allowed: .*'flops'"
+    ):
+        TextRouting(router=Model("router", parameters=1e8))
     with pytest.raises(ValueError, match="unclear='middle' is not known; allowed: 'smallest', 'largest', 'error'"):
         TextRouting(unclear="middle")
     with pytest.raises(ResetNeeded):

@@ -211,3 +211,18 @@ def test_routers_that_are_not_what_was_pushed(hub, run_folder, tmp_path):
         load_router("hf://lab/weights")
     with pytest.raises(ValueError, match=r"router='always-largest'; allowed: the folder of a run"):
         push_router("always-largest", "lab/router")
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_gated_language_model_is_one_line(hub, status):
+    generator = pytest.importorskip("gym_stepwise_routing.generators.transformers_model").TransformersGenerator
+    judge = pytest.importorskip("gym_stepwise_routing.baselines.verifiers.hub", reason="needs the extra llm").HubPrm
+    hub.commit("models/lab/gated", {"config.json": b"{}"})
+    hub.gated = {"models/lab/gated": status}
+    gated = rf"^model='lab/gated' is gated, .*HTTP {status}.*; allowed: with HF_TOKEN of an account [^\n]*$"
+    missing = r"^model='lab/missing' cannot be loaded; allowed: a model folder or a hub name [^\n]*$"
+    for load in (generator, judge):
+        with pytest.raises(ValueError, match=gated):
+            load("lab/gated")
+        with pytest.raises(ValueError, match=missing):
+            load("lab/missing")

@@ -1,7 +1,7 @@
 """SmolLM2-135M-Instruct behind OpenAI's chat endpoint: ``python tests/tools/smollm2_chat.py FOLDER PORT``.
 
 A (poor) router to try the language-model environments with. FOLDER is what ``smollm2.py`` laid out. Greedy, at most 24
-tokens a reply; the usage is counted.
+tokens a reply; the usage is counted. Where a stream is asked for, the reply comes as one piece of it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,17 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 MOST = 24
+
+
+def events(completion: dict[str, Any]) -> str:
+    """A completion as a stream: the message, why it ended, and the usage."""
+    (choice,) = completion["choices"]
+    pieces = [{"delta": choice["message"], "finish_reason": None}, {"delta": {}, "finish_reason": "stop"}]
+    told = {**completion, "object": "chat.completion.chunk"}
+    chunks = [{**told, "choices": [{"index": 0, **piece}], "usage": None} for piece in pieces]
+    return (
+        "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in [*chunks, {**told, "choices": []}]) + "data: [DONE]\n\n"
+    )
 
 
 def main(folder: str, port: int) -> None:
@@ -38,9 +49,10 @@ def main(folder: str, port: int) -> None:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            data = json.dumps(complete(body["messages"])).encode()
+            completion, streams = complete(body["messages"]), bool(body.get("stream"))
+            data = (events(completion) if streams else json.dumps(completion)).encode()
             self.send_response(200)
-            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Type", "text/event-stream" if streams else "application/json")
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)
