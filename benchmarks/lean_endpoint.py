@@ -88,7 +88,7 @@ class LeanEndpoint(asyncio.Protocol):
         """What follows ``done`` lines: one line where the request stops at its end, else all that are left."""
         lines = [[f"w{number}", *[" word"] * (self._words - 2), "\n"] for number in range(done, self._lines - 1)]
         if done < self._lines:
-            lines.append(["The", *[" so"] * (self._words - 6), " answer", " is", " 42", ".", "\n\n"])
+            lines.append(["So", *[" so"] * (self._words - 7), " The", " answer", " is", " 42", ".", "\n\n"])
         one = "\n" in (body.get("stop") or ())
         return [token for line in lines[: 1 if one else None] for token in line]
 
@@ -117,6 +117,7 @@ _HEAD = {
 def _frames(chat: bool, tokens: list[str], finish: str, usage: dict[str, int], logprobs: bool) -> Iterator[bytes]:
     """The events of a stream, each as a chunk of the transfer encoding."""
     head = _HEAD[chat] | ({"object": "chat.completion.chunk"} if chat else {})
+    tokens = tokens or [""]  # where nothing is left to write, the end of the text is told
     for number, token in enumerate(tokens):
         last = number == len(tokens) - 1
         text = token.rstrip("\n") if last else token
