@@ -73,7 +73,10 @@ def read_scores(path: Path, bank: Bank) -> Bank:
         Verifier if isinstance(figures, dict) and "prefix_cache" in figures else Model, figures, path, error=BankError
     )
     scores = table["score"].to_numpy(zero_copy_only=False).astype(np.float32)
-    return with_verifier(bank, verifier, scores)
+    try:
+        return with_verifier(bank, verifier, scores)
+    except ValueError as error:  # a damaged file may hold fewer than it declares
+        raise BankError(f"{path}: {error}") from None
 
 
 def known_scores(path: Path, bank: Bank, verifier: Model) -> NDArray[np.float32]:

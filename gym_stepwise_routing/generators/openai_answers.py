@@ -272,13 +272,22 @@ def _top(logprob: Sequence[float], rows: Sequence[Sequence[float]], count: int) 
     return top
 
 
+def _bytes(value: object) -> bytes:
+    """Bytes that are told as a list of numbers."""
+    numbers = _list("bytes", value)
+    try:
+        return bytes(numbers)
+    except (TypeError, ValueError):
+        raise ValueError(f"bytes={value!r:.80}; allowed: a list of integers from 0 to 255") from None
+
+
 def _texts(entries: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     """Text that each token adds; a character split over tokens comes with its last part."""
     if not all(entry.get("bytes") for entry in entries):
         return tuple(str(entry.get("token", "")) for entry in entries)
     pieces, pending = [], b""
     for entry in entries:
-        pending += bytes(_list("bytes", entry["bytes"]))
+        pending += _bytes(entry["bytes"])
         try:
             pieces.append(pending.decode())
             pending = b""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import dataclass, field
 from typing import Any
 
 from hypothesis import strategies as st
 
-__all__ = ["mutated_bytes", "mutated_json", "mutated_lines"]
+__all__ = ["Damaged", "mutated_bytes", "mutated_json", "mutated_lines"]
 
 DEEP = "[" * 3_000 + "]" * 3_000
 ODD = [
@@ -82,11 +83,24 @@ def _has_parts(value: Any) -> bool:
     return isinstance(value, dict | list) and bool(value)
 
 
+@dataclass(frozen=True)
+class Damaged:
+    """Bytes that are damaged when they are asked for: hypothesis keeps what it draws."""
+
+    whole: bytes = field(repr=False)
+    length: int
+    changes: tuple[tuple[int, int], ...]
+
+    def __bytes__(self) -> bytes:
+        damaged = bytearray(self.whole[: self.length])
+        for at, value in self.changes:
+            damaged[at] = value
+        return bytes(damaged)
+
+
 @st.composite
-def mutated_bytes(draw: st.DrawFn, whole: bytes) -> bytes:
+def mutated_bytes(draw: st.DrawFn, whole: bytes) -> Damaged:
     """The bytes, possibly torn, with up to eight of them changed."""
-    damaged = bytearray(whole[: draw(st.integers(0, len(whole)))] if draw(st.booleans()) else whole)
-    for at in draw(st.lists(st.integers(0, max(len(damaged) - 1, 0)), max_size=8)):
-        if damaged:
-            damaged[at] = draw(st.integers(0, 255))
-    return bytes(damaged)
+    length = draw(st.integers(0, len(whole))) if draw(st.booleans()) else len(whole)
+    changes = st.lists(st.tuples(st.integers(0, length - 1), st.integers(0, 255)), max_size=8)
+    return Damaged(whole, length, tuple(draw(changes)) if length else ())

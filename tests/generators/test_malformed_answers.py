@@ -75,6 +75,10 @@ MALFORMED = {
         changed(*LOGPROBS, to={"content": [{"token": "4", "bytes": 10**12, "logprob": -0.1}]}),
         "bytes is 1000000000000; allowed: a list",
     ),
+    "bytes that are none": (
+        changed(*LOGPROBS, to={"content": [{"token": "4", "bytes": [52, None], "logprob": -0.1}]}),
+        r"bytes=\[52, None\]; allowed: a list of integers from 0 to 255",
+    ),
     "usage that is a list": (changed("usage", to=[1]), r"usage is \[1\]; allowed: an object"),
     "a choice that is none": (changed("choices", to=[None]), "choice is None"),
     # 1CatAI/1Cat-vLLM pull request 47: the tokens of an unfinished thought are charged, and content is empty

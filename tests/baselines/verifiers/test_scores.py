@@ -44,6 +44,15 @@ def test_scores_come_back(bank, tmp_path, judge):
     assert [path.name for path in tmp_path.iterdir()] == ["scores.parquet"]
 
 
+def test_what_no_verifier_says_is_told_with_its_file(bank, tmp_path):
+    path = tmp_path / "scores.parquet"
+    write_scores(path, bank, Model("judge", parameters=1.0), np.zeros(len(bank.nodes)))
+    table = pq.read_table(path)
+    pq.write_table(pa.table([pa.array(np.full(len(table), 2, np.float32))], schema=table.schema), path)
+    with pytest.raises(BankError, match=r"scores\.parquet: scores from 2\.0 to 2\.0; allowed: 0 to 1"):
+        read_scores(path, bank)
+
+
 def test_other_files_are_refused(bank, tmp_path):
     path = tmp_path / "scores.parquet"
     with pytest.raises(BankError, match=r"scores.parquet: the file is missing"):
