@@ -50,8 +50,7 @@ autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
-# Bring gigabytes, and are needed to use what they are needed for, not to describe it.
-autodoc_mock_imports = ["minari", "ray", "vllm"]
+autodoc_mock_imports = generate.MOCKED
 
 html_theme = "furo"
 html_title = f"Stepwise routing {release}"

@@ -35,6 +35,8 @@ PAGES = {
     "CHANGELOG.md": "changelog.md",
 }
 """Files of the repository that have a page."""
+MOCKED = ["minari", "openenv", "ray", "verifiers", "vllm"]
+"""Packages that bring much, or that no extra brings: needed to use what builds on them, not to describe it."""
 BAR = "\\|"
 FORMATS: tuple[tuple[str, str, tuple[type, ...]], ...] = (
     (
@@ -268,7 +270,7 @@ def write_all(docs: Path, repository: str) -> None:
         write(folder / "schemas" / f"{model.__name__.lower()}.json", schema)
     write(folder / "registered.md", registered_page())
     write(folder / "commands.md", "\n".join(command_part(get_command(commands), "stepwise-routing", 1)[2:]))
-    with mock(["minari", "ray", "vllm"]):
+    with mock(MOCKED):
         pages = {name: text for room, title in ROOMS for name, text in room_pages(room, title).items()}
     for old in set((folder / "api").glob("*.rst")) - {folder / "api" / f"{name}.rst" for name in pages}:
         old.unlink()
