@@ -86,6 +86,7 @@ sphinx_gallery_conf: dict[str, Any] = {
     "remove_config_comments": True,
     "reset_modules_order": "before",
     "image_scrapers": ("matplotlib",),
+    "thumbnail_size": (320, 224),
 }
 
 
@@ -118,9 +119,21 @@ def short_arrays(
     return short(signature), short(returns)
 
 
+def lighter(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Styles and scripts of cards and of the gallery load only on the pages that use them."""
+    body = context.get("body") or ""
+    unused = [
+        *(("sphinx-design", "design-tabs") if 'class="sd-' not in body else ()),
+        *(("sg_gallery", "sg-tags") if "sphx-glr" not in body else ()),
+    ]
+    for kind in ("css_files", "script_files"):
+        context[kind] = [file for file in context[kind] if not any(name in str(file.filename) for name in unused)]
+
+
 def setup(app: Any) -> None:
     """Write the generated pages, and connect the hooks."""
     generate.write_all(HERE, f"{REPOSITORY}/blob/main")
     app.connect("source-read", links_to_repository)
     app.connect("autodoc-process-docstring", gymnasium_docstring, priority=400)
     app.connect("autodoc-process-signature", short_arrays)
+    app.connect("html-page-context", lighter, priority=900)

@@ -7,6 +7,7 @@ board and the demo.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -83,7 +84,16 @@ def test_axe_finds_no_serious_fault(page, axe, path):
         assert serious == {}, scheme
 
 
+def weight(path):
+    """Bytes of a page with the styles, scripts and pictures that it loads."""
+    text = path.read_text(encoding="utf-8")
+    tags = re.findall(r"<(?:link|script|img|source)\b[^>]*>", text)
+    names = re.findall(r'(?:href|src|srcset)="([^":#?]+\.(?:css|js|png|svg|gif))', "\n".join(tags))
+    loaded = {(path.parent / name).resolve() for name in names}
+    return path.stat().st_size + sum(file.stat().st_size for file in loaded if file.is_file())
+
+
 @pytest.mark.skipif("SITES" in os.environ, reason="a limit of the documentation's own pages")
 @pytest.mark.parametrize("path", [path for path in PAGES if path.name != "search.html"], ids=called)
 def test_a_page_is_quick_to_load(path):
-    assert path.stat().st_size <= MOST_BYTES
+    assert weight(path) <= MOST_BYTES
