@@ -119,6 +119,11 @@ def short_arrays(
     return short(signature), short(returns)
 
 
+def real_bases(app: Any, name: str, obj: object, options: Any, bases: list[Any]) -> None:
+    """Bases that are mocked generics have no name that means anything."""
+    bases[:] = [base for base in bases if getattr(base, "__name__", "x").isidentifier()]
+
+
 def lighter(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
     """Styles and scripts of cards and of the gallery load only on the pages that use them."""
     body = context.get("body") or ""
@@ -136,4 +141,5 @@ def setup(app: Any) -> None:
     app.connect("source-read", links_to_repository)
     app.connect("autodoc-process-docstring", gymnasium_docstring, priority=400)
     app.connect("autodoc-process-signature", short_arrays)
+    app.connect("autodoc-process-bases", real_bases)
     app.connect("html-page-context", lighter, priority=900)
