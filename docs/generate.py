@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import os
 import pkgutil
 import re
@@ -12,6 +11,7 @@ from inspect import get_annotations
 from pathlib import Path
 from typing import Any
 
+from schemas import schema_texts
 from sphinx.ext.autodoc.mock import mock
 from typer.main import get_command
 
@@ -265,9 +265,8 @@ def write_all(docs: Path, repository: str) -> None:
         write(folder / "included" / page, included(file, repository))
     write(folder / "root.md", root_page())
     write(folder / "formats.md", formats_page())
-    for model in (Entry, Track):
-        schema = json.dumps(model.model_json_schema(), indent=1, sort_keys=True)
-        write(folder / "schemas" / f"{model.__name__.lower()}.json", schema)
+    for name, schema in schema_texts().items():
+        write(folder / "schemas" / f"{name}.json", schema)
     write(folder / "registered.md", registered_page())
     write(folder / "commands.md", "\n".join(command_part(get_command(commands), "stepwise-routing", 1)[2:]))
     with mock(MOCKED):

@@ -22,7 +22,7 @@ from gym_stepwise_routing.cli.endings_report import print_endings
 from gym_stepwise_routing.cli.hub_command import bank_pull, bank_push
 from gym_stepwise_routing.cli.plain_errors import plain_errors
 from gym_stepwise_routing.costs.units import DEFAULT_UNIT, available_units
-from gym_stepwise_routing.reporting.bank_card import bank_card
+from gym_stepwise_routing.reporting.bank_card import bank_card, bank_card_json
 from gym_stepwise_routing.storage.atomic import write_text
 from gym_stepwise_routing.types import SPLITS
 
@@ -35,6 +35,7 @@ app.command("pull")(bank_pull)
 BankArgument = Annotated[
     str, typer.Argument(help="Name of a bundled bank, folder of a bank, or hf://owner/name.", metavar="BANK")
 ]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 QuestionsOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -60,7 +61,7 @@ def info(
     bank: Annotated[
         str | None, typer.Argument(help="As for the other commands; without it, the bundled banks.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show what a bank holds, or which banks come with the package."""
     console = Console()
@@ -170,7 +171,7 @@ def _splits(bank: Bank) -> Table:
 def verify(
     bank: BankArgument,
     questions: QuestionsOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Check every file's hash, the structure of the trees, the splits and, if given, the question texts."""
     console = Console()
@@ -201,7 +202,7 @@ def import_(
     out: Annotated[Path, typer.Option(help="Folder to make.")],
     questions: QuestionsOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing folder.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Build a bank from recorded trees. With --questions, counts over the texts are stored, never the texts."""
     with plain_errors():
@@ -209,13 +210,13 @@ def import_(
         files = _files(questions)
         counts = Questions(stated.datasets, files).counts if files else None
         bank = import_jsonl(trees, stated, out, counts=counts, overwrite=overwrite)
-        if as_json:
-            print(json.dumps(_told(bank), indent=1, ensure_ascii=False))
-            return
-    _print_made(bank, out)
+    _print_made(bank, out, as_json)
 
 
-def _print_made(bank: Bank, out: Path) -> None:
+def _print_made(bank: Bank, out: Path, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(_told(bank), indent=1, ensure_ascii=False))
+        return
     Console().print(
         f"{escape(str(out))}: {len(bank.problems)} problems, {len(bank.nodes):,} nodes, content hash {bank.hash}"
     )
@@ -274,10 +275,11 @@ def show(
 def card(
     bank: BankArgument,
     out: Annotated[Path | None, typer.Option(help="File to write; without it the page is printed.")] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """One page in Markdown: models, endings, each model alone, the headroom to the oracle, examples of trees."""
     with plain_errors():
-        page = bank_card(Bank.open(bank))
+        page = bank_card_json(Bank.open(bank)) if as_json else bank_card(Bank.open(bank))
         if out is not None:
             write_text(out, page)
     if out is None:
@@ -290,12 +292,13 @@ def merge(
     out: Annotated[Path, typer.Option(help="Folder to make.")],
     name: Annotated[str | None, typer.Option(help="Name of the bank; by default that of the folder.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing folder.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Make one bank of several whose models, prompt, decoding, step rule and grader are the same."""
     with plain_errors():
         opened = [Bank.open(bank) for bank in banks]
         made = merge_banks(opened, out, name=name or out.resolve().name, overwrite=overwrite)
-    _print_made(made, out)
+    _print_made(made, out, as_json)
 
 
 @app.command()
@@ -306,12 +309,13 @@ def sample(
     seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 0,
     name: Annotated[str | None, typer.Option(help="Name of the bank; by default that of the folder.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing folder.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Make a bank of some problems of a bank; each stays in its split."""
     with plain_errors():
         opened = Bank.open(bank)
         made = sample_bank(opened, problems, out, name=name or out.resolve().name, seed=seed, overwrite=overwrite)
-    _print_made(made, out)
+    _print_made(made, out, as_json)
 
 
 @app.command("from-log")

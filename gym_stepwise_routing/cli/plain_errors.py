@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -41,12 +41,21 @@ def plain_errors(*faults: type[Exception]) -> Iterator[None]:
 class PlainGroup(TyperGroup):
     """The commands, which tell what typer itself finds wrong (an option that does not exist) in the same form."""
 
-    def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
+    def main(  # the parameters are those of typer
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
         """Run a command; see ``typer``. Ends the process, unless ``standalone_mode`` is False."""
+        given = (args, prog_name, complete_var, False, windows_expand_args)
         if not standalone_mode:
-            return super().main(*args, standalone_mode=False, **kwargs)
+            return super().main(*given, **extra)
         try:
-            status = super().main(*args, standalone_mode=False, **kwargs)
+            status = super().main(*given, **extra)
         except Exception as error:
             if not hasattr(error, "format_message"):  # of click, which newer versions of typer bring with them
                 raise

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 
 from gym_stepwise_routing.banks.bank import Bank
 from gym_stepwise_routing.banks.summary import SplitSummary, ended_trace, summarise
 from gym_stepwise_routing.recorder.endings import ending_warnings
+from gym_stepwise_routing.storage.strict_json import plain
 
-__all__ = ["CARD", "bank_card"]
+__all__ = ["CARD", "bank_card", "bank_card_json"]
 
 CARD = "card.md"
 """Name of the page beside a recording's bank."""
@@ -47,6 +50,19 @@ def bank_card(bank: Bank) -> str:
     ]
     lines += ["## Examples", "", *_examples(bank)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def bank_card_json(bank: Bank) -> str:
+    """The figures of the page: endings by model (None where nobody counted), and the summary of each split."""
+    endings = bank.manifest.endings
+    told = {
+        "name": bank.name,
+        "simulated": bank.manifest.simulated,
+        "hash": bank.hash,
+        "endings": None if endings is None else {name: asdict(count) for name, count in endings.items()},
+        "splits": [asdict(split) for split in summarise(bank)],
+    }
+    return json.dumps(plain(told), indent=1, ensure_ascii=False) + "\n"
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
