@@ -31,6 +31,7 @@ extensions = [
 ]
 exclude_patterns = [
     "_build",
+    "_templates",
     "generated/*.md",
     "generated/included",
     "tutorials/*",
@@ -53,10 +54,21 @@ napoleon_use_ivar = True
 autodoc_mock_imports = generate.MOCKED
 
 html_theme = "furo"
-html_title = f"Stepwise routing {release}"
+html_title = "Stepwise routing"
+templates_path = ["_templates"]
+html_sidebars = {
+    "**": [
+        "sidebar/brand.html",
+        "sidebar/versions.html",
+        "sidebar/search.html",
+        "sidebar/scroll-start.html",
+        "sidebar/navigation.html",
+        "sidebar/scroll-end.html",
+    ]
+}
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
-html_js_files = ["accessible.js"]
+html_js_files = ["accessible.js", "versions.js"]
 html_copy_source = False
 html_show_sourcelink = False
 html_use_index = False

@@ -23,7 +23,16 @@ def pages(folder=DOCS):
 
 def prose(text):
     """The text without code, formulas, forms, tables, addresses and headings' marks."""
-    for pattern in (r"(?s)```.*?```", r"(?s)<form.*?</form>", r"\$[^$\n]+\$", r"`[^`]*`", r"\]\([^)]*\)", r"https?://\S+", r"(?m)^\s*\|.*$", r"arXiv \S+"):
+    for pattern in (
+        r"(?s)```.*?```",
+        r"(?s)<form.*?</form>",
+        r"\$[^$\n]+\$",
+        r"`[^`]*`",
+        r"\]\([^)]*\)",
+        r"https?://\S+",
+        r"(?m)^\s*\|.*$",
+        r"arXiv \S+",
+    ):
         text = re.sub(pattern, " ", text)
     return text
 
