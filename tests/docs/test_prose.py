@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 
 import pytest
+
+from gym_stepwise_routing import StepwiseRoutingEnv
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 MOST = 3.0
@@ -14,6 +17,7 @@ LONGEST, MEAN = 45, 20
 """Words of the longest sentence, and of a page's sentences on average; what stands in parentheses does not count."""
 THINGS = "Router|Model|Bank|Policy|Agent|Track|Entry|Threshold|Step|Environment|Server|Prompt|Certificate|Budget|Ledger"
 OF_RESULTS = {"benchmarks.md"}
+INCLUDED = ("leaderboard/SUBMISSION.md", "CONTRIBUTING.md")
 BUILT = {"_build", "generated", "gallery"}
 
 
@@ -96,6 +100,27 @@ def test_a_page_that_explains_has_short_sentences(page):
     lengths = sentences(text)
     assert max(lengths, default=0) <= LONGEST
     assert sum(lengths) <= MEAN * max(len(lengths), 1)
+    assert faults(text) == []
+
+
+def written_elsewhere():
+    """Texts of the site's pages that do not lie in ``docs/`` as Markdown, by name."""
+    texts = {name: (DOCS.parent / name).read_text(encoding="utf-8") for name in INCLUDED}
+    texts["StepwiseRoutingEnv"] = inspect.cleandoc(StepwiseRoutingEnv.__doc__)
+    for tutorial in sorted((DOCS / "tutorials").glob("t*.py")):
+        _, head, rest = tutorial.read_text(encoding="utf-8").split('"""', 2)
+        cells = re.findall(r"(?m)^#(?: (?!%%)(.*))?$", rest)
+        texts[tutorial.stem] = re.sub("``[^`]*``", "`Code`", "\n".join([head, "", *cells]))
+    return texts
+
+
+@pytest.mark.parametrize("name", written_elsewhere())
+def test_texts_from_elsewhere_keep_the_rules_too(name):
+    text = written_elsewhere()[name]
+    lengths = sentences(text)
+    assert density(text) <= MOST
+    assert max(lengths) <= LONGEST
+    assert sum(lengths) <= MEAN * len(lengths)
     assert faults(text) == []
 
 
