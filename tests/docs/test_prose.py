@@ -143,5 +143,10 @@ def test_every_tutorial_says_what_it_needs_and_ends_in_a_picture():
     for tutorial in tutorials:
         text = tutorial.read_text(encoding="utf-8")
         head = text.split('"""')[1]
-        assert re.search(r"^Needs .*pip install", head, flags=re.MULTILINE), tutorial.name
+        first = head.strip().splitlines()[3]
+        extras = re.match(r"Needs .*``pip install (?:-e )?'\.\[([a-z,]+)\]'``", first)
+        assert extras, f"{tutorial.name}: {first}"
+        needed = ", ".join(f'"{extra}"' for extra in extras[1].split(","))
+        cell = re.search(r"(?m)^[a-z].*(?:\n.*){2}", text.split('"""')[2])[0]
+        assert cell == f"from gym_stepwise_routing.errors import need_extras\n\nneed_extras({needed})", tutorial.name
         assert text.index("# The picture\n") < text.index("plt.show()"), tutorial.name
