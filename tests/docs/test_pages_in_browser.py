@@ -8,29 +8,16 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 BUILT = Path(__file__).resolve().parents[2] / "docs" / "_build" / "html"
 SITES = [Path(name).resolve() for name in os.environ.get("SITES", str(BUILT)).split(":")]
 PAGES = sorted(path for site in SITES for path in site.rglob("*.html"))
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-]
 WIDTHS = (390, 1280)
 MOST_BYTES = 300_000
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium, or set CHROMIUM"),
-    pytest.mark.skipif(not PAGES, reason="needs a built site: make docs"),
-]
+pytestmark = pytest.mark.skipif(not PAGES, reason="needs a built site: make docs")
 
 
 def called(path):
@@ -38,11 +25,10 @@ def called(path):
 
 
 @pytest.fixture(scope="module")
-def page():
-    with playwright.sync_playwright() as api:
-        browser = api.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser.new_page()
-        browser.close()
+def page(browser):
+    opened = browser.new_page()
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(scope="module")
