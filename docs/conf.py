@@ -114,6 +114,13 @@ def links_to_repository(app: Any, name: str, content: list[str]) -> None:
     content[0] = generate.repository_links(content[0], f"{REPOSITORY}/blob/main", depth=name.count("/"))
 
 
+def dated(app: Any, name: str, content: list[str]) -> None:
+    """A page of results ends with the date and the commit of its last change."""
+    told = generate.last_changes("docs/results").get(f"docs/{name}.md")
+    if name.startswith("results/") and told is not None:
+        content[0] += f"\n\n*This page was last written on {told}.*\n"
+
+
 def gymnasium_docstring(app: Any, what: str, name: str, obj: object, options: Any, lines: list[str]) -> None:
     """The class docstring of the environment is Markdown, as Gymnasium's are: its page shows it."""
     if obj is StepwiseRoutingEnv:
@@ -151,6 +158,7 @@ def setup(app: Any) -> None:
     """Write the generated pages, and connect the hooks."""
     generate.write_all(HERE, f"{REPOSITORY}/blob/main")
     app.connect("source-read", links_to_repository)
+    app.connect("source-read", dated)
     app.connect("autodoc-process-docstring", gymnasium_docstring, priority=400)
     app.connect("autodoc-process-signature", short_arrays)
     app.connect("autodoc-process-bases", real_bases)

@@ -6,6 +6,8 @@ import inspect
 import os
 import pkgutil
 import re
+import subprocess
+from functools import cache
 from importlib import import_module
 from inspect import get_annotations
 from pathlib import Path
@@ -144,6 +146,19 @@ def room_pages(room: str, title: str) -> dict[str, str]:
         texts[page] += [heading, "-" * len(heading), "", f".. automodule:: {name}"]
         texts[page] += [f"   :members: {', '.join(members)}", "   :show-inheritance:", ""]
     return {page: "\n".join(lines) for page, lines in texts.items()}
+
+
+@cache
+def last_changes(folder: str) -> dict[str, str]:
+    """Date and commit of the last change of each file below a folder of the repository, {} where there is no Git."""
+    command = ["git", "log", "--format=%x00%as, commit %h", "--name-only", "--", folder]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    found: dict[str, str] = {}
+    for block in done.stdout.split("\0")[1:]:
+        told, *files = block.split("\n")
+        for file in filter(None, files):
+            found.setdefault(file, told)
+    return found
 
 
 def source_address(module: str, name: str, repository: str) -> str | None:
