@@ -11,6 +11,7 @@ from functools import cache
 from importlib import import_module
 from inspect import get_annotations
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 from schemas import schema_texts
@@ -151,6 +152,8 @@ def room_pages(room: str, title: str) -> dict[str, str]:
 @cache
 def last_changes(folder: str) -> dict[str, str]:
     """Date and commit of the last change of each file below a folder of the repository, {} where there is no Git."""
+    if which("git") is None:
+        return {}
     command = ["git", "log", "--format=%x00%as, commit %h", "--name-only", "--", folder]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     found: dict[str, str] = {}
