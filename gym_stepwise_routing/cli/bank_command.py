@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -22,7 +23,7 @@ from gym_stepwise_routing.cli.endings_report import print_endings
 from gym_stepwise_routing.cli.hub_command import bank_pull, bank_push
 from gym_stepwise_routing.cli.plain_errors import plain_errors
 from gym_stepwise_routing.costs.units import DEFAULT_UNIT, available_units
-from gym_stepwise_routing.reporting.bank_card import bank_card, bank_card_json
+from gym_stepwise_routing.reporting.bank_card import bank_card, bank_card_json, grader_text
 from gym_stepwise_routing.storage.atomic import write_text
 from gym_stepwise_routing.types import SPLITS
 
@@ -109,6 +110,8 @@ def _split_facts(bank: Bank) -> dict[str, dict[str, Any]]:
 def _facts(bank: Bank) -> Table:
     manifest = bank.manifest
     table = Table(show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")  # hashes and paths stay whole
     for label, fact in (
         ("folder", str(bank.path)),
         ("size", f"{sum(entry.bytes for entry in manifest.files.values()) / 1e6:.2f} MB"),
@@ -120,7 +123,7 @@ def _facts(bank: Bank) -> Table:
         ("cost units", ", ".join(available_units(bank.pool))),
         *_served(bank),
         ("engine", manifest.decoding.engine),
-        ("grader", f"{manifest.grader.name} (version {manifest.grader.version})"),
+        ("grader", grader_text(bank)),
         *((f"problems: {name}", f"{entry.source}; {entry.licence}") for name, entry in manifest.datasets.items()),
         ("licence of the traces", manifest.licence),
         ("built with", manifest.created_with),
@@ -143,8 +146,10 @@ def _served(bank: Bank) -> list[tuple[str, str]]:
 
 
 def _models(bank: Bank) -> Table:
-    table = Table("model", "parameters", "$ / M tokens: input", "cached", "output", "s / token: prefill", "decode")
-    table.columns[0].no_wrap = True  # names stay whole
+    heads = ("size", "$/M\nin", "\ncached", "\nout", "s/token\nprefill", "\ndecode")
+    table = Table("model", *heads, box=box.SIMPLE_HEAD, padding=0)
+    for column in table.columns:
+        column.no_wrap = True  # names and numbers stay whole
     for model in bank.pool.rows:
         price, latency = model.price, model.latency
         table.add_row(
@@ -180,6 +185,7 @@ def verify(
         opened.read("texts.parquet")  # opening compares its hash and leaves its columns alone
         table = Table("file", "rows", "bytes", "sha256", title=f"{escape(opened.name)}: all checks passed")
         table.columns[0].no_wrap = True  # names stay whole
+        table.columns[-1].overflow = "fold"
         table.add_row(MANIFEST, "", str((opened.path / MANIFEST).stat().st_size), f"content {opened.hash}")
         for name, entry in opened.manifest.files.items():
             table.add_row(name, str(entry.rows), str(entry.bytes), entry.sha256)

@@ -11,7 +11,7 @@ from gym_stepwise_routing.banks.summary import SplitSummary, ended_trace, summar
 from gym_stepwise_routing.recorder.endings import ending_warnings
 from gym_stepwise_routing.storage.strict_json import plain
 
-__all__ = ["CARD", "bank_card", "bank_card_json"]
+__all__ = ["CARD", "bank_card", "bank_card_json", "grader_text"]
 
 CARD = "card.md"
 """Name of the page beside a recording's bank."""
@@ -32,7 +32,7 @@ def bank_card(bank: Bank) -> str:
             ("nodes", f"{len(bank.nodes):,}"),
             ("horizon", f"{manifest.horizon} steps"),
             ("modes", ", ".join(manifest.modes)),
-            ("grader", _grader(bank)),
+            ("grader", grader_text(bank)),
             ("temperature", f"{manifest.decoding.temperature:g}, {manifest.samples or 1} samples of each step"),
             ("licence of the traces", manifest.licence),
             ("content", f"`{bank.hash[:16]}`"),
@@ -70,7 +70,8 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}", *(f"| {row} |" for row in cells), ""]
 
 
-def _grader(bank: Bank) -> str:
+def grader_text(bank: Bank) -> str:
+    """The grader with its version, and what it was asked if it is a model."""
     grader, asked = bank.manifest.grader, bank.manifest.grader.asked
     version = "" if "version" in grader.name else f" (version {grader.version})"
     if asked is None:
