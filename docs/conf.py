@@ -98,7 +98,7 @@ sphinx_gallery_conf: dict[str, Any] = {
     "remove_config_comments": True,
     "reset_modules_order": "before",
     "image_scrapers": ("matplotlib",),
-    "thumbnail_size": (320, 224),
+    "thumbnail_size": (240, 168),
 }
 
 

@@ -30,7 +30,7 @@ from gym_stepwise_routing.leaderboard.track import Track, TrackSpec
 
 PACKAGE = gym_stepwise_routing.__name__
 ROOT = Path(__file__).resolve().parents[1]
-LONGEST = 16
+LONGEST = 13
 """Names on a page of the API, about: so that it stays quick to load."""
 PAGES = {
     "leaderboard/SUBMISSION.md": "submitting.md",

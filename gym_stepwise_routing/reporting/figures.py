@@ -23,7 +23,7 @@ __all__ = ["BLACK", "BLUE", "GREEN", "GREY", "ORANGE", "PINK", "new_figure", "sa
 BLACK, BLUE, ORANGE, GREEN, PINK, GREY = "#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#999999"
 _PANEL = (5.2, 4.2)
 """Width and height of a panel, inches."""
-_COLOURS = 128
+_COLOURS = 96
 """Colours of a PNG: lines and their soft edges need no more, and the file is a third as large."""
 
 
