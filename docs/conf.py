@@ -11,8 +11,11 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 import generate  # noqa: E402
+from docutils import nodes  # noqa: E402
+from docutils.utils.math.latex2mathml import tex2mathml  # noqa: E402
 
 from gym_stepwise_routing import StepwiseRoutingEnv, __version__  # noqa: E402
+from gym_stepwise_routing.reporting.figures import with_palette  # noqa: E402
 
 project = "gym_stepwise_routing"
 author = "The gym_stepwise_routing developers"
@@ -53,6 +56,7 @@ napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 autodoc_mock_imports = generate.MOCKED
 
+html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = "Stepwise routing"
 templates_path = ["_templates"]
@@ -138,6 +142,24 @@ def short_arrays(
     return short(signature), short(returns)
 
 
+def inline_math(translator: Any, node: nodes.Element) -> None:
+    """A formula as MathML, which browsers show without a script from elsewhere."""
+    translator.body.append(tex2mathml(node.astext(), as_block=False))
+    raise nodes.SkipNode
+
+
+def displayed_math(translator: Any, node: nodes.Element) -> None:
+    """The same of a formula on lines of its own."""
+    translator.body.append(tex2mathml(node.astext(), as_block=True))
+    raise nodes.SkipNode
+
+
+def small_pictures(app: Any) -> None:
+    """Pictures of tutorials, and their thumbnails, with the colours of the other figures."""
+    for picture in (HERE / "gallery" / "images").rglob("*.png"):
+        with_palette(picture)
+
+
 def real_bases(app: Any, name: str, obj: object, options: Any, bases: list[Any]) -> None:
     """Bases that are mocked generics have no name that means anything."""
     bases[:] = [base for base in bases if getattr(base, "__name__", "x").isidentifier()]
@@ -162,4 +184,6 @@ def setup(app: Any) -> None:
     app.connect("autodoc-process-docstring", gymnasium_docstring, priority=400)
     app.connect("autodoc-process-signature", short_arrays)
     app.connect("autodoc-process-bases", real_bases)
+    app.connect("builder-inited", small_pictures, priority=900)  # after the tutorials have run
+    app.add_html_math_renderer("mathml", (inline_math, None), (displayed_math, None))
     app.connect("html-page-context", lighter, priority=900)
