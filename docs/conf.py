@@ -162,7 +162,7 @@ def small_pictures(app: Any) -> None:
 
 def real_bases(app: Any, name: str, obj: object, options: Any, bases: list[Any]) -> None:
     """Bases that are mocked generics have no name that means anything."""
-    bases[:] = [base for base in bases if getattr(base, "__name__", "x").isidentifier()]
+    bases[:] = [base for base in bases if getattr(base, "__name__", "x").isidentifier()] or [object]
 
 
 def lighter(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
