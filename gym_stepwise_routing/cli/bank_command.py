@@ -333,7 +333,10 @@ def from_log(
 ) -> None:
     """Build a bank of the answers in a server's log that feedback speaks of: only the steps that were taken."""
     from gym_stepwise_routing.serving.log_bank import bank_from_log
+    from gym_stepwise_routing.serving.log_reading import log_files
 
+    with plain_errors():
+        log_files(log)
     with plain_errors(ValueError):
         made = bank_from_log(log, out, mode=mode, overwrite=overwrite)
     console = Console(soft_wrap=True, highlight=False)

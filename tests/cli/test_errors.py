@@ -28,6 +28,8 @@ def run(*words):
         (["train", "--agent", "sarsa", "--out", "out"], "agent='sarsa'"),
         (["check", "no-such.yml"], "no-such.yml"),
         (["serve", "--config", "no-such.yml"], "no-such.yml"),
+        (["report", "no-such.jsonl"], "no-such.jsonl: no such log"),
+        (["bank", "from-log", "no-such.jsonl", "--out", "out"], "no-such.jsonl: no such log"),
         (["record", "--dataset", "gsm8k/test", "--out", "out"], "models are missing"),
         (["bank", "verify", BANK, "--questions", "gsm8k"], "--questions 'gsm8k'"),
         (["train", "--agent", "ppo"], "missing option '--out'"),
