@@ -173,11 +173,7 @@ def _splits(bank: Bank) -> Table:
 
 
 @app.command()
-def verify(
-    bank: BankArgument,
-    questions: QuestionsOption = None,
-    as_json: JsonOption = False,
-) -> None:
+def verify(bank: BankArgument, questions: QuestionsOption = None, as_json: JsonOption = False) -> None:
     """Check every file's hash, the structure of the trees, the splits and, if given, the question texts."""
     console = Console()
     with plain_errors():
