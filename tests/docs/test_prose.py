@@ -150,3 +150,10 @@ def test_every_tutorial_says_what_it_needs_and_ends_in_a_picture():
         cell = re.search(r"(?m)^[a-z].*(?:\n.*){2}", text.split('"""')[2])[0]
         assert cell == f"from gym_stepwise_routing.errors import need_extras\n\nneed_extras({needed})", tutorial.name
         assert text.index("# The picture\n") < text.index("plt.show()"), tutorial.name
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.relative_to(DOCS).as_posix())
+def test_dollars_are_prices_or_formulas(page):
+    """Two amounts in one paragraph would be read as a formula between them."""
+    said = re.sub(r"(?s)```.*?```|`[^`]*`", " ", page.read_text(encoding="utf-8"))
+    assert re.findall(r"(?<!\\)\$\d+\.\d+", said) == [], "write \\$ before an amount"
