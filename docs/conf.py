@@ -43,7 +43,10 @@ exclude_patterns = [
     "gallery/*.md5",
 ]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
-suppress_warnings = ["myst.header"]  # generated parts begin below the title of the page that includes them
+suppress_warnings = [
+    "myst.header",  # generated parts begin below the title of the page that includes them
+    "ref.python",  # two rooms may have a class of one name, such as Selection
+]
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "attrs_inline"]
 myst_heading_anchors = 4
