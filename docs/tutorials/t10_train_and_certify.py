@@ -95,10 +95,12 @@ curve = sweep(router, Game(test), candidates)
 figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
 axes.plot([small.mean_cost, large.mean_cost], [small.accuracy, large.accuracy], "--", color="grey", label="mixing")
 axes.plot(curve.cost.mean(axis=1), curve.right.mean(axis=1), color="#009e73", label="all thresholds")
-for level, calibrated in kept.items():
+for place, (level, calibrated) in enumerate(kept.items()):
     played = evaluate(calibrated, test)
     axes.plot(played.mean_cost, played.accuracy, "*", ms=14, color="#d55e00")
-    axes.annotate(f"{level:.0%}", (played.mean_cost, played.accuracy), xytext=(-4, 9), textcoords="offset points")
+    where = {"xytext": (0, -22 if place % 2 else 10), "textcoords": "offset points", "ha": "center"}
+    axes.annotate(f"{level:.0%}", (played.mean_cost, played.accuracy), **where)
+axes.margins(0.1)
 axes.set(xlabel="cost (always-largest = 1)", ylabel="right", title="What each promise costs, on test problems")
 axes.legend(loc="lower right")
 plt.show()
