@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import inspect
-import json
 import os
 import pkgutil
 import re
+import subprocess
+from functools import cache
 from importlib import import_module
 from inspect import get_annotations
 from pathlib import Path
+from shutil import which
 from typing import Any
 
+from schemas import schema_texts
 from sphinx.ext.autodoc.mock import mock
 from typer.main import get_command
 
@@ -27,7 +30,7 @@ from gym_stepwise_routing.leaderboard.track import Track, TrackSpec
 
 PACKAGE = gym_stepwise_routing.__name__
 ROOT = Path(__file__).resolve().parents[1]
-LONGEST = 24
+LONGEST = 13
 """Names on a page of the API, about: so that it stays quick to load."""
 PAGES = {
     "leaderboard/SUBMISSION.md": "submitting.md",
@@ -35,6 +38,8 @@ PAGES = {
     "CHANGELOG.md": "changelog.md",
 }
 """Files of the repository that have a page."""
+MOCKED = ["minari", "openenv", "ray", "verifiers", "vllm"]
+"""Packages that bring much, or that no extra brings: needed to use what builds on them, not to describe it."""
 BAR = "\\|"
 FORMATS: tuple[tuple[str, str, tuple[type, ...]], ...] = (
     (
@@ -142,6 +147,21 @@ def room_pages(room: str, title: str) -> dict[str, str]:
         texts[page] += [heading, "-" * len(heading), "", f".. automodule:: {name}"]
         texts[page] += [f"   :members: {', '.join(members)}", "   :show-inheritance:", ""]
     return {page: "\n".join(lines) for page, lines in texts.items()}
+
+
+@cache
+def last_changes(folder: str) -> dict[str, str]:
+    """Date and commit of the last change of each file below a folder of the repository, {} where there is no Git."""
+    if which("git") is None:
+        return {}
+    command = ["git", "log", "--format=%x00%as, commit %h", "--name-only", "--", folder]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    found: dict[str, str] = {}
+    for block in done.stdout.split("\0")[1:]:
+        told, *files = block.split("\n")
+        for file in filter(None, files):
+            found.setdefault(file, told)
+    return found
 
 
 def source_address(module: str, name: str, repository: str) -> str | None:
@@ -263,12 +283,11 @@ def write_all(docs: Path, repository: str) -> None:
         write(folder / "included" / page, included(file, repository))
     write(folder / "root.md", root_page())
     write(folder / "formats.md", formats_page())
-    for model in (Entry, Track):
-        schema = json.dumps(model.model_json_schema(), indent=1, sort_keys=True)
-        write(folder / "schemas" / f"{model.__name__.lower()}.json", schema)
+    for name, schema in schema_texts().items():
+        write(folder / "schemas" / f"{name}.json", schema)
     write(folder / "registered.md", registered_page())
     write(folder / "commands.md", "\n".join(command_part(get_command(commands), "stepwise-routing", 1)[2:]))
-    with mock(["minari", "ray", "vllm"]):
+    with mock(MOCKED):
         pages = {name: text for room, title in ROOMS for name, text in room_pages(room, title).items()}
     for old in set((folder / "api").glob("*.rst")) - {folder / "api" / f"{name}.rst" for name in pages}:
         old.unlink()

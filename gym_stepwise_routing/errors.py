@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Hashable, Iterable
+from importlib.util import find_spec
 from typing import TypeGuard
 
 import numpy as np
@@ -86,3 +87,24 @@ def missing_extra(error: ModuleNotFoundError) -> str | None:
     """The package that was not found and the command that installs it, None if no extra brings it."""
     package = (error.name or "").partition(".")[0]
     return f"{package}: pip install 'gym-stepwise-routing[{_EXTRAS[package]}]'" if package in _EXTRAS else None
+
+
+def need_extras(*extras: str) -> None:
+    """Say at once what is missing, before anything is computed.
+
+    Args:
+        *extras: extras of this package, such as ``agents``.
+
+    Raises:
+        ImportError: a package of theirs is not installed; the message has the command that installs it.
+        ValueError: an extra that there is not.
+    """
+    for extra in extras:
+        check_choice("extra", extra, sorted(set(_EXTRAS.values())))
+    missing = [package for package, extra in _EXTRAS.items() if extra in extras and find_spec(package) is None]
+    if missing:
+        wanted = ",".join(extras)
+        raise ImportError(
+            f"this needs {', '.join(missing)}: pip install 'gym-stepwise-routing[{wanted}]', "
+            f"in a clone pip install '.[{wanted}]'"
+        )

@@ -2,9 +2,9 @@
 Your first router
 =================
 
-Write a router of your own, draw its curve, choose its threshold, and see whether it beats a coin.
-
 Needs ``pip install '.[cli]'``.
+
+Write a router of your own, draw its curve, choose its threshold, and see whether it beats a coin.
 """
 
 # %%
@@ -14,6 +14,10 @@ Needs ``pip install '.[cli]'``.
 # The environment shows each trace as a row of numbers with names. A router that gives *scores* says for each row how
 # much it wants the larger model, between 0 and 1. Here the small model has drafted the next step, and our score is high
 # where it was unsure of its words.
+
+from gym_stepwise_routing.errors import need_extras
+
+need_extras("cli")
 
 import numpy as np
 

@@ -2,9 +2,9 @@
 One policy for all budgets
 ==========================
 
-Train one small network that routes well at every budget, compare it with a coin, and give it a certificate.
-
 Needs ``pip install '.[agents]'``.
+
+Train one small network that routes well at every budget, compare it with a coin, and give it a certificate.
 """
 
 # %%
@@ -17,6 +17,10 @@ Needs ``pip install '.[agents]'``.
 #
 # In mode *escalate* nobody goes back to the small model. So the question at every step is: has this trace gone far
 # enough astray that the large model should take over?
+
+from gym_stepwise_routing.errors import need_extras
+
+need_extras("agents")
 
 import time
 from dataclasses import replace

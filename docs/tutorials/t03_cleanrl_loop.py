@@ -2,10 +2,10 @@
 A training loop of your own
 ===========================
 
+Needs ``pip install '.[agents]'``, for PyTorch.
+
 PPO in one file, as CleanRL writes it: no framework between you and the environment. A price on cost is enough to make
 it route.
-
-Needs ``pip install '.[agents]'``, for PyTorch.
 """
 
 # %%
@@ -15,6 +15,10 @@ Needs ``pip install '.[agents]'``, for PyTorch.
 # ``StepwiseRouting-v0`` has a vector environment of its own, which plays many episodes on arrays. It follows
 # Gymnasium's mode *next step*: after an episode has ended, one step resets it. That step teaches nothing and is left
 # out of the loss. Masked actions are projected to the next larger model.
+
+from gym_stepwise_routing.errors import need_extras
+
+need_extras("agents")
 
 import gymnasium as gym
 import numpy as np

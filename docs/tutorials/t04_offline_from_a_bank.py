@@ -2,10 +2,10 @@
 Offline: learn from a bank's trees
 ==================================
 
+Needs ``pip install '.[agents]'``, for scikit-learn.
+
 A bank holds every branch, not only the one that was taken. So the value of each decision can be computed backwards, and
 routing becomes regression.
-
-Needs ``pip install '.[agents]'``, for scikit-learn.
 """
 
 # %%
@@ -13,6 +13,10 @@ Needs ``pip install '.[agents]'``, for scikit-learn.
 # -----------------
 #
 # Each node of a bank is a step that a model has written after a prefix. ``child[node, model]`` is what comes next.
+
+from gym_stepwise_routing.errors import need_extras
+
+need_extras("agents")
 
 from gym_stepwise_routing import Bank
 

@@ -2,10 +2,10 @@
 How far from the best possible?
 ===============================
 
+Needs ``pip install '.[cli]'``.
+
 On recorded traces nobody knows the best router. The simulator knows: its optimum can be computed. Everything on this
 page is **simulated**.
-
-Needs ``pip install '.[cli]'``.
 """
 
 # %%
@@ -14,6 +14,10 @@ Needs ``pip install '.[cli]'``.
 #
 # The planner solves the constrained problem. It can be told what the router knows: everything that is hidden, or only
 # the confidence figures that the environment shows.
+
+from gym_stepwise_routing.errors import need_extras
+
+need_extras("cli")
 
 from gym_stepwise_routing.planning import Planner
 

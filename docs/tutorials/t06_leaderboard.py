@@ -2,9 +2,9 @@
 Read a leaderboard, submit to it
 ================================
 
-What a track is, what its rows mean, and how an entry of your own is made and verified.
-
 Needs a clone, with ``pip install -e '.[agents,leaderboard]'``.
+
+What a track is, what its rows mean, and how an entry of your own is made and verified.
 """
 
 # %%
@@ -12,6 +12,10 @@ Needs a clone, with ``pip install -e '.[agents,leaderboard]'``.
 # ------
 #
 # A track fixes everything that a comparison needs: bank, split, mode, cost unit, and what a cost of 1 means.
+
+from gym_stepwise_routing.errors import need_extras
+
+need_extras("agents", "leaderboard")
 
 from gym_stepwise_routing.leaderboard.track import open_track, track_names
 

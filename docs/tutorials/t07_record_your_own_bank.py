@@ -2,9 +2,9 @@
 Record a bank of your own
 =========================
 
-From a file of questions and two local language models to recorded trees, and to a first router on them.
-
 Needs ``pip install '.[llm]'``, for transformers. Nothing is downloaded.
+
+From a file of questions and two local language models to recorded trees, and to a first router on them.
 """
 
 # %%
@@ -12,6 +12,10 @@ Needs ``pip install '.[llm]'``, for transformers. Nothing is downloaded.
 # ---------
 #
 # A line of JSON a question, with its answer. Ours are sums of three digits.
+
+from gym_stepwise_routing.errors import need_extras
+
+need_extras("llm")
 
 import json
 import random

@@ -2,9 +2,9 @@
 From your questions to a deployed router
 ========================================
 
-A file of questions, two endpoints and one pool file: record, calibrate, measure, serve, ask.
-
 Needs ``pip install '.[llm,serve]'``.
+
+A file of questions, two endpoints and one pool file: record, calibrate, measure, serve, ask.
 """
 
 # %%
@@ -15,6 +15,10 @@ Needs ``pip install '.[llm,serve]'``.
 # anywhere, two **stand-ins** answer here. They add three numbers, a line a step. The small one gets some sums over ten
 # wrong, and then its log-probabilities are low. To use servers of your own, leave this cell out and put their
 # addresses into the pool file below.
+
+from gym_stepwise_routing.errors import need_extras
+
+need_extras("llm", "serve")
 
 import json
 import math

@@ -2,10 +2,10 @@
 Hand the task over: GPT-3.5 and GPT-4
 =====================================
 
+Needs ``pip install '.[cli]'``.
+
 In mode *restart* the cheap model works on until a router hands the whole task to the dear one. On recorded attempts at
 database questions, a rule of four signs costs less than GPT-4 alone.
-
-Needs ``pip install '.[cli]'``.
 """
 
 # %%
@@ -15,6 +15,10 @@ Needs ``pip install '.[cli]'``.
 # The bank ``intercode-sql-gpt`` holds attempts of both models at the same tasks, as InterCode released them. A step is
 # a turn: one command, and what the database answers. GPT-4 begins afresh and never sees what GPT-3.5 wrote. Whole
 # attempts that were recorded apart are therefore exact in this mode. What was spent before stays spent.
+
+from gym_stepwise_routing.errors import need_extras
+
+need_extras("cli")
 
 from gym_stepwise_routing import Bank
 

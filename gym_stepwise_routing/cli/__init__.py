@@ -16,4 +16,4 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if (told := missing_extra(error)) is None:
             raise
-        sys.exit(f"this needs {told}")
+        sys.exit(f"error: this needs {told}")

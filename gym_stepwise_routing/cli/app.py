@@ -14,6 +14,7 @@ from gym_stepwise_routing.cli.compare_command import compare
 from gym_stepwise_routing.cli.evaluate_command import evaluate
 from gym_stepwise_routing.cli.hub_command import router
 from gym_stepwise_routing.cli.list_command import list_
+from gym_stepwise_routing.cli.plain_errors import PlainGroup
 from gym_stepwise_routing.cli.record_command import record
 from gym_stepwise_routing.cli.report_command import report
 from gym_stepwise_routing.cli.score_command import score
@@ -26,6 +27,7 @@ __all__ = ["app"]
 
 app = typer.Typer(
     name="stepwise-routing",
+    cls=PlainGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -22,7 +23,7 @@ from gym_stepwise_routing.cli.endings_report import print_endings
 from gym_stepwise_routing.cli.hub_command import bank_pull, bank_push
 from gym_stepwise_routing.cli.plain_errors import plain_errors
 from gym_stepwise_routing.costs.units import DEFAULT_UNIT, available_units
-from gym_stepwise_routing.reporting.bank_card import bank_card
+from gym_stepwise_routing.reporting.bank_card import bank_card, bank_card_json, grader_text
 from gym_stepwise_routing.storage.atomic import write_text
 from gym_stepwise_routing.types import SPLITS
 
@@ -35,6 +36,7 @@ app.command("pull")(bank_pull)
 BankArgument = Annotated[
     str, typer.Argument(help="Name of a bundled bank, folder of a bank, or hf://owner/name.", metavar="BANK")
 ]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 QuestionsOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -60,7 +62,7 @@ def info(
     bank: Annotated[
         str | None, typer.Argument(help="As for the other commands; without it, the bundled banks.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show what a bank holds, or which banks come with the package."""
     console = Console()
@@ -108,6 +110,8 @@ def _split_facts(bank: Bank) -> dict[str, dict[str, Any]]:
 def _facts(bank: Bank) -> Table:
     manifest = bank.manifest
     table = Table(show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")  # hashes and paths stay whole
     for label, fact in (
         ("folder", str(bank.path)),
         ("size", f"{sum(entry.bytes for entry in manifest.files.values()) / 1e6:.2f} MB"),
@@ -119,7 +123,7 @@ def _facts(bank: Bank) -> Table:
         ("cost units", ", ".join(available_units(bank.pool))),
         *_served(bank),
         ("engine", manifest.decoding.engine),
-        ("grader", f"{manifest.grader.name} (version {manifest.grader.version})"),
+        ("grader", grader_text(bank)),
         *((f"problems: {name}", f"{entry.source}; {entry.licence}") for name, entry in manifest.datasets.items()),
         ("licence of the traces", manifest.licence),
         ("built with", manifest.created_with),
@@ -142,8 +146,10 @@ def _served(bank: Bank) -> list[tuple[str, str]]:
 
 
 def _models(bank: Bank) -> Table:
-    table = Table("model", "parameters", "$ / M tokens: input", "cached", "output", "s / token: prefill", "decode")
-    table.columns[0].no_wrap = True  # names stay whole
+    heads = ("size", "$/M\nin", "\ncached", "\nout", "s/token\nprefill", "\ndecode")
+    table = Table("model", *heads, box=box.SIMPLE_HEAD, padding=0)
+    for column in table.columns:
+        column.no_wrap = True  # names and numbers stay whole
     for model in bank.pool.rows:
         price, latency = model.price, model.latency
         table.add_row(
@@ -167,11 +173,7 @@ def _splits(bank: Bank) -> Table:
 
 
 @app.command()
-def verify(
-    bank: BankArgument,
-    questions: QuestionsOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
+def verify(bank: BankArgument, questions: QuestionsOption = None, as_json: JsonOption = False) -> None:
     """Check every file's hash, the structure of the trees, the splits and, if given, the question texts."""
     console = Console()
     with plain_errors():
@@ -179,6 +181,7 @@ def verify(
         opened.read("texts.parquet")  # opening compares its hash and leaves its columns alone
         table = Table("file", "rows", "bytes", "sha256", title=f"{escape(opened.name)}: all checks passed")
         table.columns[0].no_wrap = True  # names stay whole
+        table.columns[-1].overflow = "fold"
         table.add_row(MANIFEST, "", str((opened.path / MANIFEST).stat().st_size), f"content {opened.hash}")
         for name, entry in opened.manifest.files.items():
             table.add_row(name, str(entry.rows), str(entry.bytes), entry.sha256)
@@ -201,7 +204,7 @@ def import_(
     out: Annotated[Path, typer.Option(help="Folder to make.")],
     questions: QuestionsOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing folder.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Build a bank from recorded trees. With --questions, counts over the texts are stored, never the texts."""
     with plain_errors():
@@ -209,13 +212,13 @@ def import_(
         files = _files(questions)
         counts = Questions(stated.datasets, files).counts if files else None
         bank = import_jsonl(trees, stated, out, counts=counts, overwrite=overwrite)
-        if as_json:
-            print(json.dumps(_told(bank), indent=1, ensure_ascii=False))
-            return
-    _print_made(bank, out)
+    _print_made(bank, out, as_json)
 
 
-def _print_made(bank: Bank, out: Path) -> None:
+def _print_made(bank: Bank, out: Path, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(_told(bank), indent=1, ensure_ascii=False))
+        return
     Console().print(
         f"{escape(str(out))}: {len(bank.problems)} problems, {len(bank.nodes):,} nodes, content hash {bank.hash}"
     )
@@ -274,10 +277,11 @@ def show(
 def card(
     bank: BankArgument,
     out: Annotated[Path | None, typer.Option(help="File to write; without it the page is printed.")] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """One page in Markdown: models, endings, each model alone, the headroom to the oracle, examples of trees."""
     with plain_errors():
-        page = bank_card(Bank.open(bank))
+        page = bank_card_json(Bank.open(bank)) if as_json else bank_card(Bank.open(bank))
         if out is not None:
             write_text(out, page)
     if out is None:
@@ -290,12 +294,13 @@ def merge(
     out: Annotated[Path, typer.Option(help="Folder to make.")],
     name: Annotated[str | None, typer.Option(help="Name of the bank; by default that of the folder.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing folder.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Make one bank of several whose models, prompt, decoding, step rule and grader are the same."""
     with plain_errors():
         opened = [Bank.open(bank) for bank in banks]
         made = merge_banks(opened, out, name=name or out.resolve().name, overwrite=overwrite)
-    _print_made(made, out)
+    _print_made(made, out, as_json)
 
 
 @app.command()
@@ -306,12 +311,13 @@ def sample(
     seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 0,
     name: Annotated[str | None, typer.Option(help="Name of the bank; by default that of the folder.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing folder.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Make a bank of some problems of a bank; each stays in its split."""
     with plain_errors():
         opened = Bank.open(bank)
         made = sample_bank(opened, problems, out, name=name or out.resolve().name, seed=seed, overwrite=overwrite)
-    _print_made(made, out)
+    _print_made(made, out, as_json)
 
 
 @app.command("from-log")
@@ -323,7 +329,10 @@ def from_log(
 ) -> None:
     """Build a bank of the answers in a server's log that feedback speaks of: only the steps that were taken."""
     from gym_stepwise_routing.serving.log_bank import bank_from_log
+    from gym_stepwise_routing.serving.log_reading import log_files
 
+    with plain_errors():
+        log_files(log)
     with plain_errors(ValueError):
         made = bank_from_log(log, out, mode=mode, overwrite=overwrite)
     console = Console(soft_wrap=True, highlight=False)

@@ -39,6 +39,7 @@ def check(
     else:
         table = Table("model", "question", "", "", box=box.SIMPLE_HEAD)
         table.columns[0].no_wrap = True  # names stay whole
+        table.columns[-1].overflow = "fold"
         for finding in findings:
             colour = _COLOURS[finding.status]
             status = f"[{colour}]{finding.status}[/{colour}]"

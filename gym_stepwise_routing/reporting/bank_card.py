@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 
 from gym_stepwise_routing.banks.bank import Bank
 from gym_stepwise_routing.banks.summary import SplitSummary, ended_trace, summarise
 from gym_stepwise_routing.recorder.endings import ending_warnings
+from gym_stepwise_routing.storage.strict_json import plain
 
-__all__ = ["CARD", "bank_card"]
+__all__ = ["CARD", "bank_card", "bank_card_json", "grader_text"]
 
 CARD = "card.md"
 """Name of the page beside a recording's bank."""
@@ -29,7 +32,7 @@ def bank_card(bank: Bank) -> str:
             ("nodes", f"{len(bank.nodes):,}"),
             ("horizon", f"{manifest.horizon} steps"),
             ("modes", ", ".join(manifest.modes)),
-            ("grader", _grader(bank)),
+            ("grader", grader_text(bank)),
             ("temperature", f"{manifest.decoding.temperature:g}, {manifest.samples or 1} samples of each step"),
             ("licence of the traces", manifest.licence),
             ("content", f"`{bank.hash[:16]}`"),
@@ -49,12 +52,26 @@ def bank_card(bank: Bank) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def bank_card_json(bank: Bank) -> str:
+    """The figures of the page: endings by model (None where nobody counted), and the summary of each split."""
+    endings = bank.manifest.endings
+    told = {
+        "name": bank.name,
+        "simulated": bank.manifest.simulated,
+        "hash": bank.hash,
+        "endings": None if endings is None else {name: asdict(count) for name, count in endings.items()},
+        "splits": [asdict(split) for split in summarise(bank)],
+    }
+    return json.dumps(plain(told), indent=1, ensure_ascii=False) + "\n"
+
+
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     cells = [" | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) for row in rows]
     return [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}", *(f"| {row} |" for row in cells), ""]
 
 
-def _grader(bank: Bank) -> str:
+def grader_text(bank: Bank) -> str:
+    """The grader with its version, and what it was asked if it is a model."""
     grader, asked = bank.manifest.grader, bank.manifest.grader.asked
     version = "" if "version" in grader.name else f" (version {grader.version})"
     if asked is None:

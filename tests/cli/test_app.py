@@ -65,3 +65,13 @@ def test_every_command_of_the_documentation_is_wired():
 def test_the_version_is_the_packages():
     result = CliRunner().invoke(app, ["--version"])
     assert (result.exit_code, result.output) == (0, f"stepwise-routing {VERSION}\n")
+
+
+@pytest.mark.parametrize("words", [("bank", "info"), ("bank", "verify")])
+@pytest.mark.parametrize("bank", ["gsm8k-qwen2.5-coder", "intercode-sql-gpt"])
+def test_nothing_of_a_bank_is_cut_off_at_80_columns(words, bank, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    result = CliRunner().invoke(app, [*words, bank])
+    assert result.exit_code == 0, result.output
+    assert "…" not in result.output
+    assert max(map(len, result.output.splitlines())) <= 80

@@ -28,8 +28,16 @@ def run(*words):
         (["train", "--agent", "sarsa", "--out", "out"], "agent='sarsa'"),
         (["check", "no-such.yml"], "no-such.yml"),
         (["serve", "--config", "no-such.yml"], "no-such.yml"),
+        (["report", "no-such.jsonl"], "no-such.jsonl: no such log"),
+        (["bank", "from-log", "no-such.jsonl", "--out", "out"], "no-such.jsonl: no such log"),
         (["record", "--dataset", "gsm8k/test", "--out", "out"], "models are missing"),
         (["bank", "verify", BANK, "--questions", "gsm8k"], "--questions 'gsm8k'"),
+        (["train", "--agent", "ppo"], "missing option '--out'"),
+        (["train", "--out", "out", "--sedes", "3"], "no such option: --sedes"),
+        (["train", "--out", "out", "--seeds", "three"], "'--seeds'"),
+        (["tarin"], "no such command 'tarin'"),
+        (["bank", "lose"], "stepwise-routing bank --help"),
+        (["evaluate"], "stepwise-routing evaluate --help"),
     ],
     ids=lambda value: " ".join(value[:2]) if isinstance(value, list) else "",
 )
@@ -41,6 +49,16 @@ def test_a_wrong_word_is_told_in_one_line(words, named, tmp_path, monkeypatch):
     assert len(result.stderr.splitlines()) == 1
     assert named in result.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_nothing_asked_for_shows_the_help():
+    result = run()
+    assert "Usage" in result.output
+    assert "error" not in result.output
+
+
+def test_a_command_that_is_done_has_status_0():
+    assert run("list", "presets").exit_code == 0
 
 
 def test_a_damaged_bank_is_a_fault(tmp_path):

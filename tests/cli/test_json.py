@@ -34,6 +34,17 @@ def test_bank_info_of_all():
     assert list(told("bank", "info")) == list(BANKS)
 
 
+def test_bank_card_and_sample(tmp_path):
+    card = told("bank", "card", BANK)
+    test = next(split for split in card["splits"] if split["split"] == "test")
+    assert test["problems"] == 150
+    assert [alone["model"] for alone in test["alone"]] == list(Bank.open(BANK).pool.names)
+    assert test["reachable"] >= max(alone["right"] for alone in test["alone"])
+    drawn = told("bank", "sample", BANK, 40, "--out", tmp_path / "drawn")
+    assert sum(split["problems"] for split in drawn["splits"].values()) == 40
+    assert drawn["hash"] == Bank.open(tmp_path / "drawn").hash
+
+
 def test_bank_import(tmp_path):
     trees, folder = tmp_path / "trees.jsonl", tmp_path / "bank"
     assert CliRunner().invoke(app, ["bank", "export", BANK, "--out", str(trees)]).exit_code == 0

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 
 import pytest
+
+from gym_stepwise_routing import StepwiseRoutingEnv
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 MOST = 3.0
@@ -14,6 +17,7 @@ LONGEST, MEAN = 45, 20
 """Words of the longest sentence, and of a page's sentences on average; what stands in parentheses does not count."""
 THINGS = "Router|Model|Bank|Policy|Agent|Track|Entry|Threshold|Step|Environment|Server|Prompt|Certificate|Budget|Ledger"
 OF_RESULTS = {"benchmarks.md"}
+INCLUDED = ("leaderboard/SUBMISSION.md", "CONTRIBUTING.md")
 BUILT = {"_build", "generated", "gallery"}
 
 
@@ -22,8 +26,17 @@ def pages(folder=DOCS):
 
 
 def prose(text):
-    """The text without code, tables, addresses and headings' marks."""
-    for pattern in (r"(?s)```.*?```", r"`[^`]*`", r"\]\([^)]*\)", r"https?://\S+", r"(?m)^\s*\|.*$", r"arXiv \S+"):
+    """The text without code, formulas, forms, tables, addresses and headings' marks."""
+    for pattern in (
+        r"(?s)```.*?```",
+        r"(?s)<form.*?</form>",
+        r"\$[^$\n]+\$",
+        r"`[^`]*`",
+        r"\]\([^)]*\)",
+        r"https?://\S+",
+        r"(?m)^\s*\|.*$",
+        r"arXiv \S+",
+    ):
         text = re.sub(pattern, " ", text)
     return text
 
@@ -90,6 +103,27 @@ def test_a_page_that_explains_has_short_sentences(page):
     assert faults(text) == []
 
 
+def written_elsewhere():
+    """Texts of the site's pages that do not lie in ``docs/`` as Markdown, by name."""
+    texts = {name: (DOCS.parent / name).read_text(encoding="utf-8") for name in INCLUDED}
+    texts["StepwiseRoutingEnv"] = inspect.cleandoc(StepwiseRoutingEnv.__doc__)
+    for tutorial in sorted((DOCS / "tutorials").glob("t*.py")):
+        _, head, rest = tutorial.read_text(encoding="utf-8").split('"""', 2)
+        cells = re.findall(r"(?m)^#(?: (?!%%)(.*))?$", rest)
+        texts[tutorial.stem] = re.sub("``[^`]*``", "`Code`", "\n".join([head, "", *cells]))
+    return texts
+
+
+@pytest.mark.parametrize("name", written_elsewhere())
+def test_texts_from_elsewhere_keep_the_rules_too(name):
+    text = written_elsewhere()[name]
+    lengths = sentences(text)
+    assert density(text) <= MOST
+    assert max(lengths) <= LONGEST
+    assert sum(lengths) <= MEAN * len(lengths)
+    assert faults(text) == []
+
+
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.relative_to(DOCS).as_posix())
 def test_links_lead_somewhere(page):
     links = re.findall(r"\]\(([^)#\s]+)(?:#[\w.-]+)?\)", page.read_text(encoding="utf-8"))
@@ -109,5 +143,17 @@ def test_every_tutorial_says_what_it_needs_and_ends_in_a_picture():
     for tutorial in tutorials:
         text = tutorial.read_text(encoding="utf-8")
         head = text.split('"""')[1]
-        assert re.search(r"^Needs .*pip install", head, flags=re.MULTILINE), tutorial.name
+        first = head.strip().splitlines()[3]
+        extras = re.match(r"Needs .*``pip install (?:-e )?'\.\[([a-z,]+)\]'``", first)
+        assert extras, f"{tutorial.name}: {first}"
+        needed = ", ".join(f'"{extra}"' for extra in extras[1].split(","))
+        cell = re.search(r"(?m)^[a-z].*(?:\n.*){2}", text.split('"""')[2])[0]
+        assert cell == f"from gym_stepwise_routing.errors import need_extras\n\nneed_extras({needed})", tutorial.name
         assert text.index("# The picture\n") < text.index("plt.show()"), tutorial.name
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.relative_to(DOCS).as_posix())
+def test_dollars_are_prices_or_formulas(page):
+    """Two amounts in one paragraph would be read as a formula between them."""
+    said = re.sub(r"(?s)```.*?```|`[^`]*`", " ", page.read_text(encoding="utf-8"))
+    assert re.findall(r"(?<!\\)\$\d+\.\d+", said) == [], "write \\$ before an amount"

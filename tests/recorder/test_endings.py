@@ -121,6 +121,15 @@ def test_the_account_is_printed_with_its_shares() -> None:
     assert not print_endings(console, None)
 
 
+def test_names_and_numbers_are_whole_at_80_columns() -> None:
+    console = Console(record=True, width=80)
+    count = replace(NONE, traces=47616, answer=47616)
+    print_endings(console, {"Qwen2.5-Coder-0.5B-Instruct": count, "small": count})
+    text = console.export_text()
+    assert "…" not in text
+    assert "Qwen2.5-Coder-0.5B-Instruct 47,616" in text
+
+
 def test_counts_that_cannot_be_are_refused() -> None:
     with pytest.raises(ValueError, match="no more than all traces"):
         Endings(traces=1, unanswered=0, answer=1, stop=1, length=0, repetition=0, empty=0)

@@ -113,6 +113,8 @@ def test_figures_have_one_size_a_panel_and_are_complete_or_absent(panels, column
     assert figure.get_size_inches() == pytest.approx([5.2 * shape[0], 4.2 * shape[1]])
     save_figure(figure, tmp_path / "x.png")
     save_figure(figure, tmp_path / "x.svg")
+    with Image.open(tmp_path / "x.png") as image:
+        assert image.mode == "P"
     with Image.open(tmp_path / "x.png") as picture:
         assert picture.width > 500
     assert (tmp_path / "x.svg").read_text().startswith("<?xml")
