@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from gym_stepwise_routing.costs.models import IDEAL_CACHING, Latency, Model, Price
+from gym_stepwise_routing.costs.models import IDEAL_CACHING, Caching, Latency, Model, Price
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.generators.chat import NO_CHAT_FORM, ChatForm
 from gym_stepwise_routing.generators.generator import Generator, GeneratorInfo
@@ -131,14 +131,32 @@ class GeneratorSpec:
             raise ValueError(
                 f"{settings} with a prompt that is no conversation; allowed: with chat=true, or continuation"
             )
-        stated_price(self)
-        stated_caching(self)
+        if self.tokens_per_second is not None and not self.tokens_per_second > 0:
+            raise ValueError(f"tokens_per_second={self.tokens_per_second!r}; allowed: a number > 0")
+        if self.hour is not None and (not 0 <= self.hour <= 23 or self.provider is None):
+            raise ValueError(f"hour={self.hour!r}; allowed: 0 to 23, with provider=...")
+        self.stated_price()
+        self.caching()
 
     @property
     def pool_name(self) -> str:
         """Name in the pool."""
         whole = GENERATORS.get(self.backend).served
         return self.name or (self.model if whole else self.model.rstrip("/").split("/")[-1])
+
+    def stated_price(self) -> Price | None:
+        """The price that the options state, None where they state none."""
+        return stated_price(
+            listed=self.provider is not None or self.price is not None,
+            price_in=self.price_in,
+            price_cached=self.price_cached,
+            price_out=self.price_out,
+            price_cache_write=self.price_cache_write,
+        )
+
+    def caching(self) -> Caching:
+        """What the server's prefix cache serves; ideal if the options say nothing."""
+        return stated_caching(block=self.cache_block, smallest=self.cache_smallest, reported=self.cache_reported)
 
     @classmethod
     def parse(cls, text: str) -> GeneratorSpec:
@@ -293,7 +311,7 @@ def pool_model(spec: GeneratorSpec, name: str, info: GeneratorInfo) -> Model:
         parameters = None if counted is None else float(counted.total)
         active = active if active is not None or counted is None else counted.active
     if spec.provider is None:
-        price = spec.price or stated_price(spec)
+        price = spec.price or spec.stated_price()
     else:
         price = api_price(spec.provider, spec.model, hour=spec.hour)
     speed = spec.tokens_per_second
@@ -306,7 +324,7 @@ def pool_model(spec: GeneratorSpec, name: str, info: GeneratorInfo) -> Model:
         latency=latency,
         weights_sha256=info.weights_sha256,
         licence=spec.licence,
-        caching=stated_caching(spec),
+        caching=spec.caching(),
     )
 
 
