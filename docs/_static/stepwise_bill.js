@@ -1,7 +1,7 @@
 // What one answer costs step by step: the rules of gym_stepwise_routing.costs.stepwise_bill.
-function stepwiseBill({ input, cachedInput, output, block, smallest, prompt, steps, stepTokens }) {
+function stepwiseBill({ input, cachedInput, output, block, smallest, prompt, shared, steps, stepTokens }) {
   const dollars = (kind, requests, tokens) => {
-    let fresh = 0, served = 0, read = 0, context = prompt;
+    let fresh = 0, served = 0, read = shared, context = prompt;
     for (let request = 0; request < requests; request++) {
       const found = context >= kind.smallest ? Math.floor(read / kind.block) * kind.block : 0;
       served += found;
@@ -24,6 +24,8 @@ function billFault(asked) {
   for (const name of ["block", "prompt", "steps", "stepTokens"])
     if (!(Number.isInteger(asked[name]) && asked[name] >= 1)) return "Tokens, steps and blocks are whole numbers from 1 on.";
   if (!(Number.isInteger(asked.smallest) && asked.smallest >= 0)) return "The smallest prompt is a whole number from 0 on.";
+  if (!(Number.isInteger(asked.shared) && asked.shared >= 0 && asked.shared <= asked.prompt))
+    return "Prompts share a whole number of tokens, at most all of them.";
   return asked.steps > 1000 ? "An answer has at most 1000 steps." : "";
 }
 document.addEventListener("DOMContentLoaded", () => {
@@ -33,7 +35,8 @@ document.addEventListener("DOMContentLoaded", () => {
   const show = () => {
     const asked = {
       input: number("input"), cachedInput: number("cached_input"), output: number("output"), block: number("block"),
-      smallest: number("smallest"), prompt: number("prompt"), steps: number("steps"), stepTokens: number("step_tokens"),
+      smallest: number("smallest"), prompt: number("prompt"), shared: number("shared"), steps: number("steps"),
+      stepTokens: number("step_tokens"),
     };
     const fault = billFault(asked);
     if (fault) { form.told.textContent = fault; return; }
