@@ -36,6 +36,7 @@ from gym_stepwise_routing.game.config import GameConfig
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.reporting import Page, Table, write_page
 from gym_stepwise_routing.routers.policy_network import PolicyNetwork
+from gym_stepwise_routing.types import Split
 from studies.options import AGENT_PAGES, OutOption, SeedsOption, command_of
 
 __all__ = ["BUDGETS", "Run", "main", "optimum", "write_bank"]
@@ -45,7 +46,7 @@ BASE, GAINS = 0.2, (0.5, 0.2)
 """Chance of a right answer by the smaller model alone, and what the larger one adds at each step."""
 BUDGETS = (0.1, 0.3, 0.5, 0.7, 0.9)
 AGENTS = ("exact", "all_budgets", "lagrangian_ppo")
-PROBLEMS = {"train": 640, "test": 2000}
+PROBLEMS: dict[Split, int] = {"train": 640, "test": 2000}
 UNIT: CostUnit = "large_tokens"
 _TOKENS = 10
 _RIGHT, _WRONG = "right", "wrong"
