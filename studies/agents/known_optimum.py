@@ -46,6 +46,8 @@ BASE, GAINS = 0.2, (0.5, 0.2)
 """Chance of a right answer by the smaller model alone, and what the larger one adds at each step."""
 BUDGETS = (0.1, 0.3, 0.5, 0.7, 0.9)
 AGENTS = ("exact", "all_budgets", "lagrangian_ppo")
+EACH = ("lagrangian_ppo",)
+"""Agents that are trained for each budget; the others once, for all."""
 PROBLEMS: dict[Split, int] = {"train": 640, "test": 2000}
 UNIT: CostUnit = "large_tokens"
 _TOKENS = 10
@@ -149,8 +151,8 @@ def runs(agent: str, bank: Bank, seed: int) -> list[Run]:
     network: PolicyNetwork | None = None
     for budget in BUDGETS:
         seconds = 0.0
-        if network is None or agent == "lagrangian_ppo":
-            limits: dict[str, Any] = {"limit": budget, "constraint": "cost_limit"} if kind.constrained else {}
+        if network is None or agent in EACH:
+            limits: dict[str, Any] = {"limit": budget, "constraint": "cost_limit"} if agent in EACH else {}
             begin = time.perf_counter()
             network = scored(train(agent, seed=seed, game=config, **limits), name=agent)
             seconds = time.perf_counter() - begin
