@@ -50,7 +50,7 @@ class Slope:
 
 
 def chances_of(logits: th.Tensor, tilt: th.Tensor, mask: th.Tensor) -> th.Tensor:
-    """Probabilities ``float[K, n, B]`` of logits ``[K, n]`` at tilts ``[B]``; masks ``bool[K, n]``."""
+    """Probabilities ``float[K, n, B]`` of logits ``[K, n]`` at tilts ``[B]`` or ``[n, B]``; masks ``bool[K, n]``."""
     if len(logits) == 2:
         larger = th.sigmoid((logits[1] - logits[0]).unsqueeze(1) - tilt)
         chances = th.stack([1.0 - larger, larger])

@@ -72,6 +72,7 @@ class ExactPolicyGradient(BaseAlgorithm):
     Attributes:
         chosen: the regularisation that the folds chose, None before the training.
         chosen_steps: gradient steps that they chose.
+        sharpness: what the logits were multiplied by, see :meth:`.folds.FoldTraining.sharpness`; no order changes.
         held_out: each candidate that was tried, with its best accuracy on the folds not seen, mean over the costs.
 
     Raises:
@@ -119,6 +120,7 @@ class ExactPolicyGradient(BaseAlgorithm):
         self.patience = patience
         self.chosen: Candidate | None = None
         self.chosen_steps = 0
+        self.sharpness = 1.0
         self.held_out: list[tuple[Candidate, float]] = []
         super().__init__(
             policy,  # type: ignore[arg-type]
@@ -193,28 +195,29 @@ class ExactPolicyGradient(BaseAlgorithm):
                     return False
             if progress.held_out > max(best, former):
                 self.chosen, self.chosen_steps = candidate, progress.step
-                self._adopt(learns.together(), progress)
+                middle = float(progress.tilt[:, self.budgets // 2].mean())
+                self.sharpness = training.sharpness(learns.logits(), middle)
+                self._adopt(learns.together(), middle)
             best = max(best, progress.held_out)
             self._log(candidate, progress)
             callback.on_rollout_end()
         self.held_out.append((candidate, best))
         return True
 
-    def _adopt(self, layers: Layers, progress: Progress) -> None:
-        """The mean of the policies becomes the policy, tilted to the middle one of the costs."""
+    def _adopt(self, layers: Layers, middle: float) -> None:
+        """The mean of the policies becomes the policy, tilted to the middle one of the costs and sharpened."""
         shape = _layers(0 if layers.hidden is None else len(layers.hidden))
         if self.policy_kwargs["net_arch"] != shape:
             self.policy_kwargs = {**self.policy_kwargs, "net_arch": shape}
             self._make_policy()
         last: Any = self.policy.action_net
-        middle = progress.tilt[:, self.budgets // 2].mean()
         with th.no_grad():
             if layers.hidden is not None and layers.bias is not None:
                 hidden: Any = self.policy.mlp_extractor.policy_net[0]
                 hidden.weight.copy_(layers.hidden)
                 hidden.bias.copy_(layers.bias)
-            last.weight.copy_(layers.output)
-            last.bias.copy_(-middle * _ranks(len(last.bias)))
+            last.weight.copy_(self.sharpness * layers.output)
+            last.bias.copy_(-self.sharpness * middle * _ranks(len(last.bias)))
 
     def _tilt_to_limit(self, game: Game) -> None:
         if self.limit is None:

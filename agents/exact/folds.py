@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch as th
 
-from gym_stepwise_routing.agents.exact.all_tilts import Slope, solve_tilts
+from gym_stepwise_routing.agents.exact.all_tilts import Slope, chances_of, solve_tilts
 from gym_stepwise_routing.agents.exact.decision_tree import DecisionTree
 from gym_stepwise_routing.agents.exact.learners import Candidate, Learner, learner
+from gym_stepwise_routing.agents.limits import MAX_TILT
 
 __all__ = ["FoldTraining", "Progress", "assign_folds"]
 
@@ -19,6 +20,9 @@ _CLOSE = 3e-3
 _TILT_STEPS = 8
 _THRESHOLDS = 40
 """Tilts at which what is learned is judged on the problems left out, besides the constants."""
+_FACTORS = 12
+_SHARPEST = 0.5 * MAX_TILT
+"""Largest logit after sharpening: tilts have to reach beyond it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +135,30 @@ class FoldTraining:
         reached = right - multiplier * (cost - self._budget)
         return Progress(step, float(reached.mean()), held_out, tilt, multiplier)
 
-    def _held_out(self, logits: th.Tensor) -> float:
+    def sharpness(self, logits: th.Tensor, middle: float) -> float:
+        """By what the logits are multiplied so that drawn actions do best on the problems left out, >= 1.
+
+        What is learned and judged is the order of the states. How often a drawn action departs from it is chosen
+        here, among powers of two: the best at a cost is often a threshold, drawn only where one state meets it.
+
+        Args:
+            logits: ``float[N, K, n]`` of the policies.
+            middle: tilt that they are played at.
+        """
+        ranks = th.arange(logits.shape[1], dtype=logits.dtype) / max(logits.shape[1] - 1, 1)
+        largest = float((logits.mean(dim=0) - middle * ranks[:, None]).abs().max())
+        factors = [1.0]
+        while 2 * factors[-1] * largest <= _SHARPEST and len(factors) < _FACTORS:
+            factors.append(2 * factors[-1])
+        found = [self._held_out(logits, factor) for factor in factors]
+        return factors[int(np.argmax(found))]
+
+    def _held_out(self, logits: th.Tensor, sharpness: float | None = None) -> float:
         """Accuracy on the problems that each policy has not seen, mean over costs between those of the constants.
 
         All in one pass: in every state plays the policy that has not seen its problem, at tilts that are quantiles of
-        what this policy would have to be tilted by, in the states that a coin reaches, to change its mind.
+        what this policy would have to be tilted by, in the states that a coin reaches, to change its mind. The
+        greatest logit is taken, or actions are drawn by logits that are multiplied by ``sharpness``.
         """
         ranks = th.arange(1, len(self._tree.mask), dtype=logits.dtype) / max(len(self._tree.mask) - 1, 1)
         fold = self._fold[self._tree.problem]
@@ -149,7 +172,10 @@ class FoldTraining:
             below = weight[order].cumsum(0)
             place = th.searchsorted(below / below[-1], share).clamp(max=len(order) - 1)
             tilts[i] = turning[order][place]
-        chances = self._greatest(mine, tilts[fold])
+        if sharpness is None:
+            chances = self._greatest(mine, tilts[fold])
+        else:
+            chances = chances_of(sharpness * mine, sharpness * tilts[fold], self._tree.mask)
         worth = self._tree.worth(chances)
         right, cost = (np.asarray(part.mean(dim=0), dtype=np.float64) for part in (worth.right, worth.cost))
         (low, worst), (high, top) = self._ends

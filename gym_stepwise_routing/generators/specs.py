@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime
 from typing import Any
 
-from gym_stepwise_routing.costs.models import Latency, Model, Price
+from gym_stepwise_routing.costs.models import IDEAL_CACHING, Caching, Latency, Model, Price
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.generators.chat import NO_CHAT_FORM, ChatForm
 from gym_stepwise_routing.generators.generator import Generator, GeneratorInfo
 from gym_stepwise_routing.generators.openai_requests import CONTINUATIONS
 from gym_stepwise_routing.generators.prices import api_price
 from gym_stepwise_routing.generators.sampling import GREEDY, Sampling
+from gym_stepwise_routing.generators.stated import stated_caching, stated_price
 from gym_stepwise_routing.generators.weights import Counted, counted_parameters
 from gym_stepwise_routing.registry import Registry
 
-__all__ = ["GENERATORS", "Backend", "GeneratorSpec", "pool_model", "stated_price"]
+__all__ = ["GENERATORS", "Backend", "GeneratorSpec", "pool_model"]
 
 _DTYPES = ("float32", "bfloat16", "float16")
 
@@ -48,6 +48,7 @@ GENERATORS: Registry[Backend] = Registry("backend", Backend, group="gym_stepwise
 _COMMON = (
     *("backend", "model", "name", "parameters", "active_parameters", "licence", "batch", "form", "sampling"),
     *("provider", "hour", "price", "price_in", "price_cached", "price_out", "price_cache_write", "tokens_per_second"),
+    *("cache_block", "cache_smallest", "cache_reported"),
 )
 """Options that every backend takes."""
 
@@ -73,6 +74,9 @@ class GeneratorSpec:
         price_cached: of those that a cache serves; None: as fresh ones.
         price_out: of decoded tokens.
         price_cache_write: of those that are written to a cache; None: as fresh ones.
+        cache_block: its server's prefix cache serves whole blocks of so many tokens.
+        cache_smallest: and nothing of requests with fewer input tokens.
+        cache_reported: where the server tells what its cache served, that is charged (live sources).
         tokens_per_second: decoded tokens a second of one request, for the cost unit ``latency``.
         continuation: how a server's model goes on with a half-written answer, for ``openai``.
         chat: put the prompt into the model's chat template, for local backends.
@@ -98,6 +102,9 @@ class GeneratorSpec:
     price_cached: float | None = None
     price_out: float | None = None
     price_cache_write: float | None = None
+    cache_block: int = IDEAL_CACHING.block
+    cache_smallest: int = IDEAL_CACHING.smallest
+    cache_reported: bool = IDEAL_CACHING.reported
     tokens_per_second: float | None = None
     continuation: str = "raw"
     chat: bool = False
@@ -124,13 +131,32 @@ class GeneratorSpec:
             raise ValueError(
                 f"{settings} with a prompt that is no conversation; allowed: with chat=true, or continuation"
             )
-        stated_price(self)
+        if self.tokens_per_second is not None and not self.tokens_per_second > 0:
+            raise ValueError(f"tokens_per_second={self.tokens_per_second!r}; allowed: a number > 0")
+        if self.hour is not None and (not 0 <= self.hour <= 23 or self.provider is None):
+            raise ValueError(f"hour={self.hour!r}; allowed: 0 to 23, with provider=...")
+        self.stated_price()
+        self.caching()
 
     @property
     def pool_name(self) -> str:
         """Name in the pool."""
         whole = GENERATORS.get(self.backend).served
         return self.name or (self.model if whole else self.model.rstrip("/").split("/")[-1])
+
+    def stated_price(self) -> Price | None:
+        """The price that the options state, None where they state none."""
+        return stated_price(
+            listed=self.provider is not None or self.price is not None,
+            price_in=self.price_in,
+            price_cached=self.price_cached,
+            price_out=self.price_out,
+            price_cache_write=self.price_cache_write,
+        )
+
+    def caching(self) -> Caching:
+        """What the server's prefix cache serves; ideal if the options say nothing."""
+        return stated_caching(block=self.cache_block, smallest=self.cache_smallest, reported=self.cache_reported)
 
     @classmethod
     def parse(cls, text: str) -> GeneratorSpec:
@@ -285,7 +311,7 @@ def pool_model(spec: GeneratorSpec, name: str, info: GeneratorInfo) -> Model:
         parameters = None if counted is None else float(counted.total)
         active = active if active is not None or counted is None else counted.active
     if spec.provider is None:
-        price = spec.price or stated_price(spec)
+        price = spec.price or spec.stated_price()
     else:
         price = api_price(spec.provider, spec.model, hour=spec.hour)
     speed = spec.tokens_per_second
@@ -298,40 +324,8 @@ def pool_model(spec: GeneratorSpec, name: str, info: GeneratorInfo) -> Model:
         latency=latency,
         weights_sha256=info.weights_sha256,
         licence=spec.licence,
+        caching=spec.caching(),
     )
-
-
-def stated_price(spec: GeneratorSpec) -> Price | None:
-    """The price that the options of a model state, None where they state none.
-
-    Raises:
-        ValueError: half a price, two prices, or a figure out of its range.
-    """
-    stated = [
-        name for name in ("price_in", "price_cached", "price_out", "price_cache_write") if _of(spec, name) is not None
-    ]
-    if spec.tokens_per_second is not None and not spec.tokens_per_second > 0:
-        raise ValueError(f"tokens_per_second={spec.tokens_per_second!r}; allowed: a number > 0")
-    if spec.hour is not None and (not 0 <= spec.hour <= 23 or spec.provider is None):
-        raise ValueError(f"hour={spec.hour!r}; allowed: 0 to 23, with provider=...")
-    if not stated:
-        return None
-    if spec.price_in is None or spec.price_out is None or spec.provider is not None or spec.price is not None:
-        raise ValueError(f"{', '.join(stated)}; allowed: price_in and price_out together, without provider")
-    fresh, cached = spec.price_in, spec.price_in if spec.price_cached is None else spec.price_cached
-    return Price(
-        input=fresh,
-        cached_input=cached,
-        output=spec.price_out,
-        cache_write=spec.price_cache_write,
-        date=datetime.now(UTC).date().isoformat(),
-        source="as stated by the options of the model",
-    )
-
-
-def _of(spec: GeneratorSpec, name: str) -> float | None:
-    value: float | None = getattr(spec, name)
-    return value
 
 
 def _value(key: str, value: str, kind: str) -> str | bool | int | float:

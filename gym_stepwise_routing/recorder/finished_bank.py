@@ -13,7 +13,7 @@ from gym_stepwise_routing.banks import Bank, Recipe
 from gym_stepwise_routing.banks.jsonl import QuestionCounts, import_jsonl
 from gym_stepwise_routing.banks.manifest import Asked, Dataset, Decoding, Grader, Prompt, StepRule
 from gym_stepwise_routing.banks.splits import SplitRule
-from gym_stepwise_routing.costs.models import Latency, Model, Price
+from gym_stepwise_routing.costs.models import Caching, Latency, Model, Price
 from gym_stepwise_routing.errors import RecordingError
 from gym_stepwise_routing.grading.judge import JUDGEMENTS, read_judgements
 from gym_stepwise_routing.recorder.drawn_samples import check_samples
@@ -189,7 +189,7 @@ def step_rule_note(rule: Mapping[str, Any]) -> str:
 
 
 def _model(entry: Mapping[str, Any], price: Mapping[str, Any] | None) -> Model:
-    latency = entry["latency"]
+    latency, caching = entry["latency"], entry.get("caching")
     return Model(
         name=entry["name"],
         parameters=entry["parameters"],
@@ -198,6 +198,7 @@ def _model(entry: Mapping[str, Any], price: Mapping[str, Any] | None) -> Model:
         latency=None if latency is None else Latency(**latency),
         weights_sha256=entry["weights_sha256"],
         licence=entry["licence"],
+        caching=None if caching is None else Caching(**caching),
     )
 
 

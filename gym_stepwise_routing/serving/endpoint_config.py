@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from gym_stepwise_routing.costs.models import Caching, Latency, Model, Price
+from gym_stepwise_routing.costs.models import IDEAL_CACHING, Caching, Latency, Model, Price
 from gym_stepwise_routing.generators.openai_requests import Continuation
 from gym_stepwise_routing.generators.prices import api_price
 from gym_stepwise_routing.generators.specs import GeneratorSpec
@@ -120,14 +120,17 @@ class EndpointConfig(ConfigPart):
         if self.provider is not None:
             price = api_price(self.provider, self.served_name)
         latency = None if self.latency is None else Latency(**self.latency.model_dump())
-        caching = None if self.caching is None else Caching(**self.caching.model_dump())
-        return Model(self.name, parameters=self.parameters, price=price, latency=latency, caching=caching)
+        return Model(self.name, parameters=self.parameters, price=price, latency=latency, caching=self._caching())
 
     def _stated_price(self) -> Price | None:
         return None if self.price is None else Price(**self.price.model_dump())
 
+    def _caching(self) -> Caching:
+        return IDEAL_CACHING if self.caching is None else Caching(**self.caching.model_dump())
+
     def spec(self) -> GeneratorSpec:
         """The same model for ``record``."""
+        caching = self._caching()
         return GeneratorSpec(
             backend="openai",
             model=self.served_name,
@@ -137,6 +140,9 @@ class EndpointConfig(ConfigPart):
             key=self.key(),
             provider=self.provider,
             price=self._stated_price(),
+            cache_block=caching.block,
+            cache_smallest=caching.smallest,
+            cache_reported=caching.reported,
             continuation=self.continuation,
             batch=self.concurrency,
         )

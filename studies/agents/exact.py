@@ -6,7 +6,6 @@ fitted, and chosen, on the train split; whole curves are compared on calibration
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
@@ -76,7 +75,7 @@ ABLATIONS: dict[str, tuple[str, dict[str, Any]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A router in one mode: APGR on train, and with an interval on unseen problems; mean of the training's seconds.
+    """A router in one mode: APGR on train, and with an interval on unseen problems.
 
     ``against`` has its difference to each peer, with an interval.
     """
@@ -87,13 +86,25 @@ class Line:
     train: float
     unseen: tuple[float, float, float]
     against: dict[str, tuple[float, float, float]]
-    seconds: float
 
     def cells(self) -> tuple[str, ...]:
         """As a row of a table."""
         gaps = [span_text(*self.against[peer], signed=True) if peer in self.against else "-" for peer in PEERS]
-        seconds = f"{self.seconds:.1f}" if self.seconds else "-"
-        return self.router, str(self.seeds or "-"), f"{self.train:.3f}", span_text(*self.unseen), *gaps, seconds
+        return self.router, str(self.seeds or "-"), f"{self.train:.3f}", span_text(*self.unseen), *gaps
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An agent with one thing changed, in one mode: APGR on train and unseen problems.
+
+    ``gap`` is the latter minus that of the agent as shipped, with an interval.
+    """
+
+    mode: str
+    router: str
+    train: float
+    unseen: float
+    gap: tuple[float, float, float]
 
 
 class _Mode:
@@ -105,24 +116,22 @@ class _Mode:
         self.anchors: dict[str, AnchorOutcomes] = {split: anchors_of(game) for split, game in self.games.items()}
         self.ends = anchors_together([self.anchors[split] for split in UNSEEN])
 
-    def trained(self, agent: str, **changes: Any) -> tuple[SweepOutcomes, SweepOutcomes, float]:
-        """Sweeps on train and on unseen problems, ``[S, T, n]``, and seconds a training."""
+    def trained(self, agent: str, **changes: Any) -> tuple[SweepOutcomes, SweepOutcomes]:
+        """Sweeps on train and on unseen problems, ``[S, T, n]``."""
         settings = hyperparameters(agent)
         own = dict(settings.algorithm)
         for name, value in changes.items():
             own[name] = {**own.get(name, {}), **value} if isinstance(value, dict) else value
-        begin = time.perf_counter()
         networks = [
             fit(agent, self.bank, self.mode, self.unit, seed, replace(settings, algorithm=own))
             for seed in range(self.seeds)
         ]
-        seconds = (time.perf_counter() - begin) / self.seeds
         grids = [threshold_grid(network, self.games["train"], THRESHOLDS) for network in networks]
         by_split = {
             split: stack([swept(agent, *each) for each in zip(networks, [game] * self.seeds, grids, strict=True)])
             for split, game in self.games.items()
         }
-        return by_split["train"], together([by_split[split] for split in UNSEEN]), seconds
+        return by_split["train"], together([by_split[split] for split in UNSEEN])
 
     def peers(self) -> dict[str, tuple[SweepOutcomes, SweepOutcomes]]:
         """Sweeps of what is fitted without RL."""
@@ -138,36 +147,37 @@ def compare(
     resamples: int,
     agents: Sequence[str],
     ablations: Collection[str],
-) -> tuple[list[Line], list[Line]]:
+) -> tuple[list[Line], list[Change]]:
     """Agents and peers of one mode, and the agents with one thing changed."""
     played = _Mode(bank, mode, unit, seeds)
     peers = played.peers()
 
-    def line(router: str, sweeps: tuple[SweepOutcomes, SweepOutcomes], seconds: float, count: int) -> Line:
-        train, unseen = sweeps
-        own = bootstrap_curves(unseen, played.ends, METRIC, resamples=resamples)["apgr"]
-        gaps = {
-            peer: bootstrap_curve_differences(unseen, other, played.ends, METRIC, resamples=resamples)["apgr"]
-            for peer, (_, other) in peers.items()
-            if peer != router
-        }
-        if own is None or None in gaps.values():
+    def minus(one: SweepOutcomes, other: SweepOutcomes) -> tuple[float, float, float]:
+        gap = bootstrap_curve_differences(one, other, played.ends, METRIC, resamples=resamples)["apgr"]
+        if gap is None:
             raise ValueError(f"mode={mode!r}: APGR is undefined, as always-largest is not better than always-smallest")
-        against = {peer: (gap.estimate, gap.low, gap.high) for peer, gap in gaps.items() if gap is not None}
+        return gap.estimate, gap.low, gap.high
+
+    def line(router: str, sweeps: tuple[SweepOutcomes, SweepOutcomes], count: int) -> Line:
+        train, unseen = sweeps
+        against = {peer: minus(unseen, other) for peer, (_, other) in peers.items() if peer != router}
+        own = bootstrap_curves(unseen, played.ends, METRIC, resamples=resamples)["apgr"]
+        assert own is not None  # its differences are defined
         in_sample = apgr(train, played.anchors["train"])
         typer.echo(f"{mode}, {router}: APGR {in_sample:.3f} on train, {own.estimate:.3f} on unseen problems")
-        return Line(mode, router, count, in_sample, (own.estimate, own.low, own.high), against, seconds)
+        return Line(mode, router, count, in_sample, (own.estimate, own.low, own.high), against)
 
-    lines = []
-    for agent in agents:
-        train, unseen, seconds = played.trained(agent)
-        lines.append(line(agent, (train, unseen), seconds, seeds))
-    lines += [line(name, sweeps, 0.0, 0) for name, sweeps in peers.items()]
+    shipped = {agent: played.trained(agent) for agent in agents}
+    lines = [line(agent, sweeps, seeds) for agent, sweeps in shipped.items()]
+    lines += [line(name, sweeps, 0) for name, sweeps in peers.items()]
     changed = []
     for name in ablations:
         agent, changes = ABLATIONS[name]
-        train, unseen, seconds = played.trained(agent, **changes)
-        changed.append(line(name, (train, unseen), seconds, seeds))
+        if agent not in shipped:
+            continue
+        train, unseen = played.trained(agent, **changes)
+        values = apgr(train, played.anchors["train"]), apgr(unseen, played.ends)
+        changed.append(Change(mode, name, *values, minus(unseen, shipped[agent][1])))
     return lines, changed
 
 
@@ -178,7 +188,7 @@ def main(
     seeds: SeedsOption = 5,
     resamples: ResamplesOption = 10_000,
     agents: Annotated[str, typer.Option(help="Agents, with commas.")] = ",".join(AGENTS),
-    changed: Annotated[bool, typer.Option("--changed", help="Also with one thing changed.")] = False,
+    changed: Annotated[bool, typer.Option("--changed", help="Also those agents with one thing changed.")] = False,
 ) -> None:
     """Train each agent in each mode and compare it with what is fitted without RL."""
     unit = checked_unit(cost_unit)
@@ -197,21 +207,22 @@ def main(
 
 
 def _page(
-    found: dict[Mode, tuple[list[Line], list[Line]]],
+    found: dict[Mode, tuple[list[Line], list[Change]]],
     bank: Bank,
     unit: CostUnit,
     seeds: int,
     resamples: int,
     command: str,
 ) -> Page:
-    columns = ("router", "seeds", "APGR, train", "APGR, unseen [95 %]", *(f"minus {p} [95 %]" for p in PEERS), "s")
+    columns = ("router", "seeds", "APGR, train", "APGR, unseen [95 %]", *(f"minus {p} [95 %]" for p in PEERS))
     count = sum(len(bank.split_problems(split)) for split in UNSEEN)
     tables = [
         Table(f"Mode {mode}", columns, tuple(line.cells() for line in sorted(lines, key=lambda x: -x.unseen[0])))
         for mode, (lines, _) in found.items()
     ]
     if any(changed for _, changed in found.values()):
-        tables.append(Table("One thing changed: unseen (train)", ("agent", *MODES), _changes(found)))
+        columns = ("agent", *(f"{mode} (train), minus shipped [95 %]" for mode in MODES))
+        tables.append(Table("One thing changed: APGR, unseen", columns, _changes(found)))
     return Page(
         title="Agents, and what is fitted without RL",
         command=command,
@@ -224,7 +235,7 @@ def _page(
             "seeds, paired. APGR .5 is what mixing the two constants per problem at random gives.",
             f"exact and lagrangian_ppo: one policy at {THRESHOLDS} thresholds, quantiles of its scores on train; "
             "all_budgets: budgets shown; query classifier: thresholds, played without drafts; fitted Q: one policy a "
-            "price. s: seconds of one training on one core of a shared machine.",
+            "price.",
         ),
         tables=tuple(tables),
         numbers={mode: {"compared": lines, "changed": changed} for mode, (lines, changed) in found.items()},
@@ -232,13 +243,14 @@ def _page(
     )
 
 
-def _changes(found: dict[Mode, tuple[list[Line], list[Line]]]) -> Sequence[tuple[str, ...]]:
-    """APGR on unseen problems, and on train in brackets, as shipped and changed, by mode."""
+def _changes(found: dict[Mode, tuple[list[Line], list[Change]]]) -> Sequence[tuple[str, ...]]:
+    """A row a change, a cell a mode."""
     rows: dict[str, list[str]] = {}
-    for lines, changed in found.values():
-        for line in [line for line in lines if line.router in AGENTS] + changed:
-            rows.setdefault(line.router, []).append(f"{line.unseen[0]:.3f} ({line.train:.3f})")
-    return [(name, *cells) for name, cells in sorted(rows.items())]
+    for _, changed in found.values():
+        for one in changed:
+            cell = f"{one.unseen:.3f} ({one.train:.3f}), {span_text(*one.gap, signed=True)}"
+            rows.setdefault(one.router, []).append(cell)
+    return [(name, *cells) for name, cells in rows.items()]
 
 
 if __name__ == "__main__":

@@ -43,14 +43,14 @@ __all__ = ["candidates", "main"]
 COMMAND = "python -m studies.agents.search"
 _AT_ONCE = {"limit_anneal": 0.0, "barrier_coef": 0.0, "learning_rate": 0.003, "multiplier_init": 1.0}
 LAGRANGIAN: dict[str, dict[str, Any]] = {
-    "limit at once, no barrier": _AT_ONCE,
-    "limit at once, no barrier, entropy 0.01": _AT_ONCE | {"ent_coef": 0.01},
+    "limit at once and no barrier": _AT_ONCE,
+    "limit at once and no barrier and entropy 0.01": _AT_ONCE | {"ent_coef": 0.01},
     "barrier 0.01": {"barrier_coef": 0.01},
     "barrier 0.05": {"barrier_coef": 0.05},
     "entropy 0.01": {"ent_coef": 0.01},
     "lambda 0.95": {"gae_lambda": 0.95, "cost_gae_lambda": 0.95},
 }
-"""Arguments of the agents with a multiplier that replace the shipped ones."""
+"""Arguments of the agents with a multiplier that replace the shipped ones. Names have no commas, for ``--only``."""
 
 
 def candidates(agent: str) -> dict[str, Hyperparameters]:
@@ -70,7 +70,7 @@ def candidates(agent: str) -> dict[str, Hyperparameters]:
         for width, rate in ((16, 0.02), (64, 0.01)):
             changed(f"{width} units", candidates=[[width, 0.3, rate]])
         for decay in (0.001, 0.1, 1.0):
-            changed(f"linear, decay {decay:g}", candidates=[[0, decay, 4.0]])
+            changed(f"linear and decay {decay:g}", candidates=[[0, decay, 4.0]])
         return found
     for times, name in ((0.5, "half the steps"), (2, "twice the steps")):
         found[name] = replace(shipped, total_timesteps=int(shipped.total_timesteps * times))

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch as th
 from bank_parts import bank_part
 
 from gym_stepwise_routing.agents.exact import ExactPolicyGradient
@@ -64,7 +65,8 @@ def test_the_policy_is_the_mean_of_those_of_the_folds(candidate):
     }
     larger, tilt = looks[model.chosen_steps]
     chances = np.asarray(scored(model).probabilities(tree.observation.numpy()))
-    np.testing.assert_allclose(np.log(chances[:, 1] / chances[:, 0]), larger - tilt, atol=2e-4)
+    odds = model.sharpness * (larger - tilt)
+    np.testing.assert_allclose(np.log(chances[:, 1] / chances[:, 0]), odds, atol=2e-4 * model.sharpness)
 
 
 def test_folds_choose_width_and_steps(trained):
@@ -82,6 +84,21 @@ def test_folds_choose_width_and_steps(trained):
     looks = [progress for progress, _ in run]
     best = max(looks, key=lambda look: look.held_out)
     assert (best.step, best.held_out) == (trained.chosen_steps, held_out[trained.chosen])
+
+
+def test_sharpness_is_the_best_on_the_problems_left_out_and_changes_no_order(trained):
+    tree = DecisionTree(trained.env.env.game)
+    inputs = trained.policy.extract_features(tree.observation)
+    training = FoldTraining(tree, inputs, assign_folds(tree.problems, 3, 1), 5)
+    larger = 1.5 * th.randn(3, len(tree), generator=th.Generator().manual_seed(0))
+    logits = th.stack([th.zeros(3, len(tree)), larger], dim=1)
+    by_factor = {factor: training._held_out(logits, factor) for factor in (1.0, 2.0)}
+    largest = float(logits.mean(dim=0).abs().max())
+    assert 2.5 < largest < 5.0  # a factor of 2 keeps it within the tilts, 4 does not
+    assert training.sharpness(logits, 0.0) == max(by_factor, key=by_factor.get)
+    assert training.sharpness(10 * logits, 0.0) == 1.0
+    # ever sharper logits are the greatest logit
+    assert training._held_out(logits, 1e4) == pytest.approx(training._held_out(logits), abs=1e-4)
 
 
 def test_a_run_keeps_its_limit_and_plays_from_its_file(tmp_path):

@@ -146,6 +146,8 @@ def test_prices_and_speed_are_options_of_a_model() -> None:
         ("price_in=1", "price_in; allowed: price_in and price_out together"),
         ("price_in=1,price_out=2,provider=openai", "without provider"),
         ("price_in=-1,price_out=2", "input=-1.0; allowed: a finite number >= 0"),
+        ("cache_block=0", "cache_block=0; allowed: an integer >= 1"),
+        ("cache_smallest=-1", "cache_smallest=-1; allowed: an integer >= 0"),
         ("tokens_per_second=0", r"tokens_per_second=0.0; allowed: a number > 0"),
         ("hour=24,provider=deepseek", "hour=24; allowed: 0 to 23"),
         ("parameters=5,active_parameters=6", "active_parameters=6.0; allowed: above 0, up to parameters=5.0"),

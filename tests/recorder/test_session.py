@@ -12,12 +12,15 @@ from typing import Any
 import pytest
 from toy_recording import SETTINGS, TOY, manifest, recorded
 
+from gym_stepwise_routing.baselines import AlwaysLargest
+from gym_stepwise_routing.costs.ledger import CACHED, PREFILL
 from gym_stepwise_routing.costs.models import Model, Price
 from gym_stepwise_routing.datasets import Problem
 from gym_stepwise_routing.errors import BankError, RecordingError
+from gym_stepwise_routing.evaluation.evaluate import play
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.generators import GeneratorInfo
-from gym_stepwise_routing.generators.specs import GeneratorSpec
+from gym_stepwise_routing.generators.specs import GeneratorSpec, pool_model
 from gym_stepwise_routing.recorder.finished_bank import bank_from_recording, merge_trees
 from gym_stepwise_routing.recorder.problem_selection import Selection, interleaved
 from gym_stepwise_routing.recorder.ray_workers import _collect, record_with_ray
@@ -147,6 +150,24 @@ def test_a_recording_for_regenerate_is_that_for_route_and_plays_in_every_mode(tm
     bank = bank_from_recording(tmp_path / "regenerate", name="toy-bank")
     for mode in MODES:
         assert Game(bank, mode=mode).spec.mode == mode
+
+
+def test_a_bank_is_charged_by_the_caches_that_were_stated_at_its_recording(tmp_path: Path) -> None:
+    ledgers = {}
+    for options in ("", ",cache_block=4", ",cache_smallest=100000", ",cache_reported=true"):
+        specs = [GeneratorSpec.parse(f"openai:{name},parameters=9{options}") for name in ("small", "large")]
+        info = GeneratorInfo("openai 3", "served", None, None, None, 8, None)
+        models = [pool_model(spec, spec.pool_name, info) for spec in specs]
+        folder = tmp_path / str(len(ledgers))
+        recorded(folder, 6, models=models)
+        bank = bank_from_recording(folder, name="toy-bank")
+        assert [model.caching for model in bank.pool] == [model.caching for model in models]
+        ledgers[options] = play(AlwaysLargest(), Game(bank, split="train")).ledger[:, -1].sum(axis=0)
+    ideal, blocks, none, reported = ledgers.values()
+    for ledger in ledgers.values():
+        assert ledger[[PREFILL, CACHED]].sum() == ideal[[PREFILL, CACHED]].sum()
+    assert 0 == none[CACHED] < blocks[CACHED] < ideal[CACHED]
+    assert (reported == ideal).all()  # what a server served the recording is not what it would serve this play
 
 
 def test_a_price_of_another_day_is_the_same_recording(tmp_path: Path) -> None:

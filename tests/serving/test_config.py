@@ -11,7 +11,9 @@ from running_server import MODELS
 from typer.testing import CliRunner
 
 from gym_stepwise_routing.cli.app import app
-from gym_stepwise_routing.costs.models import Price
+from gym_stepwise_routing.costs.models import Caching, Price
+from gym_stepwise_routing.generators import GeneratorInfo
+from gym_stepwise_routing.generators.specs import pool_model
 from gym_stepwise_routing.serving.endpoint_config import EndpointConfig
 from gym_stepwise_routing.serving.pool_config import load_config
 from gym_stepwise_routing.serving.service import Service
@@ -76,6 +78,15 @@ def test_a_stated_price_is_recorded_with_the_model():
     url = "http://127.0.0.1:1/v1"
     model = EndpointConfig.model_validate({"name": "old", "url": url, "price": {**price, "up_to": 4000}})
     assert model.spec().price == model.pool_model().price == Price(**price, up_to=4000)
+
+
+def test_what_its_cache_serves_is_recorded_with_the_model():
+    caching = {"block": 128, "smallest": 1024, "reported": True}
+    for stated in ({}, {"caching": caching}):
+        model = EndpointConfig.model_validate({"name": "m", "url": "http://127.0.0.1:1/v1", "parameters": 3.0} | stated)
+        info = GeneratorInfo("openai 3", "m", None, None, None, 8, None)
+        assert pool_model(model.spec(), "m", info).caching == model.pool_model().caching
+    assert model.pool_model().caching == Caching(**caching)
 
 
 @pytest.mark.parametrize(

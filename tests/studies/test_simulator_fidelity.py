@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from bank_files import few_bank, published
@@ -13,6 +15,7 @@ from gym_stepwise_routing.sources import resolve
 from gym_stepwise_routing.sources.recorded import BankSource
 from gym_stepwise_routing.sources.simulator import PRESETS, SimulatorSource, load_preset
 from gym_stepwise_routing.sources.simulator.threshold_curves import solo
+from studies.simulator import refit
 from studies.simulator.against_bank import compare_with_bank
 from studies.simulator.fidelity import measure_fidelity, smoothed, total_variation
 from studies.simulator.fitting.build import build_gsm8k, first_recorded
@@ -212,3 +215,21 @@ def test_the_presets_are_built_from_that_recording_only(monkeypatch, capsys, tmp
     with pytest.raises(SystemExit):
         main()
     assert "allowed: e9dac8e56ff1, the recording of 252 GSM8K problems" in " ".join(capsys.readouterr().err.split())
+
+
+def test_figures_of_the_preset_are_those_of_its_fidelity(fidelity):
+    found = refit.figures(load_preset("math-qwen2.5").parameters)
+    assert found.chi_square == pytest.approx(fidelity.chi_square)
+    assert found.accuracy == pytest.approx(abs(fidelity.accuracy_difference).max())
+    assert found.small_tokens == pytest.approx(abs(fidelity.small_token_ratio[:-1] - 1).max())
+    assert found.large_tokens == pytest.approx(abs(fidelity.token_ratio[1:] - 1).max())
+
+
+@pytest.mark.slow
+def test_a_fit_with_its_ends_held_keeps_ten_percent_everywhere(tmp_path):
+    refit.main(out=tmp_path)
+    found = json.loads((tmp_path / "math-qwen2.5-refit.json").read_text())["results"]["ends held"]
+    assert max(found["small_tokens"], found["large_tokens"]) < 0.1
+    assert abs(found["small_alone"] / 400.9 - 1) < 0.1
+    assert found["chi_square"] < 16
+    assert "SIMULATED" in (tmp_path / "math-qwen2.5-refit.md").read_text()

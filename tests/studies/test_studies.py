@@ -11,6 +11,7 @@ from bank_files import few_problems
 
 from gym_stepwise_routing.agents import training
 from gym_stepwise_routing.agents.agent import AGENTS
+from gym_stepwise_routing.comparison.arena import Arena
 from gym_stepwise_routing.evaluation.evaluate import threshold_grid
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.routers.policy_network import Dense, PolicyNetwork
@@ -100,6 +101,57 @@ def test_constants_pay_for_no_drafts(bank):
             np.testing.assert_allclose(getattr(found[mode], name), getattr(found["route"], name), rtol=1e-12)
 
 
+@pytest.mark.parametrize("unit", ["flops", "large_tokens"])
+def test_constants_are_those_of_every_comparison(bank, unit):
+    """An arena measures cost by always-largest on the split itself, a study by that on train: else they are equal."""
+    for mode in sweeps.MODES:
+        games, arena = sweeps.games_of(bank, mode, unit), Arena(bank, mode=mode, cost_unit=unit)
+        for split in ("calibration", "test"):
+            found, known = sweeps.anchors_of(games[split]), arena.reference(split).outcomes
+            scale = arena.game(split, ("progress",)).normaliser / games[split].normaliser
+            np.testing.assert_array_equal(found.right_large, known.right_large)
+            for name in ("cost_small", "cost_large"):
+                np.testing.assert_allclose(getattr(found, name), getattr(known, name) * scale, rtol=1e-12)
+
+
+def mixing(game):
+    """Always-largest on more and more of the problems, always-smallest on the rest, nobody drafting for either."""
+    ends = sweeps.anchors_of(replaced(game, "route"))
+    n = len(ends.right_small)
+    rank = np.random.default_rng(0).permutation(n)
+    large = rank < np.arange(n + 1)[:, None]
+    right = np.where(large, ends.right_large, ends.right_small)
+    return sweeps.SweepOutcomes(right=right, cost=np.where(large, ends.cost_large, ends.cost_small))
+
+
+def replaced(game, mode):
+    return Game(replace(game.config, mode=mode, normaliser=game.normaliser))
+
+
+def test_studies_of_drafting_modes_measure_by_constants_without_drafts(bank, monkeypatch):
+    """APGR of one and the same curve is the same in every mode, in FLOPs too, where drafts cost."""
+
+    def measured(mode):
+        opened, unit = exact.Bank.open(bank), "flops"
+        games = sweeps.games_of(opened, mode, unit)
+        curve = mixing(games["test"])
+        found = peers.compare(mode, {"a": curve}, {"b": curve}, games["test"], 1000)
+        (apgr,) = (line.value for line in found if line.metric == "apgr")
+        anchors = {split: sweeps.anchors_of(game) for split, game in games.items()}
+        by_split = {split: {"a": mixing(game)} for split, game in games.items()}
+        lines = learning.compare(mode, "test", by_split, anchors, 3, 1000)
+        monkeypatch.setattr(search, "train", lambda *_, **__: None)
+        monkeypatch.setattr(search, "scored", lambda *_, **__: None)
+        monkeypatch.setattr(search, "swept", lambda _, __, game: mixing(game))
+        held, seen = search.validate("exact", opened, mode, unit, training.hyperparameters("exact"), 2)
+        return [apgr, lines[0].apgr, lines[0].in_sample, held, seen]
+
+    plain = measured("route")
+    assert all(0.3 < value < 0.7 for value in plain)
+    for mode in ("escalate", "regenerate"):
+        assert measured(mode) == pytest.approx(plain, rel=1e-9)
+
+
 def test_billing(tmp_path, bank):
     pytest.importorskip("genai_prices")
     billing.main(bank=bank, out=tmp_path)
@@ -163,6 +215,7 @@ def test_every_agent_has_candidates_that_differ_in_one_thing(agent):
     tried = search.candidates(agent)
     shipped = asdict(tried.pop("shipped"))
     assert len(tried) >= 4
+    assert not [name for name in tried if "," in name]  # --only names several with commas
     for settings in map(asdict, tried.values()):
         differs = [name for name in shipped if settings[name] != shipped[name]]
         assert differs in (["total_timesteps"], ["algorithm"])

@@ -140,8 +140,13 @@ def accuracy_by_level(process: Process) -> Floats:
     return np.array([[solo(replace(process, shares=level), model).accuracy for level in levels] for model in models])
 
 
-def residuals(process: Process) -> Floats:
-    """Differences to the published figures, in units of what may be expected of them."""
+def residuals(process: Process, *, ends: bool = False) -> Floats:
+    """Differences to the published figures, in units of what may be expected of them.
+
+    Args:
+        process: the model's side.
+        ends: tokens of each model writing alone count steeply beyond 10 % too; the preset was fitted without.
+    """
     curve, weight = threshold_curve(), np.ones(21)
     weight[[0, -1]] = _ANCHOR
     ours = threshold_rule(process, curve.thresholds.tolist())
@@ -156,6 +161,9 @@ def residuals(process: Process) -> Floats:
         (ours.kept_tokens / np.maximum(curve.kept_tokens, 1) - 1)[:-1] / _TOKENS,
         (ours.discarded_tokens / np.maximum(curve.discarded_tokens, 1) - 1)[1:-1] / _CALLS,
     ]
+    if ends:
+        off = np.array([ours.kept_tokens[0] / curve.kept_tokens[0], ours.large_tokens[-1] / curve.large_tokens[-1]]) - 1
+        parts.append(np.maximum(abs(off) - limit, 0) / steep)
     for index, model in enumerate(MODELS):
         alone, measured = solo(process, index), histograms(model)
         for mine, theirs in (
@@ -173,13 +181,15 @@ def residuals(process: Process) -> Floats:
     return np.concatenate(parts)
 
 
-def fit(models: tuple[Model, ...], verifier: Model, shares: Floats) -> tuple[SimulatorParameters, float]:
-    """Best parameters and their sum of squared residuals."""
+def fit(
+    models: tuple[Model, ...], verifier: Model, shares: Floats, *, ends: bool = False
+) -> tuple[SimulatorParameters, float]:
+    """Best parameters and their sum of squared residuals; ``ends`` as of :func:`residuals`."""
     from scipy.optimize import least_squares
 
     def objective(values: Floats) -> Floats:
         free = dict(zip(FREE, values.tolist(), strict=True))
-        return residuals(Process.of(parameters_of(free, models, verifier, shares), rounded=False))
+        return residuals(Process.of(parameters_of(free, models, verifier, shares), rounded=False), ends=ends)
 
     start = np.array([free.start for free in FREE.values()])
     bounds = [free.low for free in FREE.values()], [free.high for free in FREE.values()]
