@@ -147,7 +147,7 @@ def log_tables(report: LogReport) -> list[Table]:
 def _saving(costs: Costs) -> tuple[str, str, str]:
     if costs.saving is None or costs.cost is None:
         return "", "", ""
-    interval = "none: one request"
+    interval = "exact: the largest model wrote all of it" if costs.largest_alone else "none: one request"
     if costs.interval is not None:
         interval = f"{costs.interval.low:.1%} to {costs.interval.high:.1%}"
     return f"{costs.cost:.3f}", f"{costs.saving:.1%}", interval

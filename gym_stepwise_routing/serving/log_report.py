@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from gym_stepwise_routing.costs.ledger import KINDS
+from gym_stepwise_routing.costs.units.unit import DECODED
 from gym_stepwise_routing.evaluation.bootstrap import Interval, bootstrap_mean
 from gym_stepwise_routing.evaluation.p_values import exact_interval
 from gym_stepwise_routing.serving.log_reading import (
@@ -36,6 +37,7 @@ class Costs:
         saving: 1 minus that; None where there is no answer.
         interval: 95 % bootstrap interval of the saving over requests; None for fewer than 2.
         saved: always-largest's cost minus theirs, summed, in the cost unit.
+        largest_alone: the largest model wrote all of it, so that the saving is 0, whatever a bank's problems cost.
     """
 
     n: int
@@ -43,6 +45,7 @@ class Costs:
     saving: float | None
     interval: Interval | None
     saved: float
+    largest_alone: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,7 +218,16 @@ class _Gathered:
         if request.first_text_seconds is not None:
             self.first_text.append(request.first_text_seconds)
 
-    def group(self, router: str, mode: str, cost_unit: str, routed: str, resamples: int) -> Group:
+    def writers(self) -> set[str]:
+        """Models that have decoded anything."""
+        kinds = [KINDS[kind] for kind in DECODED]
+        return {model for model, spent in self.ledger.items() if any(spent[kind] for kind in kinds)}
+
+    def group(
+        self, router: str, mode: str, cost_unit: str, routed: str, resamples: int, largest: Set[str] = frozenset()
+    ) -> Group:
+        """The figures; ``largest``: names of models that are the largest of their pools."""
+        alone = len(self.writers()) == 1 and self.writers() <= largest
         steps = sum(self.steps.values(), Counter())
         total = max(steps.total(), 1)
         every = [cost for day in sorted(self.costs) for cost in self.costs[day]]
@@ -229,8 +241,8 @@ class _Gathered:
             always_largest=self.always_largest,
             outcomes=dict(self.outcomes.most_common()),
             unanswered_cost=self.unanswered_cost,
-            costs=_costs(every, sum(self.saved.values()), resamples),
-            days={day: _costs(self.costs[day], self.saved[day], resamples) for day in sorted(self.costs)},
+            costs=_costs(every, sum(self.saved.values()), resamples, alone),
+            days={day: _costs(self.costs[day], self.saved[day], resamples, alone) for day in sorted(self.costs)},
             models=tuple(
                 ModelShare(
                     model=model,
@@ -269,7 +281,7 @@ def report_on(path: Path, *, resamples: int = 10_000) -> LogReport:
     groups: dict[tuple[str, str, str, str], _Gathered] = {}
     home: dict[str, _Gathered] = {}
     times: list[str] = []
-    servers: dict[str, None] = {}
+    servers: dict[str, str] = {}
     said: dict[str, LoggedFeedback] = {}
     drift: list[LoggedDrift] = []
     for record in log:
@@ -280,7 +292,7 @@ def report_on(path: Path, *, resamples: int = 10_000) -> LogReport:
             home[record.id] = gathered
             times.append(record.time)
         elif isinstance(record, LoggedServer):
-            servers[record.id] = None
+            servers[record.id] = record.models[-1].name
         elif isinstance(record, LoggedFeedback):
             said[record.id] = record
         else:
@@ -298,7 +310,7 @@ def report_on(path: Path, *, resamples: int = 10_000) -> LogReport:
         requests=len(times),
         torn=tuple(log.torn),
         servers=tuple(servers),
-        groups=tuple(gathered.group(*key, resamples) for key, gathered in ordered),
+        groups=tuple(gathered.group(*key, resamples, set(servers.values())) for key, gathered in ordered),
         drift_windows=len(drift),
         drift_alarms=tuple((test.time, test.message) for test in drift if test.alarm),
         feedback=len(said),
@@ -316,14 +328,15 @@ def routed(own: Own) -> str:
     return " and ".join(filter(None, parts)) or AS_CONFIGURED
 
 
-def _costs(costs: Sequence[float], saved: float, resamples: int) -> Costs:
+def _costs(costs: Sequence[float], saved: float, resamples: int, largest_alone: bool) -> Costs:
     if not costs:
         return Costs(n=0, cost=None, saving=None, interval=None, saved=0.0)
+    cost = float(np.mean(costs))
+    if largest_alone:
+        return Costs(n=len(costs), cost=cost, saving=0.0, interval=None, saved=0.0, largest_alone=True)
     savings = 1.0 - np.asarray(costs)
     interval = bootstrap_mean(savings, resamples=resamples) if len(costs) > 1 else None
-    return Costs(
-        n=len(costs), cost=float(np.mean(costs)), saving=float(savings.mean()), interval=interval, saved=float(saved)
-    )
+    return Costs(n=len(costs), cost=cost, saving=float(savings.mean()), interval=interval, saved=float(saved))
 
 
 def _speed(seconds: Sequence[float]) -> Speed:

@@ -209,6 +209,23 @@ def test_several_routers_in_one_log_are_groups(lines, tmp_path):
     assert len(set(names)) == len(names) == 6
 
 
+@pytest.mark.parametrize(("writer", "saving"), [(1, 0.0), (0, None)])
+def test_where_the_largest_model_wrote_everything_nothing_was_saved(lines, writer, saving, tmp_path):
+    lines = copy.deepcopy(lines)
+    for line in events(lines):
+        line["ledger"][MODELS[writer]]["kept"] += 1
+        other = line["ledger"][MODELS[1 - writer]]
+        other.update(dict.fromkeys(other, 0), calls=1, prefill=9)  # it only counted the prompt
+        for step in line["steps"]:
+            step.update(model=MODELS[writer], chosen=MODELS[writer])
+    plain = report_on(put_lines(tmp_path / "log.jsonl", lines)).groups[0]
+    assert plain.costs.largest_alone is (writer == 1)
+    assert plain.costs.saving == (saving if writer == 1 else pytest.approx(1 - plain.costs.cost))
+    assert (plain.costs.interval is None) is (writer == 1)
+    result = CliRunner().invoke(app, ["report", str(tmp_path / "log.jsonl"), "--out", str(tmp_path / "page")])
+    assert ("exact: the largest model wrote all of it" in result.stdout) is (writer == 1)
+
+
 def test_the_page_has_everything_and_says_estimated(lines, tmp_path):
     drift = {"version": 1, "event": "drift", "time": "2026-12-01T00:00:00+00:00", "window": 1, "alarm": True}
     drift |= {"p_value": 0.001, "feature": "depth", "message": "they do not look like them & <differ>"}
