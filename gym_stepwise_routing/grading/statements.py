@@ -49,8 +49,8 @@ _OPEN = re.compile(
 """What stands before a verb that states nothing: a report so far, a supposition, a task, a denial."""
 _TO_DO = re.compile(
     r"^\W*(?:(?:we|i|you|one)?\s*(?:now |then |also |still )*(?:(?:need|have|want) to|must|should|can|could|will"
-    r"|try(?: to)?|let us|let's)?\s*(?:now |then |also |still )*)(?:add|subtract|multiply|divide|calculate|compute|find|test"
-    r"|take|use|solve|check|verify|show|prove|determine|(?P<supposed>try|consider|suppose|assume))\b",
+    r"|try(?: to)?|let us|let's)?\s*(?:now |then |also |still )*)(?:add|subtract|multiply|divide|calculate|compute|find"
+    r"|test|take|use|solve|check|verify|show|prove|determine|(?P<supposed>try|consider|suppose|assume))\b",
     re.IGNORECASE,
 )
 _YIELDS = re.compile(r"=|\b(?:to (?:get|find|obtain)|(?:which|that) (?:gives|yields|makes)|giving|getting|yielding)\b")
