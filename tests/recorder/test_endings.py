@@ -105,10 +105,29 @@ def test_a_warning_names_the_likely_cause(counts: dict[str, int], words: list[st
 
 @pytest.mark.parametrize(
     "counts",
-    [{"traces": 100, "unanswered": 20, "length": 20}, {"traces": 100, "empty": 5}, {"traces": 19, "empty": 19}],
+    [
+        {"traces": 100, "unanswered": 20, "length": 20},
+        {"traces": 100, "empty": 5},
+        {"traces": 1, "empty": 1, "unanswered": 1},
+        {"traces": 12, "unanswered": 4, "length": 4},
+        {"traces": 0},
+    ],
 )
-def test_no_warning_below_the_limits_or_of_few_traces(counts: dict[str, int]) -> None:
+def test_no_warning_below_the_limits_or_of_what_chance_does(counts: dict[str, int]) -> None:
     assert ending_warnings({"small": replace(NONE, **counts)}) == []
+
+
+@pytest.mark.parametrize("traces", [2, 12, 19])
+def test_a_short_recording_in_which_nothing_is_right_is_warned_of(traces: int) -> None:
+    warnings = ending_warnings({"small": replace(NONE, traces=traces, empty=traces, unanswered=traces)})
+    assert [f"100% of {traces} traces" in warning for warning in warnings] == [True, True]
+
+
+@pytest.mark.parametrize("text", ["\n\n\n", "   ", "\r\n\r\n", "\u200b", "\ufeff", "\x00"])
+def test_a_trace_in_which_nothing_can_be_seen_is_empty(tmp_path: Path, text: str) -> None:
+    bank = made(tmp_path, lambda prompt, prefix: text)
+    assert bank.manifest.endings is not None
+    assert bank.manifest.endings["small"] == replace(NONE, traces=2, unanswered=2, empty=2)
 
 
 def test_the_account_is_printed_with_its_shares() -> None:
