@@ -27,7 +27,8 @@ answer is 180 / 3 = 60."), it ends with the number after the last equals sign; w
 the line."""
 
 _MORE_THAN_A_NUMBER = re.compile(
-    r"\d\s*[/:%^*]|[/:^*]\s*\d|\\|\d\s*(?:e\d|[kmb]\b|percent|per cent|dozen|hundred|thousand|[mbtr]{1,2}illion)",
+    r"\d,(?=\d)(?!\d{3}(?!\d))|\d\s*[/:%^*]|[/:^*]\s*\d"
+    r"|\\|\d\s*(?:e\d|[kmb]\b|percent|per cent|dozen|hundred|thousand|[mbtr]{1,2}illion)",
     re.I,
 )
 _NO_NUMBER = re.compile(

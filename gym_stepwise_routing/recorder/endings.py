@@ -8,7 +8,7 @@ from typing import Any
 
 from gym_stepwise_routing.banks.manifest import Endings
 
-__all__ = ["EARLY", "count_endings", "ending_warnings"]
+__all__ = ["EARLY", "count_endings", "ending_warnings", "grade_warnings"]
 
 EARLY = 20
 """Problems after which a recording is looked at for the first time."""
@@ -20,7 +20,8 @@ _SILENT = 8
 """Tokens without text that a step may end with: those of a stop string, of the end, of a part of a character."""
 _CAUSES = {
     "answer": "what ends a trace is no answer that the grader reads: look at --grading",
-    "stop": "models end, or a stop string ends them, before they answer: look at --prompt, --step and chat=true",
+    "stop": "models end, or a stop string ends them, before they answer or while they think: look at --prompt, --step, "
+    "--max-tokens and chat=true",
     "length": "the token limit cuts traces off: raise --max-tokens",
     "repetition": "models repeat themselves until they are cut off: look at --prompt, --horizon and chat=true",
     "empty": "models write nothing: the prompt's form or the continuation is not theirs; look at chat=true",
@@ -86,6 +87,18 @@ def ending_warnings(endings: Mapping[str, Endings]) -> list[str]:
                 f"{name}: {count.empty / count.traces:.0%} of {count.traces} traces are empty; {_CAUSES['empty']}"
             )
     return told
+
+
+def grade_warnings(traces: int, right: int) -> list[str]:
+    """What is wrong where no trace at all is right: no router can be told from another by such a bank.
+
+    Args:
+        traces: ended traces, of all models.
+        right: how many of them are right.
+    """
+    if right or not traces:
+        return []
+    return [f"none of {traces:,} traces is graded as right: look at --grading, and at the answers of the dataset"]
 
 
 def _likely(count: Endings) -> str:

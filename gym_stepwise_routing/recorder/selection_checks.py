@@ -111,6 +111,12 @@ def notes(selections: Sequence[Selection], name: str) -> list[str]:
             f"{len(pairs)} problems repeat a question, such as {other.place(second)} that of {one.place(first)}; "
             "--drop-duplicates leaves them out"
         )
+    if odd := [pair for pair in pairs if pair[0][1].answer.split() != pair[1][1].answer.split()]:
+        (one, first), (other, second) = odd[0]
+        told.append(
+            f"{len(odd)} of them have another answer, such as {other.place(second)}, {second.answer!r}, and "
+            f"{one.place(first)}, {first.answer!r}: one of the two is graded by a wrong reference"
+        )
     return told
 
 

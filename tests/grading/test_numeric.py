@@ -54,7 +54,7 @@ def test_the_last_stated_answer_counts() -> None:
     "rest",
     [
         *["1/2.", "3:45 pm", "1.5 million", "not 5", "2e5", "2^5", "180/3", "5 less than 12", "3 or 4", "3 1/2"],
-        *["2 * 3", "3-4", "between 3 and 5", "$5-$10", "1 000", "5k", "3 out of 8"],
+        *["2 * 3", "3-4", "between 3 and 5", "$5-$10", "1 000", "5k", "12.5.3", "3 out of 8"],
     ],
 )
 def test_a_part_of_something_longer_is_no_number(rest: str) -> None:
@@ -131,6 +131,8 @@ def test_a_reference_that_is_one_number(text: str) -> None:
         "1.5e6",
         "2^3",
         "3 and 4",
+        "1,2",
+        "1,23,4",
         "1-2",
         "x",
         "\\frac12",

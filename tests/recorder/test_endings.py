@@ -19,7 +19,7 @@ from gym_stepwise_routing.datasets import Problem
 from gym_stepwise_routing.generators import StepRule
 from gym_stepwise_routing.generators.generator import GeneratorInfo
 from gym_stepwise_routing.generators.prompts import PromptTemplate
-from gym_stepwise_routing.recorder.endings import count_endings, ending_warnings
+from gym_stepwise_routing.recorder.endings import count_endings, ending_warnings, grade_warnings
 from gym_stepwise_routing.recorder.finished_bank import bank_from_recording
 from gym_stepwise_routing.recorder.recording import record
 from gym_stepwise_routing.recorder.recording_manifest import recording_manifest, seal_manifest
@@ -128,6 +128,12 @@ def test_a_trace_in_which_nothing_can_be_seen_is_empty(tmp_path: Path, text: str
     bank = made(tmp_path, lambda prompt, prefix: text)
     assert bank.manifest.endings is not None
     assert bank.manifest.endings["small"] == replace(NONE, traces=2, unanswered=2, empty=2)
+
+
+def test_a_recording_without_a_right_trace_is_warned_of() -> None:
+    (warning,) = grade_warnings(1200, 0)
+    assert warning.startswith("none of 1,200 traces is graded as right: look at --grading")
+    assert grade_warnings(1200, 1) == grade_warnings(0, 0) == []
 
 
 def test_the_account_is_printed_with_its_shares() -> None:
