@@ -119,7 +119,7 @@ def _facts(bank: Bank) -> Table:
         ("cost units", ", ".join(available_units(bank.pool))),
         *_served(bank),
         ("engine", manifest.decoding.engine),
-        ("grader", f"{manifest.grader.name} (version {manifest.grader.version})"),
+        ("grader", manifest.grader.name),
         *((f"problems: {name}", f"{entry.source}; {entry.licence}") for name, entry in manifest.datasets.items()),
         ("licence of the traces", manifest.licence),
         ("built with", manifest.created_with),

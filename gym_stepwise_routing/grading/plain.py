@@ -10,11 +10,15 @@ from gym_stepwise_routing.grading.grader import GRADERS, Grade, Grader
 
 __all__ = ["STATED", "grade_choice", "grade_exact", "stated_words"]
 
-STATED = r"(?:[Tt]he (?:final )?answer is:?|(?:\A|\n)[ \t*]*(?:Final )?[Aa]nswer:)[ \t*]*[^\s*][^\n]*"
+_TO_WHAT = r"(?:\s+to\s+[^.\n]{1,80}?)?"
+STATED = (
+    rf"(?:[Tt]he (?:final |correct )?answer{_TO_WHAT} is:?|(?:\A|\n)[ \t*]*(?:Final )?[Aa]nswer:)[ \t*]*[^\s*][^\n]*"
+)
 """A stated answer: all of its line."""
 
 _STATED = re.compile(
-    r"(?:the (?:final )?answer is:?|(?:\A|\n)[ \t*]*(?:final )?answer:)[ \t*]*(?P<answer>[^\n]*)", re.I
+    rf"(?:the (?:final |correct )?answer{_TO_WHAT} is:?|(?:\A|\n)[ \t*]*(?:final )?answer:)[ \t*]*(?P<answer>[^\n]*)",
+    re.I,
 )
 _LETTER = re.compile(
     r"(?:(?:the )?(?:option|choice|letter|answer)\b)?(?:[\s(\[*\"'`$]|\\(?:boxed|text)\{)*(?P<letter>[A-Za-z])"

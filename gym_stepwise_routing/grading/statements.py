@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-from gym_stepwise_routing.datasets.boxed import boxes
+from gym_stepwise_routing.datasets.boxed import PLACEHOLDER, boxes
 from gym_stepwise_routing.grading.notation import without_full_stop
 
 __all__ = ["stated_expression"]
@@ -124,15 +124,19 @@ def stated_expression(text: str) -> str | None:
 
 def _boxed(text: str) -> str | None:
     found = boxes(text)
-    while found and not found[-1][2].strip():
+    while found and not _filled(found[-1][2]):
         found.pop()
     if not found:
         return None
     listed = [found.pop()]
-    while found and found[-1][2].strip() and _BETWEEN.match(text[found[-1][1] : listed[0][0]]):
+    while found and _filled(found[-1][2]) and _BETWEEN.match(text[found[-1][1] : listed[0][0]]):
         listed.insert(0, found.pop())
     parts = dict.fromkeys(content.strip() for _, _, content in listed)
     return ",".join(parts)
+
+
+def _filled(content: str) -> bool:
+    return re.fullmatch(PLACEHOLDER, content) is None
 
 
 def _first_sentence(line: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -79,6 +80,20 @@ def test_a_reference_that_begins_with_a_word_of_one_letter_is_no_choice(answer: 
 @pytest.mark.parametrize("text", ['The answer is "Paris."', "The answer is **Paris**.", "The answer is 'Paris'."])
 def test_marks_around_words_do_not_count(text: str) -> None:
     assert GRADERS.get("exact").make()(text, problem("Paris")).correct
+
+
+@pytest.mark.parametrize(
+    "begun",
+    ["The answer to this question is", "The answer to the question of the capital is:", "The correct answer is"],
+)
+def test_words_may_say_what_they_answer(begun: str) -> None:
+    """SmolLM2-135M in its chat template writes the first of them."""
+    for name, reference in (("exact", "Rome"), ("choice", "B")):
+        text = f"Think.\n{begun} {reference}.\nMore."
+        assert GRADERS.get(name).make()(text, problem(reference)).correct
+        found = re.search(str(GRADERS.get(name).answer), text)
+        assert found is not None
+        assert found[0] == f"{begun} {reference}."
 
 
 def test_a_reference_that_is_no_choice_is_found_before_the_first_call() -> None:

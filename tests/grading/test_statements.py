@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +14,23 @@ from gym_stepwise_routing.grading.pool import GraderPool
 
 pytest.importorskip("math_verify")
 
-from gym_stepwise_routing.grading.mathematics import MathGrader
+from gym_stepwise_routing.grading.mathematics import BOXED_LINE, MathGrader
 from gym_stepwise_routing.grading.statements import stated_expression
+
+_BLANKS = [
+    *[
+        "answer",
+        "Your Final Answer",
+        "answer here",
+        "<answer>",
+        "[answer]",
+        r"\text{your answer here}",
+        "insert answer",
+        "result",
+    ],
+    *["...", r"\ldots", r"\cdots", "?", r"\,", r"\quad", "___", r"\_\_", r"\square", "~", r"\text{ }", "{}", "\u2026"],
+]
+"""What instructions put into a box that they speak of."""
 
 
 @pytest.mark.parametrize(
@@ -48,6 +64,8 @@ from gym_stepwise_routing.grading.statements import stated_expression
         (r"Hence \boxed{3} and \boxed{4}.", "3,4"),
         (r"First \boxed{4}. No, \boxed{6}.", "6"),
         (r"Nothing: \boxed{}", None),
+        *((rf"Put it into \boxed{{{blank}}}", None) for blank in _BLANKS),
+        *((rf"It is \boxed{{5}}, as asked in \boxed{{{blank}}}.", "5") for blank in _BLANKS),
         ("We want the answer to be in a box.", None),
         ("We get 4.", None),
         ("So far we have 4 and 5 and 6.\n\nThis explains the method", None),
@@ -55,6 +73,18 @@ from gym_stepwise_routing.grading.statements import stated_expression
 )
 def test_what_a_text_states(text: str, answer: str | None) -> None:
     assert stated_expression(text) == answer
+
+
+@pytest.mark.parametrize("blank", _BLANKS)
+def test_a_box_of_an_instruction_ends_no_trace(blank: str) -> None:
+    assert re.search(BOXED_LINE, rf"Put it into \boxed{{{blank}}} please") is None
+
+
+@pytest.mark.parametrize(
+    "content", ["5", "-5", "x", ".5", r"\text{Yes}", "answers", r"\text{no solution}", "?5", "(1, 2)"]
+)
+def test_a_box_that_holds_something_ends_a_trace(content: str) -> None:
+    assert re.search(BOXED_LINE, rf"It is \boxed{{{content}}}.") is not None
 
 
 @pytest.mark.parametrize(
