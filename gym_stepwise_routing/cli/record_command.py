@@ -23,7 +23,7 @@ from gym_stepwise_routing.generators.sampling import GREEDY, Sampling
 from gym_stepwise_routing.generators.specs import GeneratorSpec
 from gym_stepwise_routing.grading import GRADERS
 from gym_stepwise_routing.grading.judge import JUDGEMENTS
-from gym_stepwise_routing.recorder.endings import EARLY, count_endings
+from gym_stepwise_routing.recorder.endings import EARLY, count_endings, grade_warnings
 from gym_stepwise_routing.recorder.grow import RecordingStats
 from gym_stepwise_routing.recorder.problem_selection import Selection
 from gym_stepwise_routing.recorder.selection_checks import notes, without_duplicates
@@ -225,6 +225,8 @@ def record(
                 soft_wrap=True,
             )
     print_endings(console, bank.manifest.endings)
+    for warning in grade_warnings(int(bank.terminal.sum()), int(bank.correct[bank.terminal].sum())):
+        console.print(f"[yellow]warning:[/yellow] {warning}", soft_wrap=True)
     if as_json:
         print(json.dumps(_told(stats, bank, out / "bank"), indent=1, ensure_ascii=False))
     if stats.timed_out:

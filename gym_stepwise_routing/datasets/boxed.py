@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["boxes", "last_boxed"]
+__all__ = ["PLACEHOLDER", "boxes", "last_boxed"]
+
+_BLANK = r"(?:[\s~?_.\u2026-]|\\[,;:!_ ]|\\q?quad\b|\\[lcv]?dots\b|\\(?:square|Box)\b|\{\s*\}|\\text\s*\{[\s.]*\})*"
+_WORDS = (
+    r"(?:\\text\s*\{)?\s*[<\[(]?\s*(?:(?:insert|put|write|your|the|final|correct)\s+)*(?:answer|result|solution|choice)"
+    r"(?:\s+here)?\s*[>\])]?\s*\}?\s*"
+)
+PLACEHOLDER = rf"(?:{_BLANK}|(?i:{_WORDS}))"
+r"""What stands in a box that states nothing: nothing at all, dots, lines, or "your answer" of an instruction."""
 
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s*")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -14,6 +15,8 @@ from gym_stepwise_routing.errors import check_choice
 
 __all__ = ["line_of_row", "load_file", "load_problems"]
 
+_THOUSANDS = re.compile(r"[^\d(\[{]*\d{1,3}(?:,\d{3})+(?:\.\d+)?[^\d,]*")
+"""One number with thousands separators, and its unit."""
 _MATH_SUBJECTS = (
     "algebra",
     "counting_and_probability",
@@ -127,7 +130,8 @@ def _hub_rows(spec: DatasetSpec, split: str) -> list[Mapping[str, Any]]:
 def _final(answer: str) -> str:
     """The final answer of a solution in the form of GSM8K, which stands after ``####``; any other text as it is."""
     _, marker, final = answer.rpartition("####")
-    return final.strip().replace(",", "") if marker else answer
+    final = final.strip()
+    return (final.replace(",", "") if _THOUSANDS.fullmatch(final) else final) if marker else answer
 
 
 def _problem(spec: DatasetSpec, split: str, index: int, row: Mapping[str, Any], origin: str) -> Problem:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from importlib import metadata
 
+from gym_stepwise_routing.datasets.boxed import PLACEHOLDER
 from gym_stepwise_routing.datasets.problem import Problem
 from gym_stepwise_routing.grading.grader import GRADERS, Grade, Grader
 from gym_stepwise_routing.grading.notation import apart, normal_form, read, readings, same_numeral
@@ -24,8 +25,7 @@ def _boxed_line() -> str:
     inside = r"(?:[^{}\\]|\\[\s\S])"
     for _ in range(_DEPTH):
         inside = rf"(?:[^{{}}\\]|\\[\s\S]|\{{{inside}*+\}})"
-    placeholder = r"(?:\\text\s*\{\s*)?(?:(?:your|the|final|correct)\s+)*(?:answer|\.{2,}|\\l?dots)\s*\}"
-    return rf"\\(?:boxed|fbox)\s*\{{(?!\s*\}})(?!\s*(?i:{placeholder})){inside}*+\}}[^\n]*"
+    return rf"\\(?:boxed|fbox)\s*\{{(?!{PLACEHOLDER}\}}){inside}*+\}}[^\n]*"
 
 
 BOXED_LINE = _boxed_line()

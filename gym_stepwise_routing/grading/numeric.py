@@ -11,14 +11,31 @@ from gym_stepwise_routing.grading.grader import GRADERS, Grade, Grader
 __all__ = ["STATED_NUMBER", "grade_number", "is_single_number", "parse_number", "stated_answer"]
 
 _STATED = r"\d[\d,]*(?:\.\d+)?"
-STATED_NUMBER = rf"The answer is [^\d\n]{{0,8}}{_STATED}(?:(?:(?!\. )[^\n])*=[^\d\n]{{0,8}}{_STATED})?\.?"
+_SMALL = r"[$\u20ac\u00a3]?\d"
+_GOES_ON = (
+    rf"(?i:[ \t]*[/:^*+\u00d7\u00f7][ \t]*\(?{_SMALL}|[ \t]*[-\u2013] ?{_SMALL}|e[-+]?\d|[ \t]+\d+/\d"
+    r"|[ \t]\d{3}\b|\.\d|k\b"
+    rf"|[ \t]+(?:or|to|out of|(?:less|more|fewer) than)[ \t]+{_SMALL}|[ \t]+(?:hundred|thousand|[mbtr]{{1,2}}illion)\b)"
+)
+"""What makes a number a part: of a fraction, ratio, time, range, magnitude or sum that is not worked out."""
+STATED_NUMBER = (
+    rf"The answer is [^\d\n]{{0,8}}{_STATED}"
+    rf"(?:(?:(?!\. )[^\n])*=[^\d\n]{{0,8}}{_STATED}|{_GOES_ON}[^\n]*)?\.?"
+)
 """A stated answer that is a number, as after the bundled GSM8K prompt. Where the sentence goes on to work it out ("The
-answer is 180 / 3 = 60."), it ends with the number after the last equals sign."""
+answer is 180 / 3 = 60."), it ends with the number after the last equals sign; where the number is a part ("1/2"), with
+the line."""
 
 _MORE_THAN_A_NUMBER = re.compile(
-    r"\d\s*[/:%^*]|[/:^*]\s*\d|\\|\d\s*(?:e\d|[kmb]\b|percent|per cent|dozen|hundred|thousand|[mbtr]{1,2}illion)",
+    r"\d,(?=\d)(?!\d{3}(?!\d))|\d\s*[/:%^*]|[/:^*]\s*\d"
+    r"|\\|\d\s*(?:e\d|[kmb]\b|percent|per cent|dozen|hundred|thousand|[mbtr]{1,2}illion)",
     re.I,
 )
+_NO_NUMBER = re.compile(
+    r"\W*(?:not|never|neither|either|unknown|unclear|undefined|between|(?:less|greater|fewer) than)\b",
+    re.IGNORECASE,
+)
+"""What says that an answer is not a number, or only how large it is."""
 _MARKER = re.compile(r"the (?:final )?answer is:?|####", re.IGNORECASE)
 _NUMBER = re.compile(r"(?P<sign>[-\u2212]?)\s?(?P<currency>[$€£]?)(?P<inner>-?)(?P<digits>\d[\d,]*(?:\.\d+)?|\.\d+)")
 
@@ -43,7 +60,8 @@ def is_single_number(text: str) -> bool:
 def stated_answer(text: str) -> Decimal | None:
     """The number after the last "The answer is" (or ``####``), on the same line; None where there is none.
 
-    Where the sentence works it out ("The answer is 180 / 3 = 60."), it is the number after its last equals sign.
+    Where the sentence works it out ("The answer is 180 / 3 = 60."), it is the number after its last equals sign. A part
+    of a fraction, ratio, time, range or magnitude is none, and neither is what is denied ("The answer is not 5.").
     """
     found = list(_MARKER.finditer(text))
     if not found:
@@ -51,7 +69,12 @@ def stated_answer(text: str) -> Decimal | None:
     line = text[found[-1].end() :].split("\n")[0]
     _, equals, result = line.split(". ")[0].rpartition("=")
     number = parse_number(result) if equals else None
-    return parse_number(line) if number is None else number
+    if number is not None:
+        return number
+    first = _NUMBER.search(line)
+    if first is None or _NO_NUMBER.match(line) or re.match(_GOES_ON, line[first.end() :]):
+        return None
+    return parse_number(line)
 
 
 def grade_number(text: str, problem: Problem) -> Grade:
@@ -72,7 +95,7 @@ GRADERS.register(
         name="numeric",
         title="the stated number equals the reference exactly",
         make=lambda: grade_number,
-        version=lambda: "number after 'The answer is', compared exactly (version 3)",
+        version=lambda: "number after 'The answer is', compared exactly (version 4)",
         answer=STATED_NUMBER,
         reads=lambda problem: is_single_number(problem.answer),
         allowed="a single number (no fraction, ratio, time, percentage or magnitude), or --grading math",

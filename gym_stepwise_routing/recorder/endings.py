@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import comb
 from typing import Any
 
 from gym_stepwise_routing.banks.manifest import Endings
 
-__all__ = ["EARLY", "count_endings", "ending_warnings"]
+__all__ = ["EARLY", "count_endings", "ending_warnings", "grade_warnings"]
 
 EARLY = 20
 """Problems after which a recording is looked at for the first time."""
 _MOST_UNANSWERED, _MOST_EMPTY, _FEWEST = 0.2, 0.05, 20
-"""Shares of a model's traces above which something is wrong, and the fewest traces that say anything."""
+"""Shares of a model's traces above which something is wrong, and traces of which the share alone says so."""
+_CHANCE = 0.05
+"""Of fewer traces, chance below which as many as there are would be, were the share no more than it may be."""
 _SILENT = 8
 """Tokens without text that a step may end with: those of a stop string, of the end, of a part of a character."""
 _CAUSES = {
     "answer": "what ends a trace is no answer that the grader reads: look at --grading",
-    "stop": "models end, or a stop string ends them, before they answer: look at --prompt, --step and chat=true",
+    "stop": "models end, or a stop string ends them, before they answer or while they think: look at --prompt, --step, "
+    "--max-tokens and chat=true",
     "length": "the token limit cuts traces off: raise --max-tokens",
     "repetition": "models repeat themselves until they are cut off: look at --prompt, --horizon and chat=true",
     "empty": "models write nothing: the prompt's form or the continuation is not theirs; look at chat=true",
@@ -50,12 +54,21 @@ def count_endings(trees: Iterable[Mapping[str, Any]], names: Sequence[str]) -> d
 
 
 def _kind(node: Mapping[str, Any]) -> str:
-    """Why a trace ended; one whose last model wrote nothing, and that has no answer, is empty."""
-    return "empty" if not node["text"] and node["final_answer"] is None else str(node["ending"])
+    """Why a trace ended; one whose last model wrote nothing that can be seen, and that has no answer, is empty."""
+    seen = any(character.isprintable() and not character.isspace() for character in node["text"])
+    return "empty" if not seen and node["final_answer"] is None else str(node["ending"])
+
+
+def _too_many(count: int, traces: int, share: float) -> bool:
+    """Whether more traces than a share of them are so; of fewer than 20 only where that is no chance."""
+    if count <= share * traces or traces >= _FEWEST:
+        return count > share * traces
+    chances = (comb(traces, k) * share**k * (1 - share) ** (traces - k) for k in range(count, traces + 1))
+    return sum(chances) < _CHANCE
 
 
 def ending_warnings(endings: Mapping[str, Endings]) -> list[str]:
-    """What is wrong with a recording, each with its likely cause; nothing is said of fewer than 20 traces."""
+    """What is wrong with a recording, each with its likely cause; of fewer than 20 traces only what is no chance."""
     told = []
     for name, count in endings.items():
         if count.hidden:
@@ -63,19 +76,29 @@ def ending_warnings(endings: Mapping[str, Endings]) -> list[str]:
                 f"{name}: {count.hidden} steps have more tokens than text: they hold thoughts that the server hides, "
                 "which are charged"
             )
-        if count.traces < _FEWEST:
-            continue
-        if count.unanswered > _MOST_UNANSWERED * count.traces:
+        if _too_many(count.unanswered, count.traces, _MOST_UNANSWERED):
             likely = _likely(count)
             told.append(
                 f"{name}: {count.unanswered / count.traces:.0%} of {count.traces} traces have no readable answer; "
                 f"{_CAUSES[likely]}"
             )
-        if count.empty > _MOST_EMPTY * count.traces:
+        if _too_many(count.empty, count.traces, _MOST_EMPTY):
             told.append(
                 f"{name}: {count.empty / count.traces:.0%} of {count.traces} traces are empty; {_CAUSES['empty']}"
             )
     return told
+
+
+def grade_warnings(traces: int, right: int) -> list[str]:
+    """What is wrong where no trace at all is right: no router can be told from another by such a bank.
+
+    Args:
+        traces: ended traces, of all models.
+        right: how many of them are right.
+    """
+    if right or not traces:
+        return []
+    return [f"none of {traces:,} traces is graded as right: look at --grading, and at the answers of the dataset"]
 
 
 def _likely(count: Endings) -> str:

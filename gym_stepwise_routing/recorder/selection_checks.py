@@ -41,6 +41,13 @@ def check_selections(selections: Sequence[Selection], grading: Grading) -> None:
             f"{first.split!r}, and {other.place(second)}, in {second.split!r}; "
             "allowed: each in one, or --drop-duplicates"
         )
+    spelled = [pair for pair in repeated_questions(selections) if pair[0][1].sha256 != pair[1][1].sha256]
+    if spelled:  # their hashes may put them into different splits
+        (one, first), (other, second) = spelled[0]
+        raise ValueError(
+            f"dataset: {len(spelled)} questions repeat another but for white space, such as that of "
+            f"{other.place(second)} that of {one.place(first)}; allowed: one spelling, or --drop-duplicates"
+        )
     grader = GRADERS.get(grading)
     if unreadable := [entry for entry in placed if not grader.reads(entry[1])]:
         selection, first = unreadable[0]
@@ -51,12 +58,12 @@ def check_selections(selections: Sequence[Selection], grading: Grading) -> None:
 
 
 def repeated_questions(selections: Sequence[Selection]) -> list[tuple[Placed, Placed]]:
-    """Each problem whose question was selected before, behind the first problem with that question."""
+    """Each problem whose question was selected before, but for white space, behind the first with that question."""
     seen: dict[str, Placed] = {}
     pairs = []
     for selection in selections:
         for problem in selection.problems:
-            first = seen.setdefault(problem.sha256, (selection, problem))
+            first = seen.setdefault(" ".join(problem.question.split()), (selection, problem))
             if first[1] is not problem:
                 pairs.append((first, (selection, problem)))
     return pairs
@@ -103,6 +110,12 @@ def notes(selections: Sequence[Selection], name: str) -> list[str]:
         told.append(
             f"{len(pairs)} problems repeat a question, such as {other.place(second)} that of {one.place(first)}; "
             "--drop-duplicates leaves them out"
+        )
+    if odd := [pair for pair in pairs if pair[0][1].answer.split() != pair[1][1].answer.split()]:
+        (one, first), (other, second) = odd[0]
+        told.append(
+            f"{len(odd)} of them have another answer, such as {other.place(second)}, {second.answer!r}, and "
+            f"{one.place(first)}, {first.answer!r}: one of the two is graded by a wrong reference"
         )
     return told
 

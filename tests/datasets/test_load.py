@@ -139,3 +139,19 @@ def test_hash_is_over_the_exact_text() -> None:
 def test_a_solution_in_the_form_of_gsm8k_is_read_after_its_mark(tmp_path: Path) -> None:
     rows = [{"question": "1?", "answer": "2 + 2 = <<2+2=4>>4\n#### 1,200"}, {"question": "2?", "answer": "1,200"}]
     assert [problem.answer for problem in load_file(write(tmp_path / "own.jsonl", rows))] == ["1200", "1,200"]
+
+
+@pytest.mark.parametrize(
+    ("final", "answer"),
+    [
+        ("1,200", "1200"),
+        ("$1,234,567.50 in all", "$1234567.50 in all"),
+        ("Washington, D.C.", "Washington, D.C."),
+        ("(1, 2)", "(1, 2)"),
+        ("(1,200)", "(1,200)"),
+        ("1,2", "1,2"),
+    ],
+)
+def test_only_the_commas_of_thousands_are_taken_out_of_a_reference(tmp_path: Path, final: str, answer: str) -> None:
+    (problem,) = load_file(write(tmp_path / "own.jsonl", [{"question": "1?", "answer": f"So.\n#### {final}"}]))
+    assert problem.answer == answer

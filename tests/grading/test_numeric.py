@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from gym_stepwise_routing.datasets import Problem, load_problems
-from gym_stepwise_routing.grading.numeric import grade_number, is_single_number, parse_number, stated_answer
+from gym_stepwise_routing.grading.numeric import (
+    STATED_NUMBER,
+    grade_number,
+    is_single_number,
+    parse_number,
+    stated_answer,
+)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +48,33 @@ def test_no_number(text: str) -> None:
 def test_the_last_stated_answer_counts() -> None:
     assert stated_answer("The answer is 3.\nNo. The final answer is: 4.") == 4
     assert stated_answer("So 7.\n#### 1,000") == 1000
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        *["1/2.", "3:45 pm", "1.5 million", "not 5", "2e5", "2^5", "180/3", "5 less than 12", "3 or 4", "3 1/2"],
+        *["2 * 3", "3-4", "between 3 and 5", "$5-$10", "1 000", "5k", "12.5.3", "3 out of 8"],
+    ],
+)
+def test_a_part_of_something_longer_is_no_number(rest: str) -> None:
+    text = f"The answer is {rest}"
+    assert stated_answer(text) is None
+    if rest[:1].isdigit():  # a trace that ended behind the first number would be graded by it
+        found = re.match(STATED_NUMBER, text + "\nMore")
+        assert found is not None
+        assert found[0] == text
+
+
+def test_a_trace_ends_with_its_number_where_that_is_whole() -> None:
+    for text, end in (
+        ("The answer is 5 apples.", "5"),
+        ("The answer is 5\n- 3 more", "5"),
+        ("The answer is 9/3 = 3. So", "3."),
+    ):
+        found = re.match(STATED_NUMBER, text)
+        assert found is not None
+        assert found[0].endswith(f" {end}")
 
 
 def test_an_answer_on_another_line_is_not_stated() -> None:
@@ -97,6 +131,8 @@ def test_a_reference_that_is_one_number(text: str) -> None:
         "1.5e6",
         "2^3",
         "3 and 4",
+        "1,2",
+        "1,23,4",
         "1-2",
         "x",
         "\\frac12",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -46,6 +47,53 @@ def test_exact(text: str, reference: str, answer: str | None, correct: bool) -> 
 )
 def test_choice(text: str, answer: str | None, correct: bool) -> None:
     assert GRADERS.get("choice").make()(text, problem("(B) blue")) == Grade(answer, correct)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("The answer is A or B.", None),
+        ("The answer is (B) and (C).", None),
+        ("The answer is B, C.", None),
+        ("The answer is A/B", None),
+        ("The answer is a city.", None),
+        ("The answer is I think B.", None),
+        ("The answer is not B.", None),
+        ("The answer is A because it is blue.", "A"),
+        ("The answer is B. A bird can fly.", "B"),
+        ("The answer is B: a bird", "B"),
+        ("The answer is B, a bird.", "B"),
+        ("The answer is option B.", "B"),
+        (r"The answer is $\boxed{\text{B}}$", "B"),
+        ("The answer is B is right", "B"),
+    ],
+)
+def test_two_letters_and_words_are_no_choice(text: str, answer: str | None) -> None:
+    assert GRADERS.get("choice").make()(text, problem("(B) blue")).answer == answer
+
+
+@pytest.mark.parametrize("answer", ["A city", "I think so", "A or B", "Paris"])
+def test_a_reference_that_begins_with_a_word_of_one_letter_is_no_choice(answer: str) -> None:
+    assert not GRADERS.get("choice").reads(problem(answer))
+
+
+@pytest.mark.parametrize("text", ['The answer is "Paris."', "The answer is **Paris**.", "The answer is 'Paris'."])
+def test_marks_around_words_do_not_count(text: str) -> None:
+    assert GRADERS.get("exact").make()(text, problem("Paris")).correct
+
+
+@pytest.mark.parametrize(
+    "begun",
+    ["The answer to this question is", "The answer to the question of the capital is:", "The correct answer is"],
+)
+def test_words_may_say_what_they_answer(begun: str) -> None:
+    """SmolLM2-135M in its chat template writes the first of them."""
+    for name, reference in (("exact", "Rome"), ("choice", "B")):
+        text = f"Think.\n{begun} {reference}.\nMore."
+        assert GRADERS.get(name).make()(text, problem(reference)).correct
+        found = re.search(str(GRADERS.get(name).answer), text)
+        assert found is not None
+        assert found[0] == f"{begun} {reference}."
 
 
 def test_a_reference_that_is_no_choice_is_found_before_the_first_call() -> None:

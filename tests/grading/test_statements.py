@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +14,23 @@ from gym_stepwise_routing.grading.pool import GraderPool
 
 pytest.importorskip("math_verify")
 
-from gym_stepwise_routing.grading.mathematics import MathGrader
+from gym_stepwise_routing.grading.mathematics import BOXED_LINE, MathGrader
 from gym_stepwise_routing.grading.statements import stated_expression
+
+_BLANKS = [
+    *[
+        "answer",
+        "Your Final Answer",
+        "answer here",
+        "<answer>",
+        "[answer]",
+        r"\text{your answer here}",
+        "insert answer",
+        "result",
+    ],
+    *["...", r"\ldots", r"\cdots", "?", r"\,", r"\quad", "___", r"\_\_", r"\square", "~", r"\text{ }", "{}", "\u2026"],
+]
+"""What instructions put into a box that they speak of."""
 
 
 @pytest.mark.parametrize(
@@ -48,12 +64,108 @@ from gym_stepwise_routing.grading.statements import stated_expression
         (r"Hence \boxed{3} and \boxed{4}.", "3,4"),
         (r"First \boxed{4}. No, \boxed{6}.", "6"),
         (r"Nothing: \boxed{}", None),
+        *((rf"Put it into \boxed{{{blank}}}", None) for blank in _BLANKS),
+        *((rf"It is \boxed{{5}}, as asked in \boxed{{{blank}}}.", "5") for blank in _BLANKS),
         ("We want the answer to be in a box.", None),
         ("We get 4.", None),
         ("So far we have 4 and 5 and 6.\n\nThis explains the method", None),
     ],
 )
 def test_what_a_text_states(text: str, answer: str | None) -> None:
+    assert stated_expression(text) == answer
+
+
+@pytest.mark.parametrize("blank", _BLANKS)
+def test_a_box_of_an_instruction_ends_no_trace(blank: str) -> None:
+    assert re.search(BOXED_LINE, rf"Put it into \boxed{{{blank}}} please") is None
+
+
+@pytest.mark.parametrize(
+    "content", ["5", "-5", "x", ".5", r"\text{Yes}", "answers", r"\text{no solution}", "?5", "(1, 2)"]
+)
+def test_a_box_that_holds_something_ends_a_trace(content: str) -> None:
+    assert re.search(BOXED_LINE, rf"It is \boxed{{{content}}}.") is not None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The answer is not 5.",
+        "The answer is wrong. Let me try again.",
+        "The answer is either 4 or 5.",
+        "The answer is less than 10.",
+        "The answer is greater than 12.",
+        "The answer is shown in line 7.",
+        "The answer is given by the formula in (7).",
+        "The answer is the same as 5.",
+        "The answer is a number with 3 digits.",
+        "The answer is 7? No.",
+        "The answer is 7. Wait, no. It is 9.",
+        "The answer is 7. But that is wrong.",
+        "Therefore it is not 5.",
+        "Therefore $x$ is not $5$.",
+        "Therefore it is not true that the total is 5.",
+        "Therefore, $x$ cannot be $5$.",
+        "Thus, we cannot determine 5.",
+        "Thus we do not have 5.",
+        "Hence $5$ does not divide it.",
+        "Hence the case $n = 3$ fails.",
+        "Hence we need to show that $n$ is $7$.",
+        "So suppose the number is 7.",
+        "So assume $x = 7$.",
+        "So if $x$ is 7, then it works.",
+        "So, we try $n = 8$.",
+        "So far, the total is 8.",
+        "So we need to check 4 cases.",
+        "Finally, we need to divide by 4.",
+        "Finally, add 3.",
+        "Finally, we check that the sum is 12.",
+        "Therefore, we must calculate 4 more values.",
+        "In conclusion, I could not solve it in 3 steps.",
+        "Therefore, equation (3) has no solution.",
+        "Therefore, Question 3 is solved.",
+        "Therefore, by Theorem 3, the number is prime.",
+        "Thus, the number is divisible by 7.",
+        "Thus, the sum is a multiple of 9.",
+        "Thus the answer is one of $3$, $5$.",
+        "Therefore, the number is 5 less than 12.",
+        "Therefore, the number is 5x.",
+        "Therefore, the number is x - 5.",
+        "Therefore, it takes 5 minutes and 30 seconds.",
+        "Therefore, it is 5 minutes and 30 seconds.",
+        "So the total is 7. This is wrong.",
+        "So there are 6. Wait, one is missing.",
+    ],
+)
+def test_a_sentence_that_concludes_nothing_states_no_answer(text: str) -> None:
+    assert stated_expression(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("Therefore, the total is 2 + 3 = 5.", "5"),
+        ("Therefore, the number is 2^5.", "2^5"),
+        ("Therefore, the ratio is 3:4.", "3:4"),
+        ("Therefore, the ratio is 3 to 4.", "3 to 4"),
+        ("Therefore, the time is 3:45.", "3:45"),
+        ("Therefore, the total is 1.5 million.", "1.5 million"),
+        ("Therefore, there are 3 1/2 hours.", "3 1/2 hours"),
+        ("Therefore, the probability is 3 out of 8.", "3/8"),
+        ("Thus the roots are 9 and 10.", "9,10"),
+        ("Thus the roots are 9, 10, and 11.", "9,10,11"),
+        ("The answer is minus 5.", "-5"),
+        ("Therefore, the number is minus 5.", "-5"),
+        ("Therefore, 4 guests did not get one.", "4"),
+        ("Finally, add 3 to get $12$.", "12"),
+        ("Therefore, there are 5 pens and he is glad.", "5"),
+        ("So, if there are 12 in a dozen, he has 24 eggs.", "24"),
+        ("Therefore, the number who do not like it is 12.", "12"),
+        ("Therefore, John has 5 more apples than Mary.", "5"),
+        ("So she needs at least 12. This is all.", "12"),
+    ],
+)
+def test_the_whole_of_an_answer_counts_and_not_its_first_number(text: str, answer: str) -> None:
     assert stated_expression(text) == answer
 
 

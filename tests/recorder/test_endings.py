@@ -19,7 +19,7 @@ from gym_stepwise_routing.datasets import Problem
 from gym_stepwise_routing.generators import StepRule
 from gym_stepwise_routing.generators.generator import GeneratorInfo
 from gym_stepwise_routing.generators.prompts import PromptTemplate
-from gym_stepwise_routing.recorder.endings import count_endings, ending_warnings
+from gym_stepwise_routing.recorder.endings import count_endings, ending_warnings, grade_warnings
 from gym_stepwise_routing.recorder.finished_bank import bank_from_recording
 from gym_stepwise_routing.recorder.recording import record
 from gym_stepwise_routing.recorder.recording_manifest import recording_manifest, seal_manifest
@@ -105,10 +105,35 @@ def test_a_warning_names_the_likely_cause(counts: dict[str, int], words: list[st
 
 @pytest.mark.parametrize(
     "counts",
-    [{"traces": 100, "unanswered": 20, "length": 20}, {"traces": 100, "empty": 5}, {"traces": 19, "empty": 19}],
+    [
+        {"traces": 100, "unanswered": 20, "length": 20},
+        {"traces": 100, "empty": 5},
+        {"traces": 1, "empty": 1, "unanswered": 1},
+        {"traces": 12, "unanswered": 4, "length": 4},
+        {"traces": 0},
+    ],
 )
-def test_no_warning_below_the_limits_or_of_few_traces(counts: dict[str, int]) -> None:
+def test_no_warning_below_the_limits_or_of_what_chance_does(counts: dict[str, int]) -> None:
     assert ending_warnings({"small": replace(NONE, **counts)}) == []
+
+
+@pytest.mark.parametrize("traces", [2, 12, 19])
+def test_a_short_recording_in_which_nothing_is_right_is_warned_of(traces: int) -> None:
+    warnings = ending_warnings({"small": replace(NONE, traces=traces, empty=traces, unanswered=traces)})
+    assert [f"100% of {traces} traces" in warning for warning in warnings] == [True, True]
+
+
+@pytest.mark.parametrize("text", ["\n\n\n", "   ", "\r\n\r\n", "\u200b", "\ufeff", "\x00"])
+def test_a_trace_in_which_nothing_can_be_seen_is_empty(tmp_path: Path, text: str) -> None:
+    bank = made(tmp_path, lambda prompt, prefix: text)
+    assert bank.manifest.endings is not None
+    assert bank.manifest.endings["small"] == replace(NONE, traces=2, unanswered=2, empty=2)
+
+
+def test_a_recording_without_a_right_trace_is_warned_of() -> None:
+    (warning,) = grade_warnings(1200, 0)
+    assert warning.startswith("none of 1,200 traces is graded as right: look at --grading")
+    assert grade_warnings(1200, 1) == grade_warnings(0, 0) == []
 
 
 def test_the_account_is_printed_with_its_shares() -> None:

@@ -77,6 +77,33 @@ def test_a_question_that_repeats_in_its_split_is_noted(tmp_path: Path) -> None:
         without_duplicates([train, chosen(tmp_path / "b.jsonl", ["1?"], "@test")])
 
 
+@pytest.mark.parametrize("again", ["What is  1?", " What is 1?", "What is 1?\r\n", "What is\n1?"])
+def test_a_question_that_repeats_but_for_white_space_is_the_same_one(tmp_path: Path, again: str) -> None:
+    train, test = (
+        chosen(tmp_path / "a.jsonl", ["What is 1?"], "@train"),
+        chosen(tmp_path / "b.jsonl", [again, "2?"], "@test"),
+    )
+    with pytest.raises(ValueError, match=r"1 questions are in two splits, .*a\.jsonl: line 2.*b\.jsonl: line 2"):
+        check_selections([train, test], "numeric")
+    kept = without_duplicates([train, test])
+    assert [[problem.index for problem in selection.problems] for selection in kept] == [[0], [1]]
+    unsplit = chosen(tmp_path / "c.jsonl", ["What is 1?", "2?", again])
+    with pytest.raises(ValueError, match=r"1 questions repeat another but for white space, .*line 4 that of .*line 2"):
+        check_selections([unsplit], "numeric")
+
+
+def test_a_question_with_two_answers_is_noted(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    rows = [{"question": "1?", "answer": "4"}, {"question": "1?", "answer": "4"}, {"question": "1?", "answer": "5"}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    told = notes([Selection.parse(f"{path}@train", data=None, grading="numeric")], "toy")
+    assert told[0].startswith("2 problems repeat a question")
+    assert told[1] == (
+        f"1 of them have another answer, such as {path}: line 3, '5', and {path}: line 1, '4': "
+        "one of the two is graded by a wrong reference"
+    )
+
+
 def test_an_answer_that_cannot_be_graded_is_named_by_file_and_line(tmp_path: Path) -> None:
     wordy = chosen(tmp_path / "a.jsonl", ["1?", "2?"], answer="one")
     with pytest.raises(ValueError, match=r"2 reference answers.*a\.jsonl: line 2\): answer='one'"):
