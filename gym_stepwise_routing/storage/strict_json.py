@@ -178,7 +178,7 @@ def _decode_scalar(annotation: type, value: Any, file: object, key: str, error: 
         raise _wrong(error, file, key, value, "a finite number")
     # bool is a subclass of int, so that ``isinstance`` alone would let True pass as 1.
     if isinstance(value, annotation) and (annotation is bool or not isinstance(value, bool)):
-        if annotation is int and not -_MOST - 1 <= value <= _MOST:
+        if annotation is int and isinstance(value, int) and not -_MOST - 1 <= value <= _MOST:
             raise _wrong(error, file, key, value, "an integer of 64 bits")
         return value
     raise _wrong(error, file, key, value, _SCALARS[annotation])

@@ -136,9 +136,10 @@ class Trial:
         self.kept = scratch / "kept"
         self.kept.mkdir()
         self._must(Child(lambda: job.prepare(self.kept), scratch))
-        self.fresh()
-        begun = time.monotonic()
-        done = self._must(Child(partial(job.act, self.folder), self.folder))
+        for _ in range(2):  # the first run may fill a cache of the user's
+            self.fresh()
+            begun = time.monotonic()
+            done = self._must(Child(partial(job.act, self.folder), self.folder))
         self.seconds, self.operations = time.monotonic() - begun, done.operations
         self.state = {"old": self.digest(self.kept), "new": self.digest(self.folder)}
         assert self.state["old"] != self.state["new"], "the job changes nothing"
