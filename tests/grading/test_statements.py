@@ -193,6 +193,7 @@ def grader() -> Iterator[MathGrader]:
         ("12.5%", "12.5", False),
         (r"8\sqrt{3} \text { square inches}", r"8\sqrt{3}", True),
         ("10000", "10{,}000", True),
+        (r"2^{2015}+\lfloor(\frac{3}{2})^{2015}\rfloor-2", r"2^{2015}-2+\lfloor(\frac{3}{2})^{2015}\rfloor", True),
         ("76", "E(2020, 1993) = 76", True),
         ("76", "E(2020, 1993) = 75", False),
         ("f(x)=2x+1", "f(y) = 2y + 1", True),
