@@ -17,7 +17,7 @@ LONGEST, MEAN = 45, 20
 """Words of the longest sentence, and of a page's sentences on average; what stands in parentheses does not count."""
 THINGS = "Router|Model|Bank|Policy|Agent|Track|Entry|Threshold|Step|Environment|Server|Prompt|Certificate|Budget|Ledger"
 OF_RESULTS = {"benchmarks.md"}
-INCLUDED = ("leaderboard/SUBMISSION.md", "CONTRIBUTING.md")
+INCLUDED = ("README.md", "leaderboard/SUBMISSION.md", "CONTRIBUTING.md")
 BUILT = {"_build", "generated", "gallery"}
 
 
