@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: help demo docs test test-slow fuzz fuzz-guided test-vllm test-gymnasium example lint bench interruptions findings leaderboard board clean
+.PHONY: help demo docs test test-slow fuzz test-vllm test-gymnasium example lint bench interruptions findings leaderboard board clean
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
@@ -33,10 +33,6 @@ test-slow: $(STAMP)  ## the few tests that take minutes by nature
 
 fuzz: $(STAMP)  ## 10,000 mutated inputs for every reader of files and answers, with counts: runs/fuzz.xml
 	FUZZ_EXAMPLES=10000 OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --timeout 3600 -o junit_family=xunit1 --junitxml runs/fuzz.xml tests/fuzz
-
-fuzz-guided: $(STAMP)  ## the same inputs, chosen by atheris, which follows the branches that they take; CPython 3.11 to 3.13
-	$(BIN)/pip install -q atheris==3.0.0
-	FUZZ_ENGINE=atheris FUZZ_EXAMPLES=10000 OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --timeout 3600 -o junit_family=xunit1 --junitxml runs/fuzz-guided.xml tests/fuzz
 
 test-vllm:  ## tests that need vLLM, with VLLM_PYTHON=an environment that has it and GSR_MODELS=a folder of models
 	$(VLLM_PYTHON) -m pytest -m vllm tests/generators/test_vllm_engine.py

@@ -53,26 +53,20 @@ def _reader(test: str) -> str:
                                    .removesuffix("_is_loaded_or_refused").replace("_", " "), case)))  # fmt: skip
 
 
-def page_of(
-    readers: Mapping[str, Mapping[str, float]],
-    guided: Mapping[str, Mapping[str, float]],
-    jobs: Mapping[str, Mapping[str, int]],
-) -> Page:
+def page_of(readers: Mapping[str, Mapping[str, float]], jobs: Mapping[str, Mapping[str, int]]) -> Page:
     """The page.
 
     Args:
         readers: counts of each reader, as :func:`read_fuzz` gives them.
-        guided: the same of the inputs that coverage has chosen.
         jobs: counts of each job of ``tests/tools/interruptions.py``.
     """
-    drawn, chosen = (sum(int(c["read"] + c["refused"]) for c in group.values()) for group in (readers, guided))
+    inputs = int(sum(counts["read"] + counts["refused"] for counts in readers.values()))
     kills = sum(jobs[job].get(what, 0) for job in jobs for what in _KILLS[:2])
     return Page(
         title="Damaged inputs, kills, full disks",
         command=COMMAND,
         setting=(
-            f"Readers: {len(readers)}, {drawn} mutated inputs in all, from `make fuzz`.",
-            f"The same readers: {chosen} inputs that atheris chose by coverage, from `make fuzz-guided`.",
+            f"Readers: {len(readers)}, {inputs} mutated inputs in all, from `make fuzz`.",
             f"Commands: {len(jobs)}, {kills} kills in all, from `make interruptions`.",
             "Any failure fails these runs, so the page is only written where there was none.",
         ),
@@ -80,7 +74,6 @@ def page_of(
             "An input is a valid file with one to three of its values, or up to eight of its bytes, changed. It is "
             "read, or refused by a `ValueError` that names the file. Nothing else may be raised, no input may take "
             "over 5 CPU seconds, and the process may not have over 1 GB at its peak.",
-            "Of atheris' 10,000 inputs a reader some end before they are complete; they are not counted here.",
             "Each reader has a process of its own, and the peak is that of the process, with all libraries.",
             "Half of the kills are at random times, half right before file operations that are spread over the run. "
             "Disks are full after numbers of pages, or files end after numbers of bytes, that are spread likewise. "
@@ -94,17 +87,12 @@ def page_of(
                 [_row(name, counts) for name, counts in readers.items()],
             ),
             Table(
-                "Readers, inputs chosen by coverage",
-                ("reader", "inputs", "read", "refused", "failures", "slowest input, CPU s", "peak memory, MB"),
-                [_row(name, counts) for name, counts in guided.items()],
-            ),
-            Table(
                 "Interruptions",
                 ("job", "killed", "ended before the kill", "full disks", "two at once", "ended well when run again"),
                 [_job(name, counts) for name, counts in jobs.items()],
             ),
         ),
-        numbers={"readers": readers, "guided": guided, "jobs": jobs},
+        numbers={"readers": readers, "jobs": jobs},
     )
 
 
@@ -124,14 +112,13 @@ def _job(name: str, counts: Mapping[str, int]) -> tuple[str, ...]:
 
 def main(
     fuzz: Annotated[Path, typer.Option(help="Report of make fuzz.")] = Path("runs/fuzz.xml"),
-    guided: Annotated[Path, typer.Option(help="Report of make fuzz-guided.")] = Path("runs/fuzz-guided.xml"),
     interruptions: Annotated[Path, typer.Option(help="Counts of make interruptions.")] = Path(
         "runs/interruptions.json"
     ),
     out: OutOption = Path("docs/results"),
 ) -> None:
     """Write the page on what was read, refused and survived."""
-    page = page_of(read_fuzz(fuzz), read_fuzz(guided), json.loads(interruptions.read_text(encoding="utf-8")))
+    page = page_of(read_fuzz(fuzz), json.loads(interruptions.read_text(encoding="utf-8")))
     write_page(page, out, "robustness")
 
 

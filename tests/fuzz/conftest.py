@@ -1,18 +1,12 @@
-"""The loop of every fuzz test: 300 inputs a reader, 10,000 by ``make fuzz`` (``FUZZ_EXAMPLES``), which notes counts.
-
-With ``FUZZ_ENGINE=atheris`` (``make fuzz-guided``) the inputs are not drawn at random: atheris follows the branches
-that they take.
-"""
+"""The loop of every fuzz test: 300 inputs a reader, 10,000 by ``make fuzz`` (``FUZZ_EXAMPLES``), which notes counts."""
 
 from __future__ import annotations
 
-import gc
 import multiprocessing
 import os
 import resource
 import time
 from collections.abc import Callable
-from types import FunctionType
 from typing import Any
 
 import pytest
@@ -20,9 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.strategies import SearchStrategy
 from mutations import Damaged
 
-PACKAGE = "gym_stepwise_routing"
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "300"))
-GUIDED = os.environ.get("FUZZ_ENGINE", "hypothesis") == "atheris"
 LONGEST = 5.0
 """CPU seconds that one input may take."""
 MOST_MEMORY = 1 << 30
@@ -38,23 +30,18 @@ fuzzing = settings(
 )
 
 
-def apart(play: Callable[[], None]) -> None:
-    """Do it in a process of its own, whose memory is that of one reader."""
-    process = multiprocessing.get_context("fork").Process(target=play)
+def apart(told: Callable[[], dict[str, float]]) -> dict[str, float]:
+    """What a function gives in a process of its own, whose memory is that of one reader."""
+    there, here = multiprocessing.get_context("fork").Pipe(duplex=False)
+    process = multiprocessing.get_context("fork").Process(target=lambda: here.send(told()))
     process.start()
-    process.join()
-    if process.exitcode:
-        pytest.fail(f"the reader failed with status {process.exitcode}: see what its process has printed")
-
-
-def guided(each: Any) -> None:
-    """Let atheris choose the inputs. It ends the process."""
-    atheris = pytest.importorskip("atheris", reason="needs atheris: make fuzz-guided")
-    for function in [item for item in gc.get_objects() if isinstance(item, FunctionType)]:
-        if function.__module__ and function.__module__.startswith(PACKAGE):
-            atheris.instrument_func(function)
-    atheris.Setup(["fuzz", f"-runs={EXAMPLES}", "-len_control=0", "-max_len=2048"], each.hypothesis.fuzz_one_input)
-    atheris.Fuzz()
+    here.close()
+    try:
+        return there.recv()
+    except EOFError:
+        pytest.fail("the reader failed: see what its process has printed")
+    finally:
+        process.join()
 
 
 @pytest.fixture
@@ -71,33 +58,34 @@ def fuzz(record_property: Callable[[str, object], None]) -> Callable[..., None]:
         named: str = "",
         refusal: type[ValueError] = ValueError,
     ) -> None:
-        figures = multiprocessing.Array("d", 4, lock=False)  # read, refused, slowest input, peak: of another process
+        counts, slowest = {"read": 0, "refused": 0}, 0.0
 
         @fuzzing
         @given(content=inputs)
         def each(content: Any) -> None:
+            nonlocal slowest
             given_content = bytes(content) if isinstance(content, Damaged) else content
             told, began = None, time.process_time()
             try:
                 read(given_content)
+                counts["read"] += 1
             except refusal as fault:
+                counts["refused"] += 1
                 told = str(fault)
             took = time.process_time() - began
-            figures[told is not None] += 1
-            figures[2] = max(figures[2], took)
-            figures[3] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+            slowest = max(slowest, took)
             assert took < LONGEST
             assert told is None or (told.strip() and named in told), f"{told!r} does not name {named!r}"
 
-        if GUIDED:
-            apart(lambda: guided(each))
-        elif EXAMPLES >= 10_000:
-            apart(each)
-        else:
+        def told() -> dict[str, float]:
             each()
-        for name, value in zip(("read", "refused", "slowest_seconds", "peak_bytes"), figures, strict=True):
-            record_property(name, value if name == "slowest_seconds" else int(value))
-        assert figures[1], "no mutation was refused"
-        assert EXAMPLES < 10_000 or figures[3] < MOST_MEMORY
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+            return counts | {"slowest_seconds": slowest, "peak_bytes": peak}
+
+        figures = told() if EXAMPLES < 10_000 else apart(told)
+        for name, value in figures.items():
+            record_property(name, value)
+        assert figures["refused"], "no mutation was refused"
+        assert EXAMPLES < 10_000 or figures["peak_bytes"] < MOST_MEMORY
 
     return run
