@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("with_*.py"))
-NEEDS = {"cleanrl": "torch", "d3rlpy": "d3rlpy", "optuna": "optuna", "rllib": "ray.rllib", "sb3": "sb3_contrib"}
+NEEDS = {"cleanrl": "torch", "d3rlpy": "d3rlpy", "optuna": "optuna", "rllib": "tree", "sb3": "sb3_contrib"}
+"""What only an example's own packages bring; ``tree`` is a part of ray[rllib], which ray alone does not have."""
 MORE = {"optuna": ["--trials", "2"]}
 
 
