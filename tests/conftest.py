@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from fake_servers import Answer, Server
 from hypothesis import settings
 
 # A busy machine may take any time over one example: time limits are pytest's, and speed belongs in benchmarks/.
@@ -26,3 +28,17 @@ def shared_dir() -> Path:
     if not path.is_dir():
         pytest.skip("needs the developers' ../shared folder, which is absent here")
     return path
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Answer], Server]]:
+    """Servers that answer as a test says, until its end."""
+    servers: list[Server] = []
+
+    def start(answer: Answer) -> Server:
+        servers.append(Server(answer))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()

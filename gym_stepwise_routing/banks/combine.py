@@ -15,6 +15,7 @@ from gym_stepwise_routing.banks.bank import Bank
 from gym_stepwise_routing.banks.jsonl import export_jsonl, import_jsonl
 from gym_stepwise_routing.banks.manifest import Asked, Endings, Grader, Recipe
 from gym_stepwise_routing.banks.splits import SplitRule
+from gym_stepwise_routing.datasets.problem import problem_id
 from gym_stepwise_routing.errors import BankError
 from gym_stepwise_routing.types import SPLITS
 
@@ -22,7 +23,6 @@ __all__ = ["merge_banks", "sample_bank"]
 
 _ALIKE = ("models", "verifier", "prompt", "decoding", "step_rule", "horizon", "recorded_mode", "environment", "licence")
 """What banks must have in common to be one: all that a trace hangs on."""
-_Tree = Mapping[str, Any]
 
 
 def merge_banks(banks: Sequence[Bank], target: Path, *, name: str, overwrite: bool = False) -> Bank:
@@ -155,11 +155,6 @@ def _rebuild(
                 part = Path(folder) / f"{number}.jsonl"
                 export_jsonl(bank, part)
                 with part.open(encoding="utf-8") as lines:
-                    out.writelines(line for line in lines if wanted(_identity(json.loads(line))))
+                    out.writelines(line for line in lines if wanted(problem_id(json.loads(line)["problem"])))
         counts = lambda dataset, split, index, sha256: counted[sha256]  # noqa: E731
         return import_jsonl(trees, recipe, target, counts=counts, overwrite=overwrite)  # type: ignore[arg-type]
-
-
-def _identity(tree: _Tree) -> str:
-    problem = tree["problem"]
-    return f"{problem['dataset']}/{problem['split']}/{problem['index']}"

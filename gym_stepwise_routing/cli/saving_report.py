@@ -32,9 +32,7 @@ def show(saving: Saving, *, as_json: bool, **more: Any) -> None:
         f"{escape(saving.router)} on {escape(saving.source)}, {saving.split} ({saving.n} problems, "
         f"{saving.mode}, {saving.cost_unit}{simulated})"
     )
-    table = Table(box=box.SIMPLE_HEAD)
-    for heading in ("", "value", "95 % interval"):
-        table.add_column(heading)
+    table = Table("", "value", "95 % interval", box=box.SIMPLE_HEAD)
     table.add_row("accuracy", *_cells(saving.accuracy))
     table.add_row("  always-largest's", *_cells(saving.largest_accuracy))
     table.add_row("  difference, paired", *_cells(saving.accuracy_difference, signed=True))
@@ -63,9 +61,7 @@ def show_off_policy(estimate: OffPolicy, *, as_json: bool) -> None:
         f"{escape(estimate.router)}, estimated from {estimate.n} served requests ({estimate.mode}) that weigh as many "
         f"as {estimate.effective:.0f} of its own"
     )
-    table = Table(box=box.SIMPLE_HEAD)
-    for heading in ("", "value", "95 % interval"):
-        table.add_column(heading)
+    table = Table("", "value", "95 % interval", box=box.SIMPLE_HEAD)
     table.add_row("accuracy", *_cells(estimate.accuracy))
     table.add_row("  as served", *_cells(estimate.served_accuracy))
     table.add_row("cost (always-largest: 1)", *_cells(estimate.cost))

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Problem", "ProgramTests", "question_sha256"]
+__all__ = ["Problem", "ProgramTests", "problem_id", "question_sha256"]
 
 
 def question_sha256(question: str) -> str:
     """sha256 of the question's UTF-8 text, as it stands in the official file."""
     return hashlib.sha256(question.encode()).hexdigest()
+
+
+def problem_id(reference: Mapping[str, Any]) -> str:
+    """Public id of a stored reference, as :meth:`Problem.reference` gives it, for example ``gsm8k/test/17``."""
+    return f"{reference['dataset']}/{reference['split']}/{reference['index']}"
 
 
 @dataclass(frozen=True, slots=True)

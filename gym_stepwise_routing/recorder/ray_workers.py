@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from gym_stepwise_routing.datasets.problem import Problem
+from gym_stepwise_routing.datasets.problem import Problem, problem_id
 from gym_stepwise_routing.errors import RecordingError
 from gym_stepwise_routing.generators.specs import GeneratorSpec
 from gym_stepwise_routing.recorder.grow import RecordingStats, grow_trees
@@ -190,9 +190,8 @@ def _collect(
             stats.timed_out += result["timed_out"]
             continue
         tree = result["tree"]
-        problem = tree["problem"]
         store.append(tree)
-        desk.owed.pop(f"{problem['dataset']}/{problem['split']}/{problem['index']}")
+        desk.owed.pop(problem_id(tree["problem"]))
         deaths = 0
         stats.trees += 1
         stats.nodes += len(tree["nodes"]) - 1

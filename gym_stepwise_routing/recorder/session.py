@@ -10,7 +10,7 @@ from typing import Any
 
 from gym_stepwise_routing.banks import Bank
 from gym_stepwise_routing.banks.questions import question_counts
-from gym_stepwise_routing.datasets.problem import Problem
+from gym_stepwise_routing.datasets.problem import Problem, problem_id
 from gym_stepwise_routing.errors import BankError
 from gym_stepwise_routing.generators.generator import Generator, GeneratorInfo, shared_prefix_tokens
 from gym_stepwise_routing.generators.specs import GeneratorSpec, pool_model
@@ -94,7 +94,7 @@ class RecordingSession:
 
         All files of trees count, as they do for the bank; a line that a kill cut short does not.
         """
-        done = {f"{p['dataset']}/{p['split']}/{p['index']}" for p in self._problems_on_disk()}
+        done = set(map(problem_id, self._problems_on_disk()))
         return [problem for problem in interleaved(self.selections) if problem.id not in done]
 
     def check_selected(self) -> None:
@@ -105,7 +105,7 @@ class RecordingSession:
         """
         known = {problem.sha256: problem for selection in self.selections for problem in selection.problems}
         for problem in self._problems_on_disk():
-            there = f"{problem['dataset']}/{problem['split']}/{problem['index']}"
+            there = problem_id(problem)
             here = known.get(problem["question_sha256"])
             if here is None:
                 raise BankError(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from gym_stepwise_routing.datasets.problem import problem_id
 from gym_stepwise_routing.errors import BankError
 from gym_stepwise_routing.storage.atomic import naming
 from gym_stepwise_routing.storage.lines import numbered_lines
@@ -65,7 +66,7 @@ class TreeStore:
         self._stream = path.open("ab", buffering=0)  # a buffer would keep what a full disk refused, and write it later
         self._lock()
         self._drop_partial_line()
-        self.ids = {_identity(tree) for tree in read_trees(path)}
+        self.ids = {problem_id(tree["problem"]) for tree in read_trees(path)}
 
     def append(self, tree: dict[str, Any]) -> None:
         """Add a complete tree.
@@ -74,7 +75,7 @@ class TreeStore:
             BankError: the problem is in the file already.
             OSError: the disk is full or gone; what was written of the line is taken back.
         """
-        identity = _identity(tree)
+        identity = problem_id(tree["problem"])
         if identity in self.ids:
             raise BankError(f"{self.path}: problem {identity} is recorded already")
         line = json.dumps(tree, ensure_ascii=False, separators=(", ", ": ")).encode() + b"\n"
@@ -108,8 +109,3 @@ class TreeStore:
         if content and not content.endswith(b"\n"):
             os.ftruncate(self._stream.fileno(), content.rfind(b"\n") + 1)
             self._stream.seek(0, os.SEEK_END)
-
-
-def _identity(tree: dict[str, Any]) -> str:
-    problem = tree["problem"]
-    return f"{problem['dataset']}/{problem['split']}/{problem['index']}"

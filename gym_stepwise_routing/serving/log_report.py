@@ -227,7 +227,8 @@ class _Gathered:
         self, router: str, mode: str, cost_unit: str, routed: str, resamples: int, largest: Set[str] = frozenset()
     ) -> Group:
         """The figures; ``largest``: names of models that are the largest of their pools."""
-        alone = len(self.writers()) == 1 and self.writers() <= largest
+        writers = self.writers()
+        alone = len(writers) == 1 and writers <= largest
         steps = sum(self.steps.values(), Counter())
         total = max(steps.total(), 1)
         every = [cost for day in sorted(self.costs) for cost in self.costs[day]]

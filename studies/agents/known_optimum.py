@@ -13,7 +13,6 @@ import json
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ import typer
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.agents.agent import AGENTS as KINDS
-from gym_stepwise_routing.agents.limits import budget_to_show, mean_outcome, tilt_to_limit, tilted
 from gym_stepwise_routing.agents.scores import scored
 from gym_stepwise_routing.agents.training import train
 from gym_stepwise_routing.banks import Bank, Recipe
@@ -37,9 +35,10 @@ from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.reporting import Page, Table, write_page
 from gym_stepwise_routing.routers.policy_network import PolicyNetwork
 from gym_stepwise_routing.types import Split
+from studies.agents.kept_budgets import Run, outcome_at
 from studies.options import AGENT_PAGES, OutOption, SeedsOption, command_of
 
-__all__ = ["BUDGETS", "Run", "main", "optimum", "write_bank"]
+__all__ = ["BUDGETS", "main", "optimum", "write_bank"]
 
 COMMAND = "python -m studies.agents.known_optimum"
 BASE, GAINS = 0.2, (0.5, 0.2)
@@ -52,22 +51,6 @@ PROBLEMS: dict[Split, int] = {"train": 640, "test": 2000}
 UNIT: CostUnit = "large_tokens"
 _TOKENS = 10
 _RIGHT, _WRONG = "right", "wrong"
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One policy at one budget; ``regret`` is the accuracy missing to the optimum at the policy's own mean cost.
-
-    ``seconds`` is the duration of its training, 0 for a policy that was trained for an earlier budget.
-    """
-
-    agent: str
-    seed: int
-    budget: float
-    accuracy: float
-    cost: float
-    regret: float
-    seconds: float
 
 
 def optimum(cost: float) -> float:
@@ -156,10 +139,7 @@ def runs(agent: str, bank: Bank, seed: int) -> list[Run]:
             begin = time.perf_counter()
             network = scored(train(agent, seed=seed, game=config, **limits), name=agent)
             seconds = time.perf_counter() - begin
-        if kind.budgets:
-            accuracy, cost = mean_outcome(network, test, budget=budget_to_show(network, practice, budget))
-        else:
-            accuracy, cost = mean_outcome(tilted(network, tilt_to_limit(network, practice, budget)), test)
+        accuracy, cost = outcome_at(network, practice, test, budget, shown=kind.budgets)
         found.append(Run(agent, seed, budget, accuracy, cost, optimum(cost) - accuracy, seconds))
     return found
 

@@ -22,7 +22,7 @@ from gym_stepwise_routing.agents.agent import AGENTS as KINDS
 from gym_stepwise_routing.agents.all_budgets import AllBudgetsPPO
 from gym_stepwise_routing.agents.ccpo import CCPO
 from gym_stepwise_routing.agents.ccpo.fit import fit_to_game
-from gym_stepwise_routing.agents.limits import budget_to_show, mean_outcome, mean_played, tilt_to_limit, tilted
+from gym_stepwise_routing.agents.limits import mean_played
 from gym_stepwise_routing.agents.scores import scored
 from gym_stepwise_routing.agents.training import Hyperparameters, hyperparameters, train
 from gym_stepwise_routing.costs.units import CostUnit
@@ -34,6 +34,7 @@ from gym_stepwise_routing.planning.planner import Planner
 from gym_stepwise_routing.reporting import Page, Table, write_page
 from gym_stepwise_routing.sources.simulator.simulator_source import SimulatorSource
 from gym_stepwise_routing.types import Mode, Split
+from studies.agents import kept_budgets
 from studies.options import AGENT_PAGES, OutOption, command_of
 
 __all__ = ["main"]
@@ -55,20 +56,10 @@ MODE: Mode = "route"
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """One policy at one budget; ``regret`` is the accuracy missing to the optimum at the policy's own mean cost.
+class Run(kept_budgets.Run):
+    """As there; ``violation`` is the mean cost beyond the budget."""
 
-    ``seconds`` is the duration of its training, 0 for a policy that was trained for an earlier budget.
-    """
-
-    agent: str
-    seed: int
-    budget: float
-    accuracy: float
-    cost: float
-    regret: float
     violation: float
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +89,7 @@ class Study:
             accuracy, cost = self._kept_to(model, practice, budget)
             # Sampling may put a cost a hair below the cheapest router's.
             regret = self.frontier.regret(accuracy, max(cost, self.frontier.cheapest))[1]
-            runs.append(Run(self.agent, seed, budget, accuracy, cost, regret, cost - budget, seconds))
+            runs.append(Run(self.agent, seed, budget, accuracy, cost, regret, seconds, cost - budget))
         return runs
 
     def _trained(self, seed: int, budget: float) -> BaseAlgorithm:
@@ -112,12 +103,10 @@ class Study:
             fit_to_game(model, practice)
             router = scored(model, threshold=model.kappa)
             return mean_played(lambda _: router, self._game("test"), self.plays)
-        network, shown = scored(model), None
-        if isinstance(model, AllBudgetsPPO):
-            shown = budget_to_show(network, practice, budget, plays=self.plays)
-        else:
-            network = tilted(network, tilt_to_limit(network, practice, budget, plays=self.plays))
-        return mean_outcome(network, self._game("test"), budget=shown, plays=self.plays)
+        shown = isinstance(model, AllBudgetsPPO)
+        return kept_budgets.outcome_at(
+            scored(model), practice, self._game("test"), budget, shown=shown, plays=self.plays
+        )
 
     def _game(self, split: Split) -> Game:
         return Game(self._source(), split=split, mode=MODE, cost_unit=UNIT)

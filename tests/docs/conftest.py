@@ -1,7 +1,8 @@
-"""One Chromium for the tests of pages."""
+"""One Chromium for the tests of pages, and the modules that the site is built with."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 
@@ -26,3 +27,16 @@ def browser():
         opened = started.chromium.launch(executable_path=chromium, args=FLAGS)
         yield opened
         opened.close()
+
+
+@pytest.fixture(scope="session")
+def docs_module(repository):
+    """``docs_module(name)``: the module of that name in ``docs/``, which is no package."""
+
+    def load(name):
+        spec = importlib.util.spec_from_file_location(name, repository / "docs" / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 
@@ -17,11 +16,8 @@ pytest.importorskip("pydantic", reason="needs the extra 'leaderboard'")
 
 
 @pytest.fixture(scope="module")
-def schemas():
-    spec = importlib.util.spec_from_file_location("schemas", REPOSITORY / "docs" / "schemas.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def schemas(docs_module):
+    return docs_module("schemas")
 
 
 def faults(schemas, name, content):

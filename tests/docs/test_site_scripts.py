@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import threading
 from functools import partial
@@ -63,11 +62,9 @@ def test_the_calculator_says_what_cannot_be(calculator, figures, fault):
 
 
 @pytest.fixture
-def published(tmp_path):
+def published(tmp_path, docs_module):
     """Address of a site with a release in it."""
-    spec = importlib.util.spec_from_file_location("versions", DOCS / "versions.py")
-    versions = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(versions)
+    versions = docs_module("versions")
     script = (DOCS / "_static" / "versions.js").read_text(encoding="utf-8")
     for folder in ("", "v0.9.0"):
         (tmp_path / folder / "page").mkdir(parents=True)

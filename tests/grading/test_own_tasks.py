@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -99,19 +99,6 @@ def test_words_may_say_what_they_answer(begun: str) -> None:
 def test_a_reference_that_is_no_choice_is_found_before_the_first_call() -> None:
     grader = GRADERS.get("choice")
     assert (grader.reads(problem("C")), grader.reads(problem("both"))) == (True, False)
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[[Answer], Server]]:
-    servers: list[Server] = []
-
-    def start(answer: Answer) -> Server:
-        servers.append(Server(answer))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.close()
 
 
 def replies(reply: str) -> Answer:
