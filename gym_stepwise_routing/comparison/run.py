@@ -20,7 +20,7 @@ from gym_stepwise_routing.sources.recorded import BankSource
 from gym_stepwise_routing.sources.subset import limited
 from gym_stepwise_routing.types import Mode, Split
 
-__all__ = ["run_comparison", "select"]
+__all__ = ["ready_arena", "run_comparison", "select"]
 
 RANDOM_PROBLEMS = 500
 """Problems of each split of a random source."""
@@ -66,6 +66,33 @@ def run_comparison(
         ValueError: an argument out of range.
     """
     families = select(only)
+    arena = ready_arena(
+        source,
+        mode=mode,
+        cost_unit=cost_unit,
+        split=split,
+        problems=problems,
+        scores=scores,
+        questions=questions,
+        encoder=encoder,
+        seed=seed,
+    )
+    return compare(arena, families, rule or Rule(), resamples=resamples, progress=progress)
+
+
+def ready_arena(
+    source: object,
+    *,
+    mode: Mode = "route",
+    cost_unit: CostUnit = DEFAULT_UNIT,
+    split: Split = "test",
+    problems: int | None = None,
+    scores: Sequence[Path] = (),
+    questions: Mapping[str, Path] | None = None,
+    encoder: str | None = None,
+    seed: int = 0,
+) -> Arena:
+    """Where the families of the roster are compared on a source; arguments and errors as :func:`run_comparison`."""
     found = resolve(source)
     if not isinstance(found, BankSource) and (scores or questions is not None):
         raise ValueError(f"scores or questions with {found.kind} {found.name!r}; allowed: with a bank")
@@ -74,7 +101,7 @@ def run_comparison(
     if problems is not None or not found.deterministic:
         most = RANDOM_PROBLEMS if problems is None else problems
         found, scored = limited(found, most), [limited(each, most) for each in scored]
-    arena = Arena(
+    return Arena(
         found,
         mode=mode,
         cost_unit=cost_unit,
@@ -84,7 +111,6 @@ def run_comparison(
         encoder=encoder,
         seed=seed,
     )
-    return compare(arena, families, rule or Rule(), resamples=resamples, progress=progress)
 
 
 def select(only: Sequence[str]) -> tuple[Family, ...]:

@@ -68,10 +68,15 @@ class VllmGenerator:
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
         try:
             from vllm import EngineArgs, LLMEngine, SamplingParams
+            from vllm.platforms import current_platform
         except ImportError as error:
             raise ImportError(
                 "the vllm generator needs vLLM: pip install 'gym-stepwise-routing[vllm]' (on CPUs: docs/recording.md)"
             ) from error
+        if current_platform.is_cpu():
+            # An engine in a process of its own runs on with whatever it has: two of them share the cores, and the one
+            # with a single request takes as much of them as the one with a full batch.
+            os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
         self.model = model
         self.name = name or model.rstrip("/").split("/")[-1]
         self.chat = chat

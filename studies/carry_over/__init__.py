@@ -1,0 +1,1 @@
+"""Does stepwise routing carry over from task to task?"""
