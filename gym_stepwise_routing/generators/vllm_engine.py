@@ -74,8 +74,8 @@ class VllmGenerator:
                 "the vllm generator needs vLLM: pip install 'gym-stepwise-routing[vllm]' (on CPUs: docs/recording.md)"
             ) from error
         if current_platform.is_cpu():
-            # An engine in a process of its own runs on with whatever it has: two of them share the cores, and the one
-            # with a single request takes as much of them as the one with a full batch.
+            # An engine in a process of its own outlives a recording that is killed, with its memory, so that the same
+            # command could not start again; and it runs on with one request while the other model's batch is full.
             os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
         self.model = model
         self.name = name or model.rstrip("/").split("/")[-1]
