@@ -227,6 +227,7 @@ class RenamedSource:
         self.deterministic = source.deterministic
         self.modes = source.modes
         self.feedback = source.feedback
+        self.token_classes = source.token_classes
 
     def problems(self, split: Split) -> NDArray[np.int64]:
         """Problems of the split, rearranged."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from gym_stepwise_routing.datasets.catalogue import DATASETS, DatasetSpec
 from gym_stepwise_routing.datasets.json_lines import json_lines, numbered_rows
-from gym_stepwise_routing.datasets.problem import Problem, ProgramTests
+from gym_stepwise_routing.datasets.problem import Problem, ProgramTests, Table
 from gym_stepwise_routing.errors import check_choice
 
 __all__ = ["line_of_row", "load_file", "load_problems"]
@@ -75,10 +75,11 @@ def load_file(
         answer: field that holds the final answer, or a solution with it after ``####``; a number may be given as such.
 
     A field ``tests`` (a program, or a list of them) and ``before`` (text before the answer) are for answers that are
-    programs.
+    programs. A field ``table`` (rows of cells, the header first) has the table that the question's text shows.
 
     Raises:
-        ValueError: no such file, a line that is not an object, a row without the fields, an empty question.
+        ValueError: no such file, a line that is not an object, a row without the fields, an empty question, or a table
+            without rows, with rows of different lengths, or with a cell that is no text or number.
     """
     path = Path(path)
     if not path.is_file():
@@ -91,6 +92,7 @@ def load_file(
             question=_field(row, question, f"{path}: line {line}", index),
             answer=_final(_field(row, answer, f"{path}: line {line}", index)),
             tests=_tests(row, f"{path}: line {line}", index),
+            table=_table(row, f"{path}: line {line}", index),
         )
         for index, (line, row) in enumerate(numbered_rows(path))
     ]
@@ -153,6 +155,7 @@ def _problem(spec: DatasetSpec, split: str, index: int, row: Mapping[str, Any], 
         solution=solution,
         level=_level(row.get(spec.level) if spec.level else None),
         tests=_tests(row, origin, index) if spec.grading == "code" else None,
+        table=_table(row, origin, index) if spec.grading == "table" else None,
     )
 
 
@@ -167,6 +170,20 @@ def _tests(row: Mapping[str, Any], origin: object, index: int) -> ProgramTests |
     return ProgramTests(
         "\n".join(programs), _field(row, "before", origin, index, empty=True) if "before" in row else ""
     )
+
+
+def _table(row: Mapping[str, Any], origin: object, index: int) -> Table | None:
+    """The row's ``table``; None where it has no such field."""
+    if "table" not in row:
+        return None
+    table = row["table"]
+    rows = table if isinstance(table, list | tuple) and table else [None]
+    if not all(isinstance(cells, list | tuple) and cells and len(cells) == len(rows[0]) for cells in rows):
+        raise ValueError(f"{origin}: row {index}: table={table!r:.80}; allowed: one or more rows of one length")
+    for cell in (cell for cells in rows for cell in cells):
+        if not isinstance(cell, str | int | float) or isinstance(cell, bool):
+            raise ValueError(f"{origin}: row {index}: table has the cell {cell!r:.80}; allowed: text or a number")
+    return tuple(tuple(map(str, cells)) for cells in rows)
 
 
 def _field(row: Mapping[str, Any], field: str, origin: object, index: int, *, empty: bool = False) -> str:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import csv
 import io
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-__all__ = ["parse_table", "read_table_questions"]
+from gym_stepwise_routing.datasets.problem import Table
 
-Table = list[list[str]]
+__all__ = ["parse_table", "read_table_questions", "table_text"]
 
 
 def parse_table(text: str) -> Table:
@@ -27,11 +28,16 @@ def parse_table(text: str) -> Table:
     lengths = {len(row) for row in rows}
     if len(lengths) != 1:
         raise ValueError(f"a table with rows of {sorted(lengths)} cells; allowed: one or more rows of one length")
-    return rows
+    return tuple(map(tuple, rows))
 
 
-def read_table_questions(path: Path) -> Iterator[dict[str, str]]:
-    """Rows ``question`` (the table, a line a row, then what is asked) and ``answer`` (items between ``|``).
+def table_text(table: Table) -> str:
+    """A table as it stands in a question: a line a row, ``|`` between its cells, white space in cells collapsed."""
+    return "\n".join(" | ".join(" ".join(cell.split()) for cell in row) for row in table)
+
+
+def read_table_questions(path: Path) -> Iterator[Mapping[str, Any]]:
+    """Rows ``question`` (the table, then what is asked), ``answer`` (items between ``|``) and ``table`` (its cells).
 
     Args:
         path: the TSV. The tables are in the folder ``csv`` beside it, or in ``csv.tar.gz``.
@@ -53,25 +59,25 @@ def read_table_questions(path: Path) -> Iterator[dict[str, str]]:
                 raise ValueError(f"{path}: line {number} has a backslash; allowed: none, as in release 1.0.2")
             if context not in tables:
                 raise ValueError(f"{path}: line {number}: no table {context!r} beside it")
-            yield {"question": f"{tables[context]}\n\n{asked}", "answer": answer}
+            table = tables[context]
+            yield {"question": f"{table_text(table)}\n\n{asked}", "answer": answer, "table": table}
 
 
-def _tables(folder: Path) -> dict[str, str]:
-    """The tables as they stand in a question, by the name that questions give them."""
+def _tables(folder: Path) -> dict[str, Table]:
+    """The tables, by the name that questions give them."""
     loose, packed = folder / "csv", folder / "csv.tar.gz"
     if loose.is_dir():
         files = {path.relative_to(folder).as_posix(): path for path in loose.rglob("*.csv")}
-        return {name: _as_text(name, path.read_bytes()) for name, path in files.items()}
+        return {name: _parsed(name, path.read_bytes()) for name, path in files.items()}
     if not packed.is_file():
         raise ValueError(f"{folder} has no tables; allowed: a folder 'csv' or a file 'csv.tar.gz' beside the questions")
     with tarfile.open(packed) as archive:
         opened = {member.name: archive.extractfile(member) for member in archive if member.name.endswith(".csv")}
-        return {name: _as_text(name, file.read()) for name, file in opened.items() if file is not None}
+        return {name: _parsed(name, file.read()) for name, file in opened.items() if file is not None}
 
 
-def _as_text(name: str, content: bytes) -> str:
+def _parsed(name: str, content: bytes) -> Table:
     try:
-        table = parse_table(content.decode())
+        return parse_table(content.decode())
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
-    return "\n".join(" | ".join(" ".join(cell.split()) for cell in row) for row in table)

@@ -93,7 +93,7 @@ class Rules:
 
     Raises:
         ValueError: unknown mode, block or cost unit.
-        NotApplicableError: the verifier block is asked of a source without scores.
+        NotApplicableError: a block is asked of a source that does not tell what it shows.
     """
 
     def __init__(self, source: StepSource, *, mode: Mode, observation: Sequence[Block], cost_unit: CostUnit) -> None:
@@ -105,6 +105,7 @@ class Rules:
         self.scoring = "verifier" in self.blocks
         lacking = {"verifier": "has no verifier scores"} if not source.scores else {}
         lacking |= {"feedback": "has no environment that answers"} if not source.feedback else {}
+        lacking |= {"token_classes": "has no figures by class of token"} if not source.token_classes else {}
         if found := [block for block in self.blocks if block in lacking]:
             others = ", ".join(repr(block) for block in BLOCKS if block not in lacking)
             raise NotApplicableError(
@@ -321,5 +322,6 @@ class Rules:
             trace,
             tokens=np.where(ended, trace.tokens, 0),
             confidence=np.where(ended[:, None], trace.confidence, np.float32(np.nan)),
+            classes=None if trace.classes is None else np.where(ended[:, None], trace.classes, np.float32(np.nan)),
             score=np.where(ended, trace.score, np.float32(np.nan)),
         )

@@ -59,6 +59,8 @@ class SourceState(Batch):
             where the rules have to count; None of a source that records none.
         served: ``int64[B]`` input tokens that the server of the model that wrote the last step says its cache served,
             -1 where it says nothing; None of a source without servers.
+        classes: ``float32[B, len(TOKEN_CLASS_FIGURES)]`` of the last step, NaN where missing; None of a source that
+            does not tell tokens by their class.
     """
 
     problem: NDArray[np.int64]
@@ -75,6 +77,7 @@ class SourceState(Batch):
     feedback: NDArray[np.float32] | None = None
     context: NDArray[np.int64] | None = None
     served: NDArray[np.int64] | None = None
+    classes: NDArray[np.float32] | None = None
 
 
 @runtime_checkable
@@ -91,6 +94,7 @@ class StepSource(Protocol):
         deterministic: the same choices always give the same trace, so that the game can be tabulated.
         modes: the modes that it can be played in, some of ``route``, ``escalate``, ``regenerate``, ``restart``.
         feedback: whether steps are actions that an environment answers; one without an answer is possible all the same.
+        token_classes: whether steps have figures by class of token; one without them is possible all the same.
     """
 
     kind: ClassVar[SourceKind]
@@ -102,6 +106,7 @@ class StepSource(Protocol):
     deterministic: bool
     modes: tuple[str, ...]
     feedback: bool
+    token_classes: bool
 
     def problems(self, split: Split) -> NDArray[np.int64]:
         """Numbers of the problems of a split (finite sources), or of the problems that it may draw from."""
