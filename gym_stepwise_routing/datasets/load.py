@@ -177,7 +177,7 @@ def _table(row: Mapping[str, Any], origin: object, index: int) -> Table | None:
     if "table" not in row:
         return None
     table = row["table"]
-    rows = table if isinstance(table, list | tuple) and table else [None]
+    rows: list[Any] = list(table) if isinstance(table, list | tuple) and table else [None]
     if not all(isinstance(cells, list | tuple) and cells and len(cells) == len(rows[0]) for cells in rows):
         raise ValueError(f"{origin}: row {index}: table={table!r:.80}; allowed: one or more rows of one length")
     for cell in (cell for cells in rows for cell in cells):

@@ -168,7 +168,6 @@ def cut_run(
         step_text = rule.step_text(text[start : ranges[last][1] if at_horizon else stop])
         seen.append(step_text)
         known = np.isfinite(run.logprob[first_token : ends[index]]).sum() if figures is not None else 0
-        classed = figures is not None and in_table is not None
         steps.append(
             Step(
                 text=step_text,
@@ -176,7 +175,9 @@ def cut_run(
                 first_tokens=int(known) or max(ends[index] - first_token, 1),
                 confidence=figures.step(first_token, ends[index]) if figures is not None else None,
                 ending=_ending(seen, rule, over if last == len(ranges) - 1 else ""),
-                classes=figures.classes(first_token, ends[index], in_table) if classed else None,
+                classes=None
+                if figures is None or in_table is None
+                else figures.classes(first_token, ends[index], in_table),
             )
         )
         if steps[-1].ending:

@@ -2,8 +2,10 @@
 
 Its rules: both sides are sets, equally large, and each item of the reference has one on the other side that is the same
 normalised text, the same number, or the same date, all of whose parts agree. The official evaluator knows the numbers
-and dates of its references from a tagger. Here both sides are read alike instead: numbers may have thousands
-separators, and dates may be written out in English.
+and dates of its references from a tagger, by which a number with a unit is a number ("17 years" is 17), and reads plain
+numbers and dates such as 1990-01-12 only in answers. Here references are read by the forms below, and in answers too
+numbers may have thousands separators and dates may be written out in English. A full stop behind the sentence that
+states the answer is no part of it.
 """
 
 from __future__ import annotations
@@ -31,7 +33,14 @@ _LONGEST = 2_000
 _CITATIONS = re.compile(r"(?:(?<!\A)\[[^\]]*\]|\[\d+\]|[•♦†‡*#+])+\Z")
 _DETAILS = re.compile(r"(?<!\A)(?: \([^)]*\))+\Z")
 _QUOTED = re.compile(r'"([^"]*)"')
-_NUMBER = re.compile(r"[-+]?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+)(?:e[-+]?\d{1,3})?")
+_DIGITS = r"[-+]?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+)"
+_NUMBER = re.compile(rf"{_DIGITS}(?:e[-+]?\d{{1,3}})?")
+_SCALES = {"thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+_QUANTITY = re.compile(
+    rf"[$\u00a3\u20ac]?(?P<number>{_DIGITS})"
+    rf"(?:st|nd|rd|th|\"| ?%|m|km|cm|mm|kg|ft|mi|(?: (?P<scale>{'|'.join(_SCALES)}))?(?: [a-z/]+)?)"
+)
+"""A reference that is a number with its unit, and is that number as well."""
 _NEAR = Decimal("1e-6")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTH = (
@@ -44,7 +53,7 @@ _DATES = tuple(
         r"(?P<year>\d{1,4}|xx|xxxx)-(?P<month>\d{1,2}|xx)-(?P<day>\d{1,2}|xx)",
         rf"{_MONTH} (?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?:,? (?P<year>\d{{4}}))?",
         rf"(?P<day>\d{{1,2}})(?:st|nd|rd|th)? {_MONTH}(?:,? (?P<year>\d{{4}}))?",
-        rf"{_MONTH},? (?P<year>\d{{4}})",
+        rf"{_MONTH}(?:,? (?P<year>\d{{4}}))?",
     )
 )
 
@@ -80,9 +89,8 @@ def grade_table(text: str, problem: Problem) -> Grade:
     stated = _LEAD.sub("", found[-1], count=1).strip("* \t\r") if found else ""
     if not stated:
         return Grade(None, False)
-    wanted, given = _items(problem.answer), _items(stated.removesuffix("."))  # the full stop of the sentence
-    right = len(wanted) == len(given) and all(any(item.matches(other) for other in given) for item in wanted)
-    return Grade(stated, right)
+    wanted = _items(problem.answer, reference=True)
+    return Grade(stated, any(_same(wanted, _items(form)) for form in (stated, stated.removesuffix("."))))
 
 
 def normalised(text: str) -> str:
@@ -104,23 +112,29 @@ def normalised(text: str) -> str:
     return " ".join(plain.removesuffix(".").split()).lower()
 
 
-def _items(text: str) -> list[_Item]:
+def _same(wanted: list[_Item], given: list[_Item]) -> bool:
+    return len(wanted) == len(given) and all(any(item.matches(other) for other in given) for item in wanted)
+
+
+def _items(text: str, *, reference: bool = False) -> list[_Item]:
     """The items of a list, each value once."""
     items: dict[object, _Item] = {}
     for part in text.split("|"):
         plain = normalised(part)
-        value = _value(plain)
+        value = _value(plain, reference=reference)
         items.setdefault(plain if value is None else value, _Item(plain, value))
     return list(items.values())
 
 
-def _value(plain: str) -> Decimal | _Date | None:
+def _value(plain: str, *, reference: bool) -> Decimal | _Date | None:
     """The number or the date that a normalised text is; a date of a year alone is a number."""
-    if _NUMBER.fullmatch(plain):
-        return Decimal(plain.replace(",", ""))
+    if found := _NUMBER.fullmatch(plain):
+        return Decimal(found[0].replace(",", ""))
     for form in _DATES:
         if found := form.fullmatch(plain):
             return _date(**found.groupdict())
+    if reference and (found := _QUANTITY.fullmatch(plain)):
+        return Decimal(found["number"].replace(",", "")).scaleb(_SCALES.get(found["scale"], 0))
     return None
 
 

@@ -52,6 +52,16 @@ def right(reference: str, text: str) -> bool:
         ("xxxx-01-12", "12 january"),
         ("May 1990", "1990-05-xx"),
         ("1990-xx-xx", "1990"),  # a year alone is a number
+        ("17 years", "17"),  # a reference with a unit is its number as well
+        ("17 years", "17 years"),
+        ("48.4%", "48.4"),
+        ("2nd", "2"),
+        ("$1.5 billion", "1,500,000,000"),
+        ("7km", "7"),
+        ("4 events|2", "2 | 4"),
+        ("May", "xx-05-xx"),
+        ("8 August", "xx-08-08"),
+        ("a plan (of old).", "a plan (of old)."),
         ("Oslo", "**Oslo**"),
     ],
 )
@@ -65,7 +75,9 @@ def test_the_same_text_number_or_date_is_right(reference: str, stated: str) -> N
         ("Italy", "Italy | France"),
         ("Italy | France", "Italy"),
         ("Italy|France", "Italy, France"),
-        ("17 years", "17"),
+        ("17", "17 years"),  # but an answer with a unit is none
+        ("20 km walk", "20"),
+        ("125cc", "125"),
         ("17", "17.001"),
         ("1,00", "100"),
         ("xx-01-12", "1990-01-12"),  # all parts of a date must be the same
