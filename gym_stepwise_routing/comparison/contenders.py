@@ -117,7 +117,7 @@ def contender(arena: Arena, family: Family) -> Contender:
     mode = arena.plain if family.plays == "plain" else arena.mode
     built = family.build(arena)
     if isinstance(built, Thresholds):
-        return Swept(arena, built.router, family.sees, mode, built.verifier, built.own)
+        return Swept(arena, built.router, built.sees or family.sees, mode, built.verifier, built.own)
     if isinstance(built, Draws):
         return Averaged([Listed(arena, each.routers, family.sees, each.labels, mode) for each in built.draws])
     if isinstance(built, Settings):

@@ -77,11 +77,13 @@ class Thresholds:
         router: the router, fitted.
         verifier: whose scores it sees; those of the verifier that judges for all if ''.
         own: whether the router's own threshold is a setting as well, under the router's name.
+        sees: blocks of the observation that it was fitted on, where the source decides which; the family's if empty.
     """
 
     router: ScoringRouter
     verifier: str = ""
     own: bool = False
+    sees: tuple[Block, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
