@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -66,6 +68,44 @@ def test_what_is_not_of_the_form_is_named(tmp_path: Path, content: str, message:
     (tmp_path / "csv/a.csv").write_text('"a"\n', encoding="utf-8")
     (tmp_path / "q.tsv").write_text(content, encoding="utf-8")
     with pytest.raises(ValueError, match=message.replace("\\", "\\\\")):
+        list(read_table_questions(tmp_path / "q.tsv"))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'"a","b"\n"c"\n', r"a table with rows of \[1, 2\] cells; allowed: one or more rows of one length"),
+        (b"", r"a table with rows of \[\] cells"),
+        (b'"a"\n"\xff"\n', "'utf-8' codec can't decode .*; allowed: UTF-8"),
+        (b'"a"\n"' + b"x" * 200_000 + b'"\n', "field larger than field limit"),
+    ],
+)
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_table_that_does_not_parse_is_named(tmp_path: Path, content: bytes, message: str, packed: bool) -> None:
+    table = tmp_path / "csv/200-csv/1.csv"
+    table.parent.mkdir(parents=True)
+    table.write_bytes(content)
+    (tmp_path / "q.tsv").write_text(HEADER, encoding="utf-8")
+    if packed:
+        with tarfile.open(tmp_path / "csv.tar.gz", "w:gz") as archive:
+            archive.add(tmp_path / "csv", "csv")
+        shutil.rmtree(tmp_path / "csv")
+    with pytest.raises(ValueError, match=rf"csv/200-csv/1\.csv: {message}"):
+        list(read_table_questions(tmp_path / "q.tsv"))
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", b"\x1f\x8b\x08\x00half", gzip.compress(b"no archive" * 99)])
+def test_an_archive_that_is_none_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "csv.tar.gz").write_bytes(content)
+    (tmp_path / "q.tsv").write_text(HEADER, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"csv\.tar\.gz: "):
+        list(read_table_questions(tmp_path / "q.tsv"))
+
+
+def test_a_line_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "csv").mkdir()
+    (tmp_path / "q.tsv").write_bytes(HEADER.encode() + b"\xff\n")
+    with pytest.raises(ValueError, match=r"q\.tsv: line 2: 'utf-8' codec can't decode"):
         list(read_table_questions(tmp_path / "q.tsv"))
 
 
