@@ -27,6 +27,7 @@ from gym_stepwise_routing.game.config import RoutingSpec
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.routers.base import columns_of
 from gym_stepwise_routing.routers.families import ROUTERS, BuildContext, Family, Thresholds
+from gym_stepwise_routing.sources.contract import tells_token_classes
 from gym_stepwise_routing.types import TOKEN_CLASSES, Block
 
 __all__ = ["TwoPartRisk"]
@@ -99,7 +100,7 @@ _CLASSES: tuple[Block, ...] = ("progress", "token_classes")
 
 
 def _risk(arena: BuildContext) -> Thresholds:
-    blocks = _CLASSES if arena.source.token_classes else _STEPS
+    blocks = _CLASSES if tells_token_classes(arena.source) else _STEPS
     return Thresholds(TwoPartRisk().fit(arena.game("train", blocks)), sees=blocks)
 
 

@@ -19,7 +19,7 @@ from gym_stepwise_routing.costs.units import CostUnit, cost_weights
 from gym_stepwise_routing.errors import NotApplicableError, PriceError, check_choice
 from gym_stepwise_routing.game.observation import check_blocks, describe_features, observe
 from gym_stepwise_routing.game.trace_statistics import History, empty_history, remember
-from gym_stepwise_routing.sources.contract import ProblemBatch, SourceState, StepSource
+from gym_stepwise_routing.sources.contract import ProblemBatch, SourceState, StepSource, tells_token_classes
 from gym_stepwise_routing.types import BLOCKS, CONFIDENCE, MODES, Batch, Block, Mode
 
 __all__ = ["Attempts", "Play", "Rules"]
@@ -105,7 +105,7 @@ class Rules:
         self.scoring = "verifier" in self.blocks
         lacking = {"verifier": "has no verifier scores"} if not source.scores else {}
         lacking |= {"feedback": "has no environment that answers"} if not source.feedback else {}
-        lacking |= {"token_classes": "has no figures by class of token"} if not source.token_classes else {}
+        lacking |= {"token_classes": "has no figures by class of token"} if not tells_token_classes(source) else {}
         if found := [block for block in self.blocks if block in lacking]:
             others = ", ".join(repr(block) for block in BLOCKS if block not in lacking)
             raise NotApplicableError(

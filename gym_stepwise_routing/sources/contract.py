@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from gym_stepwise_routing.costs.models import ModelPool
 from gym_stepwise_routing.types import Batch, SourceKind, Split
 
-__all__ = ["ProblemBatch", "SourceState", "StepSource"]
+__all__ = ["ProblemBatch", "SourceState", "StepSource", "tells_token_classes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,6 @@ class StepSource(Protocol):
         deterministic: the same choices always give the same trace, so that the game can be tabulated.
         modes: the modes that it can be played in, some of ``route``, ``escalate``, ``regenerate``, ``restart``.
         feedback: whether steps are actions that an environment answers; one without an answer is possible all the same.
-        token_classes: whether steps have figures by class of token; one without them is possible all the same.
     """
 
     kind: ClassVar[SourceKind]
@@ -106,7 +105,6 @@ class StepSource(Protocol):
     deterministic: bool
     modes: tuple[str, ...]
     feedback: bool
-    token_classes: bool
 
     def problems(self, split: Split) -> NDArray[np.int64]:
         """Numbers of the problems of a split (finite sources), or of the problems that it may draw from."""
@@ -142,3 +140,11 @@ class StepSource(Protocol):
     def texts(self, latent: dict[str, NDArray[Any]]) -> Sequence[str]:
         """Text of the last step of each trace of a state with this ``latent``, '' where there is none."""
         ...
+
+
+def tells_token_classes(source: StepSource) -> bool:
+    """Whether steps of a source have figures by class of token; one without them is possible all the same.
+
+    A source says so by an attribute ``token_classes``; one that has none, as most, has no such figures.
+    """
+    return bool(getattr(source, "token_classes", False))

@@ -67,7 +67,6 @@ class SimulatorSource:
     simulated = True
     modes: tuple[str, ...] = MODES
     feedback = False
-    token_classes = False
 
     def __init__(
         self, preset: str | SimulatorParameters, *, problems: int = PROBLEMS, seed: int = 0, key: int | None = None
