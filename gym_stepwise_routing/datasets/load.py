@@ -13,7 +13,7 @@ from gym_stepwise_routing.datasets.json_lines import json_lines, numbered_rows
 from gym_stepwise_routing.datasets.problem import Problem, ProgramTests, Table
 from gym_stepwise_routing.errors import check_choice
 
-__all__ = ["line_of_row", "load_file", "load_problems"]
+__all__ = ["line_of_row", "load_file", "load_problems", "load_questions"]
 
 _THOUSANDS = re.compile(r"[^\d(\[{]*\d{1,3}(?:,\d{3})+(?:\.\d+)?[^\d,]*")
 """One number with thousands separators, and its unit."""
@@ -48,13 +48,32 @@ def load_problems(name: str, split: str, *, data: str | Path | None = None) -> l
         origin = spec.hub
     else:
         path = _local_file(spec, split, Path(data), files)
-        rows = list((spec.read or json_lines)(path))
-        if spec.split_of is not None:
-            rows = [row for row in rows if spec.split_of(row) == split]
+        rows = _file_rows(spec, split, path)
         origin = str(path)
     if len(rows) != count:
         raise ValueError(f"{origin}: {len(rows)} rows; allowed: the {count} rows of {name}/{split}")
     return [_problem(spec, split, index, spec.row(row), origin) for index, row in enumerate(rows)]
+
+
+def load_questions(path: str | Path, name: str, split: str, *, question: str = "question") -> list[str]:
+    """Question texts of a file of a dataset, in its order; answers are not looked at.
+
+    Args:
+        path: the file. A known dataset whose official file is no JSON Lines file with a field of the question is read
+            as it stands.
+        name: dataset.
+        split: split of the official dataset.
+        question: field that holds the question, in a file of any other dataset.
+
+    Raises:
+        ValueError: as :func:`load_file`.
+    """
+    spec = DATASETS.get(name) if name in DATASETS else None
+    if spec is None or (spec.read is None and spec.row is dict and spec.split_of is None):
+        # an answer may be spelt in many ways, and any text field will do for it
+        return [problem.question for problem in load_file(path, question=question, answer=question)]
+    rows = _file_rows(spec, split, Path(path))
+    return [_field(spec.row(row), spec.question, str(path), index) for index, row in enumerate(rows)]
 
 
 def load_file(
@@ -101,6 +120,12 @@ def load_file(
 def line_of_row(path: Path, row: int) -> int:
     """Line of a row of a JSON Lines file, both as people and :class:`Problem` count them: from 1 and from 0."""
     return next(islice(numbered_rows(path), row, None))[0]
+
+
+def _file_rows(spec: DatasetSpec, split: str, path: Path) -> list[Mapping[str, Any]]:
+    """Rows of a split in a local file in the official form."""
+    rows: list[Mapping[str, Any]] = list((spec.read or json_lines)(path))
+    return rows if spec.split_of is None else [row for row in rows if spec.split_of(row) == split]
 
 
 def _local_file(spec: DatasetSpec, split: str, data: Path, files: Sequence[str]) -> Path:

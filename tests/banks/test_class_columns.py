@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from gym_stepwise_routing.generators import StepRule
 from gym_stepwise_routing.generators.prompts import PromptTemplate
 from gym_stepwise_routing.recorder.grow import RecordingStats, grow_trees
 from gym_stepwise_routing.recorder.settings import RecordingSettings
+from gym_stepwise_routing.reporting.bank_card import bank_card
 from gym_stepwise_routing.types import TOKEN_CLASS_FIGURES
 
 RECIPE = small_recipe(recorded_mode="escalate", horizon=2)
@@ -119,3 +121,13 @@ def test_a_recording_of_a_problem_with_a_table_has_them() -> None:
     assert first["correct"]
     assert (first["table_tokens"], first["other_tokens"]) == (4, first["tokens"] - 4)
     assert {name: first[name] for name in TOKEN_CLASS_FIGURES} == {name: second[name] for name in TOKEN_CLASS_FIGURES}
+
+
+def test_the_card_tells_which_tables_were_left_out(tmp_path: Path) -> None:
+    bank = imported(tmp_path)
+    assert "tables of" not in bank_card(bank)
+    limited = {name: replace(entry, max_table_characters=1500) for name, entry in RECIPE.datasets.items()}
+    again = import_jsonl(tmp_path / "trees.jsonl", replace(RECIPE, datasets=limited), tmp_path / "limited")
+    assert "| problems | 1; toy: tables of at most 1,500 characters |" in bank_card(again)
+    assert Bank.open(again.path).manifest.datasets["toy"].max_table_characters == 1500
+    assert "max_table_characters" not in (bank.path / "bank.json").read_text(encoding="utf-8")
