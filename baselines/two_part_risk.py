@@ -35,6 +35,8 @@ __all__ = ["TwoPartRisk"]
 CLASS_PARTS, CLASSES_KNOWN = tuple(f"{name}_entropy_mean" for name in TOKEN_CLASSES), "token_classes_known"
 STAND_INS, CONFIDENCE_KNOWN = ("entropy_mean", "entropy_max"), "confidence_known"
 
+STANDS_IN = "mean and greatest entropy of the step stand in for its table tokens and the others"
+
 
 class TwoPartRisk(FittedRouter):
     """Score = 1 - (1 - risk of the first part)(1 - risk of the second); 0 where neither entropy is known.
@@ -100,8 +102,9 @@ _CLASSES: tuple[Block, ...] = ("progress", "token_classes")
 
 
 def _risk(arena: BuildContext) -> Thresholds:
-    blocks = _CLASSES if tells_token_classes(arena.source) else _STEPS
-    return Thresholds(TwoPartRisk().fit(arena.game("train", blocks)), sees=blocks)
+    by_class = tells_token_classes(arena.source)
+    blocks = _CLASSES if by_class else _STEPS
+    return Thresholds(TwoPartRisk().fit(arena.game("train", blocks)), sees=blocks, note="" if by_class else STANDS_IN)
 
 
 ROUTERS.register(

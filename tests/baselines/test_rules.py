@@ -191,6 +191,7 @@ def test_the_family_plays_what_the_source_tells():
         source.token_classes = told
         swept = contender(Arena(source, mode="regenerate"), ROUTERS.get("two-part risk"))
         assert entropy in swept._game("test").spec.feature_names
+        assert bool(swept.note) != told  # where figures stand in, it says so
 
 
 def test_risk_needs_trees_and_failures():
