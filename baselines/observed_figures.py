@@ -37,6 +37,7 @@ _KNOWN: Mapping[Block, str] = {
     "probe": "probe_known",
     "verifier": "score_known",
     "question": "question_known",
+    "token_classes": "token_classes_known",
 }
 
 LOGIT_SCALE = 100.0

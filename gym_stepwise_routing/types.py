@@ -18,6 +18,8 @@ __all__ = [
     "QUESTION",
     "SOURCES",
     "SPLITS",
+    "TOKEN_CLASSES",
+    "TOKEN_CLASS_FIGURES",
     "TRUNCATIONS",
     "VERSION",
     "Batch",
@@ -46,7 +48,9 @@ SOURCES: tuple[SourceKind, ...] = get_args(SourceKind)
 TRUNCATIONS = ("", "horizon", "no_model", "budget")
 """Why an episode was truncated, in the order of their numbers in ``info["truncated_by"]``; 0 where it was not."""
 
-Block = Literal["progress", "confidence", "aggregates", "ledger", "probe", "verifier", "question", "feedback"]
+Block = Literal[
+    "progress", "confidence", "aggregates", "ledger", "probe", "verifier", "question", "feedback", "token_classes"
+]
 """Blocks of the observation; see :mod:`gym_stepwise_routing.game.observation`."""
 BLOCKS: tuple[Block, ...] = get_args(Block)
 DEFAULT_BLOCKS: tuple[Block, ...] = ("progress", "confidence", "aggregates", "ledger", "question")
@@ -70,6 +74,15 @@ FEEDBACK = ("error", "rows", "repeat")
 """What an environment answered to the action that is the last step, in this order: 1 if it answered with an error (or
 found no action in the step), else 0; rows of its answer, NaN where the answer is no table; 1 if the action is one that
 the trace has taken before, else 0. NaN where nothing is known."""
+
+TOKEN_CLASSES = ("table", "other")
+"""Classes of the tokens of a step about a table: those that stand in a word or number of the table, and the rest."""
+TOKEN_CLASS_FIGURES = tuple(
+    f"{name}_{figure}" for name in TOKEN_CLASSES for figure in ("tokens", "logprob_mean", "logprob_min", "entropy_mean")
+)
+"""Figures of a step by class of token, in this order: how many tokens; mean and least natural log-probability of the
+chosen tokens; mean entropy in nats. The last three are NaN where the step has no token of the class, all are where it
+is not known which token is of which class."""
 
 QUESTION = ("characters", "words", "sentences", "numbers")
 """Counts over the question text, in this order; NaN where the source does not know the text."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gym_stepwise_routing.game.config import RoutingSpec
 from gym_stepwise_routing.routers.base import Predicts, Scores, bind, name_of
-from gym_stepwise_routing.sources.contract import ProblemBatch, SourceState, StepSource
+from gym_stepwise_routing.sources.contract import ProblemBatch, SourceState, StepSource, tells_token_classes
 from gym_stepwise_routing.types import Split
 
 __all__ = ["Jittered", "Rearranged", "RenamedSource", "ScoreCall", "Shadowed", "ShadowedScores"]
@@ -227,6 +227,7 @@ class RenamedSource:
         self.deterministic = source.deterministic
         self.modes = source.modes
         self.feedback = source.feedback
+        self.token_classes = tells_token_classes(source)
 
     def problems(self, split: Split) -> NDArray[np.int64]:
         """Problems of the split, rearranged."""

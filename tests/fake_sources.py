@@ -50,6 +50,7 @@ class TreeSource:
     simulated = True
     modes: tuple[str, ...] = MODES
     feedback = True
+    token_classes = True
 
     def __init__(
         self,
@@ -105,8 +106,22 @@ class TreeSource:
         answers[(rng.random(count) < gaps) | (self.depth == 0)] = np.nan
         answers[answers[:, 0] == 1, FEEDBACK.index("rows")] = np.nan
         self.answers = answers
+        self.classes = self._classes(np.random.default_rng([seed, 1]), gaps)
         told = (rng.random(count) < gaps) & (self.depth > 0)
         self.contexts = np.where(told, rng.integers(1, 300, count), -1)
+
+    def _classes(self, rng: np.random.Generator, gaps: float) -> NDArray[np.float32]:
+        """Figures by class of token: unknown at the start and in gaps; without figures where a class has no token."""
+        count = len(self.depth)
+        table = rng.integers(0, np.maximum(self.tokens, 1) + 1)
+        columns = []
+        for tokens in (table, np.maximum(self.tokens, 1) - table):
+            least = rng.uniform(-9, 0, count)
+            figures = np.stack([least * rng.random(count), least, rng.uniform(0, 3, count)], axis=1)
+            columns += [tokens[:, None], np.where(tokens[:, None] > 0, figures, np.nan)]
+        classes = np.concatenate(columns, axis=1).astype(np.float32)
+        classes[(self.depth == 0) | (rng.random(count) < gaps)] = np.nan
+        return classes
 
     def problems(self, split: Split) -> NDArray[np.int64]:
         names = ("train", "calibration", "test")
@@ -161,6 +176,7 @@ class TreeSource:
             latent={"node": np.asarray(nodes), "down": down},
             feedback=self.answers[nodes],
             context=self.contexts[nodes],
+            classes=self.classes[nodes],
         )
 
 

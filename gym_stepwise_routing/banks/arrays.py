@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gym_stepwise_routing.banks.bank_tables import ANSWERS, RAW_FIGURES, RowError
 from gym_stepwise_routing.banks.columns import to_numpy
-from gym_stepwise_routing.types import CONFIDENCE, FEEDBACK, QUESTION
+from gym_stepwise_routing.types import CONFIDENCE, FEEDBACK, QUESTION, TOKEN_CLASS_FIGURES, TOKEN_CLASSES
 
 __all__ = ["Nodes", "Problems", "RowError", "first_true", "node_columns"]
 
@@ -99,12 +99,13 @@ class Problems:
         return len(self.index)
 
 
-def node_columns(models: int, *, answered: bool = False) -> list[str]:
+def node_columns(models: int, *, answered: bool = False, classed: bool = False) -> list[str]:
     """The columns of ``nodes.parquet`` that :meth:`Nodes.of` needs."""
     return [
         *("problem", "parent", "depth", "model", "tokens", "first_step_tokens", *RAW_FIGURES),
         *("terminal", "correct", "same_as", "verifier_score", *(f"child_{model}" for model in range(models))),
         *(ANSWERS if answered else ()),
+        *(TOKEN_CLASS_FIGURES if classed else ()),
     ]
 
 
@@ -127,6 +128,8 @@ class Nodes:
         score: ``float32[N]`` verifier score, NaN where missing.
         feedback: ``float32[N, len(FEEDBACK)]`` what an environment answered, NaN where missing; None: none answers.
         context: ``int64[N]`` input tokens of the call that wrote the step, -1 where missing; None: none answers.
+        classes: ``float32[N, len(TOKEN_CLASS_FIGURES)]`` figures by class of token, NaN where missing; None: the bank
+            has none.
     """
 
     problem: NDArray[np.int32]
@@ -142,9 +145,12 @@ class Nodes:
     score: NDArray[np.float32]
     feedback: NDArray[np.float32] | None = None
     context: NDArray[np.int64] | None = None
+    classes: NDArray[np.float32] | None = None
 
     @classmethod
-    def of(cls, tables: Iterable[pa.Table], count: int, models: int, *, answered: bool = False) -> Nodes:
+    def of(
+        cls, tables: Iterable[pa.Table], count: int, models: int, *, answered: bool = False, classed: bool = False
+    ) -> Nodes:
         """The arrays of ``nodes.parquet``, filled from consecutive parts of it, so that none is in memory twice.
 
         Args:
@@ -152,10 +158,11 @@ class Nodes:
             count: rows of all parts together.
             models: models of the pool.
             answered: the parts have the columns ``ANSWERS``.
+            classed: they have the columns ``TOKEN_CLASS_FIGURES``.
 
         Raises:
-            RowError: ``correct`` missing where a trace has ended, or there where it has not; or first-line tokens that
-                are not between 1 and all tokens.
+            RowError: ``correct`` missing where a trace has ended, or there where it has not; first-line tokens that are
+                not between 1 and all tokens; or figures by class of token that are not of these tokens.
         """
         integers: dict[str, NDArray[np.int32]] = {
             name: np.empty(count, np.int32) for name in ("problem", "parent", "depth", "model", "tokens", "same_as")
@@ -166,6 +173,7 @@ class Nodes:
         score = np.empty(count, np.float32)
         feedback = np.empty((count, len(FEEDBACK)), np.float32) if answered else None
         context = np.empty(count, np.int64) if answered else None
+        classes = np.empty((count, len(TOKEN_CLASS_FIGURES)), np.float32) if classed else None
         start = 0
         for table in tables:
             rows = slice(start, start + table.num_rows)
@@ -185,8 +193,12 @@ class Nodes:
                 context[rows] = to_numpy(table["context_tokens"], -1)
                 for number, name in enumerate(FEEDBACK):
                     feedback[rows, number] = to_numpy(pc.cast(table[f"answer_{name}"], pa.float64()), np.nan)
+            if classes is not None:
+                _check_classes(table, start)
+                for number, name in enumerate(TOKEN_CLASS_FIGURES):
+                    classes[rows, number] = to_numpy(pc.cast(table[name], pa.float64()), np.nan)
             start = rows.stop
-        for array in (*integers.values(), *flags.values(), child, confidence, score, feedback, context):
+        for array in (*integers.values(), *flags.values(), child, confidence, score, feedback, context, classes):
             if array is not None:
                 _frozen(array)
         return cls(
@@ -203,6 +215,7 @@ class Nodes:
             score=score,
             feedback=feedback,
             context=context,
+            classes=classes,
         )
 
     def __len__(self) -> int:
@@ -211,9 +224,30 @@ class Nodes:
 
 def _logprob_mean(table: pa.Table) -> NDArray[np.float64]:
     """Mean over the tokens that the sum was taken over. A root has neither a sum nor tokens, and comes out as NaN."""
-    tokens, line = to_numpy(table["tokens"]), to_numpy(table["first_step_tokens"])
-    mean: NDArray[np.float64] = to_numpy(table["logprob_sum"], np.nan) / np.maximum(np.where(line > 0, line, tokens), 1)
+    mean: NDArray[np.float64] = to_numpy(table["logprob_sum"], np.nan) / np.maximum(_tokens_with_figures(table), 1)
     return mean
+
+
+def _tokens_with_figures(table: pa.Table) -> NDArray[np.int32]:
+    """Tokens that the figures of a step are taken over: those of its first line where it is a whole tail, else all."""
+    line: NDArray[np.int32] = to_numpy(table["first_step_tokens"])
+    return np.where(line > 0, line, to_numpy(table["tokens"]))
+
+
+def _check_classes(table: pa.Table, start: int) -> None:
+    """Both classes together are the tokens with figures, and a class has figures where it has tokens."""
+    both = [to_numpy(table[f"{name}_tokens"], -1) for name in TOKEN_CLASSES]
+    tokens = _tokens_with_figures(table)
+    known = (both[0] >= 0) | (both[1] >= 0)
+    if found := first_true(known & ((both[0] < 0) | (both[1] < 0) | (both[0] + both[1] != tokens))):
+        told = " and ".join(f"{name}_tokens {table[f'{name}_tokens'][found[0]]}" for name in TOKEN_CLASSES)
+        raise RowError("nodes", start + found[0], f"{told}; allowed: counts that come to {tokens[found]}, or neither")
+    for name in TOKEN_CLASSES:
+        count = to_numpy(table[f"{name}_tokens"], 0)
+        for figure in (column for column in TOKEN_CLASS_FIGURES if column.startswith(name) and "tokens" not in column):
+            if found := first_true(to_numpy(table[figure].is_valid()) != (count > 0)):
+                fault = f"{figure} is {table[figure][found[0]]} of {count[found]} tokens; allowed: one if there are any"
+                raise RowError("nodes", start + found[0], fault)
 
 
 def _check_part(table: pa.Table, start: int) -> None:

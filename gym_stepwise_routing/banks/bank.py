@@ -22,7 +22,7 @@ from gym_stepwise_routing.errors import BankError, check_choice
 from gym_stepwise_routing.registry import Registry
 from gym_stepwise_routing.storage import hugging_face
 from gym_stepwise_routing.storage.former_names import check_former
-from gym_stepwise_routing.types import SPLITS, Split
+from gym_stepwise_routing.types import SPLITS, TOKEN_CLASS_FIGURES, Split
 
 __all__ = ["BANKS", "Bank", "BundledBank"]
 
@@ -141,10 +141,11 @@ class Bank:
             with table("problems.parquet") as file:
                 problems = Problems.of(file.read(use_threads=False), models)
             with table("nodes.parquet") as file:
-                columns = node_columns(models, answered=answered)
+                classed = TOKEN_CLASS_FIGURES[0] in file.schema_arrow.names
+                columns = node_columns(models, answered=answered, classed=classed)
                 batches = file.iter_batches(_BATCH, columns=columns, use_threads=False)
                 parts = (pa.Table.from_batches([batch]) for batch in batches)
-                nodes = Nodes.of(parts, file.metadata.num_rows, models, answered=answered)
+                nodes = Nodes.of(parts, file.metadata.num_rows, models, answered=answered, classed=classed)
             pa.default_memory_pool().release_unused()  # what decoding took, before the checks need memory of their own
             if manifest.files[texts.name].rows != len(nodes):
                 raise BankError(f"{texts}: {manifest.files[texts.name].rows} rows; allowed: {len(nodes)}, one a node")

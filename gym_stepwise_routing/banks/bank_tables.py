@@ -7,7 +7,7 @@ recording; the nodes of a problem are one block. ``-1`` in an index column means
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from gym_stepwise_routing.banks.manifest import FileEntry
 from gym_stepwise_routing.errors import BankError
-from gym_stepwise_routing.types import QUESTION
+from gym_stepwise_routing.types import QUESTION, TOKEN_CLASS_FIGURES
 
 __all__ = [
     "ANSWERS",
@@ -29,7 +29,7 @@ __all__ = [
     "check_unpacked",
     "open_table",
     "reading",
-    "without_later",
+    "without_absent",
 ]
 
 RAW_FIGURES = (
@@ -44,8 +44,12 @@ RAW_FIGURES = (
     "top1_mean",
 )
 """Confidence figures as they were recorded, in the order of the JSON Lines form (see ``docs/banks.md``)."""
-LATER = {"texts.parquet": "ending", "nodes.parquet": "propensity"}
-"""Columns that came later, by file: a bank without a value in one is written without it, and keeps its hash."""
+LATER: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "texts.parquet": (("ending",),),
+    "nodes.parquet": (("propensity",), TOKEN_CLASS_FIGURES),
+}
+"""Columns that came later, in groups, by file: a bank without a value in a group is written without it, and keeps its
+hash."""
 ANSWERS = ("context_tokens", "answer_error", "answer_rows", "answer_repeat")
 """Columns of a bank whose steps an environment answers: all input tokens of the call that wrote the step; whether the
 answer is an error (or the step held no action); rows of the answer, null where it is no table; whether the trace has
@@ -108,15 +112,17 @@ def bank_schemas(models: int, *, answered: bool = False) -> Mapping[str, pa.Sche
     ]
     kinds = (pa.int32(), pa.bool_(), pa.int32(), pa.bool_())
     nodes += [pa.field(name, kind) for name, kind in zip(ANSWERS, kinds, strict=True)] if answered else []
-    nodes.append(pa.field(LATER["nodes.parquet"], pa.float64()))
-    texts = [pa.field(name, pa.string()) for name in ("text", "final_answer", LATER["texts.parquet"])]
+    nodes.append(pa.field("propensity", pa.float64()))
+    nodes += [pa.field(name, pa.int32() if name.endswith("_tokens") else pa.float64()) for name in TOKEN_CLASS_FIGURES]
+    texts = [pa.field(name, pa.string()) for name in ("text", "final_answer", "ending")]
     files = {"problems.parquet": problems, "nodes.parquet": nodes, "texts.parquet": texts}
     return {name: pa.schema(columns) for name, columns in files.items()}
 
 
-def without_later(schema: pa.Schema) -> pa.Schema:
-    """The schema of a file from before :data:`LATER` was kept, or where nobody kept it."""
-    return pa.schema([field for field in schema if field.name not in LATER.values()])
+def without_absent(file: str, schema: pa.Schema, there: Collection[str]) -> pa.Schema:
+    """The schema of a file without the groups of :data:`LATER` of which none of the columns ``there`` is one."""
+    absent = {name for group in LATER.get(file, ()) if not set(group) & set(there) for name in group}
+    return pa.schema([field for field in schema if field.name not in absent])
 
 
 def check_file(path: Path, entry: FileEntry, *, verify: bool) -> None:
@@ -199,7 +205,8 @@ def open_table(path: Path, entry: FileEntry, schema: pa.Schema, *, verify: bool)
             _check_digest(path, entry, hashlib.sha256(buffer).hexdigest())
         table = pq.ParquetFile(pa.BufferReader(buffer))
         check_unpacked(table.metadata, len(buffer))
-        if not table.schema_arrow.equals(schema) and not table.schema_arrow.equals(without_later(schema)):
+        schema = without_absent(path.name, schema, table.schema_arrow.names)
+        if not table.schema_arrow.equals(schema):
             found = {(field.name, str(field.type)) for field in table.schema_arrow}
             wanted = {(field.name, str(field.type)) for field in schema}
             raise BankError(f"{path}: wrong columns; differing: {sorted(found ^ wanted) or 'order or nullability'}")

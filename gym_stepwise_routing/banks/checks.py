@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gym_stepwise_routing.banks.arrays import Nodes, Problems, RowError, first_true
 from gym_stepwise_routing.banks.splits import SplitRule
-from gym_stepwise_routing.types import CONFIDENCE, FEEDBACK
+from gym_stepwise_routing.types import CONFIDENCE, FEEDBACK, TOKEN_CLASS_FIGURES
 
 __all__ = ["check_nodes", "check_problems", "check_prompts"]
 
@@ -75,6 +75,10 @@ def _check_figures(nodes: Nodes) -> None:
     for number, name in enumerate(CONFIDENCE):
         _check_figure(name, nodes.confidence[:, number], *_LIMITS[name.split("_")[0]])
     _check_figure("verifier_score", nodes.score, 0.0, 1.0)
+    for number, name in enumerate(TOKEN_CLASS_FIGURES if nodes.classes is not None else ()):
+        assert nodes.classes is not None
+        figure = name.split("_")[1]
+        _check_figure(name, nodes.classes[:, number], *_LIMITS.get(figure, (0.0, _LARGEST)))
     if nodes.feedback is not None and nodes.context is not None:
         _check_figure("answer_rows", nodes.feedback[:, FEEDBACK.index("rows")], 0.0, _LARGEST)
         _check_range("context_tokens", nodes.context, (nodes.context < 1) & (nodes.context != -1), ">= 1, or nothing")

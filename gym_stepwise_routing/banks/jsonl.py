@@ -31,7 +31,7 @@ from gym_stepwise_routing.banks.records import (
 )
 from gym_stepwise_routing.errors import BankError
 from gym_stepwise_routing.storage.atomic import replaced
-from gym_stepwise_routing.types import QUESTION
+from gym_stepwise_routing.types import QUESTION, TOKEN_CLASS_FIGURES
 
 __all__ = ["QuestionCounts", "check_tree", "export_jsonl", "import_jsonl"]
 
@@ -91,9 +91,10 @@ class _Columns:
     def tables(self) -> dict[str, pa.Table]:
         """The three tables."""
         tables = {file: pa.table(self._columns[file], schema=schema) for file, schema in self.schemas.items()}
-        for file, name in LATER.items():
-            if tables[file][name].null_count == len(tables[file]):
-                tables[file] = tables[file].drop_columns([name])
+        for file, groups in LATER.items():
+            for names in groups:
+                if all(tables[file][name].null_count == len(tables[file]) for name in names):
+                    tables[file] = tables[file].drop_columns(list(names))
         return tables
 
 
@@ -194,7 +195,8 @@ def check_tree(value: Any, *, horizon: int, shared_prefix: Sequence[int]) -> Non
         problems = Problems.of(tables["problems.parquet"], columns.models)
         check_prompts(problems, tuple(shared_prefix))
         nodes = tables["nodes.parquet"]
-        check_nodes(Nodes.of([nodes], len(nodes), columns.models), problems, horizon)
+        classed = TOKEN_CLASS_FIGURES[0] in nodes.column_names
+        check_nodes(Nodes.of([nodes], len(nodes), columns.models, classed=classed), problems, horizon)
     except RowError as error:
         raise BankError(f"{error.table.removesuffix('s')} {error.row}: {error.fault}") from None
     except BankError:
@@ -209,7 +211,8 @@ def _check(trees: Path, lines: Sequence[int], tables: Mapping[str, pa.Table], re
     try:
         problems = Problems.of(tables["problems.parquet"], models)
         check_problems(problems, recipe.split_rule, recipe.prompt.shared_prefix_tokens)
-        made = Nodes.of([nodes], len(nodes), models, answered=recipe.environment is not None)
+        answered, classed = recipe.environment is not None, TOKEN_CLASS_FIGURES[0] in nodes.column_names
+        made = Nodes.of([nodes], len(nodes), models, answered=answered, classed=classed)
         check_nodes(made, problems, recipe.horizon, partial=recipe.served is not None)
     except RowError as error:
         if error.table == "problems":

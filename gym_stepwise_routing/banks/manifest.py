@@ -122,11 +122,13 @@ class Dataset:
         question_field: field of the official file that holds the question; ``question_sha256`` hashes its UTF-8 text.
         source: where the problems come from, for people.
         licence: SPDX identifier, as stated by the source.
+        max_table_characters: problems with longer tables were left out; None: none were for their tables.
     """
 
     question_field: str
     source: str
     licence: str
+    max_table_characters: int | None = field(default=None, metadata=ABSENT_IF_NONE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gym_stepwise_routing.banks.bank import Bank
 from gym_stepwise_routing.banks.manifest import Dataset
-from gym_stepwise_routing.datasets import DATASETS, load_file, load_problems, question_sha256
+from gym_stepwise_routing.datasets import DATASETS, load_problems, load_questions, question_sha256
 from gym_stepwise_routing.errors import BankError
 
 __all__ = ["Questions", "join_questions", "question_counts"]
@@ -42,7 +42,7 @@ class Questions:
 
     Args:
         datasets: the datasets of the bank or recipe.
-        files: local JSON Lines files in the official form, by ``dataset/split``, such as ``gsm8k/train``.
+        files: local files in the official form, by ``dataset/split``, such as ``gsm8k/train``.
 
     Raises:
         BankError: a file for an unknown dataset.
@@ -84,9 +84,7 @@ class Questions:
         advice = f"Give the official file ({entry.source}) as {key}=FILE"
         if file := self._files.get(key):
             try:
-                # Only the question is wanted; an answer may be spelt in many ways, and any text field will do for it.
-                field = entry.question_field
-                return [problem.question for problem in load_file(file, question=field, answer=field)]
+                return load_questions(file, dataset, split, question=entry.question_field)
             except (ValueError, OSError) as error:
                 raise BankError(str(error)) from None
         if dataset not in DATASETS:

@@ -104,6 +104,15 @@ class NodeRecord:
         answer_rows: rows of its answer; absent where that is no table.
         answer_repeat: the trace has taken the same action before.
         propensity: probability with which the step was chosen at its place, in (0, 1]; only where a server explored.
+        table_tokens: how many of the tokens that the figures are taken over stand in a word or number of the problem's
+            table; this and the rest only where it has one. Both counts are there, or none.
+        table_logprob_mean: mean log-probability of these; absent, as the next two, where there are none.
+        table_logprob_min: the least of them.
+        table_entropy_mean: mean entropy at these, nats.
+        other_tokens: how many of the tokens do not.
+        other_logprob_mean: mean log-probability of these; absent, as the next two, where there are none.
+        other_logprob_min: the least of them.
+        other_entropy_mean: mean entropy at these, nats.
     """
 
     id: int
@@ -133,9 +142,18 @@ class NodeRecord:
     answer_rows: int | None = None
     answer_repeat: bool | None = None
     propensity: float | None = None
+    table_tokens: int | None = None
+    table_logprob_mean: float | None = None
+    table_logprob_min: float | None = None
+    table_entropy_mean: float | None = None
+    other_tokens: int | None = None
+    other_logprob_mean: float | None = None
+    other_logprob_min: float | None = None
+    other_entropy_mean: float | None = None
 
     def __post_init__(self) -> None:
         _check_integers(self, id=0, depth=0, model=0, tokens=1, first_step_tokens=1, context_tokens=1, answer_rows=0)
+        _check_integers(self, table_tokens=0, other_tokens=0)
         _check_texts(self.text, self.final_answer)
         if self.propensity is not None and not 0 < self.propensity <= 1:
             raise ValueError(f"propensity is {self.propensity!r}; allowed: above 0, at most 1")

@@ -99,6 +99,9 @@ def record(
     data: Annotated[Path | None, typer.Option(help="Folder with local files of known datasets.")] = None,
     question_field: Annotated[str, typer.Option(help="Field of the question in a file of your own.")] = "question",
     answer_field: Annotated[str, typer.Option(help="Field of the answer in a file of your own.")] = "answer",
+    max_table_characters: Annotated[
+        int | None, typer.Option(help="Leave out problems whose tables have more characters; rows are chosen before.")
+    ] = None,
     data_licence: Annotated[str, typer.Option(help="Licence of the problems in a file of your own.")] = "unknown",
     grading: Annotated[
         str | None,
@@ -166,6 +169,8 @@ def record(
             )
             for text in dataset
         )
+        if max_table_characters is not None:
+            selections = tuple(selection.with_tables_up_to(max_table_characters) for selection in selections)
         if drop_duplicates:
             selections = without_duplicates(selections)
         if pool is not None:

@@ -18,7 +18,7 @@ from functools import partial
 
 from gym_stepwise_routing.comparison.arena import Arena, Reference
 from gym_stepwise_routing.comparison.choose import Rule
-from gym_stepwise_routing.comparison.contenders import Contender, Decides, Points, Signals, contender
+from gym_stepwise_routing.comparison.contenders import Contender, Decides, Points, Signals, Swept, contender
 from gym_stepwise_routing.comparison.signals import auroc
 from gym_stepwise_routing.costs.units import CostUnit
 from gym_stepwise_routing.errors import NotApplicableError
@@ -84,6 +84,7 @@ class Row:
         signal: area under the ROC curve of its scores, see :mod:`signals`; None where it has none.
         later_signal: the same without the first step, of which last-step figures know nothing.
         constant: each of its settings takes one and the same decision throughout.
+        note: what stands in for something that the source does not tell; '' if nothing does.
     """
 
     name: str
@@ -99,6 +100,7 @@ class Row:
     signal: Interval | None = None
     later_signal: Interval | None = None
     constant: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,6 +214,7 @@ def _row(arena: Arena, family: Family, rule: Rule, resamples: int) -> Row:
         signal=None if told is None else auroc(told, seed=arena.seed),
         later_signal=None if later is None else auroc(later, seed=arena.seed),
         constant=isinstance(opponent, Decides) and opponent.constant(arena.split),
+        note=opponent.note if isinstance(opponent, Swept) else "",
     )
 
 

@@ -117,7 +117,7 @@ def contender(arena: Arena, family: Family) -> Contender:
     mode = arena.plain if family.plays == "plain" else arena.mode
     built = family.build(arena)
     if isinstance(built, Thresholds):
-        return Swept(arena, built.router, family.sees, mode, built.verifier, built.own)
+        return Swept(arena, built.router, built.sees or family.sees, mode, built.verifier, built.own, built.note)
     if isinstance(built, Draws):
         return Averaged([Listed(arena, each.routers, family.sees, each.labels, mode) for each in built.draws])
     if isinstance(built, Settings):
@@ -139,6 +139,7 @@ class Swept:
         mode: mode that it is played in; the arena's if None.
         verifier: whose scores it sees; the arena's verifier if ''.
         own: whether the router's own threshold is a setting as well, under the router's name.
+        note: what stands in for something that the source does not tell.
     """
 
     def __init__(
@@ -149,7 +150,9 @@ class Swept:
         mode: Mode | None = None,
         verifier: str = "",
         own: bool = False,
+        note: str = "",
     ) -> None:
+        self.note = note
         self._arena, self._router, self._observation = arena, router, observation
         self._mode, self._verifier = mode, verifier
         needs_blocks(self._game("train"), observation, arena.seed)

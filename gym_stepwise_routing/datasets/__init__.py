@@ -1,7 +1,7 @@
-"""Problems: GSM8K, MATH, MATH-500, Omni-MATH, and any JSON Lines file with questions and answers."""
+"""Problems of known datasets, and any JSON Lines file with questions and answers."""
 
 from gym_stepwise_routing.datasets.catalogue import DATASETS, DatasetSpec
-from gym_stepwise_routing.datasets.load import line_of_row, load_file, load_problems
+from gym_stepwise_routing.datasets.load import line_of_row, load_file, load_problems, load_questions
 from gym_stepwise_routing.datasets.problem import Problem, ProgramTests, question_sha256
 
 __all__ = [
@@ -12,5 +12,6 @@ __all__ = [
     "line_of_row",
     "load_file",
     "load_problems",
+    "load_questions",
     "question_sha256",
 ]

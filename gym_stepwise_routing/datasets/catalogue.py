@@ -33,7 +33,7 @@ class DatasetSpec:
         source: paper.
         read: reads a local file row by row; None: it is JSON Lines, gzipped if its name ends in ``.gz``.
         row: makes of a row, of either origin, one with the fields named above; where answers are programs, with
-            ``tests`` as well.
+            ``tests`` as well, and where they come from a table, with ``table``.
         split_of: split that a row of a local file belongs to, where one file holds them all.
     """
 
@@ -137,7 +137,7 @@ for _spec in (
         answer="answer",
         solution=None,
         level=None,
-        grading="list",
+        grading="table",
         licence="CC BY-SA 4.0",
         source="Pasupat and Liang 2015, arXiv 1508.00305, release 1.0.2",
         read=read_table_questions,

@@ -10,10 +10,10 @@ from typing import Any
 
 from gym_stepwise_routing.datasets.catalogue import DATASETS, DatasetSpec
 from gym_stepwise_routing.datasets.json_lines import json_lines, numbered_rows
-from gym_stepwise_routing.datasets.problem import Problem, ProgramTests
+from gym_stepwise_routing.datasets.problem import Problem, ProgramTests, Table
 from gym_stepwise_routing.errors import check_choice
 
-__all__ = ["line_of_row", "load_file", "load_problems"]
+__all__ = ["line_of_row", "load_file", "load_problems", "load_questions"]
 
 _THOUSANDS = re.compile(r"[^\d(\[{]*\d{1,3}(?:,\d{3})+(?:\.\d+)?[^\d,]*")
 """One number with thousands separators, and its unit."""
@@ -48,13 +48,32 @@ def load_problems(name: str, split: str, *, data: str | Path | None = None) -> l
         origin = spec.hub
     else:
         path = _local_file(spec, split, Path(data), files)
-        rows = list((spec.read or json_lines)(path))
-        if spec.split_of is not None:
-            rows = [row for row in rows if spec.split_of(row) == split]
+        rows = _file_rows(spec, split, path)
         origin = str(path)
     if len(rows) != count:
         raise ValueError(f"{origin}: {len(rows)} rows; allowed: the {count} rows of {name}/{split}")
     return [_problem(spec, split, index, spec.row(row), origin) for index, row in enumerate(rows)]
+
+
+def load_questions(path: str | Path, name: str, split: str, *, question: str = "question") -> list[str]:
+    """Question texts of a file of a dataset, in its order; answers are not looked at.
+
+    Args:
+        path: the file. A known dataset whose official file is no JSON Lines file with a field of the question is read
+            as it stands.
+        name: dataset.
+        split: split of the official dataset.
+        question: field that holds the question, in a file of any other dataset.
+
+    Raises:
+        ValueError: as :func:`load_file`.
+    """
+    spec = DATASETS.get(name) if name in DATASETS else None
+    if spec is None or (spec.read is None and spec.row is dict and spec.split_of is None):
+        # an answer may be spelt in many ways, and any text field will do for it
+        return [problem.question for problem in load_file(path, question=question, answer=question)]
+    rows = _file_rows(spec, split, Path(path))
+    return [_field(spec.row(row), spec.question, str(path), index) for index, row in enumerate(rows)]
 
 
 def load_file(
@@ -75,10 +94,11 @@ def load_file(
         answer: field that holds the final answer, or a solution with it after ``####``; a number may be given as such.
 
     A field ``tests`` (a program, or a list of them) and ``before`` (text before the answer) are for answers that are
-    programs.
+    programs. A field ``table`` (rows of cells, the header first) has the table that the question's text shows.
 
     Raises:
-        ValueError: no such file, a line that is not an object, a row without the fields, an empty question.
+        ValueError: no such file, a line that is not an object, a row without the fields, an empty question, or a table
+            without rows, with rows of different lengths, or with a cell that is no text or number.
     """
     path = Path(path)
     if not path.is_file():
@@ -91,6 +111,7 @@ def load_file(
             question=_field(row, question, f"{path}: line {line}", index),
             answer=_final(_field(row, answer, f"{path}: line {line}", index)),
             tests=_tests(row, f"{path}: line {line}", index),
+            table=_table(row, f"{path}: line {line}", index),
         )
         for index, (line, row) in enumerate(numbered_rows(path))
     ]
@@ -99,6 +120,12 @@ def load_file(
 def line_of_row(path: Path, row: int) -> int:
     """Line of a row of a JSON Lines file, both as people and :class:`Problem` count them: from 1 and from 0."""
     return next(islice(numbered_rows(path), row, None))[0]
+
+
+def _file_rows(spec: DatasetSpec, split: str, path: Path) -> list[Mapping[str, Any]]:
+    """Rows of a split in a local file in the official form."""
+    rows: list[Mapping[str, Any]] = list((spec.read or json_lines)(path))
+    return rows if spec.split_of is None else [row for row in rows if spec.split_of(row) == split]
 
 
 def _local_file(spec: DatasetSpec, split: str, data: Path, files: Sequence[str]) -> Path:
@@ -153,6 +180,7 @@ def _problem(spec: DatasetSpec, split: str, index: int, row: Mapping[str, Any], 
         solution=solution,
         level=_level(row.get(spec.level) if spec.level else None),
         tests=_tests(row, origin, index) if spec.grading == "code" else None,
+        table=_table(row, origin, index) if spec.grading == "table" else None,
     )
 
 
@@ -167,6 +195,20 @@ def _tests(row: Mapping[str, Any], origin: object, index: int) -> ProgramTests |
     return ProgramTests(
         "\n".join(programs), _field(row, "before", origin, index, empty=True) if "before" in row else ""
     )
+
+
+def _table(row: Mapping[str, Any], origin: object, index: int) -> Table | None:
+    """The row's ``table``; None where it has no such field."""
+    if "table" not in row:
+        return None
+    table = row["table"]
+    rows: list[Any] = list(table) if isinstance(table, list | tuple) and table else [None]
+    if not all(isinstance(cells, list | tuple) and cells and len(cells) == len(rows[0]) for cells in rows):
+        raise ValueError(f"{origin}: row {index}: table={table!r:.80}; allowed: one or more rows of one length")
+    for cell in (cell for cells in rows for cell in cells):
+        if not isinstance(cell, str | int | float) or isinstance(cell, bool):
+            raise ValueError(f"{origin}: row {index}: table has the cell {cell!r:.80}; allowed: text or a number")
+    return tuple(tuple(map(str, cells)) for cells in rows)
 
 
 def _field(row: Mapping[str, Any], field: str, origin: object, index: int, *, empty: bool = False) -> str:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Problem", "ProgramTests", "problem_id", "question_sha256"]
+__all__ = ["Problem", "ProgramTests", "Table", "problem_id", "question_sha256"]
+
+Table = tuple[tuple[str, ...], ...]
+"""Cells of a table, row by row, the header first."""
 
 
 def question_sha256(question: str) -> str:
@@ -46,6 +49,8 @@ class Problem:
         solution: reference solution, '' where there is none.
         level: difficulty as the dataset gives it, None where it gives none.
         tests: of a problem whose answer is a program, None for any other.
+        table: table that the question is about, which stands in its text as well; None where there is none. The
+            recorder keeps the confidence over its words apart. Never stored in a bank.
     """
 
     dataset: str
@@ -56,6 +61,7 @@ class Problem:
     solution: str = ""
     level: float | None = None
     tests: ProgramTests | None = None
+    table: Table | None = field(default=None, repr=False)
 
     @property
     def id(self) -> str:

@@ -89,20 +89,21 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
     A flat float32 `Box`. `env.unwrapped.feature_names` names the components and `env.unwrapped.routing_spec.features`
     gives their meaning. With K = 2 and all blocks:
 
-    | num   | block        | names                                                            | min  | max   |
-    |-------|--------------|------------------------------------------------------------------|------|-------|
-    | 0-6   | `progress`   | depth, trace_tokens, last_tokens, writer_k, share_k              | 0    | 2.5   |
-    | 7-16  | `confidence` | p_mean, p_min, entropy_mean, ..., top1_mean, confidence_known    | 0    | 13.8  |
-    | 17-25 | `aggregates` | worst_p_mean, ..., mean_margin_first, aggregates_known           | 0    | 13.8  |
-    | 26-30 | `ledger`     | spent, budget_left, budget_known, decoded_k                      | -1e6 | 1e6   |
-    | 31-33 | `probe`      | probe_entropy, probe_margin, probe_known                         | 0    | 13.8  |
-    | 34-37 | `verifier`   | score, score_min, score_product, score_known                     | 0    | 1     |
-    | 38-43 | `question`   | question_tokens, question_characters, ..., question_known        | 0    | 2.5   |
-    | 44-49 | `feedback`   | answer_error, ..., answer_repeat, turns_left, answer_known       | 0    | 2.5   |
+    | num   | block           | names                                                         | min  | max  |
+    |-------|-----------------|---------------------------------------------------------------|------|------|
+    | 0-6   | `progress`      | depth, trace_tokens, last_tokens, writer_k, share_k           | 0    | 2.5  |
+    | 7-16  | `confidence`    | p_mean, p_min, entropy_mean, ..., top1_mean, confidence_known | 0    | 13.8 |
+    | 17-25 | `aggregates`    | worst_p_mean, ..., mean_margin_first, aggregates_known        | 0    | 13.8 |
+    | 26-30 | `ledger`        | spent, budget_left, budget_known, decoded_k                   | -1e6 | 1e6  |
+    | 31-33 | `probe`         | probe_entropy, probe_margin, probe_known                      | 0    | 13.8 |
+    | 34-37 | `verifier`      | score, score_min, score_product, score_known                  | 0    | 1    |
+    | 38-43 | `question`      | question_tokens, question_characters, ..., question_known     | 0    | 2.5  |
+    | 44-49 | `feedback`      | answer_error, ..., answer_repeat, turns_left, answer_known    | 0    | 2.5  |
+    | 50-57 | `token_classes` | table_share, table_p_mean, ..., token_classes_known           | 0    | 13.8 |
 
     Blocks `probe` and `verifier` cost tokens, which are charged. Block `feedback` is for sources in which steps are
-    actions that an environment answers. In `restart`, `depth` and the aggregates are those of the present attempt. A
-    missing value is 0 and the block's `*_known` feature says so.
+    actions that an environment answers, `token_classes` for problems with tables. In `restart`, `depth` and the
+    aggregates are those of the present attempt. A missing value is 0 and the block's `*_known` feature says so.
 
     ## Rewards
 

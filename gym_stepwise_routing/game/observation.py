@@ -1,18 +1,20 @@
 """Observation: named features in switchable blocks, as one flat ``float32`` vector.
 
-=============== ====================================================================================================
-block           what it tells
-=============== ====================================================================================================
-``progress``    how far the trace is and who wrote it
-``confidence``  how sure the writer of the last step was (*regenerate*: of the pending draft)
-``aggregates``  worst and mean confidence over the trace so far
-``ledger``      what was spent, by model, and what is left of the budget
-``probe``       the smallest model's uncertainty at the first token of the next step (GlimpRouter, arXiv 2601.05110);
-                one decoded token and its prefill are charged
-``verifier``    scores of a process reward model; the tokens that it reads are charged
-``question``    length and make-up of the question
-``feedback``    what the environment answered to the last step, where steps are actions that one answers
-=============== ====================================================================================================
+================= ==================================================================================================
+block             what it tells
+================= ==================================================================================================
+``progress``      how far the trace is and who wrote it
+``confidence``    how sure the writer of the last step was (*regenerate*: of the pending draft)
+``aggregates``    worst and mean confidence over the trace so far
+``ledger``        what was spent, by model, and what is left of the budget
+``probe``         the smallest model's uncertainty at the first token of the next step (GlimpRouter, arXiv 2601.05110);
+                  one decoded token and its prefill are charged
+``verifier``      scores of a process reward model; the tokens that it reads are charged
+``question``      length and make-up of the question
+``feedback``      what the environment answered to the last step, where steps are actions that one answers
+``token_classes`` how sure the writer of the last step was at the words and numbers of the problem's table, and at all
+                  other tokens, where problems have tables
+================= ==================================================================================================
 
 A missing value is 0 and its block's ``*_known`` feature says so. In *regenerate*, a trace that goes on without a draft
 (the smallest model is down, or its step was not recorded) has none of the draft's figures; one that has ended shows
@@ -32,7 +34,7 @@ from numpy.typing import NDArray
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.game.trace_statistics import TRACKED, History, confidence_features
 from gym_stepwise_routing.sources.contract import ProblemBatch, SourceState
-from gym_stepwise_routing.types import BLOCKS, CONFIDENCE, DEFAULT_BLOCKS, QUESTION, Block
+from gym_stepwise_routing.types import BLOCKS, CONFIDENCE, DEFAULT_BLOCKS, QUESTION, TOKEN_CLASSES, Block
 
 __all__ = ["Feature", "check_blocks", "describe_features", "observe"]
 
@@ -54,6 +56,11 @@ _MEANINGS = {
 """The confidence figures (``sources.base.CONFIDENCE``) as features; in mode *regenerate* the step is the draft.
 
 Entropies are taken from the top log-probabilities plus one bucket for the rest."""
+_CLASS_MEANINGS = {
+    "p_mean": "geometric mean of the probabilities of the chosen tokens,",
+    "p_min": "probability of the least likely chosen token,",
+    "entropy_mean": "mean entropy of the next-token distributions, nats,",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +166,15 @@ def describe_features(models: int, blocks: tuple[Block, ...]) -> tuple[Feature, 
             Feature("turns_left", "feedback", 0, 1, "steps that the trace may still have / horizon"),
             Feature("answer_known", "feedback", 0, 1, "1 if the environment's answer is known"),
         ],
+        "token_classes": [
+            Feature("table_share", "token_classes", 0, 1, "share of the step's tokens in words of the table"),
+            *(
+                Feature(f"{name}_{figure}", "token_classes", 0, _entropy_bound(figure), f"{meaning} at {which} tokens")
+                for name, which in zip(TOKEN_CLASSES, ("the table", "all other"), strict=True)
+                for figure, meaning in _CLASS_MEANINGS.items()
+            ),
+            Feature("token_classes_known", "token_classes", 0, 1, "share of these figures that are known"),
+        ],
     }
     return tuple(feature for block in blocks for feature in blocks_of[block])
 
@@ -179,6 +195,15 @@ def _answer(feedback: NDArray[np.float32]) -> NDArray[np.float32]:
     error, rows, repeat = feedback.T
     known = np.isfinite(error)
     return np.column_stack([error == 1, rows == 0, _log(np.nan_to_num(rows)), repeat == 1, known]).astype(np.float32)
+
+
+def _by_class(classes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Share of the table tokens, then mean and least probability and mean entropy of each class; NaN where missing."""
+    (table, *first), (other, *second) = classes.T.reshape(len(TOKEN_CLASSES), -1, len(classes))
+    columns = [table / np.maximum(table + other, 1)]
+    for logprob_mean, logprob_min, entropy in (first, second):
+        columns += [np.exp(logprob_mean), np.exp(logprob_min), entropy]
+    return np.column_stack(columns)
 
 
 def observe(
@@ -238,4 +263,7 @@ def observe(
             assert trace.feedback is not None  # the rules refuse the block where nothing answers
             answer = _answer(trace.feedback)
             columns += [answer[:, :4], 1 - trace.depth[:, None] / horizon, answer[:, 4:]]
+        elif block == "token_classes":
+            assert judged.classes is not None  # likewise
+            columns.append(_with_known(_by_class(judged.classes)))
     return np.concatenate([np.asarray(column, dtype=np.float32) for column in columns], axis=1)

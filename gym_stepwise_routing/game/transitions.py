@@ -19,7 +19,7 @@ from gym_stepwise_routing.costs.units import CostUnit, cost_weights
 from gym_stepwise_routing.errors import NotApplicableError, PriceError, check_choice
 from gym_stepwise_routing.game.observation import check_blocks, describe_features, observe
 from gym_stepwise_routing.game.trace_statistics import History, empty_history, remember
-from gym_stepwise_routing.sources.contract import ProblemBatch, SourceState, StepSource
+from gym_stepwise_routing.sources.contract import ProblemBatch, SourceState, StepSource, tells_token_classes
 from gym_stepwise_routing.types import BLOCKS, CONFIDENCE, MODES, Batch, Block, Mode
 
 __all__ = ["Attempts", "Play", "Rules"]
@@ -93,7 +93,7 @@ class Rules:
 
     Raises:
         ValueError: unknown mode, block or cost unit.
-        NotApplicableError: the verifier block is asked of a source without scores.
+        NotApplicableError: a block is asked of a source that does not tell what it shows.
     """
 
     def __init__(self, source: StepSource, *, mode: Mode, observation: Sequence[Block], cost_unit: CostUnit) -> None:
@@ -105,6 +105,7 @@ class Rules:
         self.scoring = "verifier" in self.blocks
         lacking = {"verifier": "has no verifier scores"} if not source.scores else {}
         lacking |= {"feedback": "has no environment that answers"} if not source.feedback else {}
+        lacking |= {"token_classes": "has no figures by class of token"} if not tells_token_classes(source) else {}
         if found := [block for block in self.blocks if block in lacking]:
             others = ", ".join(repr(block) for block in BLOCKS if block not in lacking)
             raise NotApplicableError(
@@ -321,5 +322,6 @@ class Rules:
             trace,
             tokens=np.where(ended, trace.tokens, 0),
             confidence=np.where(ended[:, None], trace.confidence, np.float32(np.nan)),
+            classes=None if trace.classes is None else np.where(ended[:, None], trace.classes, np.float32(np.nan)),
             score=np.where(ended, trace.score, np.float32(np.nan)),
         )

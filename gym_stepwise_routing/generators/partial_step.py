@@ -19,6 +19,7 @@ from gym_stepwise_routing.generators.steps import (
     read_steps,
     segments,
 )
+from gym_stepwise_routing.generators.token_classes import TableWords
 
 __all__ = ["PartialStep"]
 
@@ -44,11 +45,13 @@ class PartialStep:
     Args:
         rule: the step rule; the step must not be the one at the horizon, which is a whole run (:func:`read_steps`).
         history: texts of the steps before.
+        words: those of the problem's table, whose tokens have figures of their own.
     """
 
-    def __init__(self, rule: StepRule, history: Sequence[str]) -> None:
+    def __init__(self, rule: StepRule, history: Sequence[str], words: TableWords | None = None) -> None:
         self.rule = rule
         self.history = tuple(history)
+        self._words = words
         self._run: Completion | None = None
         self._limit: int | None = None
         self._looking_ahead = False
@@ -78,7 +81,7 @@ class PartialStep:
         if self._all_the_rest:
             self._all_the_rest, self._run, self._newlines = False, None, -max(self._limit or 0, 1)  # only once
             known = can_be_cut(completion, self.rule, self.history)
-            return read_steps(completion, self.rule, self.history)[0] if known else None
+            return read_steps(completion, self.rule, self.history, self._words)[0] if known else None
         goes_on = self._looking_ahead
         if self._empty is not None:
             if not completion.text.strip() and completion.finish == "length" and self._peek < _MOST_PEEK:
@@ -104,7 +107,7 @@ class PartialStep:
         if not over and run.pieces and self._may_end_here(run.text):
             self._looking_ahead = True
             return None
-        return cut_run(run, self.rule, self.history, over)[0]
+        return cut_run(run, self.rule, self.history, over, self._words)[0]
 
     def _says_nothing(self, completion: Completion) -> bool:
         """Whether an answer tells neither text nor tokens, before the step or behind it."""

@@ -12,7 +12,7 @@ from gym_stepwise_routing.grading import GRADERS, Grading
 
 __all__ = ["PROMPTS", "PromptTemplate", "default_prompt", "load_prompt"]
 
-PROMPTS = ("gsm8k-4shot", "math-4shot", "code-2shot")
+PROMPTS = ("gsm8k-4shot", "math-4shot", "code-2shot", "table-3shot")
 """Prompts that come with the package; their examples were written for it."""
 _FIELD = "{question}"
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from gym_stepwise_routing.generators.generator import Completion
 from gym_stepwise_routing.generators.step_rule import StepRule
-from gym_stepwise_routing.generators.token_confidence import StepConfidence, token_confidence
+from gym_stepwise_routing.generators.token_classes import TableWords
+from gym_stepwise_routing.generators.token_confidence import StepClasses, StepConfidence, token_confidence
 
 __all__ = [
     "Ending",
@@ -42,6 +43,7 @@ class Step:
         ending: why the trace ended here, or ''.
         cached_tokens: input tokens that the engine's cache served of the request that began the step; None where it
             does not tell, and of runs of several steps.
+        classes: the figures over table tokens and over all others; None where there are none, or no table.
     """
 
     text: str
@@ -50,6 +52,7 @@ class Step:
     confidence: StepConfidence | None
     ending: Ending
     cached_tokens: int | None = None
+    classes: StepClasses | None = None
 
 
 def segments(text: str, rule: StepRule) -> list[tuple[int, int]]:
@@ -117,13 +120,16 @@ def can_be_cut(completion: Completion, rule: StepRule, history: Sequence[str]) -
     return len(history) + 1 >= rule.horizon or len(ranges) <= 1 or len("".join(run.pieces)) >= ranges[-1][0]
 
 
-def read_steps(completion: Completion, rule: StepRule, history: Sequence[str]) -> list[Step]:
+def read_steps(
+    completion: Completion, rule: StepRule, history: Sequence[str], words: TableWords | None = None
+) -> list[Step]:
     """Cut a whole run into steps.
 
     Args:
         completion: what the model wrote after ``history``, until a stop string, the end or the token limit.
         rule: the step rule; at its horizon the last step takes all the rest.
         history: texts of the steps before, whoever wrote them.
+        words: those of the problem's table, whose tokens have figures of their own.
 
     Returns:
         The steps in order, at least one; the last and only the last has an ending. A run without text is one empty
@@ -136,10 +142,12 @@ def read_steps(completion: Completion, rule: StepRule, history: Sequence[str]) -
         raise ValueError("a run of several steps came back without its tokens; ask for one step at a time")
     stopped = _cut_at_stop(aligned(completion), rule)
     run, answered = cut_at_answer(stopped, rule, history)
-    return cut_run(run, rule, history, "answer" if answered else _over(stopped))
+    return cut_run(run, rule, history, "answer" if answered else _over(stopped), words)
 
 
-def cut_run(run: Completion, rule: StepRule, history: Sequence[str], over: Ending) -> list[Step]:
+def cut_run(
+    run: Completion, rule: StepRule, history: Sequence[str], over: Ending, words: TableWords | None = None
+) -> list[Step]:
     """Steps of a run with a piece for every token, or with none; ``over`` is why the trace ends with the last."""
     text = run.text
     ranges = segments(text, rule)
@@ -149,6 +157,7 @@ def cut_run(run: Completion, rule: StepRule, history: Sequence[str], over: Endin
         ranges = [(ranges[0][0], len(text))]
     ends = _token_ends(run, ranges)
     figures = token_confidence(run.logprob, run.top) if run.has_logprobs else None
+    in_table = words.tokens(run.pieces, text) if words is not None and run.pieces else None
     steps: list[Step] = []
     seen = list(history)
     first_token = 0
@@ -166,6 +175,9 @@ def cut_run(run: Completion, rule: StepRule, history: Sequence[str], over: Endin
                 first_tokens=int(known) or max(ends[index] - first_token, 1),
                 confidence=figures.step(first_token, ends[index]) if figures is not None else None,
                 ending=_ending(seen, rule, over if last == len(ranges) - 1 else ""),
+                classes=None
+                if figures is None or in_table is None
+                else figures.classes(first_token, ends[index], in_table),
             )
         )
         if steps[-1].ending:

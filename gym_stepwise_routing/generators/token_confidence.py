@@ -7,12 +7,14 @@ number; the recordings use k = 8).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["StepConfidence", "TokenConfidence", "token_confidence"]
+from gym_stepwise_routing.types import TOKEN_CLASSES
+
+__all__ = ["ClassConfidence", "StepClasses", "StepConfidence", "TokenConfidence", "token_confidence"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,44 @@ class StepConfidence:
     def rounded(self, decimals: int = 4) -> dict[str, float]:
         """Figures as they stand in a recorded tree."""
         return {name: round(getattr(self, name), decimals) + 0.0 for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class ClassConfidence:
+    """Figures over the tokens of one class; None where there is no such token.
+
+    Attributes:
+        tokens: how many there are.
+        logprob_mean: mean natural log-probability.
+        logprob_min: the least of them.
+        entropy_mean: mean entropy, nats.
+    """
+
+    tokens: int
+    logprob_mean: float | None = None
+    logprob_min: float | None = None
+    entropy_mean: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepClasses:
+    """Figures of one step over its table tokens and over all others (names as in ``types.TOKEN_CLASS_FIGURES``)."""
+
+    table: ClassConfidence
+    other: ClassConfidence
+
+    def rounded(self, decimals: int = 4) -> dict[str, float]:
+        """Figures as they stand in a recorded tree, without those that are None."""
+        told = {
+            f"{name}_{figure.name}": getattr(getattr(self, name), figure.name)
+            for name in TOKEN_CLASSES
+            for figure in fields(ClassConfidence)
+        }
+        return {
+            name: value if isinstance(value, int) else round(value, decimals) + 0.0
+            for name, value in told.items()
+            if value is not None
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +106,24 @@ class TokenConfidence:
             margin_mean=float(margin.mean()),
             margin_min=float(margin.min()),
             top1_mean=float(top1.mean()),
+        )
+
+    def classes(self, first: int, last: int, in_table: NDArray[np.bool_]) -> StepClasses | None:
+        """Figures over the same tokens by their class, ``in_table`` ``bool[T]``; None where no token is known."""
+        known = first + np.flatnonzero(np.isfinite(self.logprob[first:last]))
+        if len(known) == 0:
+            return None
+        return StepClasses(self._over(known[in_table[known]]), self._over(known[~in_table[known]]))
+
+    def _over(self, tokens: NDArray[np.int64]) -> ClassConfidence:
+        if len(tokens) == 0:
+            return ClassConfidence(0)
+        logprob = self.logprob[tokens]
+        return ClassConfidence(
+            tokens=len(tokens),
+            logprob_mean=float(logprob.mean()),
+            logprob_min=float(logprob.min()),
+            entropy_mean=float(self.entropy[tokens].mean()),
         )
 
 

@@ -15,6 +15,7 @@ from gym_stepwise_routing.generators.generator import Completion, Failure, Gener
 from gym_stepwise_routing.generators.partial_step import PartialStep
 from gym_stepwise_routing.generators.step_rule import StepRule
 from gym_stepwise_routing.generators.steps import Step, can_be_cut, read_steps
+from gym_stepwise_routing.generators.token_classes import TableWords, table_words
 from gym_stepwise_routing.grading import GRADERS
 from gym_stepwise_routing.grading.judge import Judge
 from gym_stepwise_routing.recorder.settings import RecordingSettings
@@ -56,6 +57,7 @@ class _Growing:
     tree: RoutingTree
     prompt: str
     key: tuple[str, int]
+    words: TableWords | None
     prompt_tokens: dict[int, int] = field(default_factory=dict)
     steps: dict[Run, list[Step]] = field(default_factory=dict)
     partial: dict[Run, PartialStep] = field(default_factory=dict)
@@ -117,7 +119,8 @@ def grow_trees(
             writers = len(generators) * settings.samples
             tree = RoutingTree(problem, writers, settings.mode, settings.rule, grade)
             key = (problem.id, int(problem.id in stats.failed))
-            growing[problem.id] = _Growing(tree, settings.prompt.fill(problem.question), key)
+            filled = settings.prompt.fill(problem.question)
+            growing[problem.id] = _Growing(tree, filled, key, table_words(problem))
             pool.submit_ready(growing[problem.id])
         if not growing:
             return
@@ -196,7 +199,7 @@ class _Pool:
                 self._submit(growing, run)
                 return
         elif can_be_cut(completion, self.rule, history):
-            steps.extend(read_steps(completion, self.rule, history))
+            steps.extend(read_steps(completion, self.rule, history, growing.words))
         else:  # the server told too little of this one: the run is asked for once more, step by step
             self._submit(growing, run, whole=False)
             return
@@ -223,7 +226,7 @@ class _Pool:
         if whole or len(history) + 1 == self.rule.horizon:
             request = Request(growing.prompt, self.rule.prefix(history), left, self.rule.engine_stops)
         else:
-            partial = growing.partial.setdefault(run, PartialStep(self.rule, history))
+            partial = growing.partial.setdefault(run, PartialStep(self.rule, history, growing.words))
             request = partial.request(growing.prompt, left)
         request = replace(request, sample=run.model % self.samples)
         self.generators[run.model // self.samples].submit((growing.key, run), request)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gym_stepwise_routing.banks.manifest import Dataset
 from gym_stepwise_routing.datasets import DATASETS, Problem, line_of_row, load_file, load_problems
+from gym_stepwise_routing.datasets.table_questions import table_text
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.grading import GRADERS, Grading
 from gym_stepwise_routing.types import SPLITS
@@ -43,6 +44,24 @@ class Selection:
     def place(self, problem: Problem) -> str:
         """Where a problem stands, for people: file and line, or its id in a known dataset."""
         return problem.id if self.file is None else f"{self.file}: line {line_of_row(self.file, problem.index)}"
+
+    def with_tables_up_to(self, characters: int) -> Selection:
+        """The problems whose tables have at most so many characters, as they stand in the questions.
+
+        Raises:
+            ValueError: a problem without a table, or none whose table is so short.
+        """
+        if bare := [problem for problem in self.problems if problem.table is None]:
+            raise ValueError(
+                f"max_table_characters={characters!r}: {self.place(bare[0])} has no table; allowed: those with one"
+            )
+        sizes = [len(table_text(problem.table or ())) for problem in self.problems]
+        kept = tuple(p for p, size in zip(self.problems, sizes, strict=True) if size <= characters)
+        if not kept:
+            raise ValueError(
+                f"max_table_characters={characters!r}: no table of {self.name} is so short; allowed: >= {min(sizes)}"
+            )
+        return replace(self, problems=kept, dataset=replace(self.dataset, max_table_characters=characters))
 
     @classmethod
     def parse(

@@ -16,7 +16,7 @@ from gym_stepwise_routing.generators.generator import GeneratorInfo
 from gym_stepwise_routing.grading import GRADERS
 from gym_stepwise_routing.recorder.settings import RecordingSettings
 from gym_stepwise_routing.storage.atomic import write_json
-from gym_stepwise_routing.storage.strict_json import read_json
+from gym_stepwise_routing.storage.strict_json import read_json, to_json
 from gym_stepwise_routing.types import VERSION
 
 __all__ = ["MANIFEST", "read_recording", "recorded_commands", "recording_manifest", "seal_manifest"]
@@ -67,7 +67,7 @@ def recording_manifest(
         "models": [asdict(replace(model, price=None)) for model in named],
         "generators": [asdict(info) for info in generators],
         "shared_prefix_tokens": [tokens for tokens in shared_prefix for _ in range(samples)],
-        "datasets": {name: asdict(dataset) for name, dataset in datasets.items()},
+        "datasets": {name: to_json(dataset) for name, dataset in datasets.items()},
         "decoding": "greedy" if drawn == ["0"] else f"drawn at temperature {', '.join(drawn)}",
     }
     if samples > 1:  # a key that is absent of one sample, so that earlier recordings go on

@@ -211,6 +211,8 @@ class RoutingTree:
             entry["first_step_tokens"] = node.step.first_tokens
         if node.step.confidence is not None:
             entry |= node.step.confidence.rounded()
+        if node.step.classes is not None:
+            entry |= node.step.classes.rounded()
         if owners[node.id] != node.id:
             entry["same_as"] = numbers[owners[node.id]]
         if node.grade is not None:

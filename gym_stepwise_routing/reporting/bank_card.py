@@ -28,7 +28,7 @@ def bank_card(bank: Bank) -> str:
     lines += _table(
         ("", ""),
         [
-            ("problems", f"{len(bank.problems):,}"),
+            ("problems", f"{len(bank.problems):,}{_limits(bank)}"),
             ("nodes", f"{len(bank.nodes):,}"),
             ("horizon", f"{manifest.horizon} steps"),
             ("modes", ", ".join(manifest.modes)),
@@ -68,6 +68,12 @@ def bank_card_json(bank: Bank) -> str:
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     cells = [" | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) for row in rows]
     return [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}", *(f"| {row} |" for row in cells), ""]
+
+
+def _limits(bank: Bank) -> str:
+    """What was left out of each dataset because of its tables; '' if nothing was."""
+    told = ((name, dataset.max_table_characters) for name, dataset in bank.manifest.datasets.items())
+    return "".join(f"; {name}: tables of at most {most:,} characters" for name, most in told if most is not None)
 
 
 def grader_text(bank: Bank) -> str:

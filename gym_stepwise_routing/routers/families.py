@@ -77,11 +77,15 @@ class Thresholds:
         router: the router, fitted.
         verifier: whose scores it sees; those of the verifier that judges for all if ''.
         own: whether the router's own threshold is a setting as well, under the router's name.
+        sees: blocks of the observation that it was fitted on, where the source decides which; the family's if empty.
+        note: what stands in for something that the source does not tell; '' if nothing does.
     """
 
     router: ScoringRouter
     verifier: str = ""
     own: bool = False
+    sees: tuple[Block, ...] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

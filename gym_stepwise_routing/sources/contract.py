@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from gym_stepwise_routing.costs.models import ModelPool
 from gym_stepwise_routing.types import Batch, SourceKind, Split
 
-__all__ = ["ProblemBatch", "SourceState", "StepSource"]
+__all__ = ["ProblemBatch", "SourceState", "StepSource", "tells_token_classes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,8 @@ class SourceState(Batch):
             where the rules have to count; None of a source that records none.
         served: ``int64[B]`` input tokens that the server of the model that wrote the last step says its cache served,
             -1 where it says nothing; None of a source without servers.
+        classes: ``float32[B, len(TOKEN_CLASS_FIGURES)]`` of the last step, NaN where missing; None of a source that
+            does not tell tokens by their class.
     """
 
     problem: NDArray[np.int64]
@@ -75,6 +77,7 @@ class SourceState(Batch):
     feedback: NDArray[np.float32] | None = None
     context: NDArray[np.int64] | None = None
     served: NDArray[np.int64] | None = None
+    classes: NDArray[np.float32] | None = None
 
 
 @runtime_checkable
@@ -137,3 +140,11 @@ class StepSource(Protocol):
     def texts(self, latent: dict[str, NDArray[Any]]) -> Sequence[str]:
         """Text of the last step of each trace of a state with this ``latent``, '' where there is none."""
         ...
+
+
+def tells_token_classes(source: StepSource) -> bool:
+    """Whether steps of a source have figures by class of token; one without them is possible all the same.
+
+    A source says so by an attribute ``token_classes``; one that has none, as most, has no such figures.
+    """
+    return bool(getattr(source, "token_classes", False))

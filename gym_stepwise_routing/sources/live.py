@@ -22,11 +22,12 @@ from gym_stepwise_routing.generators.partial_step import PartialStep
 from gym_stepwise_routing.generators.prompts import PromptTemplate
 from gym_stepwise_routing.generators.step_rule import StepRule
 from gym_stepwise_routing.generators.steps import Step, read_steps
+from gym_stepwise_routing.generators.token_classes import table_words
 from gym_stepwise_routing.generators.token_confidence import token_confidence
 from gym_stepwise_routing.grading import GRADERS, Grading
 from gym_stepwise_routing.grading.thoughts import without_thoughts
 from gym_stepwise_routing.sources.contract import ProblemBatch, SourceState
-from gym_stepwise_routing.types import CONFIDENCE, MODES, QUESTION, SPLITS, Split
+from gym_stepwise_routing.types import CONFIDENCE, MODES, QUESTION, SPLITS, TOKEN_CLASS_FIGURES, Split
 
 __all__ = ["LiveSource"]
 
@@ -88,6 +89,8 @@ class LiveSource:
         self._all = [problem for split in problems for problem in problems[split]]
         if len({problem.sha256 for problem in self._all}) != len(self._all):
             raise ValueError("problems: the same question twice; allowed: disjoint splits of distinct questions")
+        self._words = [table_words(problem) for problem in self._all]
+        self.token_classes = any(words is not None for words in self._words)
         self._splits: dict[Split, NDArray[np.int64]] = {}
         first = 0
         for split, chosen in problems.items():
@@ -142,6 +145,7 @@ class LiveSource:
             available=self._chargeable(problems),
             failed=np.zeros(size, dtype=np.bool_),
             served=np.full(size, -1, dtype=np.int64),
+            classes=np.full((size, len(TOKEN_CLASS_FIGURES)), np.nan, np.float32) if self.token_classes else None,
             latent={
                 "steps": _objects([()] * size),
                 "written": _objects([None] * size),  # the last step, as it was read
@@ -174,6 +178,8 @@ class LiveSource:
             assert out.served is not None
             out.served[row] = -1 if result.cached_tokens is None else result.cached_tokens
             out.confidence[row] = _figures(result)
+            if out.classes is not None:
+                out.classes[row] = _class_figures(result)
             out.terminal[row] = ended
             out.available[row] = self._chargeable(state.problem[[row]])[0] & (not ended)
             if ended and self._grade is not None:
@@ -239,7 +245,7 @@ class LiveSource:
         for row, model in enumerate(models):
             steps = state.latent["steps"][row]
             if len(steps) + 1 < self.horizon:
-                partial[row] = PartialStep(self.rule, steps)
+                partial[row] = PartialStep(self.rule, steps, self._words[state.problem[row]])
             self._submit(state, row, int(model), partial.get(row))
         results: dict[int, Step | Failure] = {}
         cached: dict[int, int | None] = {}  # of the first request: later ones of a step find what it has read
@@ -250,7 +256,8 @@ class LiveSource:
                     continue
                 cached.setdefault(row, result.cached_tokens)
                 if row not in partial:
-                    results[row] = read_steps(result, self.rule, state.latent["steps"][row])[-1]
+                    steps, words = state.latent["steps"][row], self._words[state.problem[row]]
+                    results[row] = read_steps(result, self.rule, steps, words)[-1]
                 elif (step := partial[row].add(result)) is not None:
                     results[row] = step
                 else:
@@ -293,6 +300,12 @@ def _figures(step: Step) -> NDArray[np.float32]:
     return np.array([rounded[name] for name in CONFIDENCE], dtype=np.float32)
 
 
+def _class_figures(step: Step) -> NDArray[np.float32]:
+    """Figures by class of token, rounded as in a recording; NaN where there are none."""
+    told = {} if step.classes is None else step.classes.rounded()
+    return np.array([told.get(name, np.nan) for name in TOKEN_CLASS_FIGURES], dtype=np.float32)
+
+
 def _objects(values: Sequence[Any]) -> NDArray[Any]:
     array = np.empty(len(values), dtype=object)
     for index, value in enumerate(values):
@@ -301,8 +314,8 @@ def _objects(values: Sequence[Any]) -> NDArray[Any]:
 
 
 def _copy(state: SourceState) -> SourceState:
-    arrays = {
-        name: getattr(state, name).copy() for name in ("depth", "model", "tokens", "confidence", "score", "served")
-    }
+    names = ["depth", "model", "tokens", "confidence", "score", "served"]
+    names += [] if state.classes is None else ["classes"]
+    arrays = {name: getattr(state, name).copy() for name in names}
     flags = {name: getattr(state, name).copy() for name in ("terminal", "correct", "available", "failed")}
     return replace(state, **arrays, **flags, latent={key: value.copy() for key, value in state.latent.items()})

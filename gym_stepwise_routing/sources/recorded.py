@@ -41,6 +41,7 @@ class BankSource:
         self.scores = self.pool.verifier is not None and bool(np.isfinite(self.bank.score).any())
         self.modes = self.bank.manifest.modes
         self.feedback = self.bank.nodes.feedback is not None
+        self.token_classes = self.bank.nodes.classes is not None
 
     def problems(self, split: Split) -> NDArray[np.int64]:
         """Problems of a split, ascending."""
@@ -135,4 +136,5 @@ class BankSource:
             latent={"node": nodes},
             feedback=None if arrays.feedback is None else arrays.feedback[nodes],
             context=None if arrays.context is None else arrays.context[nodes],
+            classes=None if arrays.classes is None else arrays.classes[nodes],
         )

@@ -92,6 +92,7 @@ def _judge(result: Comparison, claim: Claim, rows: Mapping[str, Row]) -> Finding
         verdict, figures, why = _point(result, row)
     else:
         verdict, figures, why = _ordering(result, claim, row, rows)
+    why = "; ".join(filter(None, (why, row.note)))
     return Finding(claim, verdict, figures, why, _signals(claim, row, rows), _ends(row))
 
 

@@ -11,6 +11,7 @@ from bank_files import BUNDLED
 from gym_stepwise_routing.banks import Bank
 from gym_stepwise_routing.banks.manifest import Dataset
 from gym_stepwise_routing.banks.questions import Questions, join_questions, question_counts
+from gym_stepwise_routing.datasets import DATASETS, load_problems
 from gym_stepwise_routing.errors import BankError
 
 TOY = {"toy": Dataset(question_field="question", source="this test", licence="MIT")}
@@ -115,6 +116,25 @@ def test_the_bundled_bank_joins_the_official_files(shared_dir):
     assert len(texts) == 1440
     assert [sha(text) for text in texts] == bank.problems.question_sha256.to_pylist()
     np.testing.assert_array_equal(bank.problems.question, np.array([question_counts(text) for text in texts]))
+
+
+@pytest.mark.parametrize(
+    ("name", "split", "file"),
+    [
+        ("wikitablequestions", "test", "wikitablequestions/pristine-unseen-tables.tsv"),
+        ("mbpp", "validation", "mbpp/mbpp.jsonl"),
+        ("human_eval", "test", "human_eval/HumanEval.jsonl.gz"),
+        ("gsm8k", "test", "gsm8k/test.jsonl"),
+    ],
+)
+def test_official_files_of_every_form_are_read_as_they_stand(shared_dir, name, split, file):
+    wanted = load_problems(name, split, data=shared_dir / "data")
+    entry = Dataset(question_field=DATASETS.get(name).question, source="x", licence="x")
+    questions = Questions({name: entry}, {f"{name}/{split}": shared_dir / "data" / file})
+    for problem in (wanted[0], wanted[-1]):
+        assert questions.text(name, split, problem.index, problem.sha256) == problem.question
+    with pytest.raises(BankError, match=f"{len(wanted)} is not among them"):
+        questions.text(name, split, len(wanted), sha("?"))
 
 
 def test_the_wrong_official_file(shared_dir):

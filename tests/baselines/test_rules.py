@@ -15,9 +15,13 @@ from gym_stepwise_routing.baselines.spec_reason import SpecReason, rating_name
 from gym_stepwise_routing.baselines.steer import Steer
 from gym_stepwise_routing.baselines.two_part_risk import TwoPartRisk
 from gym_stepwise_routing.baselines.verifier_threshold import RSD, TrimThreshold, VerifierThreshold
+from gym_stepwise_routing.comparison.arena import Arena
+from gym_stepwise_routing.comparison.contenders import contender
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.evaluation.evaluate import play
 from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.routers.families import ROUTERS
+from gym_stepwise_routing.types import TOKEN_CLASS_FIGURES
 
 STEPS = ("progress", "confidence")
 
@@ -150,6 +154,44 @@ def test_risk_rises_with_either_entropy_if_that_is_what_fails():
     )
     assert calm < words < both
     assert router.scores(observe(confidence_known=0)) == 0
+
+
+def by_class(table, other):
+    """A source whose small steps have these entropies of each class where they fail, and little else."""
+    source = TreeSource(1, problems=150, horizon=2)
+    noise = np.random.default_rng(0).uniform(0, 0.5, (2, len(source.correct)))
+    for part, high, extra in zip(("table", "other"), (table, other), noise, strict=True):
+        column = TOKEN_CLASS_FIGURES.index(f"{part}_entropy_mean")
+        figure = np.where(source.correct, 0.1, high) + extra
+        source.classes[:, column] = np.where(np.isnan(source.classes[:, column]), np.nan, figure)
+    return Game(source, mode="regenerate", observation=("progress", "token_classes"))
+
+
+@pytest.mark.parametrize(("telling", "silent"), [("table", "other"), ("other", "table")])
+def test_risk_goes_by_the_class_whose_tokens_tell(telling, silent):
+    playing = by_class(**{telling: 2.0, silent: 0.1})
+    router = TwoPartRisk().fit(playing)
+    observe = bound(router, playing)
+
+    def score(**entropies):
+        known = {f"{name}_entropy_mean": value for name, value in entropies.items()}
+        return router.scores(observe(**known, token_classes_known=1 if len(entropies) == 2 else 4 / 7))[0]
+
+    calm = score(table=0.1, other=0.1)
+    risen = score(**{telling: 2.0, silent: 0.1}) - calm
+    assert risen > 0.15  # the silent part is at the base rate throughout
+    assert abs(score(**{telling: 0.1, silent: 0.5}) - calm) < risen / 2
+    assert score(**{silent: 0.1}) < calm  # a part without tokens adds no risk
+    assert score() == 0
+
+
+def test_the_family_plays_what_the_source_tells():
+    for told, entropy in ((True, "table_entropy_mean"), (False, "entropy_mean")):
+        source = TreeSource(0, problems=60)
+        source.token_classes = told
+        swept = contender(Arena(source, mode="regenerate"), ROUTERS.get("two-part risk"))
+        assert entropy in swept._game("test").spec.feature_names
+        assert bool(swept.note) != told  # where figures stand in, it says so
 
 
 def test_risk_needs_trees_and_failures():

@@ -34,9 +34,11 @@ HEADINGS = [
     "Vectorized environment",
     "Version History",
 ]
+ABSENT = ("verifier", "feedback", "token_classes")
+"""Blocks of figures that the bundled bank does not have."""
 GAMES = {
     "bundled": {},
-    "bundled-probe": {"observation": [block for block in BLOCKS if block not in ("verifier", "feedback")]},
+    "bundled-probe": {"observation": [block for block in BLOCKS if block not in ABSENT]},
     "bundled-budget": {"budget": (0.3, 1.2), "hard_budget": True, "cost_unit": "large_tokens", "split": "test"},
     "three-models-all-blocks": {
         "source": TreeSource(1, models=3, verifier=True, gaps=0.1),

@@ -9,6 +9,7 @@ import gzip
 import io
 import json
 import shutil
+import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -36,6 +37,7 @@ from gym_stepwise_routing.baselines.verifiers.score_files import read_scores, wr
 from gym_stepwise_routing.calibration import RelativeAccuracy, calibrate, load_calibrated, save_calibrated
 from gym_stepwise_routing.costs.models import Model
 from gym_stepwise_routing.datasets import load_file
+from gym_stepwise_routing.datasets.table_questions import read_table_questions
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.leaderboard.board_rows import ROWS, read_rows
 from gym_stepwise_routing.leaderboard.entry_files import read_entries
@@ -86,7 +88,7 @@ class Reader:
 
 READERS = (
     "trees", "interchange", "packed trees", "imported trees", "recording", "recorded trees",
-    "manifest", "dataset", "preset", "run", "certificate", "game", "rule",
+    "manifest", "dataset", "table questions", "tables", "preset", "run", "certificate", "game", "rule",
     "entry", "rows", "track", "log", "pool",
 )  # fmt: skip
 
@@ -175,7 +177,18 @@ def _reader(name: str, request: pytest.FixtureRequest) -> Reader:
             return of((bundled / "bank.json").read_bytes(), "bank.json", Manifest.load)
         case "dataset":
             rows = b'{"question": "1 + 1", "answer": 2}\n{"question": "?", "answer": "f", "tests": ["assert f()"]}\n'
+            rows += b'{"question": "a\\n1\\n\\nWhich?", "answer": 1, "table": [["a"], [1]]}\n'
             return of(rows, "mine.jsonl", load_file, lines=True)
+        case "table questions" | "tables":
+            (folder / name).mkdir(exist_ok=True)
+            archive, questions = folder / name / "csv.tar.gz", folder / name / "q.tsv"
+            with tarfile.open(archive, "w:gz") as packed_tables:
+                (folder / name / "1.csv").write_text('"a","b"\n"1","\\"2\\""\n')
+                packed_tables.add(folder / name / "1.csv", "csv/1.csv")
+            questions.write_text("id\tutterance\tcontext\ttargetValue\nnt-0\twhich?\tcsv/1.csv\t2\n")
+            whole = (archive if name == "tables" else questions).read_bytes()
+            file = "csv.tar.gz" if name == "tables" else "q.tsv"
+            return of(whole, file, lambda _: list(read_table_questions(questions)), packed=True, told=f"/{name}/")
         case "preset":
             return of(PRESETS.get("math-qwen2.5").path.read_bytes(), "mine.json", read_preset)
         case "run":

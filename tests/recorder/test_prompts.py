@@ -11,6 +11,7 @@ from gym_stepwise_routing.generators.step_rule import StepRule
 from gym_stepwise_routing.grading import Grading
 from gym_stepwise_routing.grading.mathematics import BOXED_LINE
 from gym_stepwise_routing.grading.numeric import STATED_NUMBER
+from gym_stepwise_routing.grading.table import STATED_ITEMS
 from gym_stepwise_routing.recorder.step_rules import step_rule
 
 
@@ -35,6 +36,18 @@ def test_every_example_ends_with_an_answer_that_the_step_rule_knows(name: str, a
     assert all(rule.end_of_answer(example) == len(example) for example in examples)
 
 
+def test_every_table_of_the_examples_has_a_shape_and_every_answer_ends_its_trace() -> None:
+    examples = load_prompt("table-3shot").head.removesuffix("Table:\n").split("\n\nTable:\n")
+    rule = StepRule(answer=STATED_ITEMS)
+    assert len(examples) == 3
+    for example in examples:
+        table, _, answer = example.partition("\n\n")
+        assert len({line.count(" | ") for line in table.removeprefix("Table:\n").splitlines()}) == 1
+        steps = answer.strip().partition("\nAnswer:\n")[2]
+        assert rule.end_of_answer(steps) == len(steps)
+        assert 2 <= len(steps.splitlines()) <= 5
+
+
 @pytest.mark.parametrize(
     ("grading", "step", "labels"),
     [
@@ -42,13 +55,14 @@ def test_every_example_ends_with_an_answer_that_the_step_rule_knows(name: str, a
         ("math", "newline", ("Problem:", "Human:")),
         ("math", "blank-line", ("Problem:", "Human:")),
         ("code", None, ("Task:", "Human:")),
+        ("table", None, ("Table:", "Human:")),
     ],
 )
 def test_prompt_and_rule_follow_the_grading(grading: Grading, step: str | None, labels: tuple[str, ...]) -> None:
     prompt = load_prompt(default_prompt(grading))
     rule = step_rule(prompt, grading, step=step)
     assert (rule.stop, rule.labels) == (("```",) if grading == "code" else (), labels)
-    assert rule.answer == {"math": BOXED_LINE, "numeric": STATED_NUMBER, "code": None}[grading]
+    assert rule.answer == {"math": BOXED_LINE, "numeric": STATED_NUMBER, "code": None, "table": STATED_ITEMS}[grading]
     assert rule.python == (grading == "code")
 
 

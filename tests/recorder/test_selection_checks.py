@@ -10,7 +10,6 @@ import pytest
 from generator_fakes import FakeGenerator
 
 from gym_stepwise_routing.banks import Bank
-from gym_stepwise_routing.banks.manifest import Dataset
 from gym_stepwise_routing.costs.models import Model
 from gym_stepwise_routing.errors import BankError
 from gym_stepwise_routing.generators import StepRule
@@ -47,7 +46,7 @@ def recorded(out: Path, *selections: Selection) -> None:
         models=[Model("small", 10.0), Model("large", 20.0)],
         generators=infos,
         shared_prefix=[1, 1],
-        datasets={s.name: Dataset(question_field="question", source="x", licence="CC0-1.0") for s in selections},
+        datasets={s.name: s.dataset for s in selections},
         command="record",
         licence="MIT",
     )
@@ -163,3 +162,39 @@ def test_a_folder_recorded_under_another_split_is_told(tmp_path: Path) -> None:
     now = Selection.parse(str(tmp_path / "a.jsonl"), data=None, grading="numeric")
     with pytest.raises(BankError, match=r"question of a/all/0 is recorded there as a/test/0; allowed: the same split"):
         session(tmp_path / "out", now).check_selected()
+
+
+def test_problems_with_longer_tables_are_left_out_and_the_manifest_says_so(tmp_path: Path) -> None:
+    short, long = [["a", "b"], ["1", "2"]], [["a", "b"], ["1", "2" * 20]]
+    rows = [{"question": f"{n}?", "answer": 1, "table": table} for n, table in enumerate((short, long, short))]
+    path = tmp_path / "mine.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    selection = Selection.parse(str(path), data=None, grading="table")
+    kept = selection.with_tables_up_to(len("a | b\n1 | 2"))
+    assert [problem.index for problem in kept.problems] == [0, 2]
+    assert kept.dataset.max_table_characters == 11
+    recorded(tmp_path / "out", kept)
+    manifest = json.loads((tmp_path / "out/recording.json").read_text(encoding="utf-8"))
+    assert manifest["fixed"]["datasets"]["mine"]["max_table_characters"] == 11
+    with pytest.raises(ValueError, match="max_table_characters=10: no table of mine is so short; allowed: >= 11"):
+        selection.with_tables_up_to(10)
+
+
+def test_a_limit_of_tables_needs_tables(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"=9: .*a\.jsonl: line 2 has no table; allowed: those with"):
+        chosen(tmp_path / "a.jsonl", ["1?"]).with_tables_up_to(9)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ([], r"table=\[\]; allowed: one or more rows of one length"),
+        ([["a"], ["b", "c"]], "allowed: one or more rows of one length"),
+        ("a | b", "table='a | b'; allowed"),
+        ([["a"], [None]], "table has the cell None; allowed: text or a number"),
+        ([["a"], [True]], "table has the cell True"),
+    ],
+)
+def test_a_table_without_a_shape_is_refused(tmp_path: Path, table: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message.replace("|", r"\|")):
+        chosen(tmp_path / "a.jsonl", ["1?"], table=table)

@@ -16,8 +16,11 @@ from gym_stepwise_routing.datasets import Problem
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.generators import Completion, Failure, Request, StepRule
 from gym_stepwise_routing.generators.prompts import PromptTemplate
+from gym_stepwise_routing.recorder.grow import RecordingStats, grow_trees
+from gym_stepwise_routing.recorder.settings import RecordingSettings
 from gym_stepwise_routing.sources.contract import StepSource
 from gym_stepwise_routing.sources.live import LiveSource
+from gym_stepwise_routing.types import TOKEN_CLASS_FIGURES
 
 PROMPT = PromptTemplate("plain", "Q: {question}\nA:\n")
 POOL = ModelPool([Model("small", 1e9), Model("large", 7e9)])
@@ -294,3 +297,36 @@ def test_what_a_server_says_its_cache_served_reaches_the_ledger(reported: bool) 
     assert ledger["cached"] == 2 * told
     assert ledger["prefill"] == prompt + (prompt + 8) - 2 * told
     assert ledger["kept"] == 16
+
+
+def test_of_problems_with_tables_the_block_shows_what_a_recording_keeps() -> None:
+    table = (("Name", "Size"), ("small", "0"))
+    asked = [problems()[0], replace(problems()[1], table=table)]
+    live = source(problems={"test": asked})
+    rule, pool = StepRule(horizon=4), [lines("small"), lines("large")]
+    settings = RecordingSettings(PROMPT, mode="route", rule=rule)
+    grown = grow_trees(asked, pool, settings, RecordingStats([0, 0]))
+    nodes = {tree["problem"]["index"]: tree["nodes"] for tree in grown}
+    state = live.start(live.problems("test"), RNG)
+    assert state.classes is not None
+    assert np.isnan(state.classes).all()
+    node = 0
+    for model in (0, 1, 0):
+        state = live.step(state, np.array([model, model]), RNG)
+        assert state.classes is not None
+        owner = nodes[1][node].get("same_as", node)
+        node = next(n["id"] for n in nodes[1] if n["parent"] == owner and n["model"] == model)
+        told = [nodes[1][node].get(name, np.nan) for name in TOKEN_CLASS_FIGURES]
+        np.testing.assert_array_equal(state.classes[1], np.array(told, np.float32))
+        assert np.isnan(state.classes[0]).all()  # that problem has no table
+    assert not {"table_tokens"} & set().union(*nodes[0])
+    env = gym.make(
+        "StepwiseRouting-v0", source=live, split="test", normaliser=1e9, observation=("progress", "token_classes")
+    )
+    env.reset(seed=0, options=None)
+    assert "table_share" in env.unwrapped.feature_names  # type: ignore[attr-defined]
+
+
+def test_without_tables_there_is_no_such_block() -> None:
+    with pytest.raises(NotApplicableError, match="block 'token_classes': live 'live' has no figures by class of token"):
+        gym.make("StepwiseRouting-v0", source=source(), split="test", normaliser=1e9, observation=("token_classes",))

@@ -20,9 +20,10 @@ from gym_stepwise_routing.comparison import Arena, Rule, compare, roster
 from gym_stepwise_routing.comparison.contenders import Listed
 from gym_stepwise_routing.comparison.run import run_comparison, select
 from gym_stepwise_routing.costs.charging import Verifier
+from gym_stepwise_routing.evaluation.curves import Anchors, Curves
 from gym_stepwise_routing.evaluation.outcomes import SweepOutcomes
 from studies.baselines import pages
-from studies.baselines.claims import CLAIMS, Claim
+from studies.baselines.claims import CLAIMS, METRICS, SAVED_AT_98, Claim
 from studies.baselines.pages import SETTINGS, Extras, Setting, _saved, command, main, write_comparison
 from studies.baselines.peers import findings
 from studies.baselines.peers_page import write_peers
@@ -284,3 +285,24 @@ def test_prices_are_in_units_of_what_the_mode_charges():
     drafting = Arena(source, mode="regenerate", cost_unit="flops").exchange_rate()
     judged = Arena(source, mode="regenerate", cost_unit="flops").exchange_rate(("progress", "verifier"))
     assert judged < drafting < plain
+
+
+def test_cost_saved_at_98_percent_is_never_below_nothing():
+    anchors = Anchors(cost_small=0.1, accuracy_small=0.2, cost_large=1.0, accuracy_large=0.5)
+    costs = np.array([0.6, 0.2])
+    reached = Curves(costs=costs, accuracies=np.array([0.495, 0.3]), anchors=anchors)
+    missed = Curves(costs=costs, accuracies=np.array([0.4, 0.3]), anchors=anchors)
+    assert METRICS[SAVED_AT_98](reached) == pytest.approx(0.4)
+    assert METRICS[SAVED_AT_98](missed) == 0
+
+
+def test_what_stands_in_is_told_with_the_verdict():
+    source = TreeSource(10, problems=120)
+    claims = [claim for claim in CLAIMS if claim.family == "two-part risk"]
+    assert {claim.figure for claim in claims} == {"Acc@60%", SAVED_AT_98}
+    for source.token_classes in (True, False):
+        arena = Arena(source, mode="regenerate", cost_unit="large_tokens")
+        played = compare(arena, select(("single", "entropy_mean", "entropy_max", "two-part")), Rule(), resamples=200)
+        for found in findings(played, claims):
+            assert found.figures
+            assert ("stand in" in found.why) == (not source.token_classes)
