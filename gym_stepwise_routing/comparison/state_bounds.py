@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from gym_stepwise_routing.baselines.experience import Experience, experience, folds, join
 from gym_stepwise_routing.baselines.fitted_q import FittedQ
+from gym_stepwise_routing.baselines.oracle import knows_paths
 from gym_stepwise_routing.comparison.arena import Arena
 from gym_stepwise_routing.comparison.ceiling import Ceiling
 from gym_stepwise_routing.comparison.contenders import Costs, Points
@@ -44,11 +45,13 @@ class Oracle:
         arena: where it is played.
 
     Raises:
-        NotApplicableError: a game without a table, such as that of a random source.
+        NotApplicableError: a game whose best paths nobody knows, such as that of a random source.
     """
 
     def __init__(self, arena: Arena) -> None:
-        arena.game(arena.split, ("progress",)).tree("no path is known before it is played")
+        game = arena.game(arena.split, ("progress",))
+        if not knows_paths(game):
+            game.tree("no path is known before it is played")
         self._arena = arena
         self.labels = [f"{share:.0%} of what can be right" for share in SHARES]
 
