@@ -13,8 +13,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.baselines.estimators import SoftClassifier
 from gym_stepwise_routing.baselines.constant import AlwaysLargest, AlwaysSmallest
+from gym_stepwise_routing.baselines.estimators import SoftClassifier
 from gym_stepwise_routing.baselines.experience import experience, path_values
 from gym_stepwise_routing.baselines.fitted_router import FittedRouter
 from gym_stepwise_routing.errors import NotApplicableError

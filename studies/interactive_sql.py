@@ -111,9 +111,7 @@ def certify_rows(track: Track, rows: tuple[str, ...], folder: Path, share: float
     return found
 
 
-def _certify(
-    track: Track, row: str, seed: int, router: Predicts, view: View, share: float, delta: float
-) -> Certified:
+def _certify(track: Track, row: str, seed: int, router: Predicts, view: View, share: float, delta: float) -> Certified:
     game = game_of(track, view, split="calibration")
     made = calibrate(router, game, target=RelativeAccuracy(share), delta=delta)  # type: ignore[arg-type]
     certificate = made.certificate
@@ -163,14 +161,16 @@ def _divided(
 
 def page_of(rows: list[Certified], halves: list[Broken], share: float, delta: float) -> Page:
     """The page."""
+    bank = Bank.open(BANKS[0])
+    tasks = [len(bank.split_problems(split)) for split in ("calibration", "test")]
     promise = f"with probability {1 - delta:g} at most {1 - share:.0%} of what always-largest solves is lost"
     return Page(
         title="Interactive SQL: what a certificate lets a router save",
         command=COMMAND,
         setting=(
             f"Promise: {promise}. Exact binomial test, fixed sequence from always-largest on.",
-            "Certified on the calibration databases (290 tasks), played on the test databases (321 tasks), which are in "
-            "no other split. Intervals: 95 %, paired bootstrap over test tasks.",
+            f"Certified on the calibration databases ({tasks[0]} tasks), played on the test databases ({tasks[1]} "
+            "tasks), which are in no other split. Intervals: 95 %, paired bootstrap over test tasks.",
             "Costs are those of the track: dollars, or turns of GPT-4 (calls). Prices and counted tokens are described "
             "with the banks.",
             "Trained policies are the board's, three trainings each.",
@@ -199,8 +199,8 @@ def page_of(rows: list[Certified], halves: list[Broken], share: float, delta: fl
             ),
         ),
         notes=(
-            "*Items* are the calibration tasks that always-largest solves: the others cannot be lost. Where no threshold "
-            "is certified, the router is always-largest, and saves nothing.",
+            "*Items* are the calibration tasks that always-largest solves: the others cannot be lost. Where no "
+            "threshold is certified, the router is always-largest, and saves nothing.",
             "A division by task is what a certificate assumes: the tasks to come are like those that it was made on. A "
             "division by database is what a user meets whose next database is another one.",
         ),

@@ -1,7 +1,7 @@
 """Dynamic programming over the points of a kernel, the depth and the unread tokens.
 
-In *restart* the depth is that of the present attempt. Its writer has read everything, and a larger model reads the prompt
-alone, so that there are no unread tokens.
+In *restart* the depth is that of the present attempt. Its writer has read everything, and a larger model reads the
+prompt alone, so that there are no unread tokens.
 
 At a Lagrange multiplier it finds the best ``accuracy - multiplier x cost``. Accuracy and cost are carried along
 separately, so that one run gives a point of the frontier.

@@ -109,8 +109,8 @@ class Trajectories:
         """Read the released files: plain in a folder of each model, as they were released, or ``.json.gz`` in one.
 
         Raises:
-            ValueError: a model without a file, a run that is not as the protocol has it, two models with another question for one task, or a
-                task without a database; the message names it.
+            ValueError: a model without a file, a run that is not as the protocol has it, two models with another
+                question for one task, or a task without a database; the message names it.
         """
         runs = {model: read_runs(_released(folder, model)) for model in MODELS}
         queries: dict[int, str] = {}

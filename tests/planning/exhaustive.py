@@ -88,7 +88,7 @@ def full_route(toy: Toy, multiplier: float) -> float:
 
 
 def full_restart(toy: Toy, multiplier: float) -> float:
-    """A larger model may take the problem afresh: its level is what it was, nothing is wrong, and it reads the prompt."""
+    """A larger model may take the problem afresh: of the same level, nothing is wrong, and it reads the prompt."""
 
     def written(t: int, x: tuple[int, int], m: int, unread: int) -> float:
         stop = float(toy.process.stop[m, t])
