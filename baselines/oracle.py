@@ -49,14 +49,11 @@ def oracle_paths(game: Game) -> OraclePaths:
         NotApplicableError: a game without a table, such as that of a random source.
         ValueError: a hard budget is drawn from a range.
     """
-    if game.hard_budget and not isinstance(game.budget, float):
-        raise ValueError(f"budget={game.budget!r} is drawn anew each episode; allowed: a number, or hard_budget=False")
+    limit = _limit(game)
     if game.rules.mode == "restart" and game.source.deterministic:
-        return _whole_runs(game)
+        return _whole_runs(game, limit)
     table = game.tree("no path is known before it is played")
-    counts = table.correct
-    if game.hard_budget:
-        counts = counts & (table.cost <= game.budget)
+    counts = table.correct & (table.cost <= limit)
     right = _cheapest(table, np.where(counts, table.cost, np.inf))
     any_path = _cheapest(table, np.where(table.stuck, table.cost, np.inf))
     solvable = np.isfinite(right[table.roots])
@@ -69,15 +66,22 @@ def oracle_paths(game: Game) -> OraclePaths:
     )
 
 
-def _whole_runs(game: Game) -> OraclePaths:
+def _limit(game: Game) -> float:
+    """What a path may cost: the hard budget, if there is one."""
+    if not game.hard_budget:
+        return np.inf
+    if not isinstance(game.budget, float):
+        raise ValueError(f"budget={game.budget!r} is drawn anew each episode; allowed: a number, or hard_budget=False")
+    return game.budget
+
+
+def _whole_runs(game: Game, limit: float) -> OraclePaths:
     """Cheapest paths in *restart*: each model alone, from the first step to the end; of equal ones the smallest."""
     # to the end, whatever the budget; a model that was not recorded is another's path
     played = Game(game.config, masked_action="project", hard_budget=False, normaliser=game.normaliser)
     runs = [play(AlwaysModel(model), played) for model in range(len(game.spec.models))]
-    cost, right = np.stack([run.cost for run in runs]), np.stack([run.right for run in runs])
-    if game.hard_budget:
-        right = right & (cost <= game.budget)
-    aimed = np.where(right, cost, np.inf)
+    cost = np.stack([run.cost for run in runs])
+    aimed = np.where(np.stack([run.right for run in runs]) & (cost <= limit), cost, np.inf)
     decisions, columns = np.stack([run.decisions for run in runs]), np.arange(cost.shape[1])
     least = cost.argmin(axis=0)
     best = np.where(np.isfinite(aimed.min(axis=0)), aimed.argmin(axis=0), least)
