@@ -245,6 +245,12 @@ def test_a_pool_is_ordered_by_the_share_of_tasks_that_each_model_solves():
     assert bank.pool.names == MODELS
 
 
+def test_the_five_weaker_models_add_one_test_task():
+    game = {"split": "test", "mode": "restart", "cost_unit": "large_calls", "observation": ("progress",)}
+    solved = [int(oracle(Game(f"intercode-sql-{name}", **game)).right.sum()) for name in ("gpt", "seven")]
+    assert solved == [267, 268]
+
+
 def test_models_without_a_list_price_have_none_and_no_unit_that_needs_one():
     bank = Bank.open("intercode-sql-seven")
     assert {model.name for model in bank.pool if model.price} == {"text-davinci-003", "gpt-3.5", "gpt-4"}
@@ -253,7 +259,7 @@ def test_models_without_a_list_price_have_none_and_no_unit_that_needs_one():
         Game(bank, mode="restart", cost_unit="dollars")
 
 
-def test_too_many_paths_for_a_table_hide_neither_oracle_nor_query_classifier(monkeypatch, recwarn):
+def test_too_many_paths_for_a_table_hide_neither_oracle_nor_query_classifier(monkeypatch):
     def made() -> tuple[Evaluation, float, QueryClassifier]:
         options = {"mode": "restart", "cost_unit": "dollars", "observation": ("question",)}
         known, test = (Game("intercode-sql-gpt", split=split, **options) for split in ("train", "test"))
