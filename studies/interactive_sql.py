@@ -42,8 +42,8 @@ TRACKS = (
 )
 ROWS = ("feedback", "exact-feedback", "lagrangian-ppo-feedback")
 """Rows of the board that are certified: the rule, and policies of two agents."""
-BANKS = ("intercode-sql-gpt", "intercode-sql-openai")
-"""Banks whose tasks are divided anew; the rule is fitted on nothing, so that all tasks may serve."""
+BANK = "intercode-sql-gpt"
+"""The bank whose tasks are divided anew; the rule is fitted on nothing, so that all tasks may serve."""
 THRESHOLDS = np.append(np.linspace(0, 1, 41), ALWAYS_SMALLEST)
 _DIVISIONS: tuple[Literal["database", "task"], ...] = ("database", "task")
 
@@ -153,7 +153,8 @@ def _divided(
     ours = np.isin(groups, names[: len(names) // 2])
     solved = right[0]  # the first threshold is always-largest's
     counts = ours & solved
-    place = max(certified((~right[:, counts]).sum(axis=1), int(counts.sum()), 1, 1 - share, delta), 0)
+    last = max(certified((~right[:, counts]).sum(axis=1), int(counts.sum()), 1, 1 - share, delta), 0)
+    place = cost[: last + 1, ours].mean(axis=1).argmin()  # the cheapest that is certified
     others = ~ours & solved
     kept = right[place, others].mean()
     return float(kept < share), float(1 - cost[place, ~ours].mean() / cost[0, ~ours].mean()), float(counts.sum())
@@ -161,7 +162,7 @@ def _divided(
 
 def page_of(rows: list[Certified], halves: list[Broken], share: float, delta: float) -> Page:
     """The page."""
-    bank = Bank.open(BANKS[0])
+    bank = Bank.open(BANK)
     tasks = [len(bank.split_problems(split)) for split in ("calibration", "test")]
     promise = f"with probability {1 - delta:g} at most {1 - share:.0%} of what always-largest solves is lost"
     return Page(
@@ -230,7 +231,7 @@ def main(
     """Certify, play, divide anew, and write the page."""
     out.mkdir(parents=True, exist_ok=True)
     rows = [row for name in TRACKS for row in certify_rows(open_track(name), ROWS, board, share, delta)]
-    halves = [broken(name, by, divisions, share, delta) for name in BANKS for by in _DIVISIONS]
+    halves = [broken(BANK, by, divisions, share, delta) for by in _DIVISIONS]
     write_page(page_of(rows, halves, share, delta), out, "interactive_sql")
 
 
