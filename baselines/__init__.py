@@ -2,7 +2,7 @@
 
 from gym_stepwise_routing.baselines.confidence import ConfidenceThreshold
 from gym_stepwise_routing.baselines.constant import AlwaysLargest, AlwaysModel, AlwaysSmallest
-from gym_stepwise_routing.baselines.oracle import OraclePaths, oracle, oracle_paths
+from gym_stepwise_routing.baselines.oracle import OraclePaths, knows_paths, oracle, oracle_paths
 from gym_stepwise_routing.baselines.random_mix import RandomMix
 from gym_stepwise_routing.baselines.schedules import EveryOther, FirstKLarge, LastKLarge
 
@@ -16,6 +16,7 @@ __all__ = [
     "LastKLarge",
     "OraclePaths",
     "RandomMix",
+    "knows_paths",
     "oracle",
     "oracle_paths",
 ]

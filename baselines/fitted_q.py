@@ -114,6 +114,7 @@ _PLAIN = Family(
 )
 _PROBED: tuple[Block, ...] = (*DEFAULT_BLOCKS, "probe")
 _VERIFIED: tuple[Block, ...] = (*DEFAULT_BLOCKS, "verifier")
+_ANSWERED: tuple[Block, ...] = (*DEFAULT_BLOCKS, "feedback")
 ROUTERS.register(_PLAIN)
 ROUTERS.register(
     replace(
@@ -132,5 +133,14 @@ ROUTERS.register(
         build=partial(_fitted, _VERIFIED),
         sees=_VERIFIED,
         charges="the verifier's reading of every step or draft",
+    )
+)
+ROUTERS.register(
+    replace(
+        _PLAIN,
+        name="fitted Q with answers",
+        build=partial(_fitted, _ANSWERED),
+        sees=_ANSWERED,
+        needs=("answers",),
     )
 )

@@ -13,16 +13,20 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from gym_stepwise_routing.baselines.constant import AlwaysLargest, AlwaysSmallest
 from gym_stepwise_routing.baselines.estimators import SoftClassifier
 from gym_stepwise_routing.baselines.experience import experience, path_values
 from gym_stepwise_routing.baselines.fitted_router import FittedRouter
 from gym_stepwise_routing.errors import NotApplicableError
+from gym_stepwise_routing.evaluation.evaluate import play
 from gym_stepwise_routing.game.config import RoutingSpec
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.routers.base import columns_of
 from gym_stepwise_routing.routers.families import ROUTERS, BuildContext, Family, Thresholds
 
 __all__ = ["QueryClassifier"]
+
+Floats = NDArray[np.float64]
 
 _FEATURES = (
     "question_tokens",
@@ -66,15 +70,9 @@ class QueryClassifier(FittedRouter):
             NotApplicableError: the source does not tell anything about its questions, or the outcomes are all alike.
         """
         self.bind_to(game)
-        known = experience(game, seed=self.seed)
-        roots = np.flatnonzero(known.depth == 0)
-        if not (known.observation[roots, self._known] > 0).any():
+        seen, problem, small, large = _alone(game, self.seed)
+        if not (seen[:, self._known] > 0).any():
             raise NotApplicableError(f"source {game.spec.source!r} has no counts over its questions")
-        unknown = np.full(len(known), np.nan)
-        small, large = (
-            path_values(known, np.full(len(known), action), known.right, unknown)[roots]
-            for action in (0, self.models - 1)
-        )
         both = np.isfinite(small + large)
         needed = (large[both] > small[both]).astype(np.float64)
         if not 0 < needed.sum() < len(needed):
@@ -82,15 +80,33 @@ class QueryClassifier(FittedRouter):
                 f"the largest model alone is right where the smallest is not on {needed.sum():.0f} of {len(needed)} "
                 "train problems of which both are known; a classifier needs both kinds"
             )
-        rows = roots[both]
         self._classifier = SoftClassifier().fit(
-            known.observation[rows][:, self._columns], needed, np.ones(len(rows)), known.problem[rows]
+            seen[both][:, self._columns], needed, np.ones(len(needed)), problem[both]
         )
         return self
 
     def scores(self, observation: NDArray[np.float32]) -> NDArray[np.float64]:
         """Probability that the largest model is needed, ``float64[B]``."""
         return self._classifier.predict(observation[:, self._columns])
+
+
+def _alone(game: Game, seed: int) -> tuple[NDArray[np.float32], NDArray[np.int64], Floats, Floats]:
+    """First observations, their problems, and whether the smallest and the largest model alone are right.
+
+    NaN where nobody knows. A recorded game with too many paths for a table is played.
+    """
+    if game.source.deterministic and game.table is None:
+        start = game.rules.start(game.problems, np.random.default_rng(seed))
+        small, large = (play(router, game).right.astype(np.float64) for router in (AlwaysSmallest(), AlwaysLargest()))
+        return game.rules.observe(start, game.normaliser), np.arange(len(small)), small, large
+    known = experience(game, seed=seed)
+    roots = np.flatnonzero(known.depth == 0)
+    unknown = np.full(len(known), np.nan)
+    small, large = (
+        path_values(known, np.full(len(known), action), known.right, unknown)[roots]
+        for action in (0, len(game.spec.models) - 1)
+    )
+    return known.observation[roots], known.problem[roots], small, large
 
 
 def _classified(arena: BuildContext) -> Thresholds:

@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.baselines import oracle_paths
+from gym_stepwise_routing.baselines import knows_paths, oracle_paths
 from gym_stepwise_routing.costs.units import CostUnit
 from gym_stepwise_routing.evaluation.frontier import Frontier, oracle_frontier, zero_router_hull
 from gym_stepwise_routing.leaderboard.checking import Rerun, Verdict
@@ -66,7 +66,7 @@ class UnitLines:
     Attributes:
         constants: mean cost and accuracy of each model alone, smallest first.
         hull: what mixing them at random attains.
-        oracle: what no router can beat; None of a game without a table, whose best paths nobody knows.
+        oracle: what no router can beat; None of a game whose best paths nobody knows.
     """
 
     constants: tuple[tuple[float, float], ...]
@@ -155,7 +155,7 @@ def rank(gains: Mapping[str, NDArray[np.float64]], ranked: Sequence[str]) -> dic
 def _lines(track: Track, unit: CostUnit, costs: NDArray[np.float64], accuracies: NDArray[np.float64]) -> UnitLines:
     oracle = None
     game = game_of(track, cost_unit=unit)
-    if game.table is not None:
+    if knows_paths(game):
         paths = oracle_paths(game)
         oracle = oracle_frontier(paths.right, paths.any)
     return UnitLines(

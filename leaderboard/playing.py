@@ -109,6 +109,6 @@ def play_bound(track: Track) -> PlayedRouter:
     """The oracle: for each problem the cheapest recorded path that is right.
 
     Raises:
-        NotApplicableError: a game without a table, whose best paths nobody knows.
+        NotApplicableError: a game whose best paths nobody knows.
     """
     return PlayedRouter(oracle(game_of(track)), None, (), ())

@@ -16,7 +16,7 @@ from typing import Literal
 from pydantic import Field
 
 from gym_stepwise_routing.costs.models import ModelPool
-from gym_stepwise_routing.costs.units import COST_UNITS, available_units
+from gym_stepwise_routing.costs.units import COST_UNITS, available_units, reported_units
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.game.normaliser import always_largest_cost
@@ -265,7 +265,8 @@ def game_of(
 def _normalisers(spec: TrackSpec, sha256: str, keyed: bool) -> tuple[tuple[CostUnit, float], ...]:
     source = _resolved(spec, sha256, keyed)
     problems = source.problems(spec.split)
-    return tuple((unit, always_largest_cost(source, problems, unit)) for unit in available_units(source.pool))
+    units = reported_units(source.pool, spec.cost_unit)
+    return tuple((unit, always_largest_cost(source, problems, unit)) for unit in units)
 
 
 @cache

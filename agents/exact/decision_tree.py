@@ -48,16 +48,14 @@ class DecisionTree:
         problems: P, the number of problems.
 
     Raises:
-        ValueError: a random source, a hard budget, or budgets that are drawn.
+        NotApplicableError: a random source, or one with too many paths for a table.
+        ValueError: a hard budget, or budgets that are drawn.
     """
 
     def __init__(self, game: Game, dtype: th.dtype = th.float32) -> None:
-        table = game.table
-        if table is None:
-            raise ValueError(
-                f"source={game.source.name!r} is random: not every branch is known; allowed: a bank, or an agent that "
-                "samples, such as all_budgets"
-            )
+        table = game.tree(
+            "not every branch is known; allowed: a bank with fewer paths, or an agent that samples, such as all_budgets"
+        )
         if game.hard_budget or isinstance(game.budget, tuple):
             raise ValueError(
                 f"budget={game.budget!r}, hard_budget={game.hard_budget!r}; allowed: None, or one budget that is only "

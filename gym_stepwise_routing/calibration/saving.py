@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gym_stepwise_routing.calibration.certificate import CalibratedRouter, Certificate
 from gym_stepwise_routing.calibration.targets import CostLimit, RelativeAccuracy, Target
-from gym_stepwise_routing.costs.units import available_units, cost_of
+from gym_stepwise_routing.costs.units import cost_of, reported_units
 from gym_stepwise_routing.evaluation.bootstrap import (
     Interval,
     bootstrap_difference,
@@ -194,7 +194,7 @@ def _largest_alone(game: Game, seed: int) -> tuple[NDArray[np.bool_], dict[str, 
         rows = np.flatnonzero(masks.any(axis=1))
         if len(rows) == 0:
             pool, ledger = game.source.pool, plays.account.ledger
-            costs = {unit: cost_of(ledger, unit, pool) for unit in available_units(pool)}
+            costs = {unit: cost_of(ledger, unit, pool) for unit in reported_units(pool, game.cost_unit)}
             return plays.trace.terminal & plays.trace.correct, costs
         largest = masks.shape[1] - 1 - np.argmax(masks[rows][:, ::-1], axis=1)
         plays = plays.put(rows, rules.step(plays.take(rows), largest, rng))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gym_stepwise_routing.banks import Bank
 from gym_stepwise_routing.baselines.constant import AlwaysLargest, AlwaysModel, AlwaysSmallest
 from gym_stepwise_routing.baselines.observed_figures import logit_name
+from gym_stepwise_routing.baselines.oracle import knows_paths
 from gym_stepwise_routing.baselines.spec_reason import rating_name
 from gym_stepwise_routing.comparison.ceiling import Ceiling, ceiling
 from gym_stepwise_routing.costs.models import ModelPool
@@ -37,7 +38,7 @@ class Reference:
         models: each model playing alone, smallest first.
         anchors: accuracy and mean cost of the smallest and the largest.
         outcomes: the same, problem by problem.
-        cheapest: what the per-problem oracle plays; None of a game without a table.
+        cheapest: what the per-problem oracle plays; None of a game whose best paths nobody knows.
     """
 
     models: tuple[Evaluation, ...]
@@ -47,7 +48,7 @@ class Reference:
 
     @property
     def ceiling(self) -> Frontier | None:
-        """Frontier of the per-problem oracle; None of a game without a table."""
+        """Frontier of the per-problem oracle; None where nobody knows the best paths."""
         return None if self.cheapest is None else self.cheapest.frontier
 
 
@@ -207,5 +208,5 @@ class Arena:
                 right_large=large.right.astype(np.float64),
                 cost_large=large.cost,
             ),
-            cheapest=None if own.table is None else ceiling(own, models),
+            cheapest=ceiling(own, models) if knows_paths(own) else None,
         )

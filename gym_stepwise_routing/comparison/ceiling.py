@@ -62,7 +62,7 @@ def ceiling(game: Game, models: Sequence[Evaluation]) -> Ceiling:
         models: each model alone on the same problems, played without drafts.
 
     Raises:
-        NotApplicableError: a game without a table.
+        NotApplicableError: a game whose best paths nobody knows.
     """
     paths = oracle_paths(game)
     aimed, cheap = (play(Replay(each, "oracle"), game) for each in (paths.decisions, paths.cheapest))

@@ -12,7 +12,7 @@ from gym_stepwise_routing.comparison.arena import Arena
 from gym_stepwise_routing.comparison.contenders import GRID, Costs, Floats, Points
 from gym_stepwise_routing.costs.ledger import VERIFIER
 from gym_stepwise_routing.costs.models import ModelPool
-from gym_stepwise_routing.costs.units import CostUnit, available_units, cost_weights
+from gym_stepwise_routing.costs.units import CostUnit, available_units, cost_weights, reported_units
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.routers.base import ALWAYS_LARGEST, ALWAYS_SMALLEST
 from gym_stepwise_routing.routers.families import ROUTERS, Family
@@ -76,7 +76,7 @@ class QueryEmbedding:
         pick = self._scores(split) >= self._grid[index]
         return {
             unit: np.where(pick, models[-1].costs[unit], models[0].costs[unit]) + self._reading(split, unit)
-            for unit in available_units(self._pool)
+            for unit in reported_units(self._pool, self._arena.cost_unit)
         }
 
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from gym_stepwise_routing.baselines.experience import Experience, experience, folds, join
 from gym_stepwise_routing.baselines.fitted_q import FittedQ
+from gym_stepwise_routing.baselines.oracle import knows_paths
 from gym_stepwise_routing.comparison.arena import Arena
 from gym_stepwise_routing.comparison.ceiling import Ceiling
 from gym_stepwise_routing.comparison.contenders import Costs, Points
@@ -28,7 +29,7 @@ from gym_stepwise_routing.evaluation.evaluate import Evaluation, play
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.routers.base import Replay
 from gym_stepwise_routing.routers.families import PRICES, ROUTERS, Family
-from gym_stepwise_routing.types import DEFAULT_BLOCKS, SPLITS, Split
+from gym_stepwise_routing.types import DEFAULT_BLOCKS, SPLITS, Block, Split
 
 __all__ = ["Oracle", "StateOnly"]
 
@@ -44,11 +45,13 @@ class Oracle:
         arena: where it is played.
 
     Raises:
-        NotApplicableError: a game without a table, such as that of a random source.
+        NotApplicableError: a game whose best paths nobody knows, such as that of a random source.
     """
 
     def __init__(self, arena: Arena) -> None:
-        arena.game(arena.split, ("progress",)).tree("no path is known before it is played")
+        game = arena.game(arena.split, ("progress",))
+        if not knows_paths(game):
+            game.tree("no path is known before it is played")
         self._arena = arena
         self.labels = [f"{share:.0%} of what can be right" for share in SHARES]
 
@@ -72,7 +75,7 @@ class Oracle:
 
 
 class StateOnly:
-    """Fitted Q at each price, on problems of every split.
+    """Fitted Q at each price, on problems of every split. It sees what an environment answers, where one does.
 
     Args:
         arena: where it is played.
@@ -84,8 +87,9 @@ class StateOnly:
     """
 
     def __init__(self, arena: Arena, prices: list[float], fit: Literal["cross", "same"]) -> None:
+        self._blocks: tuple[Block, ...] = (*DEFAULT_BLOCKS, "feedback") if arena.source.feedback else DEFAULT_BLOCKS
         for split in SPLITS:
-            arena.game(split, DEFAULT_BLOCKS).tree("there is no tree to learn from")
+            arena.game(split, self._blocks).tree("there is no tree to learn from")
         self._arena, self._prices, self._fit = arena, prices, fit
         self._played: dict[Split, list[Evaluation]] = {}
         self.labels = [f"price {price:.3g}" for price in prices]
@@ -93,7 +97,7 @@ class StateOnly:
     def _evaluations(self, split: Split) -> list[Evaluation]:
         if split not in self._played:
             others = [other for other in SPLITS if other != split]
-            game, *rest = (self._arena.game(each, DEFAULT_BLOCKS) for each in (split, *others))
+            game, *rest = (self._arena.game(each, self._blocks) for each in (split, *others))
             known = join([experience(each) for each in (game, *rest)])
             inside = np.flatnonzero(known.problem < len(game.problems))
             self._played[split] = [self._decided(game, known, inside, price) for price in self._prices]

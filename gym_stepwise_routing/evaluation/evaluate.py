@@ -10,7 +10,7 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.costs.units import CostUnit, available_units, cost_of
+from gym_stepwise_routing.costs.units import CostUnit, cost_of, reported_units
 from gym_stepwise_routing.game.config import DEFAULT_BANK, GameConfig, PlayArguments, draw_budgets
 from gym_stepwise_routing.game.episodes import ending, positions, project_actions
 from gym_stepwise_routing.game.game import Game
@@ -144,7 +144,7 @@ def play(router: Predicts, game: Game, *, seed: int = 0) -> Evaluation:
         problems=tuple(game.source.problem_ids(game.problems)),
         right=run.end.right,
         cost=stands.cost,
-        costs={unit: cost_of(ledger, unit, pool) for unit in available_units(pool)},
+        costs={unit: cost_of(ledger, unit, pool) for unit in reported_units(pool, game.cost_unit)},
         ledger=ledger,
         steps=(run.decisions >= 0).sum(axis=1),
         decisions=run.decisions,

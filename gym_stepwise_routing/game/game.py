@@ -111,7 +111,8 @@ class Game:
         try:
             return tabulate(self.rules, self.problems, self.normaliser)
         except TooManyPathsError as error:
-            warnings.warn(f"split={self.split!r}: {error}; the game is played without a table", stacklevel=3)
+            # told of here, whoever asks, so that Python says it once a split
+            warnings.warn(f"split={self.split!r}: {error}; the game is played without a table", stacklevel=1)
             return None
 
     def tree(self, unknown: str) -> GameTable:

@@ -125,9 +125,10 @@ def count_rows(rules: Rules, play: Play, *, most: int) -> int:
         total += int(paths.sum())
         if total <= most:
             play, paths = _merged(rules.step(play.take(parents), actions, rng), paths)
+    other = "" if rules.mode == "escalate" or "escalate" not in rules.source.modes else ", or mode='escalate'"
     raise TooManyPathsError(
-        f"source={rules.source.name!r}, mode={rules.mode!r} has more than {most:,} sequences of decisions, and their "
-        f"table more than {MAX_BYTES:,} bytes; allowed: fewer problems, a shorter horizon, or mode='escalate'"
+        f"source={rules.source.name!r}, mode={rules.mode!r} has more sequences of decisions than a table of "
+        f"{MAX_BYTES:,} bytes holds; allowed: fewer problems, fewer models, a shorter horizon{other}"
     )
 
 

@@ -13,7 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.planning.belief_grid import BeliefGrid
-from gym_stepwise_routing.planning.evidence import STATUS_OF, Evidence, beliefs_after, by_status, outcomes_of, rewritten
+from gym_stepwise_routing.planning.evidence import (
+    STATUS_OF,
+    Evidence,
+    begun_afresh,
+    beliefs_after,
+    by_status,
+    outcomes_of,
+    rewritten,
+)
 from gym_stepwise_routing.planning.kernel import DraftMoves, Kernel, Matrix, StepMoves, depth_classes
 from gym_stepwise_routing.sources.simulator.score_signals import TOKEN_CELLS
 from gym_stepwise_routing.types import Mode
@@ -136,7 +144,7 @@ def belief_kernel(evidence: Evidence, mode: Mode, resolution: int, *, by_length:
 
     Args:
         evidence: what the router sees.
-        mode: ``route``, ``escalate`` or ``regenerate``.
+        mode: what an action means.
         resolution: of the grid; the bound tightens with it, the work grows with its ``2 * levels - 1``-th power.
         by_length: see :class:`BeliefMoves`.
     """
@@ -152,7 +160,11 @@ def belief_kernel(evidence: Evidence, mode: Mode, resolution: int, *, by_length:
         return Kernel(classes, (), tuple(moves.draft(*where, depth) for where, depth in places), initial), moves
     models = range(len(process.scored))
     steps = tuple(tuple(moves.step(model, *where, depth) for model in models) for where, depth in places)
-    return Kernel(classes, steps, (), initial), moves
+    begins: tuple[StepMoves, ...] = ()
+    if mode == "restart":
+        unseen = np.full(len(everywhere[0]), evidence.groups - 1)
+        begins = tuple(moves.step(model, unseen, begun_afresh(everywhere[1]), 0) for model in models)
+    return Kernel(classes, steps, (), initial, begins), moves
 
 
 def _matrix(points: Ints, weights: Floats, columns: int, together: int = 1) -> Matrix:

@@ -17,7 +17,7 @@ from gym_stepwise_routing.sources.simulator.score_signals import SCORE_BINS, con
 from gym_stepwise_routing.sources.simulator.simulator_source import SimulatorSource
 from gym_stepwise_routing.types import CONFIDENCE
 
-__all__ = ["STATUS_OF", "Evidence", "beliefs_after", "by_status", "outcomes_of", "rewritten"]
+__all__ = ["STATUS_OF", "Evidence", "begun_afresh", "beliefs_after", "by_status", "outcomes_of", "rewritten"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -84,6 +84,12 @@ class Evidence:
             bins = np.minimum((steps.score * SCORE_BINS).astype(np.int64), SCORE_BINS - 1)
             number = number * SCORE_BINS + bins
         return np.asarray(number, dtype=np.int64)
+
+
+def begun_afresh(beliefs: Floats) -> Floats:
+    """Beliefs ``[B, 2 * L]`` once what was written is gone: the same of the levels, and nothing is wrong yet."""
+    levels = beliefs.reshape(len(beliefs), beliefs.shape[1] // 2, 2).sum(axis=2)
+    return np.stack([levels, np.zeros_like(levels)], axis=2).reshape(beliefs.shape)
 
 
 def outcomes_of(belief: Floats, flip: Floats) -> Floats:

@@ -30,7 +30,15 @@ def full_state_kernel(process: Process, mode: Mode) -> Kernel:
     steps = tuple(
         tuple(_moves(process, model, process.flip[:, model, :, depth].T) for model in models) for depth in depths
     )
-    return Kernel(classes, steps, (), initial)
+    begins = tuple(_afresh(moves) for moves in steps[classes[0]]) if mode == "restart" else ()
+    return Kernel(classes, steps, (), initial, begins)
+
+
+def _afresh(moves: StepMoves) -> StepMoves:
+    """The same moves from a trace of the same level that nothing was written of."""
+    right = np.arange(len(moves.right)) // 2 * 2
+    to = tuple(matrix[right] for matrix in moves.to)
+    return StepMoves(moves.model, to, moves.right[right], moves.tokens[right])
 
 
 def _moves(process: Process, model: int, flip: Floats) -> StepMoves:

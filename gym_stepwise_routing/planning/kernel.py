@@ -71,15 +71,18 @@ class Kernel:
 
     Attributes:
         depth_class: ``int64[H]`` depths of one class have the same transitions.
-        steps: by class, per model (modes *route* and *escalate*; else empty).
+        steps: by class, per model (empty in mode *regenerate*).
         drafts: by class (mode *regenerate*; else empty).
         initial: ``float64[S]`` chance of each point at the start.
+        begins: per model, its first step where it takes the problem afresh (mode *restart*; else empty): what was
+            written is gone, what is known of the problem is not.
     """
 
     depth_class: NDArray[np.int64]
     steps: tuple[tuple[StepMoves, ...], ...]
     drafts: tuple[DraftMoves, ...]
     initial: Floats
+    begins: tuple[StepMoves, ...] = ()
 
 
 def depth_classes(flip: Floats) -> tuple[NDArray[np.int64], list[int]]:

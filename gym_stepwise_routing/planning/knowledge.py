@@ -9,7 +9,14 @@ from numpy.typing import NDArray
 
 from gym_stepwise_routing.game.transitions import Play
 from gym_stepwise_routing.planning.belief import BeliefMoves
-from gym_stepwise_routing.planning.evidence import STATUS_OF, beliefs_after, by_status, outcomes_of, rewritten
+from gym_stepwise_routing.planning.evidence import (
+    STATUS_OF,
+    begun_afresh,
+    beliefs_after,
+    by_status,
+    outcomes_of,
+    rewritten,
+)
 from gym_stepwise_routing.sources.contract import SourceState
 from gym_stepwise_routing.sources.simulator.process import Process
 from gym_stepwise_routing.sources.simulator.score_signals import TOKEN_CELLS
@@ -107,8 +114,14 @@ class BeliefKnowledge:
         """Bayes' rule for the step, and for the draft that was thrown away."""
         self._first = False
         drafting = before.lookahead is not None
-        for model in range(len(self._process.scored)):
-            rows = np.flatnonzero(actions == model)
+        own = np.full(len(actions), depth)
+        if before.attempts is not None:
+            begins = actions != before.trace.model
+            self.belief[begins] = begun_afresh(self.belief[begins])
+            self.group[begins] = self._evidence.groups - 1
+            own = np.where(begins, 0, before.trace.depth)
+        for model, depth in {*zip(actions.tolist(), own.tolist(), strict=True)}:
+            rows = np.flatnonzero((actions == model) & (own == depth))
             outcomes = outcomes_of(self.belief[rows], self._process.flip[:, 0 if drafting else model, :, depth])
             if drafting and model > 0:
                 draft = self._likelihood(0, rows, self._seen[rows])[:, :, STATUS_OF]

@@ -68,10 +68,6 @@ class Planner:
         bound: Bound = "upper",
     ) -> None:
         check_choice("mode", mode, MODES)
-        if mode == "restart":
-            raise NotApplicableError(
-                "mode='restart' is not planned; allowed: 'route', 'escalate', 'regenerate', or the oracle of a bank"
-            )
         check_choice("information", information, INFORMATION)
         self.source = source if isinstance(source, SimulatorSource) else SimulatorSource(source)
         self.mode: Mode = mode
@@ -81,7 +77,7 @@ class Planner:
             spacing = _SPACING if len(self.source.pool) == 2 and information == "full" else _WIDE_SPACING
         self._spacing = spacing
         self.costs = StepCosts.of(self.source, cost_unit)
-        reading = bool(self.costs.prefill.any())
+        reading = bool(self.costs.prefill.any()) and mode != "restart"  # where nothing is ever left unread
         scoring = information in ("score", "both")
         judged = process.scored[:1] if mode == "regenerate" else process.scored
         if scoring and not judged.all() and (self.costs.verify or self.costs.verify_call):
@@ -136,13 +132,13 @@ class Planner:
 
         Raises:
             ValueError: a bad multiplier, or fewer than two episodes.
-            NotApplicableError: full information, or somebody pays for reading.
+            NotApplicableError: full information, mode *restart*, or somebody pays for reading.
         """
         knowledge = self._knowledge
         if not isinstance(knowledge, BeliefKnowledge) or not self.measurable:
             raise NotApplicableError(
-                f"information={self.information!r}, cost_unit={self.costs.unit!r} cannot be measured; allowed: beliefs "
-                f"in units where nobody pays for reading"
+                f"information={self.information!r}, cost_unit={self.costs.unit!r}, mode={self.mode!r} cannot be "
+                "measured; allowed: beliefs in units where nobody pays for reading, in modes other than 'restart'"
             )
         solution = self.program.solve(multiplier, keep_choices=True)
         return _in_batches(
@@ -156,7 +152,7 @@ class Planner:
     @property
     def measurable(self) -> bool:
         """Whether :meth:`measure` applies."""
-        return self.information != "full" and self.program.lattice.size == 1
+        return self.information != "full" and self.program.lattice.size == 1 and self.mode != "restart"
 
     def play_mixture(self, mixture: Mixture, *, episodes: int = _BATCH, seed: int = 0) -> Played:
         """Play the optimal router at a budget, :meth:`Frontier.at_budget`: a coin at the start of every episode.

@@ -55,7 +55,7 @@ class Turn:
     """One decision in each of the ``B`` episodes that go on.
 
     Attributes:
-        depth: steps so far.
+        depth: steps so far, in *restart* those of attempts that were left included.
         number: ``int64[B]`` of the episode.
         before: the traces when it was decided.
         points: ``int64[B, V]`` what was known of them, as points of the kernel.
@@ -104,9 +104,9 @@ def turns(
     rng = np.random.default_rng(seed)
     play, number = rules.start(rng.integers(2**40, size=episodes), rng), np.arange(episodes)
     knowledge.begin(episodes)
-    for depth in range(len(solution.choices)):
+    for depth in range(rules.longest):
         points, weights = knowledge.points(play)
-        actions = _decide(program, solution, knowledge, play, depth, points, weights)
+        actions = _decide(program, solution, knowledge, play, points, weights)
         after = rules.step(play, actions, rng)
         yield Turn(depth, number, play, points, weights, actions, after)
         knowledge.learn(play, after, actions, depth)
@@ -135,19 +135,20 @@ def play_solution(
 
 
 def _decide(
-    program: Program, solution: Solution, knowledge: Knowledge, play: Play, depth: int, points: Ints, weights: Floats
+    program: Program, solution: Solution, knowledge: Knowledge, play: Play, points: Ints, weights: Floats
 ) -> Ints:
     models = program.stop.shape[0]
     unread = program.lattice.nearest(play.account.context - play.account.cached)[:, :models]
-    choices = solution.choices[depth]
+    depths = np.unique(play.trace.depth).tolist()  # one, but in restart, where it is that of each attempt
     if program.kernel.drafts:
-        return best_actions(choices[0], knowledge.rows(play, points), weights, unread)
-    if depth == 0:
-        return best_actions(choices[0], points, weights, None)
+        return best_actions(solution.choices[depths[0]][0], knowledge.rows(play, points), weights, unread)
+    if depths == [0]:
+        return best_actions(solution.choices[0][0], points, weights, None)
     actions = np.zeros(len(play), dtype=np.int64)
-    for writer, worth in enumerate(choices):
-        rows = np.flatnonzero(play.trace.model == writer)
-        actions[rows] = best_actions(worth, points[rows], weights[rows], unread[rows])
+    for depth in depths:
+        for writer, worth in enumerate(solution.choices[depth]):
+            rows = np.flatnonzero((play.trace.model == writer) & (play.trace.depth == depth))
+            actions[rows] = best_actions(worth, points[rows], weights[rows], unread[rows])
     return actions
 
 

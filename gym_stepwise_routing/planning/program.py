@@ -1,5 +1,8 @@
 """Dynamic programming over the points of a kernel, the depth and the unread tokens.
 
+In *restart* the depth is that of the present attempt. Its writer has read everything, and a larger model reads the
+prompt alone, so that there are no unread tokens.
+
 At a Lagrange multiplier it finds the best ``accuracy - multiplier x cost``. Accuracy and cost are carried along
 separately, so that one run gives a point of the frontier.
 """
@@ -33,10 +36,10 @@ class Solution:
         multiplier: price of one unit of normalised cost, in accuracy.
         accuracy: of the best router (a bound, see :mod:`.lattice` and :mod:`.belief`).
         cost: its normalised cost, likewise.
-        choices: values of the actions by depth, for :mod:`.play`. *Route* and *escalate*: per last writer (at depth 0
-            there is none), ``float32[model, S, unread...]``. *Regenerate*: one array ``float32[action, R, unread...]``.
+        choices: values of the actions by depth, for :mod:`.play`: per last writer (at depth 0 there is none),
+            ``float32[model, S, unread...]``. *Regenerate*: one array ``float32[action, R, unread...]``.
         values: accuracy and cost to come by depth, for :mod:`.measure`: ``float64[2, S, unread...]``, per last writer
-            in *route* and *escalate* (at depth 0 none), else one array.
+            (at depth 0 none), else one array.
     """
 
     multiplier: float
@@ -84,7 +87,8 @@ class Program:
         if not (math.isfinite(multiplier) and multiplier >= 0):
             raise ValueError(f"multiplier={multiplier!r}; allowed: a finite number >= 0")
         kept: _Kept | None = [] if keep_choices else None
-        best = self._drafts(multiplier, kept) if self.kernel.drafts else self._steps(multiplier, kept)
+        play = self._drafts if self.kernel.drafts else self._attempts if self.kernel.begins else self._steps
+        best = play(multiplier, kept)
         return Solution(
             multiplier=multiplier,
             accuracy=float(best[0]),
@@ -156,6 +160,36 @@ class Program:
                 kept.append((tuple(choices), tuple(new)))
         raise AssertionError("depth 0 returns")
 
+    def _attempts(self, multiplier: float, kept: _Kept | None) -> Floats:
+        """Mode *restart*, from the largest model's attempt down: who works on may hand over to any larger one."""
+        horizon = self.stop.shape[1]
+        tables: list[list[tuple[Floats, Floats]]] = [[] for _ in range(1, horizon)]
+        first: list[Floats] = []
+        begun: list[Floats] = []
+        for model in reversed(range(len(self.stop))):
+            after: Floats | None = None
+            for depth in range(horizon - 1, 0, -1):
+                moves = self.kernel.steps[self.kernel.depth_class[depth]][model]
+                options = [self.called(self.ahead(moves, depth, after), model, model), *begun]
+                worth = np.stack([option[0] - multiplier * option[1] for option in options])
+                after = _chosen(options, worth)
+                forbidden = np.full((model, *worth.shape[1:]), _NEVER)
+                tables[depth - 1].insert(0, (np.concatenate([forbidden, worth]), after))
+            first.insert(0, self.ahead(self.kernel.steps[self.kernel.depth_class[0]][model], 0, after))
+            begun.insert(0, self._begun(self.ahead(self.kernel.begins[model], 0, after), model))
+        if kept is not None:
+            for table in reversed(tables):
+                kept.append((tuple(worth.astype(np.float32) for worth, _ in table), tuple(value for _, value in table)))
+        return self._first(first, multiplier, kept)
+
+    def _begun(self, ahead: Floats, model: int) -> Floats:
+        """Values of calling ``model`` where it has read nothing but what all prompts share."""
+        option = ahead.copy()
+        option[1] += self.costs.call[model] + self.costs.prefill[model] * self.costs.prompt[model]
+        if self.scoring:  # the verifier reads the prompt with the first step, unless that is the last one
+            option[1] += (1 - self.stop[model, 0]) * self.costs.verify * self.costs.prompt[-1]
+        return option
+
     def called(self, ahead: Floats, model: int, writer: int) -> Floats:
         """Values of calling ``model`` after ``writer`` has written, over the unread tokens of ``writer``'s state."""
         shape = self._shape(writer, ahead.shape[1])
@@ -172,11 +206,7 @@ class Program:
             for other in range(len(self.stop)):
                 if other != model:
                     option = self.lattice.at(option, self.costs.prompt[other], other + 2)
-            option = option.reshape(2, -1).copy()
-            option[1] += self.costs.call[model] + self.costs.prefill[model] * self.costs.prompt[model]
-            if self.scoring:  # the verifier reads the prompt with the first step, unless that is the last one
-                option[1] += (1 - self.stop[model, 0]) * self.costs.verify * self.costs.prompt[-1]
-            options.append(option)
+            options.append(self._begun(option.reshape(2, -1), model))
         worth = np.stack([option[0] - multiplier * option[1] for option in options])
         if kept is not None:
             kept.append(((worth.astype(np.float32),), ()))

@@ -78,7 +78,10 @@ PROTOCOLS: Mapping[str, Protocol] = {
     "gpt-3.5": _CHAT,
     "gpt-4": _CHAT,
 }
-"""The models and their protocols, least accurate first. Templates v2, v4, v2, v1, v1, game_sql and game_sql."""
+"""The models and their protocols, the order of a pool: by the share of all tasks that each solves, least first.
+
+Templates v2, v4, v2, v1, v1, game_sql and game_sql.
+"""
 MODELS = tuple(PROTOCOLS)
 _PRICED_AS = {"text-davinci-003": "text-davinci-003", "gpt-3.5": "gpt-3.5-turbo", "gpt-4": "gpt-4"}
 BANKS: Mapping[str, tuple[str, ...]] = {
@@ -103,13 +106,13 @@ class Trajectories:
 
     @classmethod
     def read(cls, folder: Path, databases: Mapping[int, str]) -> Trajectories:
-        """Read the released files.
+        """Read the released files: plain in a folder of each model, as they were released, or ``.json.gz`` in one.
 
         Raises:
-            ValueError: a run that is not as the protocol has it, two models with another question for one task, or a
-                task without a database; the message names it.
+            ValueError: a model without a file, a run that is not as the protocol has it, two models with another
+                question for one task, or a task without a database; the message names it.
         """
-        runs = {model: read_runs(folder / f"ic_sql_multiturn_{model}_{LIMIT}_turns.json.gz") for model in MODELS}
+        runs = {model: read_runs(_released(folder, model)) for model in MODELS}
         queries: dict[int, str] = {}
         for model, tasks in runs.items():
             for task, run in tasks.items():
@@ -130,6 +133,16 @@ class Trajectories:
     def tasks(self) -> list[int]:
         """Tasks that every model has, ascending."""
         return sorted(set(self.runs[MODELS[0]]).intersection(*self.runs.values()))
+
+
+def _released(folder: Path, model: str) -> Path:
+    """The file of a model."""
+    name = f"ic_sql_multiturn_{model}_{LIMIT}_turns.json"
+    places = (folder / model / name, folder / f"{name}.gz")
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        raise ValueError(f"{folder}: no file of {model}; allowed: {places[0]} or {places[1]}")
+    return found
 
 
 def read_databases(path: Path) -> Mapping[int, str]:

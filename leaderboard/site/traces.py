@@ -106,10 +106,10 @@ def _told(error: float, rows: float, repeat: float) -> str:
     """What an environment answered; '' where nothing is known."""
     parts = ["error"] if error == 1 else []
     if not np.isnan(rows):
-        parts.append(f"{rows:.0f} rows")
+        parts.append(f"{rows:.0f} row{'' if rows == 1 else 's'}")
     if repeat == 1:
         parts.append("same command as before")
-    return ", ".join(parts)
+    return ", ".join(parts) if parts or np.isnan(error) else "no table"
 
 
 def _rounded(value: float) -> float | None:

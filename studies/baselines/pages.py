@@ -68,6 +68,8 @@ SETTINGS = (
     Setting("gsm8k-closed-models", "gsm8k-closed-models", "route", "dollars"),
     Setting("gsm8k-mixtral-gpt4", "gsm8k-mixtral-gpt4", "route", "dollars"),
     Setting("intercode-sql-gpt", "intercode-sql-gpt", "restart", "dollars"),
+    Setting("intercode-sql-openai", "intercode-sql-openai", "restart", "dollars"),
+    Setting("intercode-sql-seven", "intercode-sql-seven", "restart", "large_calls"),
     Setting("simulator-math-qwen2.5", "math-qwen2.5", "regenerate", "flops"),
 )
 

@@ -35,7 +35,7 @@ def test_the_bundled_bank_holds_what_was_recorded(bank):
     assert bank.pool.names == ("Qwen2.5-Coder-0.5B-Instruct", "Qwen2.5-Coder-1.5B-Instruct")
     assert [model.parameters for model in bank.pool] == [0.494e9, 1.544e9]
     assert {model.licence for model in bank.pool} == {"Apache-2.0"}
-    assert available_units(bank.pool) == ("flops", "large_tokens", "dollars", "latency")
+    assert available_units(bank.pool) == ("flops", "large_tokens", "dollars", "latency", "large_calls")
     assert sum(file.stat().st_size for file in bank.path.iterdir()) < 8e6
 
 

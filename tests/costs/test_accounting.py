@@ -183,7 +183,7 @@ def test_a_digit_is_paid_as_output():
     silent = redraft(opened(verifier=True), 0, 10, 10, scored=True)
     more = [cost_of(account.ledger, unit, pool)[0] - cost_of(silent.ledger, unit, pool)[0] for unit in COST_UNITS]
     assert dict(zip(COST_UNITS, more, strict=True)) == pytest.approx(
-        {"flops": 2e9 * 5.5, "large_tokens": 0, "dollars": 38.5e-6, "latency": 0.055}, rel=1e-9
+        {"flops": 2e9 * 5.5, "large_tokens": 0, "dollars": 38.5e-6, "latency": 0.055, "large_calls": 0}, rel=1e-9
     )
 
 
@@ -212,6 +212,7 @@ def test_each_cost_unit_of_a_ledger_by_hand():
     assert (prm["calls"], prm["cached"], prm["verifier"]) == (2, 170, 62)
     expected = {
         "large_tokens": 8,
+        "large_calls": 1,
         "flops": 2e9 * (1 * (40 + 22) + 3 * (50 + 8) + 5.5 * 62),
         "dollars": 1e-6 * ((2 * 40 + 0.5 * 170 + 7 * 22) + (6 * 50 + 1.5 * 60 + 21 * 8) + (11 * 62 + 2.75 * 170)),
         "latency": (0.2 + 40e-4 + 22e-2) + (0.3 + 50 * 3e-4 + 8 * 3e-2) + (2 * 0.55 + 62 * 5.5e-4),

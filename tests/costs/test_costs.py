@@ -10,7 +10,7 @@ from fake_sources import fake_pool
 
 from gym_stepwise_routing.costs.ledger import KINDS
 from gym_stepwise_routing.costs.models import Latency, Model, ModelPool, Price
-from gym_stepwise_routing.costs.units import COST_UNITS, available_units, cost_of, cost_weights
+from gym_stepwise_routing.costs.units import COST_UNITS, available_units, cost_of, cost_weights, reported_units
 from gym_stepwise_routing.errors import PriceError
 from gym_stepwise_routing.storage.strict_json import decode, to_json
 
@@ -21,6 +21,7 @@ def test_weights_of_every_unit():
     columns = dict.fromkeys(KINDS, 0.0)
     by_hand = {
         "large_tokens": lambda s: columns if s < 5 else columns | {"kept": 1, "discarded": 1, "probe": 1},
+        "large_calls": lambda s: columns if s < 5 else columns | {"calls": 1},
         "flops": lambda s: columns | dict.fromkeys(("prefill", "kept", "discarded", "probe", "verifier"), 2e9 * s),
         "dollars": lambda s: {
             "calls": 0.0,
@@ -60,7 +61,9 @@ def test_a_model_without_the_figure_is_an_error(unit, message, as_verifier):
     pool = ModelPool(known, verifier=closed) if as_verifier else ModelPool([*known, closed])
     with pytest.raises(PriceError, match=f"{message}; allowed: 'large_tokens'"):
         cost_weights(unit, pool)
-    assert available_units(pool) == ("large_tokens",)
+    assert available_units(pool) == ("large_tokens", "large_calls")
+    assert reported_units(pool, "large_tokens") == ("large_tokens",)
+    assert reported_units(pool, "large_calls") == ("large_tokens", "large_calls")
 
 
 def test_unknown_unit():

@@ -61,7 +61,7 @@ def test_rows_are_counted_as_they_are_built(mode, seed):
     start = game.rules.start(game.problems, np.random.default_rng(0))
     rows = len(game.table)
     assert tables.count_rows(game.rules, start, most=rows) == rows
-    with pytest.raises(TooManyPathsError, match=rf"has more than {rows - 1:,} sequences of decisions"):
+    with pytest.raises(TooManyPathsError, match="has more sequences of decisions than a table"):
         tables.count_rows(game.rules, start, most=rows - 1)
 
 
@@ -79,7 +79,7 @@ def test_a_table_of_its_full_size_is_built_and_one_byte_less_is_not(monkeypatch)
     monkeypatch.setattr(tables, "MAX_BYTES", size)
     assert len(Game(TreeSource(models=4)).table) == len(table)
     monkeypatch.setattr(tables, "MAX_BYTES", size - 1)
-    with pytest.warns(UserWarning, match=r"'fake-tree', mode='route' has more than .* the game is played without a"):
+    with pytest.warns(UserWarning, match=r"'fake-tree', mode='route' has more .* the game is played without a"):
         assert Game(TreeSource(models=4)).table is None
 
 
@@ -94,7 +94,7 @@ def test_beyond_the_limit_the_rules_play_the_same_game_with_one_warning():
     assert tracemalloc.get_traced_memory()[1] < 10_000_000
     tracemalloc.stop()
     assert len(said) == 1
-    assert "allowed: fewer problems, a shorter horizon, or mode='escalate'" in str(said[0].message)
+    assert "allowed: fewer problems, fewer models, a shorter horizon, or mode='escalate'" in str(said[0].message)
     random = play(rises, Game(Untabulated(alike(30)), mode="route", normaliser=1e12))
     np.testing.assert_array_equal(played.ledger, random.ledger)
     assert played.decisions.shape == (1, 30)

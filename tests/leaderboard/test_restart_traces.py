@@ -45,8 +45,9 @@ def test_answers_are_told_in_words_and_no_text_is(bank):
     assert tree["told"][0] == ""
     root = int(bank.problems.root[bank.split_problems("test")[0]])
     error, rows, repeat = bank.nodes.feedback[bank.child[root, 0]]
-    expected = ["error"] * int(error == 1) + ([] if np.isnan(rows) else [f"{rows:.0f} rows"])
+    expected = ["error"] * int(error == 1) + ([] if np.isnan(rows) else [f"{rows:.0f} row" + "s" * int(rows != 1)])
     expected += ["same command as before"] * int(repeat == 1)
+    expected = expected or ["no table"]
     assert tree["told"][tree["child"][0][0]] == ", ".join(expected)
     json.dumps(tree, allow_nan=False)
 

@@ -279,4 +279,4 @@ def test_text_in_the_colours_of_models_can_be_read(page, site):
     }"""
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
-        assert min(page.evaluate(contrast, f"--m{i}") for i in range(6)) >= 4.5, scheme
+        assert min(page.evaluate(contrast, f"--m{i}") for i in range(7)) >= 4.5, scheme

@@ -31,6 +31,13 @@ def test_the_tracks_own_unit_comes_first(track):
     assert set(track.units) == set(track.normalisers)
 
 
+@pytest.mark.parametrize("name", track_names())
+def test_turns_are_held_by_the_tracks_that_rank_on_them(name):
+    """A unit that is told where it is asked for leaves the manifests of all other tracks as they are."""
+    frozen = open_track(name)
+    assert ("large_calls" in frozen.normalisers) == (frozen.spec.cost_unit == "large_calls")
+
+
 def test_texts_for_readers_are_not_part_of_the_fingerprint(track):
     assert measure(track.spec.model_copy(update={"title": "other"})).fingerprint == track.fingerprint
     assert measure(track.spec.model_copy(update={"mode": "escalate"})).fingerprint != track.fingerprint

@@ -87,6 +87,26 @@ def full_route(toy: Toy, multiplier: float) -> float:
     return sum(float(s) * value(0, (level, 0), start, 0) for level, s in enumerate(toy.process.shares))
 
 
+def full_restart(toy: Toy, multiplier: float) -> float:
+    """A larger model may take the problem afresh: of the same level, nothing is wrong, and it reads the prompt."""
+
+    def written(t: int, x: tuple[int, int], m: int, unread: int) -> float:
+        stop = float(toy.process.stop[m, t])
+        worth = -multiplier * toy.call(m, unread)
+        for chance, y, _ in toy.step(x, m, t):
+            worth += chance * (stop * toy.goal(y) + (1 - stop) * (value(t + 1, y, m) if stop < 1 else 0.0))
+        return worth
+
+    def value(t: int, x: tuple[int, int], m: int) -> float:
+        afresh = [written(0, (x[0], 0), k, int(toy.prompt[k])) for k in range(m + 1, toy.models)]
+        return max(written(t, x, m, 0), *afresh, -np.inf)
+
+    def start(level: int) -> float:
+        return max(written(0, (level, 0), m, int(toy.prompt[m])) for m in range(toy.models))
+
+    return sum(float(s) * start(level) for level, s in enumerate(toy.process.shares))
+
+
 def full_drafts(toy: Toy, multiplier: float) -> float:
     def value(t: int, x: tuple[int, int], unread: tuple[int, ...]) -> float:
         total = -multiplier * toy.call(0, unread[0])
@@ -136,6 +156,34 @@ def belief_route(toy: Toy, multiplier: float) -> float:
 
     start = tuple(int(p) for p in toy.prompt)
     return value(0, {(level, 0): float(s) for level, s in enumerate(toy.process.shares)}, start)
+
+
+def belief_restart(toy: Toy, multiplier: float) -> float:
+    """Restart for a router that sees the confidence bins; what an attempt has shown of the level is not forgotten."""
+    bins = range(toy.process.confidence.shape[2])
+
+    def written(t: int, belief: Belief, m: int, unread: int) -> float:
+        stop = float(toy.process.stop[m, t])
+        worth = -multiplier * toy.call(m, unread) * sum(belief.values())
+        for seen in bins:
+            now: Belief = {}
+            for x, b in belief.items():
+                for chance, y, status in toy.step(x, m, t):
+                    now[y] = now.get(y, 0.0) + b * chance * float(toy.process.confidence[m, status, seen])
+            worth += stop * sum(b * toy.goal(y) for y, b in now.items())
+            if stop < 1:
+                worth += (1 - stop) * value(t + 1, now, m)
+        return worth
+
+    def value(t: int, belief: Belief, m: int) -> float:
+        afresh: Belief = {}
+        for (level, _), b in belief.items():
+            afresh[level, 0] = afresh.get((level, 0), 0.0) + b
+        others = [written(0, afresh, k, int(toy.prompt[k])) for k in range(m + 1, toy.models)]
+        return max(written(t, belief, m, 0), *others, -np.inf)
+
+    start = {(level, 0): float(s) for level, s in enumerate(toy.process.shares)}
+    return max(written(0, start, m, int(toy.prompt[m])) for m in range(toy.models))
 
 
 def belief_drafts(toy: Toy, multiplier: float) -> float:

@@ -28,6 +28,9 @@ EPISODES = 40_000
         ("math-qwen2.5", "route", "large_tokens", "confidence", 0.3, 0.004),
         ("math-qwen2.5-3", "route", "flops", "full", 2.0, 0.004),
         ("omni-like", "regenerate", "large_tokens", "full", 0.2, 0.001),
+        ("gsm8k-like", "restart", "flops", "full", 0.5, 0.001),
+        ("gsm8k-like", "restart", "latency", "confidence", 0.4, 0.004),
+        ("math-qwen2.5-3", "restart", "large_tokens", "length", 0.3, 0.004),
     ],
 )
 def test_play_reaches_the_promise(source, mode, unit, information, multiplier, slack):
@@ -39,7 +42,7 @@ def test_play_reaches_the_promise(source, mode, unit, information, multiplier, s
     assert promised.value - slack - 4 * error <= worth <= promised.value + 4 * error
 
 
-@pytest.mark.parametrize(("mode", "information"), [("route", "both"), ("regenerate", "score")])
+@pytest.mark.parametrize(("mode", "information"), [("route", "both"), ("regenerate", "score"), ("restart", "both")])
 def test_scores_are_seen_and_paid_for(mode, information):
     source = SimulatorSource(toy(scores=True))
     planner = Planner(source, mode=mode, cost_unit="flops", information=information, resolution=6, spacing=2)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from exhaustive import Toy, belief_drafts, belief_route, full_drafts, full_route
+from exhaustive import Toy, belief_drafts, belief_restart, belief_route, full_drafts, full_restart, full_route
 from simulator_toys import toy
 
 from gym_stepwise_routing.planning.planner import Planner
 from gym_stepwise_routing.sources.simulator.simulator_source import SimulatorSource
+from gym_stepwise_routing.types import MODES
 
 MULTIPLIERS = (0.0, 0.05, 0.3, 1.0, 3.0)
 
@@ -19,7 +20,7 @@ def game(unit, escalate=False, **options):
 
 @pytest.mark.parametrize("unit", ["large_tokens", "flops"])
 @pytest.mark.parametrize("models", [2, 3])
-@pytest.mark.parametrize("mode", ["route", "escalate", "regenerate"])
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("bound", ["lower", "upper"])
 def test_full_information_is_exact(mode, models, unit, bound):
     source, brute = game(unit, escalate=mode == "escalate", models=models)
@@ -27,7 +28,7 @@ def test_full_information_is_exact(mode, models, unit, bound):
         source, mode=mode, cost_unit=unit, information="full", spacing=1 if models == 2 else 2, bound=bound
     )
     assert planner.costs.normaliser == pytest.approx(brute.scale, rel=1e-12)
-    by_hand = full_drafts if mode == "regenerate" else full_route
+    by_hand = {"regenerate": full_drafts, "restart": full_restart}.get(mode, full_route)
     for multiplier in MULTIPLIERS:
         assert planner.solve(multiplier).value == pytest.approx(by_hand(brute, multiplier), abs=1e-12)
 
@@ -52,7 +53,17 @@ def test_belief_is_an_upper_bound_that_tightens_in_regenerate(unit):
         assert exact - 1e-9 <= planner.solve(multiplier).value <= exact + 1e-3
 
 
-@pytest.mark.parametrize("mode", ["route", "escalate", "regenerate"])
+@pytest.mark.parametrize("unit", ["large_tokens", "flops"])
+@pytest.mark.parametrize("models", [2, 3])
+def test_belief_is_an_upper_bound_that_tightens_in_restart(unit, models):
+    source, brute = game(unit, horizon=3 if models == 2 else 2, models=models)
+    planner = Planner(source, mode="restart", cost_unit=unit, information="confidence", resolution=24)
+    for multiplier in MULTIPLIERS:
+        exact = belief_restart(brute, multiplier)
+        assert exact - 1e-9 <= planner.solve(multiplier).value <= exact + 1e-3
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_more_information_is_worth_no_less(mode):
     source = SimulatorSource(toy(scores=True))
     worth = {

@@ -11,11 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gym_stepwise_routing.banks import BANKS, Bank
+from gym_stepwise_routing.banks import Bank
 from gym_stepwise_routing.baselines import AlwaysLargest, AlwaysSmallest, LastKLarge, oracle
+from gym_stepwise_routing.baselines.constant import AlwaysModel
+from gym_stepwise_routing.baselines.query_classifier import QueryClassifier
 from gym_stepwise_routing.costs.ledger import CALLS
+from gym_stepwise_routing.costs.units import available_units
 from gym_stepwise_routing.errors import NotApplicableError, PriceError
 from gym_stepwise_routing.evaluation.evaluate import Evaluation, play
+from gym_stepwise_routing.game import tabulation
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.recorder import intercode_bank
 from gym_stepwise_routing.recorder.intercode import LIMIT, Run, Turn, read_runs, row_ends
@@ -30,7 +34,7 @@ from gym_stepwise_routing.recorder.intercode_bank import (
 from gym_stepwise_routing.sources.subset import Part
 
 QUERY = "How many singers are there?"
-BUNDLED = ("intercode-sql-gpt", "intercode-sql-openai")
+BUNDLED = tuple(intercode_bank.BANKS)
 
 
 def history(given: list[float], **changes: list[object]) -> dict[str, list[object]]:
@@ -175,7 +179,7 @@ def test_no_schema_is_in_two_splits_of_a_bank(name):
         assert home.setdefault(database, split) == split
     assert len(home) == 20
     assert len(bank.problems) == 1032
-    assert sum(entry.bytes for entry in bank.manifest.files.values()) < 500_000
+    assert sum(entry.bytes for entry in bank.manifest.files.values()) < 800_000
 
 
 @pytest.mark.parametrize("name", BUNDLED)
@@ -223,10 +227,64 @@ def test_three_models_are_played_and_only_restart_and_priced_units_are_there():
         Game("intercode-sql-openai", mode="restart", cost_unit="flops")
 
 
-def test_the_recipe_of_all_seven_is_there_and_states_which_are_not_priced():
-    path = BANKS.get(BUNDLED[0]).path.parent / "recipes/intercode-sql-seven.json"
-    priced = {model["name"] for model in json.loads(path.read_text())["models"] if model["price"]}
-    assert priced == {"text-davinci-003", "gpt-3.5", "gpt-4"}
+def test_turns_of_the_largest_model_are_a_cost_unit(everything):
+    turns = Game(everything.config, cost_unit="large_calls", normaliser=None)
+    assert turns.normaliser == pytest.approx(5.67, abs=0.005)
+    best = oracle(turns)
+    assert told_of(best) == ("0.787", "1.56")
+    assert (best.cost * turns.normaliser).tolist() == best.ledger[:, -1, CALLS].tolist()
+    assert "large_calls" not in oracle(everything).costs  # told where it is asked for
+
+
+def test_a_pool_is_ordered_by_the_share_of_tasks_that_each_model_solves():
+    bank = Bank.open("intercode-sql-seven")
+    whole = Part(bank, {"test": np.arange(len(bank.problems))})
+    game = Game(whole, split="test", mode="restart", cost_unit="large_calls", observation=("progress",))
+    alone = [play(AlwaysModel(model), game).accuracy for model in range(7)]
+    assert [f"{share:.3f}" for share in alone] == ["0.063", "0.097", "0.099", "0.129", "0.156", "0.474", "0.738"]
+    assert bank.pool.names == MODELS
+
+
+def test_the_five_weaker_models_add_one_test_task():
+    game = {"split": "test", "mode": "restart", "cost_unit": "large_calls", "observation": ("progress",)}
+    solved = [int(oracle(Game(f"intercode-sql-{name}", **game)).right.sum()) for name in ("gpt", "seven")]
+    assert solved == [267, 268]
+
+
+def test_models_without_a_list_price_have_none_and_no_unit_that_needs_one():
+    bank = Bank.open("intercode-sql-seven")
+    assert {model.name for model in bank.pool if model.price} == {"text-davinci-003", "gpt-3.5", "gpt-4"}
+    assert available_units(bank.pool) == ("large_tokens", "large_calls")
+    with pytest.raises(PriceError, match="'vicuna' has no price; allowed: 'large_tokens', 'large_calls'"):
+        Game(bank, mode="restart", cost_unit="dollars")
+
+
+def test_too_many_paths_for_a_table_hide_neither_oracle_nor_query_classifier(monkeypatch):
+    def made() -> tuple[Evaluation, float, QueryClassifier]:
+        options = {"mode": "restart", "cost_unit": "dollars", "observation": ("question",)}
+        known, test = (Game("intercode-sql-gpt", split=split, **options) for split in ("train", "test"))
+        return oracle(test), (known.table is None), QueryClassifier().fit(known)
+
+    with_table, missing, fitted = made()
+    monkeypatch.setattr(tabulation, "MAX_BYTES", 1)
+    without, gone, again = made()
+    assert (missing, gone) == (False, True)
+    np.testing.assert_array_equal(with_table.decisions, without.decisions)
+    game = Game("intercode-sql-gpt", split="test", mode="restart", cost_unit="dollars", observation=("question",))
+    np.testing.assert_array_equal(play(fitted, game).decisions, play(again, game).decisions)
+
+
+def test_files_are_read_as_they_lie_in_the_repository_of_intercode(tmp_path):
+    for model in MODELS:
+        path = released(tmp_path, history([1]), model)
+        place = tmp_path / "plain" / model / path.stem
+        place.parent.mkdir(parents=True)
+        place.write_bytes(gzip.decompress(path.read_bytes()))
+    databases = {5: "concert"}
+    assert Trajectories.read(tmp_path / "plain", databases) == Trajectories.read(tmp_path, databases)
+    place.unlink()
+    with pytest.raises(ValueError, match=r"no file of gpt-4; allowed: .*10_turns.json or .*10_turns.json.gz"):
+        Trajectories.read(tmp_path / "plain", databases)
 
 
 def test_the_bundled_bank_is_what_the_released_files_give(shared_dir):
@@ -234,7 +292,7 @@ def test_the_bundled_bank_is_what_the_released_files_give(shared_dir):
     folder = shared_dir / "data/intercode_sql"
     if not folder.is_dir():
         pytest.skip("needs InterCode's files in ../shared/data/intercode_sql, which are absent here")
-    bank = Bank.open("intercode-sql-openai")
+    bank = Bank.open("intercode-sql-seven")
     databases = {int(i): d for i, d in zip(bank.problems.index, bank.problems.official_split.to_pylist(), strict=True)}
     found = Trajectories.read(folder, databases | {187: "?", 438: "?"})
     assert found.left_out == {187: ("vicuna",), 438: ("text-davinci-003",)}

@@ -96,8 +96,8 @@ def test_every_sequence_of_models_gives_the_same_trace(case: str, tmp_path: Path
 
 
 @pytest.fixture(scope="module")
-def recorded_and_live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[object, LiveSource]]:
-    """A bank recorded with two small models, and the same models live."""
+def recorded_and_live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, object], LiveSource]]:
+    """Banks recorded with two small models, by the mode of the recording, and the same models live."""
     pytest.importorskip("torch")
     pytest.importorskip("transformers")
     from tiny_models import PROMPT as TEMPLATE
@@ -115,23 +115,24 @@ def recorded_and_live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tupl
     paths: list[Path] = [trained(seed=0, steps=60), trained(seed=1, steps=150)]
     specs = tuple(GeneratorSpec(backend="transformers", model=str(path), name=path.name).repeatable() for path in paths)
     selection = Selection.parse(f"{folder / 'sums.jsonl'}@test", data=None, grading="numeric")
-    settings = RecordingSettings(PromptTemplate("sums", TEMPLATE))
-    session = RecordingSession(specs, (selection,), settings, folder / "out", "test", "MIT")
-    session.run()
-    bank = session.bank("sums")
+    banks, prompt = {}, PromptTemplate("sums", TEMPLATE)
+    for mode in ("route", "restart"):
+        settings = RecordingSettings(prompt, mode=mode)  # type: ignore[arg-type]
+        session = RecordingSession(specs, (selection,), settings, folder / mode, "test", "MIT")
+        session.run()
+        banks[mode] = session.bank(f"sums-{mode}")
     generators = [spec.build() for spec in specs]
-    live = LiveSource(
-        {"test": list(selection.problems)}, generators, pool=bank.pool, prompt=settings.prompt, rule=settings.rule
-    )
-    yield bank, live
+    pool = banks["route"].pool
+    live = LiveSource({"test": list(selection.problems)}, generators, pool=pool, prompt=prompt, rule=settings.rule)
+    yield banks, live
     live.close()
 
 
-def test_live_gives_what_was_recorded(recorded_and_live: tuple[object, LiveSource]) -> None:
+def test_live_gives_what_was_recorded(recorded_and_live: tuple[dict[str, object], LiveSource]) -> None:
     from gym_stepwise_routing.sources.recorded import BankSource
 
-    bank, live = recorded_and_live
-    played = BankSource(bank)  # type: ignore[arg-type]
+    banks, live = recorded_and_live
+    played = BankSource(banks["route"])  # type: ignore[arg-type]
     order = {identity: number for number, identity in enumerate(live.problem_ids(live.problems("test")))}
     mine = played.problems("test")
     theirs = np.array([order[identity] for identity in played.problem_ids(mine)])
@@ -153,16 +154,20 @@ def test_live_gives_what_was_recorded(recorded_and_live: tuple[object, LiveSourc
     assert steps >= 24
 
 
-def test_live_observations_equal_those_of_the_bank(recorded_and_live: tuple[object, LiveSource]) -> None:
+@pytest.mark.parametrize("mode", ["route", "restart"])
+def test_live_observations_equal_those_of_the_bank(
+    mode: str, recorded_and_live: tuple[dict[str, object], LiveSource]
+) -> None:
     import gym_stepwise_routing  # noqa: F401
     from gym_stepwise_routing.sources.recorded import BankSource
 
-    bank, live = recorded_and_live
+    banks, live = recorded_and_live
     blocks = ("progress", "confidence", "aggregates", "ledger", "question")
-    recorded = gym.make("StepwiseRouting-v0", source=BankSource(bank), split="test", observation=blocks)  # type: ignore[arg-type]
+    options = {"split": "test", "mode": mode, "cost_unit": "large_calls", "observation": blocks}
+    recorded = gym.make("StepwiseRouting-v0", source=BankSource(banks[mode]), **options)  # type: ignore[arg-type]
     normaliser = recorded.unwrapped.game.normaliser  # type: ignore[attr-defined]
-    playing = gym.make("StepwiseRouting-v0", source=live, split="test", observation=blocks, normaliser=normaliser)
-    rng = np.random.default_rng(5)
+    playing = gym.make("StepwiseRouting-v0", source=live, normaliser=normaliser, **options)
+    rng, begun = np.random.default_rng(5), 0
     for identity in live.problem_ids(live.problems("test"))[:6]:
         one, _ = recorded.reset(seed=1, options={"problem": identity})
         other, info = playing.reset(seed=1, options={"problem": identity})
@@ -170,9 +175,11 @@ def test_live_observations_equal_those_of_the_bank(recorded_and_live: tuple[obje
         over = False
         while not over:
             np.testing.assert_allclose(one, other, atol=3e-4)
-            action = int(rng.integers(2))
+            action = int(rng.choice(np.flatnonzero(recorded.unwrapped.action_masks())))  # type: ignore[attr-defined]
+            begun += action
             one, reward, ended, cut, facts = recorded.step(action)
             other, live_reward, live_ended, live_cut, live_facts = playing.step(action)
             assert (reward, ended, cut) == (live_reward, live_ended, live_cut)
             assert facts["cost"] == pytest.approx(live_facts["cost"])
             over = ended or cut
+    assert begun > 0

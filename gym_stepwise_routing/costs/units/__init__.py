@@ -11,6 +11,16 @@ from gym_stepwise_routing.costs.units.unit import (
     available_units,
     cost_of,
     cost_weights,
+    reported_units,
 )
 
-__all__ = ["COST_UNITS", "DEFAULT_UNIT", "CostUnit", "Unit", "available_units", "cost_of", "cost_weights"]
+__all__ = [
+    "COST_UNITS",
+    "DEFAULT_UNIT",
+    "CostUnit",
+    "Unit",
+    "available_units",
+    "cost_of",
+    "cost_weights",
+    "reported_units",
+]

@@ -23,6 +23,7 @@ __all__ = [
     "by_model",
     "cost_of",
     "cost_weights",
+    "reported_units",
 ]
 
 DECODED = (KEPT, DISCARDED, PROBE)
@@ -51,6 +52,7 @@ class Unit:
             :class:`gym_stepwise_routing.errors.PriceError` where a model lacks what it needs: nothing is ever priced
             at 0.
         place: units are listed by this number.
+        beside: results in another unit show it beside, where the pool has it.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Unit:
     needs: str = ""
     scale: float = 1.0
     place: int = 9
+    beside: bool = True
 
     @property
     def title(self) -> str:
@@ -109,6 +112,11 @@ def available_units(pool: ModelPool) -> tuple[CostUnit, ...]:
         return True
 
     return tuple(name for name, unit in COST_UNITS.items() if known(unit))
+
+
+def reported_units(pool: ModelPool, unit: CostUnit) -> tuple[CostUnit, ...]:
+    """The units that a result in ``unit`` is told in: this one, and those of the pool that are shown beside it."""
+    return tuple(name for name in available_units(pool) if name == unit or COST_UNITS.get(name).beside)
 
 
 def cost_of(ledger: NDArray[np.int64], unit: CostUnit, pool: ModelPool) -> NDArray[np.float64]:

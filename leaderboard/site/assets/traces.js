@@ -9,7 +9,7 @@ const traces = (() => {
   const waiting = new Map();
   const state = { problem: 0, router: index.routers[0].name, which: "all" };
   const byId = (id) => document.getElementById(id);
-  const colour = (model) => `var(--m${model % 6})`;
+  const colour = (model) => `var(--m${model % 7})`;
 
   const arrive = (kind) => (number, chunk) => { loaded[kind].set(number, chunk); waiting.get(`${kind}${number}`)?.(); };
   const load = (kind, number) => loaded[kind].has(number) ? Promise.resolve() : new Promise((resolve, reject) => {
@@ -48,6 +48,16 @@ const traces = (() => {
   // A bank of numbers alone has neither texts nor answers, only whether they were right.
   const answer = (tree, node) => tree.end[node] || (tree.right[node] || !tree.text[node] ? "" : "no answer");
 
+  const called = (tree) => (tree.told ? "turn" : "step");
+  // What a step says: its own text, or what the environment answered to it.
+  const said = (tree, node) => tree.text[node] || tree.told?.[node] || "no text recorded";
+
+  const drawLegend = (tree) => {
+    const sizes = tree.sure.some((sure) => sure !== null);
+    const notes = [...(sizes ? ["size of a node: probability of its least likely token"] : []), "thick: the router's path", ...(tree.restart ? ["where the colour changes, a larger model begins the task afresh"] : [])];
+    byId("notes").replaceChildren(...notes.map((note) => html("span", { textContent: note })));
+  };
+
   const drawTree = (tree, decisions) => {
     const { nodes, leaves, depth } = unroll(tree, decisions);
     const wide = Math.max(byId("tree").clientWidth < 520 ? 44 : 72, Math.min(210, (byId("tree").clientWidth - 150) / depth)), tall = 21, width = 30 + depth * wide + 120, height = leaves * tall + 16;
@@ -62,9 +72,9 @@ const traces = (() => {
     picture.append(...edges.sort(([a], [b]) => a - b).map(([, edge]) => edge));
     for (const place of nodes) {
       const { node } = place, model = tree.model[node], end = tree.end[node] !== null, sure = tree.sure[node];
-      const who = model < 0 ? "start" : `step ${place.depth} by ${index.models[model]}`;
+      const who = model < 0 ? "start" : `${called(tree)} ${place.depth} by ${index.models[model]}`;
       const group = svg("g", { class: `node${on(place) ? "" : " off"}`, tabindex: "-1", role: "button", "aria-label": `${who}${end ? `, ends ${tree.right[node] ? "right" : "wrong"}` : ""}` },
-        svg("title", {}, model < 0 ? "start" : `${who}\n${tree.text[node]}`),
+        svg("title", {}, model < 0 ? "start" : `${who}\n${said(tree, node)}`),
         svg("circle", { cx: x(place), cy: y(place), r: model < 0 ? 5 : 4 + 4 * (sure ?? 0.5), style: `fill:${model < 0 ? "var(--dim)" : colour(model)}` }));
       if (end) group.append(svg("text", { class: `leaf ${tree.right[node] ? "yes" : "no"}`, x: x(place) + 14, y: y(place) + 4 }, outcome(tree, node)), svg("text", { class: "answer", x: x(place) + 30, y: y(place) + 4 }, answer(tree, node).slice(0, 12)));
       group.dataset.decisions = place.decisions;
@@ -93,16 +103,18 @@ const traces = (() => {
   const drawSteps = (tree, decisions, title) => {
     byId("pathtitle").textContent = title;
     const items = [];
-    let node = 0;
+    let node = 0, turn = 0;
     for (const digit of decisions) {
+      const before = tree.model[node];
       node = tree.child[node][parseInt(digit, 36)];
-      const model = tree.model[node], sure = tree.sure[node];
+      const model = tree.model[node], sure = tree.sure[node], afresh = tree.restart && before >= 0 && model !== before;
+      turn = afresh ? 1 : turn + 1;
       const facts = html("small", {}, html("b", { textContent: index.models[model] }), html("span", { textContent: `${tree.tokens[node]} tokens` }));
       facts.querySelector("b").style.color = colour(model);
       if (sure !== null) facts.append(html("span", {}, "least likely token ", html("meter", { min: 0, max: 1, value: sure, title: `${sure}` }), ` ${(100 * sure).toFixed(0)} %`));
       if (tree.entropy[node] !== null) facts.append(html("span", { textContent: `mean entropy ${tree.entropy[node].toFixed(2)}` }));
-      if (tree.told?.[node]) facts.append(html("span", { textContent: `answer: ${tree.told[node]}` }));
-      const item = html("li", {}, html("p", { textContent: tree.text[node] || "(no text recorded)" }), facts);
+      if (afresh) facts.append(html("span", { textContent: "begins the task afresh" }));
+      const item = html("li", {}, html("p", { textContent: tree.told ? `Turn ${turn}: ${said(tree, node)}` : tree.text[node] || "(no text recorded)" }), facts);
       item.style.borderColor = colour(model);
       if (tree.end[node] !== null) item.append(html("p", {}, html("b", { className: tree.right[node] ? "yes" : "no", textContent: `${outcome(tree, node)} ${answer(tree, node)}` }), tree.right[node] || !answer(tree, node) ? "" : ` (right: ${tree.answer})`));
       items.push(item);
@@ -153,6 +165,7 @@ const traces = (() => {
     const tree = loaded.trees.get(number)[place], paths = loaded.paths.get(number), [decisions, cost, right] = paths[router][place];
     const title = index.routers.find(({ name }) => name === router).title;
     byId("status").textContent = `${found.indexOf(problem) + 1} of ${found.length}: ${tree.id}; ${title} is ${right ? "right" : "wrong"} at ${cost.toFixed(2)} times the mean cost of always-largest`;
+    drawLegend(tree);
     drawTree(tree, decisions);
     drawSteps(tree, decisions, `Path of ${title}`);
     drawPaths(tree, paths, place);
@@ -172,7 +185,6 @@ const traces = (() => {
   const start = () => {
     for (const { name, title } of index.routers) byId("router").append(html("option", { value: name, textContent: title }));
     for (const [model, name] of index.models.entries()) { const chip = html("i"); chip.style.background = colour(model); byId("legend").append(html("span", {}, chip, `${model}: ${name}`)); }
-    byId("legend").append(html("span", { textContent: "size of a node: probability of its least likely token" }), html("span", { textContent: "thick: the router's path" }));
     follow();
     addEventListener("hashchange", () => { follow(); draw(); });
     byId("problem").addEventListener("change", (event) => select({ problem: Number(event.target.value) }));
