@@ -19,7 +19,7 @@ from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.evaluation.evaluate import play
 from gym_stepwise_routing.routers.base import ThresholdRouter
 from gym_stepwise_routing.sources.subset import limited
-from gym_stepwise_routing.types import DEFAULT_BLOCKS
+from gym_stepwise_routing.types import DEFAULT_BLOCKS, TOKEN_CLASS_FIGURES
 
 STEPS = ("progress", "confidence")
 
@@ -166,12 +166,14 @@ def test_nobody_is_scored_on_zeros():
 def test_an_api_that_tells_the_chosen_tokens_only_leaves_no_constant_rows():
     source = TreeSource(0, problems=60)
     source.confidence[:, 2:] = np.nan
+    source.classes[:, [name.endswith("entropy_mean") for name in TOKEN_CLASS_FIGURES]] = np.nan
     names = ("confidence", "STEER", "two-part", "loop", "GlimpRouter", "AutoMix")
     found = compare(Arena(source), select(names), Rule(), resamples=100)
     played = {row.name for row in found.rows if not row.not_applicable}
     assert played == {"confidence p_mean", "confidence p_min", "STEER log-probability", "AutoMix cascade"}
     absent = {row.name: row.not_applicable for row in found.rows}
     assert absent["confidence entropy_first"].startswith("'fake-tree' has no entropy_first before any decision")
+    assert absent["two-part risk"].startswith("'fake-tree' has no table_entropy_mean before any decision")
 
 
 def test_a_limited_source_plays_the_first_problems():
