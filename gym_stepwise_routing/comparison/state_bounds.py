@@ -34,6 +34,8 @@ from gym_stepwise_routing.types import DEFAULT_BLOCKS, SPLITS, Block, Split
 __all__ = ["Oracle", "StateOnly"]
 
 FOLDS = 5
+MOST_STATES = 300_000
+"""Most states of all splits together that an estimate is fitted on: its fits hold all of them several times over."""
 SHARES = np.linspace(0, 1, 21)
 """Shares of the problems with a right path that the oracle gets right."""
 
@@ -83,13 +85,18 @@ class StateOnly:
         fit: ``cross`` decides on each fold by what was learned on all other problems, ``same`` by all problems.
 
     Raises:
-        NotApplicableError: a game without a table, such as that of a random source.
+        NotApplicableError: a game without a table, such as that of a random source, or tables of more than
+            ``MOST_STATES`` states.
     """
 
     def __init__(self, arena: Arena, prices: list[float], fit: Literal["cross", "same"]) -> None:
         self._blocks: tuple[Block, ...] = (*DEFAULT_BLOCKS, "feedback") if arena.source.feedback else DEFAULT_BLOCKS
-        for split in SPLITS:
-            arena.game(split, self._blocks).tree("there is no tree to learn from")
+        trees = [arena.game(split, self._blocks).tree("there is no tree to learn from") for split in SPLITS]
+        if (states := sum(map(len, trees))) > MOST_STATES:
+            raise NotApplicableError(
+                f"{arena.source.name!r} has {states:,} states in all splits; allowed: up to {MOST_STATES:,}, since the "
+                "fits hold all of them"
+            )
         self._arena, self._prices, self._fit = arena, prices, fit
         self._played: dict[Split, list[Evaluation]] = {}
         self.labels = [f"price {price:.3g}" for price in prices]

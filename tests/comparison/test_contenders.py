@@ -9,7 +9,7 @@ from fake_sources import TreeSource, Untabulated
 from gym_stepwise_routing.baselines import ConfidenceThreshold, FirstKLarge, RandomMix
 from gym_stepwise_routing.baselines.cascade import SelfJudge, answers
 from gym_stepwise_routing.baselines.observed_figures import needs_blocks
-from gym_stepwise_routing.comparison import Rule, compare
+from gym_stepwise_routing.comparison import Rule, compare, state_bounds
 from gym_stepwise_routing.comparison.arena import Arena
 from gym_stepwise_routing.comparison.cascades import Cascade, LearnedCascade
 from gym_stepwise_routing.comparison.contenders import Averaged, Listed, Mixed, Swept
@@ -153,6 +153,12 @@ def test_cross_fitted_decisions_do_not_know_the_problem_itself():
     assert before["same"][0] != after["same"][0]  # on so few problems one is enough to change a decision on itself
     with pytest.raises(NotApplicableError, match="is random"):
         StateOnly(Arena(Untabulated(TreeSource(0, problems=9))), [0.3], "cross")
+
+
+def test_estimates_on_too_many_states_are_refused(monkeypatch):
+    monkeypatch.setattr(state_bounds, "MOST_STATES", 10)
+    with pytest.raises(NotApplicableError, match=r"'fake-tree' has [\d,]+ states in all splits; allowed: up to 10"):
+        StateOnly(Arena(TreeSource(0, problems=9)), [0.3], "cross")
 
 
 def test_nobody_is_scored_on_zeros():

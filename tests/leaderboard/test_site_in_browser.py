@@ -12,6 +12,7 @@ from gym_stepwise_routing.leaderboard.board_rows import read_rows
 from gym_stepwise_routing.leaderboard.entry_files import entry_path
 from gym_stepwise_routing.leaderboard.site import build_site
 from gym_stepwise_routing.leaderboard.submit import make_entry
+from gym_stepwise_routing.leaderboard.track import open_track
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -22,13 +23,12 @@ FLAGS = [
 ]
 SHOWN = ("always-smallest", "always-largest", "oracle", "first-1-large", "first-2-large", "confidence-p-min")
 TRACK = "bank-regenerate"
+SQL = "intercode-sql-gpt-calls"
 
 
-@pytest.fixture(scope="module")
-def site(track, tracks, tmp_path_factory):
-    folder, out = tmp_path_factory.mktemp("entries"), tmp_path_factory.mktemp("out") / "site"
+def entries_of(track, names, folder):
     for row in read_rows():
-        if row.name in SHOWN:
+        if row.name in names:
             entry = make_entry(
                 track,
                 row.name,
@@ -40,7 +40,22 @@ def site(track, tracks, tmp_path_factory):
                 selection=row.selection,
             )
             entry.write(entry_path(folder, entry))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def site(track, tracks, tmp_path_factory):
+    folder, out = tmp_path_factory.mktemp("entries"), tmp_path_factory.mktemp("out") / "site"
+    entries_of(track, SHOWN, folder)
     build_site(out, entries=folder, artefacts=folder, tracks=tracks, report=lambda line: None)
+    return out
+
+
+@pytest.fixture(scope="module")
+def sql_site(tmp_path_factory):
+    folder, out = tmp_path_factory.mktemp("sql"), tmp_path_factory.mktemp("out") / "site"
+    entries_of(open_track(SQL), ("always-smallest", "always-largest", "last-6-large"), folder)
+    build_site(out, entries=folder, artefacts=folder, only=[SQL], rerun=False, report=lambda line: None)
     return out
 
 
@@ -155,6 +170,25 @@ def test_the_viewer_shows_trees_paths_and_texts(page, site):
     page.keyboard.press("Enter")
     assert page.locator("#pathtitle").inner_text().startswith("Path ")
     assert all(page.locator("#steps p").first.inner_text())
+
+
+@pytest.mark.parametrize("width", [1200, 390])
+def test_the_viewer_tells_turns_on_a_database_by_its_answers(page, sql_site, width):
+    page.set_viewport_size({"width": width, "height": 844})
+    page.goto(f"file://{sql_site}/{SQL}/traces.html#router=last-6-large&problem=intercode-sql/pets_1/23")
+    steps = page.locator("#steps li")
+    playwright.expect(steps).to_have_count(4 + 6)
+    assert [steps.nth(number).locator("p").first.inner_text()[:7] for number in (0, 3, 4, 9)] == [
+        "Turn 1:",
+        "Turn 4:",
+        "Turn 1:",
+        "Turn 6:",
+    ]
+    assert [number for number in range(10) if "afresh" in steps.nth(number).inner_text()] == [4]
+    assert "no text recorded" not in page.locator("#steps").inner_text()
+    assert "begins the task afresh" in page.locator("#notes").inner_text()
+    assert "least likely token" not in page.locator("#notes").inner_text()  # nobody recorded it
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_the_viewer_finds_problems_by_outcome(page, site):
