@@ -23,8 +23,9 @@ from gym_stepwise_routing.baselines.experience import folds
 from gym_stepwise_routing.baselines.observed_figures import given
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.game.config import RoutingSpec
-from gym_stepwise_routing.game.episodes import positions, project_actions
+from gym_stepwise_routing.game.episodes import positions
 from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.game.row_table import project_actions
 from gym_stepwise_routing.routers.base import columns_of
 
 __all__ = ["AnswerJudge", "FrugalJudge", "SelfJudge", "answers"]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gym_stepwise_routing.baselines.experience import folds
 
-__all__ = ["OutcomeRegression", "SoftClassifier"]
+__all__ = ["Design", "OutcomeRegression", "SoftClassifier"]
 
 Floats = NDArray[np.float64]
 Features = NDArray[np.floating[Any]]
@@ -45,6 +45,40 @@ class _Standard:
         return np.asarray((features - self._centre) / self._scale, dtype=np.float64)
 
 
+def _columns(standard: _Standard, features: Features) -> Floats:
+    return np.column_stack([np.ones(len(features)), standard(features)])
+
+
+class Design:
+    """What a regression needs of its inputs, whatever the target: made once where many targets are fitted.
+
+    Args:
+        features: ``float[N, F]``.
+        weight: ``float64[N]`` >= 0.
+        groups: ``int64[N]``; rows of one group are kept together in the folds.
+    """
+
+    def __init__(self, features: Features, weight: Floats, groups: Groups) -> None:
+        self.features, self.weight, self.groups = features, weight, groups
+        self.share = weight / weight.mean()
+        self.standard = _Standard(features, self.share)
+        columns = self.columns(features)
+        fold = _fold(groups)
+        self.parts = [np.flatnonzero(fold == held) for held in np.unique(fold)]
+        self.held = [columns[rows] for rows in self.parts]
+        shares = [self.share[rows, None] for rows in self.parts]
+        self.gram = np.stack([own.T @ (share * own) for own, share in zip(self.held, shares, strict=True)])
+
+    def columns(self, features: Features) -> Floats:
+        """The inputs as the regression sees them, ``float64[B, 1 + F]``."""
+        return _columns(self.standard, features)
+
+    def moment(self, target: Floats) -> Floats:
+        """Products of inputs and target, by fold, ``float64[folds, 1 + F]``."""
+        pairs = zip(self.held, self.parts, strict=True)
+        return np.stack([own.T @ (self.share[rows] * target[rows]) for own, rows in pairs])
+
+
 class OutcomeRegression:
     """Ridge regression, standardised, with an unpenalised intercept.
 
@@ -66,13 +100,12 @@ class OutcomeRegression:
             weight: ``float64[N]`` >= 0.
             groups: ``int64[N]``; rows of one group are kept together in the folds.
         """
-        share = weight / weight.mean()
-        self._standard = _Standard(features, share)
-        columns = self._columns(features)
-        fold = _fold(groups)
-        parts = [np.flatnonzero(fold == held) for held in np.unique(fold)]
-        gram = np.stack([columns[rows].T @ (share[rows, None] * columns[rows]) for rows in parts])
-        moment = np.stack([columns[rows].T @ (share[rows] * target[rows]) for rows in parts])
+        return self.fit_design(Design(features, weight, groups), target)
+
+    def fit_design(self, design: Design, target: Floats) -> Self:
+        """Fit a target, ``float64[N]``, of inputs that are prepared."""
+        self._standard = design.standard
+        parts, gram, moment = design.parts, design.gram, design.moment(target)
 
         def loss(penalty: float) -> float:
             error = 0.0
@@ -85,12 +118,13 @@ class OutcomeRegression:
         self._coefficients = _ridge(gram.sum(axis=0), moment.sum(axis=0), self.penalty)
         return self
 
-    def _columns(self, features: Features) -> Floats:
-        return np.column_stack([np.ones(len(features)), self._standard(features)])
-
     def predict(self, features: Features) -> Floats:
         """Expected target, ``float64[B]``."""
-        return np.asarray(self._columns(features) @ self._coefficients)
+        return self.predict_columns(_columns(self._standard, features))
+
+    def predict_columns(self, columns: Floats) -> Floats:
+        """The same of :meth:`Design.columns`, where they are at hand."""
+        return np.asarray(columns @ self._coefficients)
 
 
 def predict_all(models: Sequence[OutcomeRegression], features: Features) -> Floats:

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.game.episodes import positions, project_actions
+from gym_stepwise_routing.game.episodes import positions
 from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.game.row_table import project_actions
 
 __all__ = ["Experience", "experience", "folds", "join", "path_values", "reach", "uniform_values"]
 

@@ -10,6 +10,7 @@ On a random source only the sampled actions have an outcome; for the others the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Self
@@ -17,7 +18,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.baselines.estimators import OutcomeRegression, predict_all
+from gym_stepwise_routing.baselines.estimators import Design, OutcomeRegression, predict_all
 from gym_stepwise_routing.baselines.experience import Experience, experience, path_values, reach, uniform_values
 from gym_stepwise_routing.baselines.fitted_router import FittedRouter
 from gym_stepwise_routing.baselines.observed_figures import needs_blocks
@@ -25,9 +26,33 @@ from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.routers.families import ROUTERS, BuildContext, Family, Settings, at_prices
 from gym_stepwise_routing.types import DEFAULT_BLOCKS, Block
 
-__all__ = ["FittedQ", "advantages"]
+__all__ = ["FittedQ", "Prepared", "advantages"]
 
 _SCALE = 0.05
+
+
+class Prepared:
+    """Experience with what fits on it have in common, whatever the price.
+
+    Args:
+        known: the experience.
+
+    Attributes:
+        rows: for each action the states in which it was taken, ``int64[n]``.
+        designs: the inputs of its regression.
+    """
+
+    def __init__(self, known: Experience) -> None:
+        self.known = known
+        weight = reach(known)
+        self.rows = [np.flatnonzero(known.child[:, action] >= 0) for action in range(known.child.shape[1])]
+        self.designs = [Design(known.observation[rows], weight[rows], known.problem[rows]) for rows in self.rows]
+        self._columns = [design.columns(known.observation) for design in self.designs]
+
+    def gains(self, regressions: Sequence[OutcomeRegression]) -> NDArray[np.float64]:
+        """What the regressions of the actions expect in every state, ``float64[N, K]``."""
+        found = [one.predict_columns(columns) for one, columns in zip(regressions, self._columns, strict=True)]
+        return np.stack(found, axis=1)
 
 
 class FittedQ(FittedRouter):
@@ -54,32 +79,28 @@ class FittedQ(FittedRouter):
         self.seed = seed
         self.name = f"fitted-q-{price:.3g}"
 
-    def fit(self, game: Game, known: Experience | None = None) -> Self:
+    def fit(self, game: Game, known: Experience | Prepared | None = None) -> Self:
         """Fit on a game of the train split.
 
         Args:
             game: the game.
-            known: its experience, where it is at hand already.
+            known: its experience, where it is at hand already, or prepared for fits at several prices.
         """
         self.bind_to(game)
         known = experience(game, seed=self.seed) if known is None else known
+        prepared = known if isinstance(known, Prepared) else Prepared(known)
+        known = prepared.known
         leaf = known.right - self.price * known.cost
-        weight = reach(known)
         value = uniform_values(known, leaf)
         for _ in range(self.iterations):
-            self._regressions = [self._fitted(known, action, value, weight) for action in range(self.models)]
-            gain = np.where(known.mask, self.gains(known.observation), -np.inf)
+            self._regressions = [
+                OutcomeRegression().fit_design(design, value[known.child[rows, action]] + self.price * known.cost[rows])
+                for action, (rows, design) in enumerate(zip(prepared.rows, prepared.designs, strict=True))
+            ]  # the return to come, net of what was spent already
+            gain = np.where(known.mask, prepared.gains(self._regressions), -np.inf)
             actions = np.argmax(gain, axis=1)
             value = path_values(known, actions, leaf, gain.max(axis=1) - self.price * known.cost)
         return self
-
-    def _fitted(
-        self, known: Experience, action: int, value: NDArray[np.float64], weight: NDArray[np.float64]
-    ) -> OutcomeRegression:
-        """Regression of the return to come, net of what was spent already."""
-        rows = np.flatnonzero(known.child[:, action] >= 0)
-        target = value[known.child[rows, action]] + self.price * known.cost[rows]
-        return OutcomeRegression().fit(known.observation[rows], target, weight[rows], known.problem[rows])
 
     def gains(self, observation: NDArray[np.float32]) -> NDArray[np.float64]:
         """Estimated ``P(right) - price * cost to come`` of each action, ``float64[B, K]``."""
@@ -100,7 +121,7 @@ def advantages(gain: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
 def _fitted(blocks: tuple[Block, ...], arena: BuildContext) -> Settings:
     game, rate = arena.game("train", blocks), arena.exchange_rate(blocks)
     needs_blocks(game, [block for block in blocks if block not in DEFAULT_BLOCKS], arena.seed)
-    known = experience(game, seed=arena.seed)
+    known = Prepared(experience(game, seed=arena.seed))
     return at_prices(lambda price: FittedQ(price, seed=arena.seed).fit(game, known), rate)
 
 

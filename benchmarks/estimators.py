@@ -28,14 +28,19 @@ class Trees:
     def __init__(self, make):
         self.make = make
 
-    def fit(self, features, target, weight, groups):
+    def fit_design(self, design, target):
         """Fit on weighted rows; the groups are not needed."""
-        self.model = self.make().fit(features, target, sample_weight=weight)
+        self.columns = design.columns
+        self.model = self.make().fit(self.columns(design.features), target, sample_weight=design.weight)
         return self
 
     def predict(self, features):
         """Expected target."""
-        return self.model.predict(features)
+        return self.predict_columns(self.columns(features))
+
+    def predict_columns(self, columns):
+        """The same of a design's columns."""
+        return self.model.predict(columns)
 
 
 ESTIMATORS = {

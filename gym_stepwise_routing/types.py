@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
 from functools import cache
+from operator import attrgetter
 from typing import Any, Literal, Self, get_args
 
+import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
@@ -89,16 +92,26 @@ QUESTION = ("characters", "words", "sentences", "numbers")
 
 
 def _take(value: Any, rows: NDArray[Any]) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.take(rows, 0)
     if isinstance(value, dict):
-        return {key: part[rows] for key, part in value.items()}
-    if isinstance(value, Batch):
-        return value.take(rows)
-    return None if value is None else value[rows]
+        return {key: part.take(rows, 0) for key, part in value.items()}
+    return None if value is None else value.take(rows)
 
 
-def _put(value: Any, rows: NDArray[Any], other: Any) -> Any:
+def _join(value: Any, other: Any) -> Any:
+    if value is None or other is None:
+        return None
+    if isinstance(value, np.ndarray):
+        return np.concatenate((value, other))
     if isinstance(value, dict):
-        return {key: _put(part, rows, other[key]) for key, part in value.items()}
+        return {key: np.concatenate((part, other[key])) for key, part in value.items()}
+    return value.join(other)
+
+
+def _put(value: Any, other: Any, rows: NDArray[Any]) -> Any:
+    if isinstance(value, dict):
+        return {key: _put(part, other[key], rows) for key, part in value.items()}
     if isinstance(value, Batch):
         return value.put(rows, other)
     if value is None or other is None:
@@ -109,8 +122,10 @@ def _put(value: Any, rows: NDArray[Any], other: Any) -> Any:
 
 
 @cache
-def _columns(kind: type) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
+def _columns(kind: type) -> Callable[[Any], tuple[Any, ...]]:
+    """What takes the columns out of a batch, all at once."""
+    names = [field.name for field in fields(kind)]
+    return attrgetter(*names) if len(names) > 1 else lambda batch: (getattr(batch, names[0]),)
 
 
 class Batch:
@@ -120,12 +135,21 @@ class Batch:
 
     def take(self, rows: NDArray[Any]) -> Self:
         """The rows ``rows`` (indices or a mask) as a batch of their own."""
-        return type(self)(*(_take(getattr(self, name), rows) for name in _columns(type(self))))  # type: ignore[arg-type]
+        rows = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
+        return type(self)(*[_take(column, rows) for column in _values(self)])
+
+    def join(self, other: Self) -> Self:
+        """These rows, and then those of ``other``."""
+        return type(self)(*map(_join, _values(self), _values(other)))
 
     def put(self, rows: NDArray[Any], other: Self) -> Self:
         """A copy in which ``rows`` are those of ``other``, which has as many rows as ``rows`` selects."""
-        return type(self)(*(_put(getattr(self, name), rows, getattr(other, name)) for name in _columns(type(self))))  # type: ignore[arg-type]
+        pairs = zip(_values(self), _values(other), strict=True)
+        return type(self)(*[_put(value, new, rows) for value, new in pairs])
 
     def __len__(self) -> int:
-        first = getattr(self, _columns(type(self))[0])  # type: ignore[arg-type]
-        return len(first)
+        return len(_values(self)[0])
+
+
+def _values(batch: Batch) -> tuple[Any, ...]:
+    return _columns(type(batch))(batch)  # type: ignore[arg-type]

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.banks.bank_tables import ANSWERS, RAW_FIGURES, RowError
-from gym_stepwise_routing.banks.columns import to_numpy
+from gym_stepwise_routing.banks.columns import is_known, to_floats, to_lists, to_numpy
 from gym_stepwise_routing.types import CONFIDENCE, FEEDBACK, QUESTION, TOKEN_CLASS_FIGURES, TOKEN_CLASSES
 
 __all__ = ["Nodes", "Problems", "RowError", "first_true", "node_columns"]
@@ -64,16 +63,14 @@ class Problems:
         Raises:
             RowError: a ``prompt_tokens`` entry with neither one figure nor one a model.
         """
-        prompts: Any = table["prompt_tokens"]
-        lengths = to_numpy(pc.list_value_length(prompts))
+        lengths, figures = to_lists(table["prompt_tokens"])
         if found := first_true((lengths != 1) & (lengths != models)):
             raise RowError(
                 "problems", found[0], f"{lengths[found]} prompt_tokens; allowed: 1, or one a model ({models})"
             )
-        figures = to_numpy(pc.list_flatten(prompts)).astype(np.int64)
         starts = np.cumsum(lengths) - lengths
         columns = np.where(lengths[:, None] == 1, 0, np.arange(models))
-        question = [to_numpy(pc.cast(table[name], pa.float64()), np.nan) for name in QUESTION]
+        question = [to_floats(table[name]) for name in QUESTION]
         return cls(
             dataset=table["dataset"],
             official_split=table["split"],
@@ -91,9 +88,10 @@ class Problems:
         strings = [column.to_pylist() for column in (self.dataset, self.official_split, self.question_sha256)]
         return list(zip(*strings[:2], self.index.tolist(), strings[2], strict=True))
 
-    def ids(self) -> list[str]:
-        """Public ids, such as ``gsm8k/test/17``."""
-        return [f"{dataset}/{split}/{index}" for dataset, split, index, _ in self.references()]
+    def ids(self, references: list[tuple[str, str, int, str]] | None = None) -> list[str]:
+        """Public ids, such as ``gsm8k/test/17``; ``references`` are :meth:`references`, where they are at hand."""
+        found = self.references() if references is None else references
+        return [f"{dataset}/{split}/{index}" for dataset, split, index, _ in found]
 
     def __len__(self) -> int:
         return len(self.index)
@@ -192,11 +190,11 @@ class Nodes:
             if feedback is not None and context is not None:
                 context[rows] = to_numpy(table["context_tokens"], -1)
                 for number, name in enumerate(FEEDBACK):
-                    feedback[rows, number] = to_numpy(pc.cast(table[f"answer_{name}"], pa.float64()), np.nan)
+                    feedback[rows, number] = to_floats(table[f"answer_{name}"])
             if classes is not None:
                 _check_classes(table, start)
                 for number, name in enumerate(TOKEN_CLASS_FIGURES):
-                    classes[rows, number] = to_numpy(pc.cast(table[name], pa.float64()), np.nan)
+                    classes[rows, number] = to_floats(table[name])
             start = rows.stop
         for array in (*integers.values(), *flags.values(), child, confidence, score, feedback, context, classes):
             if array is not None:
@@ -252,7 +250,7 @@ def _check_classes(table: pa.Table, start: int) -> None:
 
 def _check_part(table: pa.Table, start: int) -> None:
     """What the arrays no longer tell, because a missing value was filled in."""
-    graded = to_numpy(table["correct"].is_valid())
+    graded = is_known(table["correct"])
     if found := first_true(graded != to_numpy(table["terminal"])):
         state = "has not ended and yet is graded" if graded[found] else "has ended and yet is not graded"
         raise RowError("nodes", start + found[0], f"the trace {state} (correct is {table['correct'][found[0]]})")

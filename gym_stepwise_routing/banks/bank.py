@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
@@ -14,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.banks.arrays import Nodes, Problems, RowError, node_columns
-from gym_stepwise_routing.banks.bank_tables import bank_schemas, check_file, open_table
+from gym_stepwise_routing.banks.bank_tables import MappedTable, bank_schemas, check_file, open_table
 from gym_stepwise_routing.banks.checks import check_nodes, check_problems
 from gym_stepwise_routing.banks.manifest import BANK_FILES, MANIFEST, Manifest
 from gym_stepwise_routing.costs.models import ModelPool
@@ -26,8 +27,14 @@ from gym_stepwise_routing.types import SPLITS, TOKEN_CLASS_FIGURES, Split
 
 __all__ = ["BANKS", "Bank", "BundledBank"]
 
-_BATCH = 1 << 16
+_BATCH = 1 << 15
 """Rows of the nodes that are decoded at a time: what is decoded stays in a cache, and takes little memory."""
+
+
+def _parts(file: MappedTable, columns: list[str]) -> Iterator[pa.Table]:
+    for batch in file.iter_batches(_BATCH, columns=columns, use_threads=False):
+        yield pa.Table.from_batches([batch])
+        file.forget()
 
 
 def _data_directory() -> Path:
@@ -143,8 +150,7 @@ class Bank:
             with table("nodes.parquet") as file:
                 classed = TOKEN_CLASS_FIGURES[0] in file.schema_arrow.names
                 columns = node_columns(models, answered=answered, classed=classed)
-                batches = file.iter_batches(_BATCH, columns=columns, use_threads=False)
-                parts = (pa.Table.from_batches([batch]) for batch in batches)
+                parts = _parts(file, columns)
                 nodes = Nodes.of(parts, file.metadata.num_rows, models, answered=answered, classed=classed)
             pa.default_memory_pool().release_unused()  # what decoding took, before the checks need memory of their own
             if manifest.files[texts.name].rows != len(nodes):

@@ -7,6 +7,7 @@ recording; the nodes of a problem are one block. ``-1`` in an index column means
 from __future__ import annotations
 
 import hashlib
+import mmap
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -184,8 +185,26 @@ def check_unpacked(metadata: pq.FileMetaData, size: int) -> None:
         raise ValueError(f"{size} bytes that unpack to {declared}; allowed: {_MOST_UNPACKED} times as many")
 
 
+class MappedTable(pq.ParquetFile):  # type: ignore[misc]
+    """A Parquet file in mapped memory."""
+
+    def __init__(self, mapped: mmap.mmap) -> None:
+        super().__init__(pa.BufferReader(pa.py_buffer(mapped)))
+        self._mapped = mapped
+
+    def forget(self) -> None:
+        """Let go of the pages that were read: they count as memory of the process, and are read again if need be."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self._mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def _mapped(path: Path) -> mmap.mmap:
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
 @contextmanager
-def open_table(path: Path, entry: FileEntry, schema: pa.Schema, *, verify: bool) -> Iterator[pq.ParquetFile]:
+def open_table(path: Path, entry: FileEntry, schema: pa.Schema, *, verify: bool) -> Iterator[MappedTable]:
     """Open one Parquet file of a bank, to be read in the block; the bytes that are hashed are those that are read.
 
     Args:
@@ -200,11 +219,12 @@ def open_table(path: Path, entry: FileEntry, schema: pa.Schema, *, verify: bool)
     """
     _check_size(path, entry, verify=verify)
     with reading(path):
-        buffer = pa.memory_map(str(path)).read_buffer()
+        mapped = _mapped(path)
         if verify:
-            _check_digest(path, entry, hashlib.sha256(buffer).hexdigest())
-        table = pq.ParquetFile(pa.BufferReader(buffer))
-        check_unpacked(table.metadata, len(buffer))
+            _check_digest(path, entry, hashlib.sha256(mapped).hexdigest())
+        table = MappedTable(mapped)
+        table.forget()
+        check_unpacked(table.metadata, len(mapped))
         schema = without_absent(path.name, schema, table.schema_arrow.names)
         if not table.schema_arrow.equals(schema):
             found = {(field.name, str(field.type)) for field in table.schema_arrow}

@@ -5,6 +5,7 @@ The first fault found is raised as a :class:`gym_stepwise_routing.banks.arrays.R
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ __all__ = ["check_nodes", "check_problems", "check_prompts"]
 _LARGEST = float(np.finfo(np.float32).max)
 _LIMITS = {"logprob": (-_LARGEST, 0.0), "entropy": (0.0, _LARGEST), "margin": (0.0, 1.0), "top1": (0.0, 1.0)}
 _ROUNDING = 1e-5
+_PART = 1 << 15
+"""Nodes that are checked at a time."""
 
 
 def check_nodes(nodes: Nodes, problems: Problems, horizon: int, *, partial: bool = False) -> None:
@@ -39,10 +42,11 @@ def check_nodes(nodes: Nodes, problems: Problems, horizon: int, *, partial: bool
     _check_figures(nodes)
     _check_roots(nodes, problems)
     _check_twins(nodes)
-    for model in range(nodes.child.shape[1]):
-        _check_edges(nodes, model)
+    for rows in _parts(nodes):
+        for model in range(nodes.child.shape[1]):
+            _check_edges(nodes, rows, model)
     _check_reached(nodes)
-    recorded = (nodes.child >= 0).any(axis=1)
+    recorded = nodes.child.max(axis=1) >= 0
     if found := first_true(nodes.terminal & recorded):
         raise RowError("nodes", found[0], "the trace has ended (terminal) and yet has children")
     if found := first_true(~nodes.terminal & ~recorded & (not partial or nodes.depth == 0)):
@@ -72,8 +76,9 @@ def _check_ranges(nodes: Nodes, problems: int, horizon: int) -> None:
 
 def _check_figures(nodes: Nodes) -> None:
     """Logarithms of probabilities are not positive, entropies not negative, margins and probabilities in [0, 1]."""
-    for number, name in enumerate(CONFIDENCE):
-        _check_figure(name, nodes.confidence[:, number], *_LIMITS[name.split("_")[0]])
+    for rows in _parts(nodes):
+        for number, name in enumerate(CONFIDENCE):
+            _check_figure(name, nodes.confidence[rows, number], *_LIMITS[name.split("_")[0]], start=rows.start)
     _check_figure("verifier_score", nodes.score, 0.0, 1.0)
     for number, name in enumerate(TOKEN_CLASS_FIGURES if nodes.classes is not None else ()):
         assert nodes.classes is not None
@@ -84,19 +89,24 @@ def _check_figures(nodes: Nodes) -> None:
         _check_range("context_tokens", nodes.context, (nodes.context < 1) & (nodes.context != -1), ">= 1, or nothing")
 
 
-def _check_figure(name: str, column: NDArray[np.float32], low: float, high: float) -> None:
+def _parts(nodes: Nodes) -> Iterator[slice]:
+    """The rows in parts that stay in a cache, and whose intermediate results take little memory."""
+    return (slice(start, min(start + _PART, len(nodes))) for start in range(0, len(nodes), _PART))
+
+
+def _check_figure(name: str, column: NDArray[np.float32], low: float, high: float, start: int = 0) -> None:
     # A missing figure is NaN, and compares False.
     wrong = (column < low - _ROUNDING) | (column > high + _ROUNDING)
-    _check_range(name, column, wrong, f"{low:.3g} to {high:.3g}")
+    _check_range(name, column, wrong, f"{low:.3g} to {high:.3g}", start)
 
 
 def _outside(column: NDArray[Any], low: int, high: int) -> NDArray[np.bool_]:
     return (column < low) | (column >= high)
 
 
-def _check_range(name: str, column: NDArray[Any], wrong: NDArray[Any], allowed: str) -> None:
+def _check_range(name: str, column: NDArray[Any], wrong: NDArray[Any], allowed: str, start: int = 0) -> None:
     if found := first_true(wrong):
-        raise RowError("nodes", found[0], f"{name} is {column[found]}, out of range; allowed: {allowed}")
+        raise RowError("nodes", start + found[0], f"{name} is {column[found]}, out of range; allowed: {allowed}")
 
 
 def _check_roots(nodes: Nodes, problems: Problems) -> None:
@@ -114,9 +124,10 @@ def _check_roots(nodes: Nodes, problems: Problems) -> None:
         )
 
 
-def _owner(nodes: Nodes) -> NDArray[Any]:
+def _owner(nodes: Nodes, rows: slice) -> NDArray[Any]:
     """Whose children a node has: its own, or those of the sibling whose text it repeats."""
-    return np.where(nodes.same_as >= 0, nodes.same_as, np.arange(len(nodes), dtype=np.int32))
+    twin = nodes.same_as[rows]
+    return np.where(twin >= 0, twin, np.arange(rows.start, rows.stop, dtype=np.int32))
 
 
 def _check_twins(nodes: Nodes) -> None:
@@ -141,25 +152,24 @@ def _check_twins(nodes: Nodes) -> None:
         raise RowError("nodes", twin, f"its children differ from those of the sibling that it repeats, {other}")
 
 
-def _check_edges(nodes: Nodes, model: int) -> None:
+def _check_edges(nodes: Nodes, rows: slice, model: int) -> None:
     """Every edge leads one step deeper, to a node that names its parent and its model."""
-    child = nodes.child[:, model]
+    child, depth = nodes.child[rows, model], nodes.depth[rows]
     has = child >= 0
     target = np.where(has, child, 0)
-    if found := first_true(has & (nodes.depth[target] <= nodes.depth)):
-        row = found[0]
-        fault = (
-            f"closes a cycle at depth {nodes.depth[row]}" if _reaches(nodes, int(child[row]), row) else "is no deeper"
-        )
-        raise RowError("nodes", row, f"child_{model} = {child[row]} {fault}")
+    deeper = nodes.depth.take(target)
+    if found := first_true(has & (deeper <= depth)):
+        row, other = rows.start + found[0], int(child[found])
+        fault = f"closes a cycle at depth {depth[found]}" if _reaches(nodes, other, row) else "is no deeper"
+        raise RowError("nodes", row, f"child_{model} = {other} {fault}")
     for name, wrong in (
-        ("depth", nodes.depth[target] != nodes.depth + 1),
-        ("parent", nodes.parent[target] != _owner(nodes)),
-        ("model", nodes.model[target] != model),
-        ("problem", nodes.problem[target] != nodes.problem),
+        ("depth", deeper != depth + 1),
+        ("parent", nodes.parent.take(target) != _owner(nodes, rows)),
+        ("model", nodes.model.take(target) != model),
+        ("problem", nodes.problem.take(target) != nodes.problem[rows]),
     ):
         if found := first_true(has & wrong):
-            row, other = found[0], int(child[found])
+            row, other = rows.start + found[0], int(child[found])
             figure = getattr(nodes, name)[other]
             raise RowError(
                 "nodes", row, f"child_{model} = {other}, but the {name} of {other} is {figure}: not its child"
@@ -181,10 +191,13 @@ def _reaches(nodes: Nodes, start: int, goal: int) -> bool:
 
 def _check_reached(nodes: Nodes) -> None:
     """Every node but a root is the child of its parent."""
-    inner = np.flatnonzero(nodes.depth > 0)
-    if found := first_true(nodes.child[nodes.parent[inner], nodes.model[inner]] != inner):
-        row = int(inner[found])
-        raise RowError("nodes", row, f"not a child of its parent, {nodes.parent[row]}: no trace leads to it")
+    children, models = nodes.child.ravel(), nodes.child.shape[1]
+    for rows in _parts(nodes):
+        inner = rows.start + np.flatnonzero(nodes.depth[rows] > 0)
+        place = nodes.parent[inner].astype(np.int64) * models + nodes.model[inner]
+        if found := first_true(children.take(place) != inner):
+            row = int(inner[found])
+            raise RowError("nodes", row, f"not a child of its parent, {nodes.parent[row]}: no trace leads to it")
 
 
 def check_problems(problems: Problems, rule: SplitRule, shared_prefix: tuple[int, ...]) -> None:
@@ -195,7 +208,8 @@ def check_problems(problems: Problems, rule: SplitRule, shared_prefix: tuple[int
             prompt shorter than its shared prefix.
     """
     splits: list[Any] = problems.split.to_pylist()
-    ids, references = problems.ids(), problems.references()
+    references = problems.references()
+    ids = problems.ids(references)
     for label, values in (("problem", ids), ("question_sha256", [reference[-1] for reference in references])):
         home: dict[str, int] = {}
         for row, value in enumerate(values):

@@ -49,13 +49,16 @@ class SplitRule:
         Raises:
             ValueError: an official split that the rule does not name.
         """
-        check_choice("official split", official, self.shares)
+        shares = self.shares.get(official)
+        if shares is None:
+            check_choice("official split", official, self.shares)
+            raise AssertionError
         place = int.from_bytes(hashlib.sha256((self.salt + question_sha256).encode()).digest()[:8]) / 2.0**64
         # The order of SPLITS, not of the JSON object, so that the rule means the same however it is spelt.
-        present: list[Split] = [split for split in SPLITS if split in self.shares[official]]
         bound = 0.0
-        for split in present:
-            bound += self.shares[official][split]
-            if place < bound:
-                return split
-        return present[-1]  # the shares add up to 1 but for rounding
+        for split in SPLITS:
+            if split in shares:
+                last, bound = split, bound + shares[split]
+                if place < bound:
+                    break
+        return last  # the shares add up to 1 but for rounding

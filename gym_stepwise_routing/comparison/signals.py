@@ -22,7 +22,7 @@ from gym_stepwise_routing.routers.base import Scores, bind
 __all__ = ["Signal", "auroc", "query_signal", "step_signal"]
 
 _RESAMPLES = 1_000
-_CHUNK = 4_000_000
+_CHUNK = 1 << 17
 """Most weights held at a time."""
 
 Floats = NDArray[np.float64]

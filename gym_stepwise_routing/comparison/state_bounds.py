@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.baselines.experience import Experience, experience, folds, join
-from gym_stepwise_routing.baselines.fitted_q import FittedQ
+from gym_stepwise_routing.baselines.fitted_q import FittedQ, Prepared
 from gym_stepwise_routing.baselines.oracle import knows_paths
 from gym_stepwise_routing.comparison.arena import Arena
 from gym_stepwise_routing.comparison.ceiling import Ceiling
@@ -107,21 +107,26 @@ class StateOnly:
             game, *rest = (self._arena.game(each, self._blocks) for each in (split, *others))
             known = join([experience(each) for each in (game, *rest)])
             inside = np.flatnonzero(known.problem < len(game.problems))
-            self._played[split] = [self._decided(game, known, inside, price) for price in self._prices]
+            seen = known.take(inside)
+            self._played[split] = [
+                play(Replay(_along(seen, actions, game), "state-only"), game)
+                for actions in self._decided(game, known, inside)
+            ]
         return self._played[split]
 
-    def _decided(self, game: Game, known: Experience, inside: NDArray[np.int64], price: float) -> Evaluation:
-        """Play the decisions on the states ``inside``, those of the reported split, which come first."""
+    def _decided(self, game: Game, known: Experience, inside: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Decisions at each price, ``int64[prices, n]``, in the states ``inside``: those of the reported split."""
+        actions = np.zeros((len(self._prices), len(inside)), dtype=np.int64)
         if self._fit == "same":
-            actions = _best(FittedQ(price).fit(game, known), known, inside)
+            parts = [(inside, known)]
         else:
             fold = folds(known.problem, FOLDS, self._arena.seed)
-            actions = np.zeros(len(inside), dtype=np.int64)
-            for held in range(FOLDS):
-                out = inside[fold[inside] == held]
-                part = FittedQ(price).fit(game, known.take(np.flatnonzero(fold != held)))
-                actions[out] = _best(part, known, out)
-        return play(Replay(_along(known.take(inside), actions, game), "state-only"), game)
+            parts = [(inside[fold[inside] == held], known.take(np.flatnonzero(fold != held))) for held in range(FOLDS)]
+        for out, learned in parts:
+            prepared = Prepared(learned)
+            for number, price in enumerate(self._prices):
+                actions[number, out] = _best(FittedQ(price).fit(game, prepared), known, out)
+        return actions
 
     def points(self, split: Split) -> Points:
         """See :class:`Contender`."""

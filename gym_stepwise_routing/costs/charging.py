@@ -23,7 +23,17 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gym_stepwise_routing.costs.ledger import CACHED, CALLS, DISCARDED, KEPT, PREFILL, PROBE, VERIFIER, empty_ledger
+from gym_stepwise_routing.costs.ledger import (
+    CACHED,
+    CALLS,
+    DISCARDED,
+    KEPT,
+    KINDS,
+    PREFILL,
+    PROBE,
+    VERIFIER,
+    empty_ledger,
+)
 from gym_stepwise_routing.costs.models import IDEAL_CACHING, Model, ModelPool
 from gym_stepwise_routing.types import Batch
 
@@ -71,6 +81,9 @@ class Verifier(Model):
             )
 
 
+_PLAIN = Verifier("one that reads each step once")
+
+
 @dataclass(frozen=True, slots=True)
 class Account(Batch):
     """Spending of ``B`` traces. Rows of the second axis are those of the ledger: the models, then the verifier if any.
@@ -79,16 +92,16 @@ class Account(Batch):
         context: ``int64[B, rows]`` tokens of prompt and trace so far.
         cached: ``int64[B, rows]`` how many of them the model's prefix cache holds.
         ledger: ``int64[B, rows, kinds]`` what was spent so far.
-        asked: ``int64[B, 2]`` tokens that the verifier reads besides, and decodes, for each score.
-        forgets: ``bool[B]`` the verifier has no prefix cache.
+        asked: ``int64[B, 2]`` tokens that the verifier reads besides, and decodes, for each score; None without one.
+        forgets: ``bool[B]`` the verifier has no prefix cache; None without one.
         caching: ``int64[B, rows, 3]`` block, smallest request, whether the server is believed; None: ideal for all.
     """
 
     context: _Ints
     cached: _Ints
     ledger: _Ints
-    asked: _Ints
-    forgets: NDArray[np.bool_]
+    asked: _Ints | None
+    forgets: NDArray[np.bool_] | None
     caching: _Ints | None = None
 
     def _copy(self) -> Account:
@@ -96,29 +109,53 @@ class Account(Batch):
 
     def _served(self, rows: _Ints, models: _Ints, told: _Ints | None = None) -> _Ints:
         """Tokens that the caches serve of the next request, where ``told`` is what servers say, -1 where nothing."""
-        cached = self.cached[rows, models]
+        place = self._place(rows, models)
+        cached = self.cached.ravel().take(place)
         if self.caching is None:
             return cached
-        context = self.context[rows, models]
+        context = self.context.ravel().take(place)
         block, smallest, reported = np.moveaxis(self.caching[rows, models], -1, 0)
         served = np.where(context >= smallest, cached // block * block, 0)
         if told is None:
             return served
         return np.where((reported > 0) & (told >= 0), np.minimum(told, context), served)
 
-    def _call(self, rows: _Ints, models: _Ints, told: _Ints | None = None) -> None:
+    def _place(self, rows: _Ints, models: _Ints) -> _Ints:
+        """Where the models of these rows stand in a flat array of ``B`` times the ledger's rows."""
+        place: _Ints = rows * self.context.shape[1] + models
+        return place
+
+    def _call(self, rows: _Ints, models: _Ints, told: _Ints | None = None, tokens: _Ints | None = None) -> None:
+        """A request, and with ``tokens`` the step that it wrote. ``self`` is a copy, whose arrays lie in one piece."""
+        place = self._place(rows, models)
+        context = self.context.ravel().take(place)
         cached = self._served(rows, models, told)
-        self.ledger[rows, models, CALLS] += 1
-        self.ledger[rows, models, PREFILL] += self.context[rows, models] - cached
-        self.ledger[rows, models, CACHED] += cached
-        self.cached[rows, models] = self.context[rows, models]
+        lines = self.ledger.reshape(-1, len(KINDS))
+        spent = lines.take(place, 0)
+        spent[:, CALLS] += 1
+        spent[:, PREFILL] += context - cached
+        spent[:, CACHED] += cached
+        if tokens is not None:
+            spent[:, KEPT] += tokens
+            context = context + tokens
+            self._lengthen(rows, tokens)
+        lines[place] = spent
+        self.cached.reshape(-1)[place] = context
 
     def _write(self, rows: _Ints, models: _Ints, tokens: _Ints) -> None:
         self.ledger[rows, models, KEPT] += tokens
-        self.context[rows] += tokens[:, None]
+        self._lengthen(rows, tokens)
         self.cached[rows, models] = self.context[rows, models]
 
+    def _lengthen(self, rows: _Ints, tokens: _Ints) -> None:
+        if len(rows) == len(self.context):  # rows ascend: all of them
+            np.add(self.context, tokens[:, None], out=self.context)
+        else:
+            self.context[rows] += tokens[:, None]
+
     def _verify(self, verifier: int, rows: _Ints, draft: _Ints | None) -> None:
+        assert self.asked is not None
+        assert self.forgets is not None
         cached = self._served(rows, np.full(len(rows), verifier))  # without a prefix cache: what is never read
         unread = self.context[rows, verifier] - cached + self.asked[rows, 0]
         self.ledger[rows, verifier, CALLS] += 1
@@ -128,6 +165,7 @@ class Account(Batch):
         self._has_read(verifier, rows)
 
     def _has_read(self, verifier: int, rows: _Ints) -> None:
+        assert self.forgets is not None
         keeps = rows[~self.forgets[rows]]
         self.cached[keeps, verifier] = self.context[keeps, verifier]
 
@@ -135,19 +173,22 @@ class Account(Batch):
 def open_account(problems: Prompts, pool: ModelPool) -> Account:
     """Account before the first step. A verifier reads the prompt as the largest model that could count it does."""
     batch = len(problems.prompt_tokens)
-    rows = np.arange(batch)[:, None]
-    columns = np.tile(np.arange(len(pool)), (batch, 1))
-    if pool.verifier is not None:
-        smaller = np.argmax(problems.prompt_tokens[:, ::-1] > 0, axis=1)  # than the largest; 0 if nobody could count
-        columns = np.column_stack([columns, len(pool) - 1 - smaller])
-    reader = pool.verifier if isinstance(pool.verifier, Verifier) else Verifier("one that reads each step once")
+    ledger, caching = empty_ledger(pool, batch), _caching(pool, batch)
+    if pool.verifier is None:
+        context, cached = problems.prompt_tokens.astype(np.int64), problems.shared_prefix.astype(np.int64)
+        return Account(context, cached, ledger, None, None, caching)
+    smaller = np.argmax(problems.prompt_tokens[:, ::-1] > 0, axis=1)  # than the largest; 0 if nobody could count
+    columns = np.column_stack([np.broadcast_to(np.arange(len(pool)), (batch, len(pool))), len(pool) - 1 - smaller])
+    reader = pool.verifier if isinstance(pool.verifier, Verifier) else _PLAIN
+    asked = np.empty((batch, 2), dtype=np.int64)
+    asked[:] = reader.prompt_tokens, reader.decoded_tokens
     return Account(
-        context=problems.prompt_tokens[rows, columns],
-        cached=problems.shared_prefix[rows, columns],
-        ledger=empty_ledger(pool, batch),
-        asked=np.tile(np.array([reader.prompt_tokens, reader.decoded_tokens], dtype=np.int64), (batch, 1)),
+        context=np.take_along_axis(problems.prompt_tokens, columns, axis=1),
+        cached=np.take_along_axis(problems.shared_prefix, columns, axis=1),
+        ledger=ledger,
+        asked=asked,
         forgets=np.full(batch, not reader.prefix_cache),
-        caching=_caching(pool, batch),
+        caching=caching,
     )
 
 
@@ -202,8 +243,7 @@ def charge_step(
         told = np.flatnonzero(context >= 0)
         after.context[told, models[told]] = context[told]
         after.cached[told, models[told]] = 0
-    after._call(everyone, models, served)
-    after._write(everyone, models, tokens)
+    after._call(everyone, models, served, tokens)
     return after
 
 
@@ -241,8 +281,7 @@ def charge_draft_step(
     kept = np.flatnonzero(models == 0)
     thrown = np.flatnonzero(drafted & (models != 0))
     after.ledger[thrown, 0, DISCARDED] += drafts[thrown]
-    after._call(rewritten, models[rewritten], None if served is None else served[rewritten])
-    after._write(rewritten, models[rewritten], tokens[rewritten])
+    after._call(rewritten, models[rewritten], None if served is None else served[rewritten], tokens[rewritten])
     after._write(kept, models[kept], tokens[kept])
     if scored is not None:  # a kept draft has been read already, a rewritten one is dropped from the verifier's cache
         after._has_read(account.ledger.shape[1] - 1, np.flatnonzero(scored & (models == 0)))

@@ -80,6 +80,15 @@ class RoutingVecEnv(VecEnv):
         self._began = time.time()
         self.seed(seed)
 
+    @property
+    def reset_infos(self) -> list[dict[str, Any]]:
+        """What each episode began with: five of the environment's infos."""
+        return [_began(info, row) for row, info in enumerate(self._begun)]
+
+    @reset_infos.setter
+    def reset_infos(self, infos: list[dict[str, Any]]) -> None:
+        self._begun = infos
+
     def action_masks(self) -> NDArray[np.bool_]:
         """Allowed actions, ``bool[num_envs, K]``."""
         return self.env.action_masks()
@@ -87,7 +96,7 @@ class RoutingVecEnv(VecEnv):
     def reset(self) -> NDArray[np.float32]:
         """Start every episode, with the seed last given to :meth:`seed` and the options of :meth:`set_options`."""
         observation, info = self.env.reset(seed=self._seeds[0], options=_columns(self._options))
-        self.reset_infos = [_began(info, row) for row in range(self.num_envs)]
+        self._begun = [info] * self.num_envs
         self._returns[:] = self._spent[:] = self._lengths[:] = 0
         self._reset_seeds()
         self._reset_options()
@@ -109,20 +118,16 @@ class RoutingVecEnv(VecEnv):
         done = terminated | truncated
         infos: list[dict[str, Any]] = [{"cost": cost} for cost in costs.tolist()]
         rows = np.flatnonzero(done)
-        elapsed = round(time.time() - self._began, 6)
-        for row in rows.tolist():
-            infos[row] |= {
-                "terminal_observation": info["final_obs"][row],
-                "TimeLimit.truncated": False,
-                "episode": {
-                    "r": float(self._returns[row]),
-                    "l": int(self._lengths[row]),
-                    "c": float(self._spent[row]),
-                    "t": elapsed,
-                },
-            }
-            self.reset_infos[row] = _began(info, row)
-        self._returns[rows] = self._spent[rows] = self._lengths[rows] = 0
+        if len(rows):
+            elapsed = round(time.time() - self._began, 6)
+            totals = (figure[rows].tolist() for figure in (self._returns, self._lengths, self._spent))
+            for row, last, r, l, c in zip(rows.tolist(), info["final_obs"][rows], *totals, strict=True):  # noqa: E741
+                own = infos[row]
+                own["terminal_observation"] = last
+                own["TimeLimit.truncated"] = False
+                own["episode"] = {"r": r, "l": l, "c": c, "t": elapsed}
+                self._begun[row] = info
+            self._returns[rows] = self._spent[rows] = self._lengths[rows] = 0
         return observation, reward, done, infos
 
     def set_options(self, options: list[dict[str, Any]] | dict[str, Any] | None = None) -> None:
@@ -195,5 +200,5 @@ def _columns(options: list[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def _began(info: dict[str, Any], row: int) -> dict[str, Any]:
-    """What an episode began with, from the infos of all."""
-    return {name: info[name][row] for name in ("problem", "source", "simulated", "action_mask", "budget")}
+    """What an episode began with, from the infos of all; nothing before the first reset."""
+    return info and {name: info[name][row] for name in ("problem", "source", "simulated", "action_mask", "budget")}

@@ -24,8 +24,10 @@ from gym_stepwise_routing.game.config import (
     check_budget,
     draw_budgets,
 )
-from gym_stepwise_routing.game.episodes import Standing, cursor, ending, project_actions, truncation_numbers
+from gym_stepwise_routing.game.episode_standing import Standing, ending, truncation_numbers
+from gym_stepwise_routing.game.episodes import cursor
 from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.game.row_table import project_actions
 from gym_stepwise_routing.types import SOURCES
 
 __all__ = ["StepwiseRoutingEnv", "check_options", "environment_game", "observation_space"]
@@ -280,7 +282,7 @@ class StepwiseRoutingEnv(gym.Env[NDArray[np.float32], np.int64]):
             self._over = True
             info["bankrupt"] = np.uint8(end.over)
             if end.truncated:
-                info["truncated_by"] = truncation_numbers(stands, end, self.game.hard_budget)[()]
+                info["truncated_by"] = truncation_numbers(end, self.game.hard_budget)[()]
         if self._renderer is not None:
             if stands.depth > before.depth:
                 last, draft = self._cursor.texts()

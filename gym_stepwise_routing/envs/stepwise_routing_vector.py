@@ -19,10 +19,12 @@ from gym_stepwise_routing.envs.stepwise_routing import (
     environment_game,
     observation_space,
 )
+from gym_stepwise_routing.envs.vector_info import BeganInfo, StepInfo
 from gym_stepwise_routing.errors import check_choice
 from gym_stepwise_routing.game.config import DEFAULT_BANK, GameArguments, check_budget, draw_budgets
-from gym_stepwise_routing.game.episodes import Standing, ending, positions, project_actions, truncation_numbers
-from gym_stepwise_routing.types import SOURCES
+from gym_stepwise_routing.game.episode_standing import PlayStanding, RowStanding, ending
+from gym_stepwise_routing.game.episodes import positions
+from gym_stepwise_routing.game.row_table import project_actions
 
 __all__ = ["StepwiseRoutingVectorEnv"]
 
@@ -31,8 +33,8 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
     """``num_envs`` episodes of the same game on arrays; rules, arguments and observations as in the scalar environment.
 
     Infos are the scalar environment's, as arrays with one row an episode; beside each ``NAME`` stands Gymnasium's mask
-    ``_NAME``, here True for all. ``reset(options=...)`` takes ``problems`` and
-    ``budgets``, one an episode.
+    ``_NAME``, here True for all. An array of an info is made when it is read. ``reset(options=...)`` takes ``problems``
+    and ``budgets``, one an episode.
 
     Args:
         num_envs: number of episodes played side by side.
@@ -78,13 +80,12 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
         self._limit = max_episode_steps
         self._elapsed = np.zeros(num_envs, dtype=np.int64)
         self._positions = positions(self.game, num_envs)
-        self._standing: Standing | None = None
+        self._heeds_masks = self._positions.heeds_masks
+        self._standing: RowStanding | PlayStanding | None = None
         self._ended = np.zeros(num_envs, dtype=np.bool_)
         self._budgets = np.full(num_envs, np.inf)
-        self._problems = np.zeros(num_envs, dtype=np.int64)
+        self._budgeted = self._limited = self.game.budget is not None  # some episode has a budget; all have
         self._everyone = np.arange(num_envs)
-        self._source = np.full(num_envs, SOURCES.index(self.game.source.kind), dtype=np.uint8)
-        self._simulated = np.full(num_envs, self.game.source.simulated, dtype=np.uint8)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -115,86 +116,85 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
                 raise ValueError(f"reset option {key!r} has {len(values)} entries; allowed: {self.num_envs}")
         problems = [self.game.position_of(problem) for problem in chosen["problems"]] if "problems" in chosen else None
         budgets = [check_budget(budget) for budget in chosen["budgets"]] if "budgets" in chosen else None
-        self._begin(
+        begun = self._drawn(
             self._everyone,
             None if problems is None else np.array(problems),
             None if budgets is None else np.concatenate([draw_budgets(b, 1, self.np_random) for b in budgets]),
         )
+        self._positions.begin(self._everyone, begun, self.np_random)
         stands = self._standing = self._positions.standing()
         self._ended = np.zeros(self.num_envs, dtype=np.bool_)
-        nothing = np.zeros(self.num_envs)
-        return self._observation(stands), self._info(stands, nothing, nothing)
+        return self._observation(stands), BeganInfo(self.game, stands, self._budgets, np.zeros(self.num_envs))
 
     def step(
         self, actions: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], Info]:
         """One decision in every episode; see :meth:`StepwiseRoutingEnv.step`."""
         before = self._stands()
-        resets = np.flatnonzero(self._ended)
+        (resets,) = self._ended.nonzero()
         models = self._allowed(np.asarray(actions), before)
-        self._positions.move(models, self.np_random, self._ended)
-        before_cost, before_raw_cost = before.cost, before.raw_cost
-        if len(resets):
-            self._begin(resets)
-        stands = self._positions.standing()
-        if len(resets):
-            before_cost, before_raw_cost = before_cost.copy(), before_raw_cost.copy()
-            before_cost[resets], before_raw_cost[resets] = stands.cost[resets], stands.raw_cost[resets]
+        self._positions.turn(models, self.np_random, resets, self._drawn)
+        stands = self._standing = self._positions.standing()
         end = ending(stands, self._budgets, self.game.hard_budget)
         ended, truncated = end.ended, end.truncated
-        reward = end.right.astype(np.float64)
-        info = self._info(stands, stands.cost - before_cost, stands.raw_cost - before_raw_cost)
-        info["bankrupt"] = (end.over & ended).astype(np.uint8)
-        if end.truncated.any():
-            info["truncated_by"] = truncation_numbers(stands, end, self.game.hard_budget)
+        info: Info = StepInfo(self.game, before, stands, resets, end, ended)
         if self._limit is not None:
             self._elapsed += 1
             self._elapsed[resets] = 0
             truncated = truncated | (self._elapsed >= self._limit)
             ended = ended | truncated
         observation = self._observation(stands)
-        self._standing = stands
         self._ended = ended
         if self._same_step and ended.any():
-            observation, info = self._restart(np.flatnonzero(ended), observation, info)
-        return observation, reward, end.terminated, truncated, info
+            observation, info = self._restart(ended.nonzero()[0], observation, info)
+        return observation, end.right.astype(np.float64), end.terminated, truncated, info
 
     def _restart(
         self, rows: NDArray[np.int64], observation: NDArray[np.float32], info: Info
     ) -> tuple[NDArray[np.float32], Info]:
         """SAME_STEP: begin the ended episodes anew and keep how they ended."""
         final = {"final_obs": observation, "final_info": info, "_final_obs": self._ended, "_final_info": self._ended}
-        self._begin(rows)
+        self._positions.begin(rows, self._drawn(rows), self.np_random)
         stands = self._standing = self._positions.standing()
         self._ended = np.zeros(self.num_envs, dtype=np.bool_)
-        return self._observation(stands), info | self._info(stands, info["cost"], info["raw_cost"]) | final
+        return self._observation(stands), BeganInfo(self.game, stands, self._budgets, info, final)
 
-    def _begin(
+    def _drawn(
         self,
         rows: NDArray[np.int64],
         problems: NDArray[np.int64] | None = None,
         budgets: NDArray[np.float64] | None = None,
-    ) -> None:
+    ) -> NDArray[np.int64]:
+        """Problems of episodes that begin, as positions in the split; their budgets are kept."""
         if problems is None:
             problems = self.np_random.integers(len(self.game.problems), size=len(rows))
-        self._problems[rows] = problems
-        self._elapsed[rows] = 0
-        self._budgets[rows] = draw_budgets(self.game.budget, len(rows), self.np_random) if budgets is None else budgets
-        self._positions.begin(rows, problems, self.np_random)
+        if self._limit is not None:
+            self._elapsed[rows] = 0
+        if self._budgeted or budgets is not None:
+            drawn = draw_budgets(self.game.budget, len(rows), self.np_random) if budgets is None else budgets
+            self._budgets = self._budgets.copy()  # infos may be read later
+            self._budgets[rows] = drawn
+            if budgets is not None:
+                self._budgeted, self._limited = True, False
+        return problems
 
-    def _stands(self) -> Standing:
+    def _stands(self) -> RowStanding | PlayStanding:
         if self._standing is None:
             raise ResetNeeded("no episode was started; allowed: reset() first")
         return self._standing
 
-    def _allowed(self, actions: NDArray[np.int64], stands: Standing) -> NDArray[np.int64]:
-        masks, models = stands.mask, stands.mask.shape[1]
-        if actions.shape != (self.num_envs,) or not np.issubdtype(actions.dtype, np.integer):
+    def _allowed(self, actions: NDArray[np.int64], stands: RowStanding | PlayStanding) -> NDArray[np.int64]:
+        models = len(self.routing_spec.models)
+        if actions.shape != self._everyone.shape or actions.dtype.kind not in "iu":
             given = f"actions of shape {actions.shape} and type {actions.dtype}"
             raise ValueError(f"{given}; allowed: integers of shape ({self.num_envs},)")
-        if actions.min() < 0 or actions.max() >= models:
+        # all bits together are negative or too large if one number is, and found fastest
+        if not 0 <= np.bitwise_or.reduce(actions) < models and (actions.min() < 0 or actions.max() >= models):
             row = int(np.flatnonzero((actions < 0) | (actions >= models))[0])
             raise ValueError(f"action={actions[row]} of episode {row}; allowed: an integer from 0 to {models - 1}")
+        if not self._heeds_masks:
+            return actions
+        masks = stands.mask
         allowed = masks.ravel().take(self._everyone * models + actions) | stands.stuck | self._ended
         if allowed.all():
             return actions
@@ -206,26 +206,11 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
             f"{OR_PROJECT}"
         )
 
-    def _observation(self, stands: Standing) -> NDArray[np.float32]:
-        return self.game.show_budget(stands.observation, stands.cost, self._budgets)
-
-    def _info(self, stands: Standing, cost: NDArray[np.float64], raw_cost: NDArray[np.float64]) -> Info:
-        failed = stands.failed if self.game.table is not None else stands.failed | (stands.reason != "")
-        info = {
-            "cost": cost,
-            "raw_cost": raw_cost,
-            "spent": stands.cost.copy(),  # the next step compares with cost and mask
-            "budget": self._budgets.copy(),
-            "bankrupt": np.zeros(self.num_envs, dtype=np.uint8),
-            "ledger": stands.ledger.astype(np.int64, copy=False),
-            "action_mask": stands.mask.copy(),
-            "problem": self.game.problems[self._problems],
-            "source": self._source.copy(),
-            "simulated": self._simulated.copy(),
-            "failed": failed.astype(np.uint8),
-            "truncated_by": np.zeros(self.num_envs, dtype=np.uint8),
-        }
-        return info | dict.fromkeys([f"_{name}" for name in info], np.ones(self.num_envs, dtype=np.bool_))
+    def _observation(self, stands: RowStanding | PlayStanding) -> NDArray[np.float32]:
+        observation: NDArray[np.float32] = stands.observation
+        if not self._budgeted:
+            return observation
+        return self.game.show_budget(observation, stands.cost, self._budgets, limited=self._limited)
 
 
 def _check_count(name: str, value: object) -> None:

@@ -15,8 +15,9 @@ Introduction to the Bootstrap*, 1993, chapter 13). numpy only: the core install 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -42,6 +43,9 @@ CurveMetric = Callable[[Curves], Array]
 
 # Draws held at once: small enough that the counts stay in the processor's cache.
 _CHUNK = 2**16
+_KEPT = 2**23
+"""Most counts that are kept from one call to the next, two bytes each."""
+_LAST: dict[tuple[int, int, str], tuple[list[NDArray[np.uint16]], Any]] = {}
 _FEWEST_RESAMPLES = 100
 
 
@@ -238,16 +242,35 @@ def resampled_means(rows: Array, resamples: int, rng: np.random.Generator) -> Ar
     The same ``n``, ``resamples`` and state of ``rng`` give the same resamples: results of several calls are paired.
     """
     n = rows.shape[1]
-    step = max(_CHUNK // n, 1)
     means = np.empty((len(rows), resamples))
+    first = 0
+    for counts in _counted(n, resamples, rng):
+        means[:, first : first + len(counts)] = rows @ counts.T.astype(np.float64)
+        first += len(counts)
+    means /= n
+    return means
+
+
+def _counted(n: int, resamples: int, rng: np.random.Generator) -> Iterable[NDArray[np.integer[Any]]]:
+    """How often each of ``n`` columns is in each resample, in parts; those drawn last are kept, as calls are paired."""
+    if n * resamples > _KEPT or n >= 2**16:
+        return _drawn(n, resamples, rng)
+    key = n, resamples, repr(rng.bit_generator.state)
+    if key not in _LAST:
+        parts = [part.astype(np.uint16) for part in _drawn(n, resamples, rng)]
+        _LAST.clear()
+        _LAST[key] = parts, rng.bit_generator.state
+    parts, rng.bit_generator.state = _LAST[key]
+    return parts
+
+
+def _drawn(n: int, resamples: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+    step = max(_CHUNK // n, 1)
     for first in range(0, resamples, step):
         size = min(step, resamples - first)
         picks = rng.integers(0, n, size=(size, n))
         picks += n * np.arange(size)[:, None]
-        counts = np.bincount(picks.ravel(), minlength=size * n).reshape(size, n)
-        means[:, first : first + size] = rows @ counts.T.astype(np.float64)
-    means /= n
-    return means
+        yield np.bincount(picks.ravel(), minlength=size * n).reshape(size, n)
 
 
 def seed_draws(seeds: int, resamples: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from gym_stepwise_routing.costs.units import CostUnit, cost_of, reported_units
 from gym_stepwise_routing.game.config import DEFAULT_BANK, GameConfig, PlayArguments, draw_budgets
-from gym_stepwise_routing.game.episodes import ending, positions, project_actions
+from gym_stepwise_routing.game.episode_standing import ending
+from gym_stepwise_routing.game.episodes import positions
 from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.game.row_table import project_actions
 from gym_stepwise_routing.routers.base import ALWAYS_LARGEST, ALWAYS_SMALLEST, Predicts, Scores, bind, decide, name_of
 from gym_stepwise_routing.types import Mode, Split
 

@@ -5,115 +5,39 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gym_stepwise_routing.game.episode_standing import PlayStanding, RowStanding, Standing
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.game.tabulation import GameTable
 from gym_stepwise_routing.game.transitions import Play
-from gym_stepwise_routing.types import TRUNCATIONS
 
 __all__ = [
     "Cursor",
-    "Ending",
     "Positions",
     "RuleCursor",
     "RulePositions",
-    "Standing",
     "TableCursor",
     "TablePositions",
     "cursor",
-    "ending",
     "positions",
-    "project_actions",
-    "truncation_numbers",
 ]
 
 _Rows = NDArray[np.int64]
 _NOT_IDLE = np.zeros(1, dtype=np.bool_)
 
 
-class Standing(NamedTuple):
-    """What is known of ``n`` episodes after a move; of one episode, the same without the first axis.
-
-    Arrays of many episodes are fresh; ledger and mask of one are views, and whoever hands them out copies them.
-
-    Attributes:
-        observation: ``float32[n, features]``, budget columns 0; a fresh array.
-        cost: ``float64[n]`` normalised cost so far.
-        raw_cost: ``float64[n]`` cost so far in the cost unit.
-        ledger: ``int[n, rows, kinds]`` spent so far.
-        mask: ``bool[n, K]`` allowed actions.
-        depth: ``int[n]`` steps so far, in *restart* those of attempts that were left included.
-        terminal: ``bool[n]`` the trace has ended with (or without) an answer.
-        correct: ``bool[n]`` the answer is right.
-        stuck: ``bool[n]`` no action is left.
-        capped: ``bool[n]`` the trace has as many steps as a trace may have.
-        failed: ``bool[n]`` the model that was asked did not deliver, and the trace is as it was.
-        reason: ``object[n]`` which live model did not deliver (the one that was asked, or in *regenerate* the one that
-            drafts) and why, as text; '' where none failed, or the source does not tell.
-    """
-
-    observation: Any
-    cost: Any
-    raw_cost: Any
-    ledger: Any
-    mask: Any
-    depth: Any
-    terminal: Any
-    correct: Any
-    stuck: Any
-    capped: Any
-    failed: Any
-    reason: Any
-
-
-class Ending(NamedTuple):
-    """Whether and how episodes end; arrays ``bool[n]``, or truth values of one episode.
-
-    Attributes:
-        terminated: the trace has ended, with or without an answer, and no hard budget was exceeded.
-        truncated: a hard budget was exceeded, or no action is left before the trace has ended.
-        right: terminated with the right answer.
-        over: the cost exceeds the budget, hard or not.
-    """
-
-    terminated: Any
-    truncated: Any
-    right: Any
-    over: Any
-
-    @property
-    def ended(self) -> Any:
-        """Terminated or truncated."""
-        return self.terminated | self.truncated
-
-
-def ending(stands: Standing, budget: Any, hard: bool) -> Ending:
-    """How episodes end. The one place where this is decided, for one episode and for many.
-
-    Args:
-        stands: where the episodes stand.
-        budget: their budgets, inf for none, ``float64[n]`` or a number.
-        hard: whether exceeding the budget ends an episode.
-    """
-    over = stands.cost > budget
-    cut = over & hard
-    terminated = stands.terminal & (cut ^ True)  # ^ negates truth values and arrays of them alike
-    return Ending(terminated, cut | (stands.stuck & (terminated ^ True)), terminated & stands.correct, over)
-
-
-def truncation_numbers(stands: Standing, end: Ending, hard: bool) -> NDArray[np.uint8]:
-    """Why episodes were truncated, as ``uint8[n]`` numbers in ``types.TRUNCATIONS``; 0 where they were not."""
-    reasons = np.where(stands.capped, TRUNCATIONS.index("horizon"), TRUNCATIONS.index("no_model"))
-    numbers = np.where(end.over & hard, TRUNCATIONS.index("budget"), reasons)
-    return np.where(end.truncated, numbers, 0).astype(np.uint8)
-
-
 class Positions(Protocol):
     """Many episodes in play."""
+
+    @property
+    def heeds_masks(self) -> bool:
+        """Whether :meth:`move` has to be spared masked actions."""
+        ...
 
     def begin(self, rows: _Rows, problems: _Rows, rng: np.random.Generator) -> None:
         """Start the episodes ``rows`` on the problems at these positions of the split. The first call starts all."""
@@ -123,7 +47,13 @@ class Positions(Protocol):
         """Take an allowed action in every episode; ``idle`` ones and those that have ended stay where they are."""
         ...
 
-    def standing(self) -> Standing:
+    def turn(
+        self, actions: NDArray[np.int64], rng: np.random.Generator, over: _Rows, problems: Callable[[_Rows], _Rows]
+    ) -> None:
+        """Take an allowed action in every episode but ``over``, which begin anew on what ``problems`` then draws."""
+        ...
+
+    def standing(self) -> RowStanding | PlayStanding:
         """Where the episodes stand."""
         ...
 
@@ -150,7 +80,7 @@ class Cursor(Protocol):
 
 def positions(game: Game, size: int) -> Positions:
     """``size`` episodes of the game."""
-    return RulePositions(game) if game.table is None else TablePositions(game.table, size)
+    return RulePositions(game) if game.table is None else TablePositions(game, size)
 
 
 def cursor(game: Game) -> Cursor:
@@ -158,99 +88,111 @@ def cursor(game: Game) -> Cursor:
     return RuleCursor(game) if game.table is None else TableCursor(game, game.table)
 
 
-def project_actions(actions: NDArray[np.int64], masks: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Replace masked actions by the next larger allowed one, or else by the largest allowed one (if there is any)."""
-    models = masks.shape[1]
-    larger = masks & (np.arange(models) >= actions[:, None])
-    largest = models - 1 - np.argmax(masks[:, ::-1], axis=1)
-    projected: NDArray[np.int64] = np.where(larger.any(axis=1), np.argmax(larger, axis=1), largest)
-    return projected
-
-
 class TablePositions:
-    """Rows of a :class:`GameTable`."""
+    """Rows of a :class:`GameTable`. A masked action is projected where the game says so, and else moves nothing."""
 
-    def __init__(self, table: GameTable, size: int) -> None:
-        self._table = table
+    def __init__(self, game: Game, size: int) -> None:
+        self._rows = game.rows
+        self._models = len(game.source.pool)
         self._row: _Rows = np.zeros(size, dtype=np.int64)
-        self._children = table.child.ravel()
-        self._models = table.child.shape[1]
-        self._never = np.zeros(size, dtype=np.bool_)
-        self._no_reason = np.full(size, "", dtype=object)
+        self._seen = False
+
+    @property
+    def heeds_masks(self) -> bool:
+        """See :class:`Positions`."""
+        return self._rows.heeds_masks
 
     def begin(self, rows: _Rows, problems: _Rows, rng: np.random.Generator) -> None:
         """See :class:`Positions`."""
-        self._row[rows] = self._table.roots[problems]
+        if self._seen:  # whoever has seen where they stand may look again
+            self._row, self._seen = self._row.copy(), False
+        self._row[rows] = problems  # the first rows of a table are the roots, in the order of the split
 
     def move(self, actions: NDArray[np.int64], rng: np.random.Generator, idle: NDArray[np.bool_]) -> None:
         """See :class:`Positions`."""
-        children = self._children.take(self._row * self._models + actions)
-        self._row = np.where((children < 0) | idle, self._row, children)
+        self._row, self._seen = np.where(idle, self._row, self._after(actions)), False
 
-    def standing(self) -> Standing:
+    def turn(
+        self, actions: NDArray[np.int64], rng: np.random.Generator, over: _Rows, problems: Callable[[_Rows], _Rows]
+    ) -> None:
         """See :class:`Positions`."""
-        table, row = self._table, self._row
-        return Standing(
-            observation=table.observation.take(row, axis=0),
-            cost=table.cost.take(row),
-            raw_cost=table.raw_cost.take(row),
-            ledger=table.ledger.take(row, axis=0),
-            mask=table.mask.take(row, axis=0),
-            depth=table.depth.take(row),
-            terminal=table.terminal.take(row),
-            correct=table.correct.take(row),
-            stuck=table.stuck.take(row),
-            capped=table.capped.take(row),
-            failed=self._never.copy(),
-            reason=self._no_reason,
-        )
+        self._row, self._seen = self._after(actions), False
+        if len(over):
+            self._row[over] = problems(over)
+
+    def _after(self, actions: NDArray[np.int64]) -> _Rows:
+        place = self._row * self._models
+        place += actions
+        after: _Rows = self._rows.landing.take(place)
+        return after
+
+    def standing(self) -> RowStanding:
+        """See :class:`Positions`."""
+        self._seen = True
+        return RowStanding(self._rows, self._row)
 
 
 class RulePositions:
-    """Plays by the rules, for sources that cannot be tabulated."""
+    """Plays by the rules, for sources that cannot be tabulated. They lie in any order, and ``place`` tells where."""
+
+    heeds_masks = True
 
     def __init__(self, game: Game) -> None:
         self._game = game
-        self._play: Play | None = None
+        self._standing: PlayStanding | None = None
 
-    @property
-    def play(self) -> Play:
-        """The plays; there are none before the first ``begin``."""
-        assert self._play is not None
-        return self._play
+    def standing(self) -> PlayStanding:
+        """See :class:`Positions`; there is nothing to see before the first ``begin``."""
+        assert self._standing is not None
+        return self._standing
 
     def begin(self, rows: _Rows, problems: _Rows, rng: np.random.Generator) -> None:
         """See :class:`Positions`."""
         if len(rows):
             begun = self._game.rules.start(self._game.problems[problems], rng)
-            self._play = begun if self._play is None else self._play.put(rows, begun)
+            self._enter([(rows, begun)])
 
     def move(self, actions: NDArray[np.int64], rng: np.random.Generator, idle: NDArray[np.bool_]) -> None:
         """See :class:`Positions`."""
-        rows = np.flatnonzero(self._game.rules.masks(self.play).any(axis=1) & ~idle)
-        if len(rows):
-            moved = self._game.rules.step(self.play.take(rows), actions[rows], rng)
-            self._play = self.play.put(rows, moved)
+        self._enter(self._moved(actions, rng, idle))
 
-    def standing(self) -> Standing:
+    def turn(
+        self, actions: NDArray[np.int64], rng: np.random.Generator, over: _Rows, problems: Callable[[_Rows], _Rows]
+    ) -> None:
         """See :class:`Positions`."""
-        rules, play = self._game.rules, self.play
-        mask = rules.masks(play)
-        raw_cost = rules.cost(play)
-        return Standing(
-            observation=rules.observe(play, self._game.normaliser),
-            cost=raw_cost / self._game.normaliser,
-            raw_cost=raw_cost,
-            ledger=play.account.ledger.copy(),
-            mask=mask,
-            depth=play.depth.copy(),
-            terminal=play.trace.terminal.copy(),
-            correct=play.trace.correct.copy(),
-            stuck=~mask.any(axis=1),
-            capped=play.trace.depth >= self._game.source.horizon,
-            failed=play.trace.failed.copy(),
-            reason=play.trace.latent.get("reason", np.full(len(play), "", dtype=object)),
-        )
+        idle = np.zeros(len(actions), dtype=np.bool_)
+        idle[over] = True
+        parts = self._moved(actions, rng, idle)
+        if len(over):
+            parts.append((over, self._game.rules.start(self._game.problems[problems(over)], rng)))
+        self._enter(parts)
+
+    def _moved(
+        self, actions: NDArray[np.int64], rng: np.random.Generator, idle: NDArray[np.bool_]
+    ) -> list[tuple[_Rows, Play]]:
+        stands = self.standing()
+        (rows,) = (~(stands.stuck | idle)).nonzero()
+        if len(rows) == 0:
+            return []
+        return [(rows, self._game.rules.step(stands.play.take(stands.place.take(rows)), actions.take(rows), rng))]
+
+    def _enter(self, parts: list[tuple[_Rows, Play]]) -> None:
+        """New plays of some episodes; the others stay as they are."""
+        rows = [part[0] for part in parts]
+        plays = [part[1] for part in parts]
+        if self._standing is not None and sum(map(len, rows)) < len(self._standing.place):
+            before = self._standing
+            stay = np.ones(len(before.place), dtype=np.bool_)
+            for changed in rows:
+                stay[changed] = False
+            rows.append(np.flatnonzero(stay))
+            plays.append(before.play.take(before.place.take(rows[-1])))
+        play = plays[0]
+        for other in plays[1:]:
+            play = play.join(other)
+        place = np.empty(len(play), dtype=np.int64)
+        place[np.concatenate(rows)] = np.arange(len(play))
+        self._standing = PlayStanding(self._game, play, place)
 
 
 class TableCursor:
@@ -329,7 +271,8 @@ class RuleCursor:
     def standing(self) -> Standing:
         """See :class:`Cursor`."""
         many = self._positions.standing()
-        return Standing(*(value.item() if value.ndim == 1 else value[0] for value in many))
+        values = (getattr(many, name) for name in Standing._fields)
+        return Standing(*(value.item() if value.ndim == 1 else value[0] for value in values))
 
     def texts(self) -> tuple[str, str]:
         """See :class:`Cursor`."""
@@ -339,6 +282,6 @@ class RuleCursor:
 
     def latent(self) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]] | None]:
         """What the source itself knows of the trace, and of the pending draft (None where there is none)."""
-        play = self._positions.play
+        play = self._positions.standing().play
         drafting = self._game.rules.mode == "regenerate" and play.lookahead is not None and play.drafted[0]
         return play.trace.latent, play.lookahead.latent if drafting and play.lookahead is not None else None

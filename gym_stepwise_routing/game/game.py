@@ -14,6 +14,7 @@ from gym_stepwise_routing.costs.units import CostUnit
 from gym_stepwise_routing.errors import NotApplicableError, TooManyPathsError
 from gym_stepwise_routing.game.config import DEFAULT_BANK, GameArguments, GameConfig, MaskedAction, RoutingSpec
 from gym_stepwise_routing.game.normaliser import always_largest_cost
+from gym_stepwise_routing.game.row_table import RowTable
 from gym_stepwise_routing.game.tabulation import GameTable, tabulate
 from gym_stepwise_routing.game.transitions import Rules
 from gym_stepwise_routing.sources import resolve
@@ -115,6 +116,12 @@ class Game:
             warnings.warn(f"split={self.split!r}: {error}; the game is played without a table", stacklevel=1)
             return None
 
+    @cached_property
+    def rows(self) -> RowTable:
+        """The table, arranged for many episodes at once; of a game that has one."""
+        assert self.table is not None
+        return RowTable(self.table, project=self.masked_action == "project")
+
     def tree(self, unknown: str) -> GameTable:
         """The table, for what cannot be done without it.
 
@@ -164,16 +171,23 @@ class Game:
     def _ids(self) -> dict[str, int]:
         return {name: position for position, name in enumerate(self.source.problem_ids(self.problems))}
 
-    def show_budget(self, observation: NDArray[np.float32], cost: Any, budget: Any) -> NDArray[np.float32]:
+    def show_budget(
+        self, observation: NDArray[np.float32], cost: Any, budget: Any, *, limited: bool = False
+    ) -> NDArray[np.float32]:
         """The observations with the budget columns filled in (in place).
 
         Args:
             observation: ``float32[B, features]``, or ``float32[features]`` of one episode; budget columns 0.
             cost: normalised cost so far, ``float64[B]`` or a number.
             budget: budget, inf for none, ``float64[B]`` or a number.
+            limited: whether it is known that each has a budget.
         """
         if self.budget_columns is not None:
             left, known = self.budget_columns
+            if limited:
+                observation[..., left] = budget - cost
+                observation[..., known] = 1.0
+                return observation
             given = budget < np.inf
             observation[..., left] = np.where(given, budget - cost, 0.0)
             observation[..., known] = given

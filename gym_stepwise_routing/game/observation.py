@@ -28,17 +28,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
-import numpy as np
-from numpy.typing import NDArray
-
 from gym_stepwise_routing.errors import check_choice
-from gym_stepwise_routing.game.trace_statistics import TRACKED, History, confidence_features
-from gym_stepwise_routing.sources.contract import ProblemBatch, SourceState
+from gym_stepwise_routing.game.trace_statistics import TRACKED
 from gym_stepwise_routing.types import BLOCKS, CONFIDENCE, DEFAULT_BLOCKS, QUESTION, TOKEN_CLASSES, Block
 
-__all__ = ["Feature", "check_blocks", "describe_features", "observe"]
+__all__ = ["Feature", "check_blocks", "describe_features"]
 
-_LOG_SCALE = np.float32(0.1)
 _LOG_MAX = 2.5  # log1p(7e10) / 10: no count reaches it
 _ENTROPY_MAX = math.log(1e6)  # nats; a uniform draw from a million-token vocabulary
 _COST_MAX = 1e6
@@ -177,93 +172,3 @@ def describe_features(models: int, blocks: tuple[Block, ...]) -> tuple[Feature, 
         ],
     }
     return tuple(feature for block in blocks for feature in blocks_of[block])
-
-
-def _log(count: NDArray[np.generic]) -> NDArray[np.float32]:
-    scaled: NDArray[np.float32] = np.log1p(count).astype(np.float32) * _LOG_SCALE
-    return scaled
-
-
-def _with_known(figures: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The figures with 0 for what is missing, then one more column: the share that is known."""
-    known = np.isfinite(figures)
-    return np.column_stack([np.where(known, figures, np.float32(0)), known.mean(axis=1)])
-
-
-def _answer(feedback: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Error, empty, rows and repeat as features, 0 where missing; then whether the answer is known."""
-    error, rows, repeat = feedback.T
-    known = np.isfinite(error)
-    return np.column_stack([error == 1, rows == 0, _log(np.nan_to_num(rows)), repeat == 1, known]).astype(np.float32)
-
-
-def _by_class(classes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Share of the table tokens, then mean and least probability and mean entropy of each class; NaN where missing."""
-    (table, *first), (other, *second) = classes.T.reshape(len(TOKEN_CLASSES), -1, len(classes))
-    columns = [table / np.maximum(table + other, 1)]
-    for logprob_mean, logprob_min, entropy in (first, second):
-        columns += [np.exp(logprob_mean), np.exp(logprob_min), entropy]
-    return np.column_stack(columns)
-
-
-def observe(
-    blocks: Sequence[Block],
-    *,
-    horizon: int,
-    problems: ProblemBatch,
-    trace: SourceState,
-    judged: SourceState,
-    history: History,
-    earlier: History,
-    decoded: NDArray[np.int64],
-    spent: NDArray[np.float64],
-    probe: NDArray[np.float32],
-) -> NDArray[np.float32]:
-    """Observations ``float32[B, features]``; the budget columns are left at 0 for the environment to fill in.
-
-    Args:
-        blocks: blocks in canonical order.
-        horizon: most steps of a trace.
-        problems: what is known of the problems.
-        trace: the traces.
-        judged: the same traces including the step whose confidence and score are shown: the traces themselves, or
-            (mode *regenerate*) the traces with the pending draft, which has no length and no figures where the smallest
-            model could not write one.
-        history: aggregates over the traces.
-        earlier: aggregates over the steps before the one that is shown.
-        decoded: ``int64[B, K]`` tokens decoded by each model.
-        spent: ``float64[B]`` cost so far, normalised.
-        probe: ``float32[B, 2]`` entropy and margin, NaN where unknown.
-    """
-    columns: list[NDArray[np.generic]] = []
-    total = np.maximum(history.steps.sum(axis=1, keepdims=True), 1)
-    for block in blocks:
-        if block == "progress":
-            writer = trace.model[:, None] == np.arange(history.steps.shape[1])
-            lengths = np.column_stack([_log(history.tokens), _log(judged.tokens)])
-            columns += [trace.depth[:, None] / horizon, lengths, writer, history.steps / total]
-        elif block == "confidence":
-            columns.append(_with_known(confidence_features(judged.confidence)))
-        elif block == "aggregates":
-            none = history.known == 0
-            mean = np.where(none, np.nan, history.total / np.maximum(history.known, 1))
-            columns.append(_with_known(np.column_stack([np.where(none, np.nan, history.worst), mean])))
-        elif block == "ledger":
-            columns += [spent[:, None], np.zeros((len(trace), 2)), _log(decoded)]
-        elif block == "probe":
-            columns.append(_with_known(probe))
-        elif block == "verifier":
-            known = np.isfinite(judged.score)
-            score = np.where(known, judged.score, np.float32(0))
-            columns.append(np.column_stack([score, earlier.score_min, earlier.score_product, known]))
-        elif block == "question":
-            own = problems.prompt_tokens[:, 0] - problems.shared_prefix[:, 0]
-            columns += [_log(own)[:, None], _with_known(np.log1p(problems.question) * _LOG_SCALE)]
-        elif block == "feedback":
-            assert trace.feedback is not None  # the rules refuse the block where nothing answers
-            answer = _answer(trace.feedback)
-            columns += [answer[:, :4], 1 - trace.depth[:, None] / horizon, answer[:, 4:]]
-        elif block == "token_classes":
-            assert judged.classes is not None  # likewise
-            columns.append(_with_known(_by_class(judged.classes)))
-    return np.concatenate([np.asarray(column, dtype=np.float32) for column in columns], axis=1)

@@ -14,7 +14,7 @@ __all__ = ["TRACKED", "History", "confidence_features", "empty_history", "rememb
 
 TRACKED = ("p_mean", "p_min", "entropy_mean", "margin_first")
 """Confidence figures that are aggregated over the trace (as features, see :func:`confidence_features`)."""
-_WORST_IS_LOW = np.array([True, True, False, True])
+_WORST_IS_HIGH = [TRACKED.index("entropy_mean")]
 _COLUMNS = [CONFIDENCE.index(name) for name in ("logprob_mean", "logprob_min", "entropy_mean", "margin_first")]
 _LOGPROBS = [CONFIDENCE.index(name) for name in ("logprob_mean", "logprob_min")]
 
@@ -45,7 +45,8 @@ class History(Batch):
 def confidence_features(confidence: NDArray[np.float32]) -> NDArray[np.float32]:
     """Confidence figures as features: log-probabilities become probabilities, the rest stays; NaN stays NaN."""
     features = confidence.copy()
-    features[:, _LOGPROBS] = np.exp(features[:, _LOGPROBS])
+    for column in _LOGPROBS:
+        features[:, column] = np.exp(confidence[:, column])
     return features
 
 
@@ -66,19 +67,21 @@ def empty_history(batch: int, models: int) -> History:
 def remember(history: History, step: SourceState) -> History:
     """History after the last step of ``step`` entered the trace."""
     steps = history.steps.copy()
-    steps[np.arange(len(step)), step.model] += 1
-    figures = confidence_features(step.confidence)[:, _COLUMNS]
+    steps.reshape(-1)[np.arange(0, steps.size, steps.shape[1]) + step.model] += 1
+    figures = confidence_features(step.confidence).take(_COLUMNS, 1)
     given = np.isfinite(figures)
     values = np.where(given, figures, np.float32(0))
-    extreme = np.where(_WORST_IS_LOW, np.minimum(history.worst, values), np.maximum(history.worst, values))
-    worst = np.where(history.known == 0, values, extreme)
+    worst = np.minimum(history.worst, values)
+    for column in _WORST_IS_HIGH:
+        worst[:, column] = np.maximum(history.worst[:, column], values[:, column])
+    worst = np.where(history.known == 0, values, worst)
     score = np.where(np.isfinite(step.score), step.score, np.float32(1))
     return History(
         steps=steps,
         tokens=history.tokens + step.tokens,
         known=history.known + given,
         total=history.total + values,
-        worst=np.where(given, worst, history.worst).astype(np.float32),
+        worst=np.where(given, worst, history.worst),
         score_min=np.minimum(history.score_min, score),
         score_product=history.score_product * score,
     )

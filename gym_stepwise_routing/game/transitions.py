@@ -17,7 +17,8 @@ from gym_stepwise_routing.costs.charging import Account, charge_draft_step, char
 from gym_stepwise_routing.costs.ledger import CACHED, CALLS, DISCARDED, KEPT, PREFILL, PROBE
 from gym_stepwise_routing.costs.units import CostUnit, cost_weights
 from gym_stepwise_routing.errors import NotApplicableError, PriceError, check_choice
-from gym_stepwise_routing.game.observation import check_blocks, describe_features, observe
+from gym_stepwise_routing.game.observation import check_blocks, describe_features
+from gym_stepwise_routing.game.observing import observe, show_question
 from gym_stepwise_routing.game.trace_statistics import History, empty_history, remember
 from gym_stepwise_routing.sources.contract import ProblemBatch, SourceState, StepSource, tells_token_classes
 from gym_stepwise_routing.types import BLOCKS, CONFIDENCE, MODES, Batch, Block, Mode
@@ -52,7 +53,7 @@ class Play(Batch):
         trace: the traces.
         account: what was spent on them.
         history: aggregates over their steps.
-        earlier: aggregates over all steps but the last.
+        earlier: aggregates over all steps but the last, where scores are shown; else None.
         lookahead: the traces with the smallest model's next step, where the source told it (see ``drafted``); in
             *regenerate* without length and figures where a trace goes on without a draft.
         drafted: ``bool[B]`` rows of ``lookahead`` that are valid.
@@ -66,7 +67,7 @@ class Play(Batch):
     trace: SourceState
     account: Account
     history: History
-    earlier: History
+    earlier: History | None
     lookahead: SourceState | None
     drafted: NDArray[np.bool_]
     probed: NDArray[np.bool_]
@@ -116,18 +117,35 @@ class Rules:
         self._models = np.arange(len(source.pool))
         limits = [model.price.up_to if model.price else None for model in source.pool.rows]
         self._limits = np.array([_UNLIMITED if limit is None else limit for limit in limits])
+        alike = getattr(source, "alike", False)  # all problems look the same before the first step
+        self._alike = self._described(np.zeros(1, dtype=np.int64)) if alike else None
 
     def start(self, problems: NDArray[np.int64], rng: np.random.Generator) -> Play:
         """Plays before the first decision."""
-        known = self.source.describe(problems)
-        history = empty_history(len(problems), len(self._models))
+        known, account, history = self._opened(problems)
         trace = self.source.start(problems, rng)
         attempts = None
         if self.mode == "restart":
             barred = np.zeros((len(problems), len(self._models)), dtype=np.bool_)
             attempts = Attempts(trace, barred, np.zeros(len(problems), dtype=np.int64))
+        return self._look_ahead(known, trace, account, history, history if self.scoring else None, attempts, rng)
+
+    def _opened(self, problems: NDArray[np.int64]) -> tuple[ProblemBatch, Account, History]:
+        """What is known of the problems, spent and remembered before the first step."""
+        if self._alike is None:
+            return self._described(problems)
+        rows = np.zeros(len(problems), dtype=np.int64)
+        known, account, history = self._alike
+        return known.take(rows), account.take(rows), history.take(rows)
+
+    def _described(self, problems: NDArray[np.int64]) -> tuple[ProblemBatch, Account, History]:
+        known = self.source.describe(problems)
+        if "question" in self.blocks:
+            known = replace(known, shown=show_question(known))
         account = open_account(known, self.source.pool)
-        return self._look_ahead(known, trace, account, history, history, attempts, rng)
+        if not self.scoring:
+            account = replace(account, asked=None, forgets=None)
+        return known, account, empty_history(len(problems), len(self._models))
 
     @property
     def longest(self) -> int:
@@ -152,16 +170,14 @@ class Rules:
 
     def masks(self, play: Play) -> NDArray[np.bool_]:
         """Allowed actions, ``bool[B, K]``; all False only where the trace has ended or no model is left."""
-        allowed = (
-            play.trace.available & ~play.trace.terminal[:, None] & (play.trace.depth < self.source.horizon)[:, None]
-        )
+        going = ~play.trace.terminal & (play.trace.depth < self.source.horizon)
+        allowed = play.trace.available & going[:, None]
         if self.mode == "escalate":
             allowed = allowed & (self._models >= play.trace.model[:, None])
         if play.attempts is None:
             return allowed
         # whether a larger model can begin does not depend on how the present one can go on
         begins = play.attempts.untouched.available & ~play.attempts.barred & (self._models > play.trace.model[:, None])
-        going = ~play.trace.terminal & (play.trace.depth < self.source.horizon)
         may: NDArray[np.bool_] = (allowed & (self._models == play.trace.model[:, None])) | (begins & going[:, None])
         return may
 
@@ -170,22 +186,23 @@ class Rules:
         cost: NDArray[np.float64] = np.einsum("brk,rk->b", play.account.ledger.astype(np.float64), self.weights)
         return cost
 
-    def observe(self, play: Play, normaliser: float) -> NDArray[np.float32]:
-        """Observations ``float32[B, features]``; the budget columns are 0."""
+    def observe(self, play: Play, normaliser: float, cost: NDArray[np.float64] | None = None) -> NDArray[np.float32]:
+        """Observations ``float32[B, features]``, budget columns 0; ``cost`` is :meth:`cost`, where that is known."""
         drafting = self.mode == "regenerate"
         judged = play.lookahead if drafting else play.trace
         assert judged is not None
-        decoded = play.account.ledger[:, : len(self._models), [KEPT, DISCARDED, PROBE]].sum(axis=2)
+        ledger = play.account.ledger[:, : len(self._models)]
+        decoded = ledger[:, :, KEPT] + ledger[:, :, DISCARDED] + ledger[:, :, PROBE]
         return observe(
             self.blocks,
             horizon=self.source.horizon,
-            problems=play.problems,
+            question=play.problems.shown,
             trace=play.trace,
             judged=judged,
             history=play.history,
             earlier=play.history if drafting else play.earlier,
             decoded=decoded,
-            spent=self.cost(play) / normaliser,
+            spent=(self.cost(play) if cost is None else cost) / normaliser,
             probe=play.probe,
         )
 
@@ -251,7 +268,8 @@ class Rules:
             )
         if (self._limits < _UNLIMITED).any():
             self._check_tiers(play.account, account)
-        return self._look_ahead(play.problems, trace, account, remember(history, trace), history, attempts, rng)
+        earlier = history if self.scoring else None
+        return self._look_ahead(play.problems, trace, account, remember(history, trace), earlier, attempts, rng)
 
     def _check_tiers(self, before: Account, after: Account) -> None:
         """Every request of the step had a context, cached tokens included, that its model's price holds for."""
@@ -273,7 +291,7 @@ class Rules:
         trace: SourceState,
         account: Account,
         history: History,
-        earlier: History,
+        earlier: History | None,
         attempts: Attempts | None,
         rng: np.random.Generator,
     ) -> Play:
@@ -281,10 +299,10 @@ class Rules:
         probe = np.full((len(trace), 2), np.nan, dtype=np.float32)
         drafted, probed = np.zeros((2, len(trace)), dtype=np.bool_)
         play = Play(problems, trace, account, history, earlier, None, drafted, probed, probe, attempts)
-        rows = np.flatnonzero(self.masks(play)[:, 0])
         if self.mode == "regenerate":
-            return self._draft(play, rows, rng)
+            return self._draft(play, np.flatnonzero(self.masks(play)[:, 0]), rng)
         if self.probing:
+            rows = np.flatnonzero(self.masks(play)[:, 0])
             lookahead: SourceState | None = trace
             if len(rows):
                 probe[rows], probed[rows], told = self.source.probe(trace.take(rows), rng)

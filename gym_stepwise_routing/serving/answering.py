@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from gym_stepwise_routing.costs.ledger import KINDS, as_table
 from gym_stepwise_routing.costs.models import ModelPool
 from gym_stepwise_routing.datasets.problem import Problem
-from gym_stepwise_routing.game.episodes import RuleCursor, ending, project_actions, truncation_numbers
+from gym_stepwise_routing.game.episode_standing import ending, truncation_numbers
+from gym_stepwise_routing.game.episodes import RuleCursor
 from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.game.row_table import project_actions
 from gym_stepwise_routing.generators.generator import Completion, Failure
 from gym_stepwise_routing.generators.openai_requests import Message
 from gym_stepwise_routing.generators.prompts import PromptTemplate
@@ -142,7 +144,7 @@ class Answering:
             )
             since = now
         if end.truncated:
-            self.ended = TRUNCATIONS[truncation_numbers(stands, end, game.hard_budget)[()]]
+            self.ended = TRUNCATIONS[truncation_numbers(end, game.hard_budget)[()]]
             if self.ended == "no_model":
                 raise self._no_model(str(stands.reason))
             self.finish = "length"

@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import ks_2samp
 
-from gym_stepwise_routing.game.episodes import ending, positions, project_actions
+from gym_stepwise_routing.game.episode_standing import ending
+from gym_stepwise_routing.game.episodes import positions
 from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.game.row_table import project_actions
 from gym_stepwise_routing.routers.base import Predicts, bind
 
 __all__ = ["DriftAlarm", "DriftReport", "reference_features"]

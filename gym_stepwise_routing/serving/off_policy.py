@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gym_stepwise_routing.costs.models import ModelPool
 from gym_stepwise_routing.evaluation.bootstrap import Interval, percentile_interval, resampled_means
-from gym_stepwise_routing.game.episodes import project_actions
+from gym_stepwise_routing.game.row_table import project_actions
 from gym_stepwise_routing.generators.prompts import PromptTemplate
 from gym_stepwise_routing.serving.log_reading import LoggedFeedback, LoggedRequest, LoggedServer, LogReader
 from gym_stepwise_routing.serving.served_router import ServedRouter, ready_router

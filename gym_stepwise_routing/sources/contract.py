@@ -30,11 +30,13 @@ class ProblemBatch(Batch):
         shared_prefix: ``int64[B, K]`` how many of them are the same for every problem, hence served by a prefix cache;
             0 for such a model, too.
         question: ``float32[B, len(QUESTION)]``, NaN where unknown.
+        shown: the block ``question`` of the observation, once the rules have worked it out; of a source None.
     """
 
     prompt_tokens: NDArray[np.int64]
     shared_prefix: NDArray[np.int64]
     question: NDArray[np.float32]
+    shown: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True)

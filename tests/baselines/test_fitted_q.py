@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from gym_stepwise_routing.baselines.experience import Experience, experience
-from gym_stepwise_routing.baselines.fitted_q import FittedQ, advantages
+from gym_stepwise_routing.baselines.fitted_q import FittedQ, Prepared, advantages
 from gym_stepwise_routing.baselines.sacpo import Reweighted
 from gym_stepwise_routing.evaluation.evaluate import play
 from gym_stepwise_routing.game.game import Game
@@ -112,3 +112,15 @@ def test_half_is_the_threshold_of_the_best_action(gain):
 def test_arguments_out_of_range(make, wrong, message):
     with pytest.raises(ValueError, match=message):
         make(**wrong)
+
+
+def test_experience_that_is_prepared_gives_the_same_policy_at_every_price():
+    game = Game("gsm8k-qwen2.5-coder", split="calibration", cost_unit="large_tokens")
+    known = experience(game)
+    prepared = Prepared(known)
+    gains = []
+    for price in (0.2, 0.7):
+        router = FittedQ(price).fit(game, prepared)
+        gains.append(router.gains(known.observation))
+        np.testing.assert_array_equal(gains[-1], FittedQ(price).fit(game, known).gains(known.observation))
+    assert (gains[0] != gains[1]).any()

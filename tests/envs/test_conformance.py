@@ -20,7 +20,7 @@ from gymnasium.wrappers.vector import DictInfoToList
 from gym_stepwise_routing.envs import StepwiseRoutingVectorEnv, stepwise_routing, wrappers
 from gym_stepwise_routing.envs.stepwise_routing import environment_game
 from gym_stepwise_routing.game.config import GameArguments, GameConfig
-from gym_stepwise_routing.game.episodes import project_actions
+from gym_stepwise_routing.game.row_table import project_actions
 from gym_stepwise_routing.types import BLOCKS, MODES, SOURCES
 
 HEADINGS = [

@@ -70,8 +70,7 @@ def test_episodes_agree_with_monitored_scalar_environments():
     scalar = DummyVecEnv([lambda: Monitor(StepwiseRoutingEnv())])
     adapter = RoutingVecEnv(1, seed=0)
     first = adapter.reset()
-    problem = int(adapter.env._problems[0])
-    scalar.set_options({"problem": int(adapter.env.game.problems[problem])})
+    scalar.set_options({"problem": int(adapter.reset_infos[0]["problem"])})
     np.testing.assert_array_equal(scalar.reset(), first)
     while True:
         expected, result = scalar.step(np.array([1])), adapter.step(np.array([1]))
@@ -110,7 +109,7 @@ def test_reset_infos_follow_the_episodes():
     for _ in range(12):
         env.step(np.ones(20, dtype=np.int64))
         for row, info in enumerate(env.reset_infos):
-            assert info["problem"] == env.env.game.problems[env.env._problems[row]]
+            assert info["problem"] == env.env._stands().problem[row]
             assert info["budget"] == env.env._budgets[row]
             assert info["action_mask"].tolist() == [True, True]
             assert KINDS[info["source"]] == "bank"
@@ -163,7 +162,7 @@ def test_truncations_are_final_and_not_bootstrapped():
 def test_seeds_repeat_and_unseeded_environments_differ():
     def draws(env):
         env.reset()
-        return env.env._problems.tolist()
+        return [info["problem"] for info in env.reset_infos]
 
     one, other = RoutingVecEnv(30, seed=1), RoutingVecEnv(30, seed=1)
     assert draws(one) == draws(other)

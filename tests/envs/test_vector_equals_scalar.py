@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from gym_stepwise_routing.costs.units import COST_UNITS
 from gym_stepwise_routing.envs import StepwiseRoutingEnv, StepwiseRoutingVectorEnv
-from gym_stepwise_routing.game.episodes import RulePositions, TablePositions, positions, project_actions
+from gym_stepwise_routing.game.episode_standing import Standing
+from gym_stepwise_routing.game.episodes import RulePositions, TablePositions, positions
 from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.game.row_table import project_actions
 from gym_stepwise_routing.types import BLOCKS, MODES
 
 NUM_ENVS = 5
@@ -150,7 +152,7 @@ def test_the_table_equals_the_rules(seed, models, **game):
         position.begin(np.arange(len(problems)), problems, rng)
     for _ in range(rules.rules.longest + 1):
         stands, expected = quick.standing(), slow.standing()
-        for name in stands._fields:
+        for name in Standing._fields:
             np.testing.assert_array_equal(getattr(stands, name), getattr(expected, name), err_msg=name)
         anything = rng.integers(models, size=len(problems))
         actions = project_actions(anything, stands.mask)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gym_stepwise_routing.evaluation import curves, metrics
+from gym_stepwise_routing.evaluation import bootstrap, curves, metrics
 from gym_stepwise_routing.evaluation.bootstrap import (
     bootstrap_curve_differences,
     bootstrap_curves,
@@ -315,3 +315,18 @@ def test_every_problem_is_drawn_as_often_as_every_other():
     means = resampled_means(np.eye(20), 4000, np.random.default_rng(0))
     shares = means.mean(axis=1)  # of a problem among the draws: 0.05, standard error 0.0008
     np.testing.assert_allclose(shares, 0.05, atol=0.004)
+
+
+def test_resamples_that_are_kept_are_those_that_would_be_drawn(monkeypatch):
+    rows = np.random.default_rng(3).random((2, 300))
+    runs = []
+    for kept in (2**23, 0):
+        monkeypatch.setattr(bootstrap, "_KEPT", kept)
+        rng = np.random.default_rng(7)
+        runs.append([resampled_means(rows, 500, rng), resampled_means(rows[::-1], 500, rng), rng.random(3)])
+        again = np.random.default_rng(7)
+        runs[-1] += [resampled_means(rows, 500, again), again.random(3)]
+    for kept, drawn in zip(*runs, strict=True):
+        np.testing.assert_array_equal(kept, drawn)
+    np.testing.assert_array_equal(runs[0][0], runs[0][3])
+    assert (runs[0][0] != runs[0][1][::-1]).any()

@@ -48,6 +48,8 @@ from studies.guarantee import halves, resampled
 FEWER, FEWEST = 300, 60
 """Episodes of a scalar and of a vector environment each: for variants, and on a simulator."""
 SIDE_BY_SIDE = 50
+ANSWERLESS = tuple(block for block in BLOCKS if block != "feedback")
+"""Blocks of the bundled banks: no environment answers their steps."""
 INFOS = ("cost", "raw_cost", "spent", "problem")
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "budget": {"budget": 0.5},
@@ -74,11 +76,11 @@ def episodes() -> Items:
         source, scored = resolve(name), feature_verifier(Bank.open(name), seed=0)
         for mode in source.modes:
             game: dict[str, Any] = {"source": source, "mode": mode}
-            for block in BLOCKS:
+            for block in ANSWERLESS:
                 of = scored if block == "verifier" else source
                 yield from _both(f"{label}/{mode}/{block}", FEWER, {**game, "source": of, "observation": (block,)})
             for unit in available_units(source.pool):
-                judged = {"source": scored, "cost_unit": unit, "observation": BLOCKS}
+                judged = {"source": scored, "cost_unit": unit, "observation": ANSWERLESS}
                 yield from _both(f"{label}/{mode}/{unit}/scored", FEWER, game | judged)
             for variant, arguments in VARIANTS.items():
                 shown = {"observation": _blocks(source, "all"), **arguments}
@@ -100,7 +102,7 @@ def episodes() -> Items:
 def _blocks(source: Any, blocks: str) -> Sequence[str]:
     if blocks == "default":
         return DEFAULT_BLOCKS
-    return tuple(block for block in BLOCKS if source.scores or block != "verifier")
+    return tuple(block for block in ANSWERLESS if source.scores or block != "verifier")
 
 
 def _both(name: str, count: int, game: Mapping[str, Any]) -> Items:

@@ -67,6 +67,8 @@ class SimulatorSource:
     simulated = True
     modes: tuple[str, ...] = MODES
     feedback = False
+    alike = True
+    """:meth:`describe` says the same of every problem."""
 
     def __init__(
         self, preset: str | SimulatorParameters, *, problems: int = PROBLEMS, seed: int = 0, key: int | None = None

@@ -1,0 +1,177 @@
+"""One figure of the table of speeds, printed: ``python benchmarks/speed_cells.py CELL``; ``--help`` names the cells.
+
+The package that is measured is the one that Python finds: ``side_by_side.py`` has it look in one checkout, then in the
+other. All on one thread, in CPU time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+EPISODES = 1024
+ALL_BLOCKS = ("progress", "confidence", "aggregates", "ledger", "probe", "question")
+GAMES: dict[str, dict[str, Any]] = {
+    "route": {},
+    "blocks": {"observation": ALL_BLOCKS, "budget": (0.3, 1.0), "hard_budget": True},
+    "escalate": {"mode": "escalate", "masked_action": "project"},
+}
+PRESET = "math-qwen2.5"
+
+
+def _seconds(run: Callable[[], Any]) -> float:
+    start = time.process_time()
+    run()
+    return time.process_time() - start
+
+
+def _stepping(name: str, **arguments: Any) -> Callable[[], float]:
+    """Something that says how long 200 steps of ``EPISODES`` episodes take."""
+    import gymnasium as gym
+    import numpy as np
+
+    import gym_stepwise_routing  # noqa: F401  (registers the environment)
+
+    env = gym.make_vec(name, num_envs=EPISODES, vectorization_mode="vector_entry_point", **arguments)
+    actions = np.random.default_rng(0).integers(2, size=(200, EPISODES))
+    env.reset(seed=0)
+    return lambda: _seconds(lambda: [env.step(action) for action in actions])
+
+
+def vector(game: str) -> float:
+    """Steps a second of the vector environment over CartPole-v1's own, median of seven alternating rounds."""
+    ours, yardstick = _stepping("StepwiseRouting-v0", **GAMES[game]), _stepping("CartPole-v1")
+    ours(), yardstick()
+    return statistics.median(yardstick() / ours() for _ in range(7))
+
+
+def simulator() -> float:
+    """Millions of steps a second of a preset as vector environment, median of five rounds."""
+    run = _stepping("StepwiseRouting-v0", source=PRESET, normaliser=1e3)
+    run()
+    return 200 * EPISODES / statistics.median(run() for _ in range(5)) / 1e6
+
+
+def all_budgets() -> float:
+    """Seconds of a whole training run on a preset, from the time of two rollouts with their updates."""
+    import torch
+
+    from gym_stepwise_routing.agents.training import hyperparameters, train
+    from gym_stepwise_routing.game.config import GameConfig
+
+    torch.set_num_threads(1)
+    settings = hyperparameters("all_budgets", "simulator")
+    rollout = settings.n_envs * settings.algorithm["n_steps"]
+    game = GameConfig(PRESET, cost_unit="large_tokens")
+
+    def run(rollouts: int) -> float:
+        short = replace(settings, total_timesteps=rollouts * rollout)
+        return _seconds(lambda: train("all_budgets", seed=0, game=game, settings=short))
+
+    run(1)
+    return (run(3) - run(1)) / (2 * rollout) * settings.total_timesteps
+
+
+def certified() -> float:
+    """Seconds to train one policy for all costs on the default bank and to calibrate it (route).
+
+    It is the exact learner where there is one, else LagrangianPPO with a limit.
+    """
+    import torch
+
+    from gym_stepwise_routing.agents.agent import AGENTS
+    from gym_stepwise_routing.agents.training import train
+    from gym_stepwise_routing.calibration import RelativeAccuracy, calibrate
+    from gym_stepwise_routing.game.config import GameConfig
+
+    torch.set_num_threads(1)
+    exact = "exact" in AGENTS.names()
+    limit: dict[str, Any] = {} if exact else {"limit": 0.5, "constraint": "cost_limit"}
+
+    def run() -> None:
+        model = train(
+            "exact" if exact else "lagrangian_ppo", seed=0, game=GameConfig(cost_unit="large_tokens"), **limit
+        )
+        game = GameConfig(split="calibration", cost_unit="large_tokens")
+        with contextlib.suppress(ValueError):  # no threshold keeps the target: that takes as long
+            calibrate(model, game, target=RelativeAccuracy(0.95))
+
+    run()
+    return min(_seconds(run) for _ in range(2))
+
+
+def sb3() -> float:
+    """Thousands of frames a second of SB3's PPO with the project's settings, median of five rounds."""
+    import torch
+    import yaml
+    from stable_baselines3 import PPO
+
+    from gym_stepwise_routing.agents.agent import AGENTS
+    from gym_stepwise_routing.envs.sb3 import RoutingVecEnv
+
+    torch.set_num_threads(1)
+    project = yaml.safe_load(AGENTS.get("ppo").settings(None))
+    model = PPO("MlpPolicy", RoutingVecEnv(project["n_envs"], seed=0), seed=0, device="cpu", **project["algorithm"])
+    frames = 4 * project["n_envs"] * project["algorithm"]["n_steps"]
+    model.learn(frames)
+    return (
+        frames
+        / statistics.median(_seconds(lambda: model.learn(frames, reset_num_timesteps=False)) for _ in range(5))
+        / 1e3
+    )
+
+
+def opening(bank: str, what: str) -> float:
+    """CPU seconds to open a bank, or the most memory of a process that does, in MB (Linux)."""
+    from gym_stepwise_routing.banks import Bank
+
+    seconds = _seconds(lambda: Bank.open(bank))
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return seconds if what == "seconds" else int(lines["VmHWM"].split()[0]) * 1024 / 1e6
+
+
+def comparison() -> float:
+    """CPU seconds of ``stepwise-routing compare`` on the default bank."""
+    from gym_stepwise_routing.cli import main as command
+
+    start = time.process_time()
+    with tempfile.TemporaryDirectory() as folder, Path(os.devnull).open("w") as nowhere:
+        sys.argv = ["stepwise-routing", "compare", "--bank", "gsm8k-qwen2.5-coder", "--out", folder]
+        with contextlib.redirect_stdout(nowhere), contextlib.suppress(SystemExit):
+            command()
+    return time.process_time() - start
+
+
+CELLS: dict[str, Callable[..., float]] = {
+    **{f"vector-{game}": (lambda game=game: vector(game)) for game in GAMES},
+    "simulator": simulator,
+    "all-budgets": all_budgets,
+    "exact": certified,
+    "sb3": sb3,
+    "open-seconds": lambda bank: opening(bank, "seconds"),
+    "open-megabytes": lambda bank: opening(bank, "megabytes"),
+    "compare": comparison,
+}
+
+
+def main() -> None:
+    """Measure and print one cell."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cell", choices=CELLS)
+    parser.add_argument("bank", nargs="?", help="a bank to open (open-seconds, open-megabytes)")
+    arguments = parser.parse_args()
+    given = [arguments.bank] if arguments.cell.startswith("open") else []
+    sys.stdout.write(f"{CELLS[arguments.cell](*given)}\n")
+
+
+if __name__ == "__main__":
+    main()
