@@ -33,7 +33,7 @@ from gym_stepwise_routing.game.config import GameConfig
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.routers.base import Predicts
 from gym_stepwise_routing.routers.policy_network import PolicyNetwork
-from gym_stepwise_routing.types import Mode
+from gym_stepwise_routing.types import DEFAULT_BLOCKS, Block, Mode
 
 __all__ = [
     "BUDGETS",
@@ -66,9 +66,11 @@ PEERS = ("query classifier", "fitted Q")
 METRIC = {"apgr": curves.apgr}
 
 
-def games_of(bank: object, mode: Mode, unit: CostUnit) -> dict[str, Game]:
+def games_of(
+    bank: object, mode: Mode, unit: CostUnit, observation: Sequence[Block] = DEFAULT_BLOCKS
+) -> dict[str, Game]:
     """All splits, costs in units of always-largest on the train split's problems."""
-    fitted = Game(bank, mode=mode, cost_unit=unit)
+    fitted = Game(bank, mode=mode, cost_unit=unit, observation=observation)
     others = {split: Game(fitted.config, split=split) for split in ("calibration", "test")}
     return {"train": fitted, **others}
 
@@ -136,10 +138,11 @@ def fit(
     unit: CostUnit,
     seed: int,
     settings: Hyperparameters | None = None,
+    observation: Sequence[Block] = DEFAULT_BLOCKS,
 ) -> PolicyNetwork:
     """Train one seed, with the shipped hyperparameters if no others are given."""
     limits: dict[str, Any] = {"limit": LIMIT, "constraint": "cost_limit"} if AGENTS.get(agent).constrained else {}
-    game = GameConfig(source, mode=mode, cost_unit=unit)
+    game = GameConfig(source, mode=mode, cost_unit=unit, observation=tuple(observation))
     return scored(train(agent, seed=seed, game=game, settings=settings, **limits), name=agent)
 
 

@@ -22,8 +22,8 @@ from gym_stepwise_routing.evaluation.outcomes import SweepOutcomes
 from gym_stepwise_routing.reporting import span_text
 from gym_stepwise_routing.routers.families import GROUPS
 from gym_stepwise_routing.routers.policy_network import PolicyNetwork
-from gym_stepwise_routing.types import Mode, Split
-from studies.agents.sweeps import games_of, stack, swept
+from gym_stepwise_routing.types import DEFAULT_BLOCKS, Block, Mode, Split
+from studies.agents.sweeps import fit, games_of, stack, swept
 
 __all__ = ["CARRIED", "TASKS", "Carried", "Ends", "Gain", "Span", "Stage", "Task", "carried_over", "gains_of"]
 
@@ -45,12 +45,14 @@ class Task:
         bank: bundled bank.
         mode: mode of the game; that in which most banks were recorded.
         cost_unit: unit of the costs.
+        more: blocks that agents see here beside the default ones, which are all that a policy sees that is carried.
     """
 
     name: str
     bank: str
     mode: Mode = "escalate"
     cost_unit: CostUnit = "flops"
+    more: tuple[Block, ...] = ()
 
 
 TASKS = (
@@ -59,7 +61,7 @@ TASKS = (
     Task("MBPP", "mbpp-qwen2.5-coder"),
     Task("HumanEval", "humaneval-qwen2.5-coder"),
     Task("WikiTableQuestions", "wikitablequestions-qwen2.5-coder"),
-    Task("InterCode SQL", "intercode-sql-gpt", "restart", "dollars"),
+    Task("InterCode SQL", "intercode-sql-gpt", "restart", "dollars", ("feedback",)),
 )
 CHOSEN = {
     "first k large": ("first k large",),
@@ -131,9 +133,17 @@ class Stage:
         self.task, self.resamples = task, resamples
         self.arena: Arena = ready_arena(task.bank, mode=task.mode, cost_unit=task.cost_unit)
         self.games = games_of(self.arena.source, task.mode, task.cost_unit)
+        self.own_games = (
+            games_of(self.arena.source, task.mode, task.cost_unit, self.blocks) if task.more else self.games
+        )
         self.families = {family.name: family for family in roster()}
         self._ready: dict[str, Contender] = {}
         self.mixing = self.points(MIXING, "test")
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """What an agent sees on this task."""
+        return (*DEFAULT_BLOCKS, *self.task.more)
 
     def family(self, name: str) -> Contender:
         """A family, fitted once."""
@@ -183,10 +193,14 @@ class Stage:
         assert gap is not None  # the larger model costs more
         return gap.estimate, gap.low, gap.high
 
-    def played(self, agent: str, network: PolicyNetwork, split: Split) -> SweepOutcomes:
-        """A policy's sweep on a split, costs in the arena's units; thresholds are quantiles on calibration."""
-        grid = threshold_grid(network, self.games["calibration"], THRESHOLDS)
-        game = self.games[split]
+    def played(self, agent: str, network: PolicyNetwork, split: Split, *, carried: bool = True) -> SweepOutcomes:
+        """A policy's sweep on a split, costs in the arena's units; thresholds are quantiles on calibration.
+
+        A policy that is ``carried`` sees the default blocks, any other what agents see on this task.
+        """
+        games = self.games if carried else self.own_games
+        grid = threshold_grid(network, games["calibration"], THRESHOLDS)
+        game = games[split]
         found = swept(agent, network, game, grid)
         scale = game.normaliser / self.arena.game(split, ("progress",)).normaliser
         return SweepOutcomes(right=found.right, cost=np.asarray(found.cost) * scale)
@@ -204,6 +218,13 @@ class Stage:
         )
         saved = bootstrap_difference(large.cost_large, np.asarray(unseen.cost)[choice], resamples=self.resamples)
         return (lost.estimate, lost.low, lost.high), (saved.estimate, saved.low, saved.high)
+
+    def trained(self, agent: str, seeds: int, *, carried: bool = False) -> list[PolicyNetwork]:
+        """Policies of an agent, a seed each: with what it sees on this task, or with what can be carried."""
+        task, blocks = self.task, DEFAULT_BLOCKS if carried else self.blocks
+        return [
+            fit(agent, self.arena.source, task.mode, task.cost_unit, seed, observation=blocks) for seed in range(seeds)
+        ]
 
     def signals(self) -> dict[str, Span]:
         """Area under the ROC curve of every family's score: does it tell where the larger model helps?"""
@@ -238,19 +259,16 @@ def gains_of(stage: Stage, policies: Mapping[str, Sequence[PolicyNetwork]]) -> l
         points = stage.points(who, "test")
         found.append(Gain(stage.task.name, line, who, stage.gain(SweepOutcomes(right=points.right, cost=points.cost))))
     for agent, networks in policies.items():
-        sweeps = stack([stage.played(agent, network, "test") for network in networks])
+        sweeps = stack([stage.played(agent, network, "test", carried=False) for network in networks])
         found.append(Gain(stage.task.name, agent, agent, stage.gain(sweeps)))
     return found
 
 
-def carried_over(
-    stages: Sequence[Stage], policies: Mapping[str, Mapping[str, Sequence[PolicyNetwork]]]
-) -> list[Carried]:
-    """Every policy on every task; the calibrated threshold is that of the first seed."""
+def carried_over(stages: Sequence[Stage], policies: Mapping[str, Sequence[PolicyNetwork]]) -> list[Carried]:
+    """Every task's policies of the agent that is carried, on every task; thresholds are those of the first seed."""
     found = []
-    for origin, by_agent in policies.items():
+    for origin, networks in policies.items():
         for stage in stages:
-            networks = by_agent[CARRIED]
             gain = stage.gain(stack([stage.played(CARRIED, network, "test") for network in networks]))
             at = stage.calibrated(networks[0], Rule())
             found.append(Carried(origin, stage.task.name, gain, *(at or (None, None))))
