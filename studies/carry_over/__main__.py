@@ -119,8 +119,8 @@ def _page(
             "Fitted on train; of several families the one with the highest AIQ on calibration is shown; figures are of "
             f"test. {resamples:,} bootstrap resamples over problems, paired; agents with {seeds} training seeds, "
             "shipped hyperparameters.",
-            "On InterCode SQL agents also see what the database answered; a policy that is carried, from there too, sees "
-            "the default blocks alone.",
+            "On InterCode SQL agents also see what the database answered; a policy that is carried from there, too, "
+            "sees the default blocks alone.",
             f"Calibrated: {Rule()} on the calibration problems of the task that is played, the first seed's policy.",
             "HumanEval has no problems but its test: its bank trains and calibrates on MBPP.",
         ),
