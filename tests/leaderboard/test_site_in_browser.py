@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 
 import pytest
@@ -24,6 +25,7 @@ FLAGS = [
 SHOWN = ("always-smallest", "always-largest", "oracle", "first-1-large", "first-2-large", "confidence-p-min")
 TRACK = "bank-regenerate"
 SQL = "intercode-sql-gpt-calls"
+CODE = "mbpp-route"
 
 
 def entries_of(track, names, folder):
@@ -56,6 +58,14 @@ def sql_site(tmp_path_factory):
     folder, out = tmp_path_factory.mktemp("sql"), tmp_path_factory.mktemp("out") / "site"
     entries_of(open_track(SQL), ("always-smallest", "always-largest", "last-6-large"), folder)
     build_site(out, entries=folder, artefacts=folder, only=[SQL], rerun=False, report=lambda line: None)
+    return out
+
+
+@pytest.fixture(scope="module")
+def code_site(tmp_path_factory):
+    folder, out = tmp_path_factory.mktemp("code"), tmp_path_factory.mktemp("out") / "site"
+    entries_of(open_track(CODE), ("always-smallest", "always-largest"), folder)
+    build_site(out, entries=folder, artefacts=folder, only=[CODE], rerun=False, report=lambda line: None)
     return out
 
 
@@ -189,6 +199,19 @@ def test_the_viewer_tells_turns_on_a_database_by_its_answers(page, sql_site, wid
     assert "begins the task afresh" in page.locator("#notes").inner_text()
     assert "least likely token" not in page.locator("#notes").inner_text()  # nobody recorded it
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize("width", [1200, 390])
+def test_the_viewer_shows_code_as_code_and_no_reference(page, code_site, width):
+    """The reference of a program is its tests; what stands in its place is the name of a function."""
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(f"file://{code_site}/{CODE}/traces.html")
+    page.locator("#which").select_option("wrong")
+    assert "monospace" in page.locator("#steps li p").first.evaluate("e => getComputedStyle(e).fontFamily")
+    answer = page.locator("#steps li").last.locator("p").last.inner_text()
+    assert re.fullmatch(r"✗ program [0-9a-f]{4}", answer)
+    assert any(line.startswith("    ") for line in page.locator("#steps li p:first-child").all_text_contents())
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_the_viewer_finds_problems_by_outcome(page, site):

@@ -48,6 +48,11 @@ const traces = (() => {
   // A bank of numbers alone has neither texts nor answers, only whether they were right.
   const answer = (tree, node) => tree.end[node] || (tree.right[node] || !tree.text[node] ? "" : "no answer");
 
+  // The answer of a task whose answers are programs is a digest; its first places tell one program from another.
+  const PROGRAM = /^program ([0-9a-f]{4})[0-9a-f]{12}$/;
+  const isCode = (tree) => tree.end.some((end) => PROGRAM.test(end));
+  const brief = (tree, node) => answer(tree, node).replace(PROGRAM, "program $1");
+
   const called = (tree) => (tree.told ? "turn" : "step");
   // What a step says: its own text, or what the environment answered to it.
   const said = (tree, node) => tree.text[node] || tree.told?.[node] || "no text recorded";
@@ -76,7 +81,7 @@ const traces = (() => {
       const group = svg("g", { class: `node${on(place) ? "" : " off"}`, tabindex: "-1", role: "button", "aria-label": `${who}${end ? `, ends ${tree.right[node] ? "right" : "wrong"}` : ""}` },
         svg("title", {}, model < 0 ? "start" : `${who}\n${said(tree, node)}`),
         svg("circle", { cx: x(place), cy: y(place), r: model < 0 ? 5 : 4 + 4 * (sure ?? 0.5), style: `fill:${model < 0 ? "var(--dim)" : colour(model)}` }));
-      if (end) group.append(svg("text", { class: `leaf ${tree.right[node] ? "yes" : "no"}`, x: x(place) + 14, y: y(place) + 4 }, outcome(tree, node)), svg("text", { class: "answer", x: x(place) + 30, y: y(place) + 4 }, answer(tree, node).slice(0, 12)));
+      if (end) group.append(svg("text", { class: `leaf ${tree.right[node] ? "yes" : "no"}`, x: x(place) + 14, y: y(place) + 4 }, outcome(tree, node)), svg("text", { class: "answer", x: x(place) + 30, y: y(place) + 4 }, brief(tree, node).slice(0, 12)));
       group.dataset.decisions = place.decisions;
       const show = () => { drawSteps(tree, place.decisions, `Path ${place.decisions || "(start)"}`); for (const other of picture.querySelectorAll(".seen")) other.classList.remove("seen"); group.classList.add("seen"); };
       group.addEventListener("click", show);
@@ -116,9 +121,10 @@ const traces = (() => {
       if (afresh) facts.append(html("span", { textContent: "begins the task afresh" }));
       const item = html("li", {}, html("p", { textContent: tree.told ? `Turn ${turn}: ${said(tree, node)}` : tree.text[node] || "(no text recorded)" }), facts);
       item.style.borderColor = colour(model);
-      if (tree.end[node] !== null) item.append(html("p", {}, html("b", { className: tree.right[node] ? "yes" : "no", textContent: `${outcome(tree, node)} ${answer(tree, node)}` }), tree.right[node] || !answer(tree, node) ? "" : ` (right: ${tree.answer})`));
+      if (tree.end[node] !== null) item.append(html("p", {}, html("b", { className: tree.right[node] ? "yes" : "no", textContent: `${outcome(tree, node)} ${brief(tree, node)}` }), tree.right[node] || !answer(tree, node) || isCode(tree) ? "" : ` (right: ${tree.answer})`));
       items.push(item);
     }
+    byId("steps").classList.toggle("code", isCode(tree));
     byId("steps").replaceChildren(...items);
   };
 
@@ -134,7 +140,7 @@ const traces = (() => {
         await select({ router: name });
         byId("paths").querySelector("[aria-current] button")?.focus(); // the table was drawn anew under the focus
       });
-      const row = html("tr", {}, html("th", { scope: "row" }, choose), html("td", {}, digits(decisions)), html("td", { className: "num", textContent: cost.toFixed(2) }), html("td", { className: right ? "yes" : "no", textContent: `${right ? "✓" : "✗"} ${answer(tree, node)}` }));
+      const row = html("tr", {}, html("th", { scope: "row" }, choose), html("td", {}, digits(decisions)), html("td", { className: "num", textContent: cost.toFixed(2) }), html("td", { className: right ? "yes" : "no", textContent: `${right ? "✓" : "✗"} ${brief(tree, node)}` }));
       if (name === state.router) row.setAttribute("aria-current", "true");
       return row;
     });
