@@ -19,6 +19,7 @@ SETUPS: Mapping[str, Mapping[str, Any]] = {
         "math500-escalate": {"source": "math500-qwen2.5-coder", "mode": "escalate"},
         "mbpp-route": {"source": "mbpp-qwen2.5-coder", "mode": "route"},
         "humaneval-route": {"source": "humaneval-qwen2.5-coder", "mode": "route"},
+        "wikitablequestions-escalate": {"source": "wikitablequestions-qwen2.5-coder", "mode": "escalate"},
         "intercode-sql-restart": {"source": "intercode-sql-gpt", "mode": "restart", "cost_unit": "dollars"},
         "mixtral-gpt4-route": {"source": "gsm8k-mixtral-gpt4", "mode": "route", "cost_unit": "dollars"},
         "closed-models-route": {"source": "gsm8k-closed-models", "mode": "route", "cost_unit": "dollars"},

@@ -66,6 +66,7 @@ SETTINGS = (
     Setting("math500-escalate", "math500-qwen2.5-coder", "escalate", "flops"),
     Setting("mbpp-route", "mbpp-qwen2.5-coder", "route", "flops"),
     Setting("humaneval-route", "humaneval-qwen2.5-coder", "route", "flops"),
+    Setting("wikitablequestions-escalate", "wikitablequestions-qwen2.5-coder", "escalate", "flops"),
     Setting("gsm8k-closed-models", "gsm8k-closed-models", "route", "dollars"),
     Setting("gsm8k-mixtral-gpt4", "gsm8k-mixtral-gpt4", "route", "dollars"),
     Setting("intercode-sql-gpt", "intercode-sql-gpt", "restart", "dollars"),

@@ -60,6 +60,7 @@ TASKS = (
     Task("MATH-500", "math500-qwen2.5-coder"),
     Task("MBPP", "mbpp-qwen2.5-coder"),
     Task("HumanEval", "humaneval-qwen2.5-coder"),
+    Task("WikiTableQuestions", "wikitablequestions-qwen2.5-coder"),
     Task("InterCode SQL", "intercode-sql-gpt", "restart", "dollars", ("feedback",)),
 )
 CHOSEN = {
