@@ -121,6 +121,7 @@ def _page(
             "shipped hyperparameters.",
             "On InterCode SQL agents also see what the database answered; a policy that is carried from there, too, "
             "sees the default blocks alone.",
+            "The envelope that AIQ measures holds the constants, so that no gain is below 0.",
             f"Calibrated: {Rule()} on the calibration problems of the task that is played, the first seed's policy.",
             "HumanEval has no problems but its test: its bank trains and calibrates on MBPP.",
         ),
