@@ -45,7 +45,7 @@ def main(
         policies = {agent: stage.trained(agent, seeds) for agent in AGENTS}
         carriers[task.name] = stage.trained(CARRIED, seeds, carried=True) if task.more else policies[CARRIED]
         gains += gains_of(stage, policies)
-        told[task.name] = stage.signals()
+        told[task.name] = {after: stage.signals(after) for after in (0, 1)}
         stages.append(stage)
     carried = carried_over(stages, carriers)
     command = command_of(COMMAND, main, out=out, seeds=seeds, resamples=resamples, tasks=tasks)
@@ -55,7 +55,7 @@ def main(
 def _page(
     stages: Sequence[Stage],
     gains: Sequence[Gain],
-    told: Mapping[str, Mapping[str, Span]],
+    told: Mapping[str, Mapping[int, Mapping[str, Span]]],
     carried: Sequence[Carried],
     seeds: int,
     resamples: int,
@@ -65,7 +65,6 @@ def _page(
     ends = [stage.ends() for stage in stages]
     lines = dict.fromkeys(gain.line for gain in gains)
     cells = {(gain.line, gain.task): gain.cell() for gain in gains}
-    families = dict.fromkeys(name for by_name in told.values() for name in by_name)
     by_pair = {(each.trained, each.played): each for each in carried}
 
     def matrix(title: str, figure: str) -> Table:
@@ -75,6 +74,14 @@ def _page(
 
         rows = [(origin, *(cell(origin, name) for name in names)) for origin in names]
         return Table(title, ("trained on", *names), rows)
+
+    def signal(title: str, after: int) -> Table:
+        families = dict.fromkeys(family for by_step in told.values() for family in by_step[after])
+        rows = []
+        for family in families:
+            spans = (told[name][after].get(family) for name in names)
+            rows.append((family, *("-" if span is None else span_text(*span) for span in spans)))
+        return Table(title, ("router", *names), rows)
 
     tables = (
         Table(
@@ -95,14 +102,8 @@ def _page(
             ("router", *names),
             [(line, *(cells[line, name] for name in names)) for line in lines],
         ),
-        Table(
-            "Whose score tells where the larger model helps: area under the ROC curve [95 %]",
-            ("router", *names),
-            [
-                (family, *(span_text(*told[name][family]) if family in told[name] else "-" for name in names))
-                for family in families
-            ],
-        ),
+        signal("Whose score tells where the larger model helps: area under the ROC curve [95 %]", 0),
+        signal("The same after the first step, before which no last step is known", 1),
         matrix(f"Transfer: gain over mixing of {CARRIED}, AIQ [95 %]", "gain"),
         matrix("Transfer, calibrated where it is played: accuracy minus the larger model's [95 %]", "lost"),
         matrix("Transfer, calibrated where it is played: cost saved [95 %]", "saved"),

@@ -226,15 +226,18 @@ class Stage:
             fit(agent, self.arena.source, task.mode, task.cost_unit, seed, observation=blocks) for seed in range(seeds)
         ]
 
-    def signals(self) -> dict[str, Span]:
-        """Area under the ROC curve of every family's score: does it tell where the larger model helps?"""
+    def signals(self, after: int = 0) -> dict[str, Span]:
+        """Area under the ROC curve of every family's score: does it tell where the larger model helps?
+
+        Decisions before step ``after`` are left out: before the first step there is no last step's confidence.
+        """
         found = {}
         for name in self.families:
             try:
                 opponent = self.family(name)
             except (NotApplicableError, ImportError):
                 continue
-            told = opponent.signal("test") if isinstance(opponent, Signals) else None
+            told = opponent.signal("test", after) if isinstance(opponent, Signals) else None
             area = None if told is None else auroc(told)
             if area is not None:
                 found[name] = (area.estimate, area.low, area.high)

@@ -84,6 +84,8 @@ def test_signals_are_those_of_a_comparison(stage):
     found = stage.signals()
     assert found["query classifier"][0] == pytest.approx(told["query classifier"].estimate)
     assert found["GlimpRouter"][0] == pytest.approx(told["GlimpRouter"].estimate)
+    (row,) = (row for row in compared.rows if row.name == "GlimpRouter")
+    assert stage.signals(1)["GlimpRouter"][0] == pytest.approx(row.later_signal.estimate)
 
 
 def test_the_page(tasks, tmp_path, monkeypatch):
