@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gym_stepwise_routing.banks.bank import Bank
-from gym_stepwise_routing.banks.bank_tables import RAW_FIGURES, bank_schemas, without_later
+from gym_stepwise_routing.banks.bank_tables import RAW_FIGURES, bank_schemas, without_absent
 from gym_stepwise_routing.banks.bank_writer import seal_bank
 from gym_stepwise_routing.banks.manifest import Recipe
 from gym_stepwise_routing.costs.models import Model
@@ -85,7 +85,7 @@ def synthetic_bank(target: Path, nodes: int, shape: Shape, *, mode: str = "route
     trees = max(-(-nodes // size), 3)
     recipe = _recipe(models, shape.horizon, mode)
     target.mkdir(parents=True)
-    schemas = {name: without_later(schema) for name, schema in bank_schemas(models).items()}
+    schemas = {name: without_absent(name, schema, ()) for name, schema in bank_schemas(models).items()}
     hashes = [hashlib.sha256(str(number).encode()).hexdigest() for number in range(trees)]
     problems = {
         "dataset": ["gsm8k"] * trees,
