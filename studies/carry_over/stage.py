@@ -24,6 +24,7 @@ from gym_stepwise_routing.routers.families import GROUPS
 from gym_stepwise_routing.routers.policy_network import PolicyNetwork
 from gym_stepwise_routing.types import DEFAULT_BLOCKS, Block, Mode, Split
 from studies.agents.sweeps import fit, games_of, stack, swept
+from studies.baselines.claims import ZERO
 
 __all__ = ["CARRIED", "TASKS", "Carried", "Ends", "Gain", "Span", "Stage", "Task", "carried_over", "gains_of"]
 
@@ -31,7 +32,6 @@ CARRIED = "exact"
 """Agent whose policies are played on other tasks: it has one policy for all thresholds."""
 THRESHOLDS = 41
 GAIN = {"aiq": curves.aiq}
-MIXING = "zero router"
 HELD_OUT: tuple[Split, ...] = ("calibration", "test")
 Span = tuple[float, float, float]
 
@@ -138,7 +138,7 @@ class Stage:
         )
         self.families = {family.name: family for family in roster()}
         self._ready: dict[str, Contender] = {}
-        self.mixing = self.points(MIXING, "test")
+        self.mixing = self.points(ZERO, "test")
 
     @property
     def blocks(self) -> tuple[Block, ...]:

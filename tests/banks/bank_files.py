@@ -26,6 +26,16 @@ from gym_stepwise_routing.sources.simulator import load_preset
 BUNDLED = "gsm8k-qwen2.5-coder"
 RULE = SplitRule(salt="t", shares={"test": {"test": 1.0}, "train": {"train": 0.5, "calibration": 0.5}})
 
+TOY_PROBLEM = {
+    "dataset": "toy",
+    "split": "test",
+    "index": 0,
+    "question_sha256": "a" * 64,
+    "answer": "",
+    "prompt_tokens": 9,
+}
+"""A problem of the dataset of :func:`small_recipe`, as a recorded tree has it."""
+
 
 def small_recipe(models: int = 2, horizon: int = 4, **changes: Any) -> Recipe:
     """A recipe with nothing in it that a test does not need."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pytest
-from bank_files import small_recipe
+from bank_files import TOY_PROBLEM, small_recipe
 
 from gym_stepwise_routing.banks import Bank
 from gym_stepwise_routing.banks.bank_tables import ANSWERS
@@ -19,20 +19,12 @@ RECIPE = small_recipe(recorded_mode="restart", environment="a database", horizon
 
 
 def tree(**changes) -> dict:
-    problem = {
-        "dataset": "toy",
-        "split": "test",
-        "index": 0,
-        "question_sha256": "a" * 64,
-        "answer": "",
-        "prompt_tokens": 9,
-    }
     step = {"tokens": 3, "context_tokens": 50, "answer_error": False, "answer_rows": 4, "answer_repeat": True}
     end = {"terminal": True, "final_answer": None, "correct": True}
     first = {"id": 1, "parent": 0, "depth": 1, "model": 0, **step, **changes}
     last = {"id": 2, "parent": 1, "depth": 2, "model": 0, "tokens": 1, **end}
     other = {"id": 3, "parent": 0, "depth": 1, "model": 1, "tokens": 2, "answer_error": True, **end}
-    return {"problem": problem, "nodes": [{"id": 0, "parent": None, "depth": 0}, first, last, other]}
+    return {"problem": TOY_PROBLEM, "nodes": [{"id": 0, "parent": None, "depth": 0}, first, last, other]}
 
 
 def imported(folder, recipe=RECIPE, **changes) -> Bank:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bank_files import small_recipe
+from bank_files import TOY_PROBLEM, small_recipe
 from generator_fakes import FakeGenerator
 
 from gym_stepwise_routing.banks import Bank
@@ -39,19 +39,11 @@ NONE = {"table_tokens": 0, **{name: BOTH[name] for name in TOKEN_CLASS_FIGURES[4
 
 
 def tree(**changes: Any) -> dict[str, Any]:
-    problem = {
-        "dataset": "toy",
-        "split": "test",
-        "index": 0,
-        "question_sha256": "a" * 64,
-        "answer": "",
-        "prompt_tokens": 9,
-    }
     end = {"terminal": True, "final_answer": None, "correct": True}
     first = {"id": 1, "parent": 0, "depth": 1, "model": 0, "tokens": 5, "first_step_tokens": 3, **end, **BOTH}
     other = {"id": 2, "parent": 0, "depth": 1, "model": 1, "tokens": 2, **end, **NONE}
     first = {name: value for name, value in (first | changes).items() if value is not None or name == "final_answer"}
-    return {"problem": problem | {"prompt_tokens": 9}, "nodes": [{"id": 0, "parent": None, "depth": 0}, first, other]}
+    return {"problem": TOY_PROBLEM, "nodes": [{"id": 0, "parent": None, "depth": 0}, first, other]}
 
 
 def imported(folder: Path, **changes: Any) -> Bank:

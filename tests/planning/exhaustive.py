@@ -132,6 +132,15 @@ def full_drafts(toy: Toy, multiplier: float) -> float:
 Belief = dict[tuple[int, int], float]
 
 
+def seen_step(toy: Toy, belief: Belief, m: int, t: int, seen: int) -> Belief:
+    """The states after a step of model ``m`` whose confidence fell into bin ``seen``, with their joint weights."""
+    now: Belief = {}
+    for x, b in belief.items():
+        for chance, y, status in toy.step(x, m, t):
+            now[y] = now.get(y, 0.0) + b * chance * float(toy.process.confidence[m, status, seen])
+    return now
+
+
 def belief_route(toy: Toy, multiplier: float) -> float:
     """Optimum of a router that sees the confidence bins of the steps."""
     bins = range(toy.process.confidence.shape[2])
@@ -144,10 +153,7 @@ def belief_route(toy: Toy, multiplier: float) -> float:
             stop = float(toy.process.stop[m, t])
             worth = -multiplier * toy.call(m, unread[m]) * mass
             for seen in bins:
-                now: Belief = {}
-                for x, b in belief.items():
-                    for chance, y, status in toy.step(x, m, t):
-                        now[y] = now.get(y, 0.0) + b * chance * float(toy.process.confidence[m, status, seen])
+                now = seen_step(toy, belief, m, t, seen)
                 worth += stop * sum(b * toy.goal(y) for y, b in now.items())
                 if stop < 1:
                     worth += (1 - stop) * value(t + 1, now, after)
@@ -166,10 +172,7 @@ def belief_restart(toy: Toy, multiplier: float) -> float:
         stop = float(toy.process.stop[m, t])
         worth = -multiplier * toy.call(m, unread) * sum(belief.values())
         for seen in bins:
-            now: Belief = {}
-            for x, b in belief.items():
-                for chance, y, status in toy.step(x, m, t):
-                    now[y] = now.get(y, 0.0) + b * chance * float(toy.process.confidence[m, status, seen])
+            now = seen_step(toy, belief, m, t, seen)
             worth += stop * sum(b * toy.goal(y) for y, b in now.items())
             if stop < 1:
                 worth += (1 - stop) * value(t + 1, now, m)

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from bank_files import few_problems
 
-from gym_stepwise_routing.agents import training
 from gym_stepwise_routing.baselines import AlwaysLargest, AlwaysSmallest
 from gym_stepwise_routing.comparison.roster import roster
 from gym_stepwise_routing.comparison.run import run_comparison
 from gym_stepwise_routing.evaluation import curves
 from gym_stepwise_routing.evaluation.evaluate import play
 from gym_stepwise_routing.evaluation.outcomes import SweepOutcomes
+from studies.baselines.claims import ZERO
 from studies.carry_over import __main__ as page
 from studies.carry_over import stage as stages
-from studies.carry_over.stage import CARRIED, MIXING, Stage, Task
+from studies.carry_over.stage import CARRIED, Stage, Task
 
 FEW = ("zero router", "first k large", "last k large", "every other", "GlimpRouter", "STEER max-logit")
 FEW += ("verifier, least score", "query classifier", "fitted Q", "oracle")
@@ -69,7 +68,7 @@ def test_the_best_of_a_group_is_chosen_on_calibration(stage):
 
 
 def test_mixing_gains_nothing_and_the_oracle_much(stage):
-    mixing = stage.points(MIXING, "test")
+    mixing = stage.points(ZERO, "test")
     assert stage.gain(SweepOutcomes(right=mixing.right, cost=mixing.cost)) == pytest.approx((0, 0, 0), abs=1e-12)
     best = stage.points("oracle", "test")
     estimate, low, _ = stage.gain(SweepOutcomes(right=best.right, cost=best.cost))
@@ -88,16 +87,8 @@ def test_signals_are_those_of_a_comparison(stage):
     assert stage.signals(1)["GlimpRouter"][0] == pytest.approx(row.later_signal.estimate)
 
 
-def test_the_page(tasks, tmp_path, monkeypatch):
-    shipped = training.hyperparameters
-
-    def quick(agent, variant=None):
-        settings = shipped(agent, variant)
-        if agent == "exact":
-            return replace(settings, total_timesteps=20, algorithm=settings.algorithm | {"budgets": 2})
-        return replace(settings, n_envs=16, total_timesteps=32, algorithm=settings.algorithm | {"n_steps": 2})
-
-    monkeypatch.setattr(training, "hyperparameters", quick)
+def test_the_page(tasks, tmp_path, monkeypatch, few_steps):
+    few_steps(20, budgets=2)
     monkeypatch.setattr(page, "TASKS", tasks)
     page.main(out=tmp_path, seeds=3, resamples=1000, tasks="")
     text = (tmp_path / "carry_over.md").read_text()

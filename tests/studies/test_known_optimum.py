@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from gym_stepwise_routing.agents import training
 from gym_stepwise_routing.baselines import AlwaysLargest, AlwaysSmallest, FirstKLarge, LastKLarge
 from gym_stepwise_routing.evaluation.evaluate import play
 from gym_stepwise_routing.game.game import Game
@@ -51,18 +49,10 @@ def test_exact_gradients_find_the_optimum_at_every_budget(tmp_path, seed):
 
 
 @pytest.mark.filterwarnings("ignore:limit=")  # 32 steps are no training
-def test_the_page(tmp_path, monkeypatch):
+def test_the_page(tmp_path, monkeypatch, few_steps):
     monkeypatch.setattr(known_optimum, "PROBLEMS", {"train": 20, "test": 20})
     monkeypatch.setattr(known_optimum, "BUDGETS", (0.3, 0.7))
-    shipped = training.hyperparameters
-
-    def quick(agent, variant=None):
-        settings = shipped(agent, variant)
-        if agent == "exact":
-            return replace(settings, total_timesteps=5)
-        return replace(settings, n_envs=16, total_timesteps=32, algorithm=settings.algorithm | {"n_steps": 2})
-
-    monkeypatch.setattr(training, "hyperparameters", quick)
+    few_steps()
     known_optimum.main(out=tmp_path, seeds=3)
     text = (tmp_path / "known_optimum.md").read_text()
     found = json.loads((tmp_path / "known_optimum.json").read_text())["results"]

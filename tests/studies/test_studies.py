@@ -26,16 +26,8 @@ def bank(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def a_few_steps(monkeypatch):
-    shipped = training.hyperparameters
-
-    def quick(agent, variant=None):
-        settings = shipped(agent, variant)
-        if agent == "exact":
-            return replace(settings, total_timesteps=5, algorithm=settings.algorithm | {"budgets": 2})
-        return replace(settings, n_envs=16, total_timesteps=32, algorithm=settings.algorithm | {"n_steps": 2})
-
-    monkeypatch.setattr(training, "hyperparameters", quick)
+def a_few_steps(monkeypatch, few_steps):
+    quick = few_steps(budgets=2)
     for module in (exact, peers, search, simulator):
         monkeypatch.setattr(module, "hyperparameters", quick)
     for module in (sweeps, learning):
