@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gym_stepwise_routing.agents.agent import AGENTS
 from gym_stepwise_routing.comparison.arena import Arena
 from gym_stepwise_routing.comparison.choose import Rule
 from gym_stepwise_routing.comparison.contenders import Contender, Points, Signals, contender
@@ -193,21 +194,28 @@ class Stage:
         assert gap is not None  # the larger model costs more
         return gap.estimate, gap.low, gap.high
 
-    def played(self, agent: str, network: PolicyNetwork, split: Split, *, carried: bool = True) -> SweepOutcomes:
-        """A policy's sweep on a split, costs in the arena's units; thresholds are quantiles on calibration.
+    def played(
+        self, agent: str, network: PolicyNetwork, splits: Sequence[Split], *, carried: bool = True
+    ) -> list[SweepOutcomes]:
+        """A policy's sweep on splits, costs in the arena's units; thresholds are quantiles on calibration.
 
         A policy that is ``carried`` sees the default blocks, any other what agents see on this task.
         """
         games = self.games if carried else self.own_games
-        grid = threshold_grid(network, games["calibration"], THRESHOLDS)
-        game = games[split]
-        found = swept(agent, network, game, grid)
-        scale = game.normaliser / self.arena.game(split, ("progress",)).normaliser
-        return SweepOutcomes(right=found.right, cost=np.asarray(found.cost) * scale)
+        shown = AGENTS.get(agent).budgets  # which need no thresholds
+        grid = None if shown else threshold_grid(network, games["calibration"], THRESHOLDS)
+        found = []
+        for split in splits:
+            outcomes = swept(agent, network, games[split], grid)
+            scale = games[split].normaliser / self.arena.game(split, ("progress",)).normaliser
+            found.append(SweepOutcomes(right=outcomes.right, cost=np.asarray(outcomes.cost) * scale))
+        return found
 
-    def calibrated(self, network: PolicyNetwork, rule: Rule) -> tuple[Span, Span] | None:
-        """Accuracy lost and cost saved at the threshold that calibration chooses; None where none meets the rule."""
-        known, unseen = (self.played(CARRIED, network, split) for split in HELD_OUT)
+    def calibrated(self, known: SweepOutcomes, unseen: SweepOutcomes, rule: Rule) -> tuple[Span, Span] | None:
+        """Accuracy lost and cost saved on test (``unseen``) at the threshold that calibration (``known``) chooses.
+
+        None where no threshold meets the rule.
+        """
         points = Points(right=np.asarray(known.right, dtype=np.float64), cost=np.asarray(known.cost))
         choice = rule.choose(points, self.arena.reference("calibration").anchors)
         if choice is None:
@@ -262,7 +270,7 @@ def gains_of(stage: Stage, policies: Mapping[str, Sequence[PolicyNetwork]]) -> l
         points = stage.points(who, "test")
         found.append(Gain(stage.task.name, line, who, stage.gain(SweepOutcomes(right=points.right, cost=points.cost))))
     for agent, networks in policies.items():
-        sweeps = stack([stage.played(agent, network, "test", carried=False) for network in networks])
+        sweeps = stack([stage.played(agent, network, ("test",), carried=False)[0] for network in networks])
         found.append(Gain(stage.task.name, agent, agent, stage.gain(sweeps)))
     return found
 
@@ -272,7 +280,9 @@ def carried_over(stages: Sequence[Stage], policies: Mapping[str, Sequence[Policy
     found = []
     for origin, networks in policies.items():
         for stage in stages:
-            gain = stage.gain(stack([stage.played(CARRIED, network, "test") for network in networks]))
-            at = stage.calibrated(networks[0], Rule())
+            known, unseen = stage.played(CARRIED, networks[0], HELD_OUT)
+            others = [stage.played(CARRIED, network, ("test",))[0] for network in networks[1:]]
+            gain = stage.gain(stack([unseen, *others]))
+            at = stage.calibrated(known, unseen, Rule())
             found.append(Carried(origin, stage.task.name, gain, *(at or (None, None))))
     return found
