@@ -28,6 +28,9 @@ from gym_stepwise_routing.game.row_table import project_actions
 
 __all__ = ["StepwiseRoutingVectorEnv"]
 
+_AHEAD = 4096
+"""Problems that are drawn at a time, where they are all that is drawn; the numbers are those of single draws."""
+
 
 class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]]):
     """``num_envs`` episodes of the same game on arrays; rules, arguments and observations as in the scalar environment.
@@ -86,6 +89,9 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
         self._budgets = np.full(num_envs, np.inf)
         self._budgeted = self._limited = self.game.budget is not None  # some episode has a budget; all have
         self._everyone = np.arange(num_envs)
+        self._draws_ahead = self.game.table is not None and not isinstance(self.game.budget, tuple)
+        self._drawn_by: np.random.Generator | None = None
+        self._ahead = np.zeros(0, dtype=np.int64)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -167,7 +173,7 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
     ) -> NDArray[np.int64]:
         """Problems of episodes that begin, as positions in the split; their budgets are kept."""
         if problems is None:
-            problems = self.np_random.integers(len(self.game.problems), size=len(rows))
+            problems = self._next_problems(len(rows))
         if self._limit is not None:
             self._elapsed[rows] = 0
         if self._budgeted or budgets is not None:
@@ -177,6 +183,19 @@ class StepwiseRoutingVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64],
             if budgets is not None:
                 self._budgeted, self._limited = True, False
         return problems
+
+    def _next_problems(self, count: int) -> NDArray[np.int64]:
+        """So many drawn problems. A draw costs as much as a step: where none stands between two, many are one draw."""
+        rng, problems = self.np_random, len(self.game.problems)
+        if not self._draws_ahead:
+            return rng.integers(problems, size=count)
+        if rng is not self._drawn_by:  # seeded anew
+            self._drawn_by, self._ahead = rng, np.zeros(0, dtype=np.int64)
+        if len(self._ahead) < count:
+            more = rng.integers(problems, size=max(count, _AHEAD))
+            self._ahead = np.concatenate([self._ahead, more])
+        drawn, self._ahead = self._ahead[:count], self._ahead[count:]
+        return drawn
 
     def _stands(self) -> RowStanding | PlayStanding:
         if self._standing is None:
