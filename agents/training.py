@@ -44,7 +44,8 @@ class Hyperparameters:
 
     Attributes:
         n_envs: episodes played side by side, >= 1.
-        total_timesteps: environment steps of the run, >= 1; of ``exact``, which plays none, gradient steps.
+        total_timesteps: environment steps of the run, >= 1; of ``exact``, which plays none, gradient steps. 0 where an
+            algorithm has ``lessons``, and needs nothing else.
         penalty: price of cost in the reward of agents without a constraint, where one always-largest episode costs 1
             and a right answer earns 1, >= 0.
         budget: range that budgets are drawn from (``all_budgets``), or None.
@@ -63,8 +64,9 @@ class Hyperparameters:
     def __post_init__(self) -> None:
         for name in ("n_envs", "total_timesteps"):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name}={value!r}; allowed: an integer >= 1")
+            least = 0 if name == "total_timesteps" and self.algorithm.get("lessons") else 1
+            if not isinstance(value, int) or value < least:
+                raise ValueError(f"{name}={value!r}; allowed: an integer >= {least}")
         if not (math.isfinite(self.penalty) and self.penalty >= 0):
             raise ValueError(f"penalty={self.penalty!r}; allowed: a finite number >= 0")
 
@@ -89,8 +91,9 @@ def hyperparameters(agent: str, variant: str | None = None) -> Hyperparameters:
 
     Args:
         agent: name of the agent.
-        variant: None; ``simulator``, for as many problems as one likes (constrained agents by multiplier only); or
-            ``floor``, for accuracy floors (``lagrangian_ppo``).
+        variant: None; ``simulator``, for as many problems as one likes (constrained agents by multiplier only);
+            ``planner``, the same with the known optimum as teacher (``all_budgets``); or ``floor``, for accuracy floors
+            (``lagrangian_ppo``).
 
     Raises:
         ValueError: unknown agent, or a variant that it does not have.

@@ -54,7 +54,12 @@ ROWS = (
     Row("the same, all blocks + hard budget", "vector-blocks", ">= 2", lambda _, now: now >= 2, 3, True),
     Row("the same, escalate", "vector-escalate", ">= 2", lambda _, now: now >= 2, 3, True),
     Row("simulator as vector environment, million steps/s", "simulator", ">= 5 x", lambda b, n: n >= 5 * b, 3, True),
-    Row("all_budgets on math-qwen2.5, s a run", "all-budgets", "<= 1/8", lambda b, n: n <= b / 8),
+    Row(
+        "all_budgets on math-qwen2.5 (now taught by the planner), s a run",
+        "all-budgets",
+        "<= 1/8",
+        lambda b, n: n <= b / 8,
+    ),
     Row("exact learner (before: PPO) + calibration, s", "exact", "<= 2", lambda _, now: now <= 2),
     Row("SB3 PPO on RoutingVecEnv(256), thousand frames/s", "sb3", ">= 2 x", lambda b, n: n >= 2 * b, 3, True),
     Row("bank of a million nodes: open, s", "open-seconds", "0.2", lambda _, now: now <= 0.2, 3),
@@ -114,8 +119,8 @@ def _page(found: list[Found], commits: tuple[str, str]) -> Page:
         setting=(
             f"Before: commit {commits[0]}; now: commit {commits[1]}. One thread, CPU time, the builds in turns, a "
             "process each time; the better of two or three rounds (compare and memory: of one).",
-            "A run of `all_budgets` is extrapolated from two rollouts with their updates, SIMULATED preset. Its "
-            "quality is on the page of agents against the known optimum.",
+            "`all_budgets`: a whole run, SIMULATED preset; before, extrapolated from two rollouts with their updates; "
+            "now the planner teaches it. Its quality is on the pages of agents against the known optimum.",
             f"The bank that is opened is synthetic: {NODES:,} nodes in full trees of five steps, with texts.",
         ),
         tables=(Table("Cells", ("what", "before", "now", "now / before", "wanted", "command"), rows),),

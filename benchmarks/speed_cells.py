@@ -62,23 +62,30 @@ def simulator() -> float:
 
 
 def all_budgets() -> float:
-    """Seconds of a whole training run on a preset, from the time of two rollouts with their updates."""
+    """Seconds of a whole training run on a preset: taught by the planner where it can be, else by rollouts.
+
+    The time of rollouts is that of two of them with their updates.
+    """
     import torch
 
+    from gym_stepwise_routing.agents.agent import AGENTS
     from gym_stepwise_routing.agents.training import hyperparameters, train
     from gym_stepwise_routing.game.config import GameConfig
 
     torch.set_num_threads(1)
-    settings = hyperparameters("all_budgets", "simulator")
+    taught = "planner" in AGENTS.get("all_budgets").variants
+    settings = hyperparameters("all_budgets", "planner" if taught else "simulator")
     rollout = settings.n_envs * settings.algorithm["n_steps"]
     game = GameConfig(PRESET, cost_unit="large_tokens")
 
-    def run(rollouts: int) -> float:
-        short = replace(settings, total_timesteps=rollouts * rollout)
+    def run(timesteps: int) -> float:
+        short = replace(settings, total_timesteps=timesteps)
         return _seconds(lambda: train("all_budgets", seed=0, game=game, settings=short))
 
-    run(1)
-    return (run(3) - run(1)) / (2 * rollout) * settings.total_timesteps
+    if taught:
+        return run(settings.total_timesteps)
+    run(rollout)
+    return (run(3 * rollout) - run(rollout)) / (2 * rollout) * settings.total_timesteps
 
 
 def certified() -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch as th
@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.common.vec_env import unwrap_vec_normalize
 
+from gym_stepwise_routing.agents.all_budgets.lessons import Lessons, teach, watch
 from gym_stepwise_routing.agents.common.lagrange import LagrangeMultiplier, MultiplierKind, make_multiplier
 from gym_stepwise_routing.agents.lagrangian_ppo import LagrangianPPO
 from gym_stepwise_routing.agents.lagrangian_ppo.policies import MlpPolicy
+from gym_stepwise_routing.game.game import Game
 
 __all__ = ["AllBudgetsPPO"]
 
@@ -42,6 +44,8 @@ class AllBudgetsPPO(LagrangianPPO):
         multiplier_lr: step of the dual ascent.
         pid_gains: gains of the PID control.
         pid_delay: updates between the two violations of its derivative.
+        lessons: before the first rollout the planner teaches the policy (:mod:`.lessons`): the fields of
+            :class:`.lessons.Lessons`; SIMULATED sources only. None: it learns by itself.
         **kwargs: further arguments of :class:`LagrangianPPO`, except ``limit`` and ``constraint``.
 
     Raises:
@@ -60,10 +64,13 @@ class AllBudgetsPPO(LagrangianPPO):
         multiplier_lr: float = 0.05,
         pid_gains: tuple[float, float, float] = (2.0, 0.3, 0.5),
         pid_delay: int = 10,
+        lessons: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         if levels < 2:
             raise ValueError(f"levels={levels!r}; allowed: an integer >= 2")
+        self.lessons = None if lessons is None else Lessons(**lessons)
+        self.taught = False
         for name in ("limit", "constraint"):
             if kwargs.get(name) not in (None, math.inf, "cost_limit"):
                 raise ValueError(f"{name}={kwargs[name]!r}; the limits are the budgets that the environment draws")
@@ -86,6 +93,15 @@ class AllBudgetsPPO(LagrangianPPO):
         super()._setup_model()
         if self.env is not None:
             self.knots, self._columns = _budgets_of(self.env, len(self.multipliers))
+
+    def learn(self, total_timesteps: int, *args: Any, **kwargs: Any) -> Self:
+        """Take the lessons, if there are any and they have not been taken, then see :class:`LagrangianPPO`."""
+        if self.lessons is not None and not self.taught:
+            game: Game = self.get_env().get_attr("game")[0]  # type: ignore[union-attr]
+            seed = self.seed or 0
+            teach(self.policy, watch(game, self.lessons, seed), self.lessons, seed)
+            self.taught = True
+        return super().learn(total_timesteps, *args, **kwargs)
 
     def multiplier_at(self, budgets: NDArray[np.floating[Any]]) -> Array:
         """The multiplier of each budget, same shape; constant outside the range."""

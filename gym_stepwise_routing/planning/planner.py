@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Literal, get_args
 
@@ -19,7 +19,7 @@ from gym_stepwise_routing.planning.knowledge import BeliefKnowledge, FullKnowled
 from gym_stepwise_routing.planning.lattice import Bound, Lattice
 from gym_stepwise_routing.planning.measure import measure_solution
 from gym_stepwise_routing.planning.optimal_frontier import CHEAPEST, Frontier, Mixture, trace_frontier
-from gym_stepwise_routing.planning.play import Played, play_solution
+from gym_stepwise_routing.planning.play import Played, Turn, play_solution, turns
 from gym_stepwise_routing.planning.program import Program, Solution
 from gym_stepwise_routing.sources.simulator.parameters import SimulatorParameters
 from gym_stepwise_routing.sources.simulator.simulator_source import SimulatorSource
@@ -111,6 +111,21 @@ class Planner:
             ValueError: a negative or infinite multiplier.
         """
         return self.program.solve(multiplier)
+
+    def turns(self, multiplier: float, rules: Rules, *, episodes: int, seed: int | tuple[int, ...]) -> Iterator[Turn]:
+        """The optimal router's decisions at a multiplier, step by step.
+
+        Args:
+            multiplier: see :meth:`solve`.
+            rules: of a game with the planner's source, mode and cost unit; its observation may show more or less.
+            episodes: how many, >= 1.
+            seed: of the episodes.
+
+        Raises:
+            ValueError: a bad multiplier, or no episodes.
+        """
+        solution = self.program.solve(multiplier, keep_choices=True)
+        return turns(self.program, solution, self._knowledge, rules, episodes=episodes, seed=seed)
 
     def play(self, multiplier: float, *, episodes: int = _BATCH, seed: int = 0) -> Played:
         """Play the optimal router at a multiplier: what it reaches bounds the optimum from below.

@@ -51,6 +51,7 @@ KEPT_BY = {
     "all_budgets": "by choosing the budget to show.",
 }
 AGENTS = tuple(KEPT_BY)
+TAUGHT = "The planner, which knows the process, teaches the policy; the policy sees what every router sees."
 UNIT: CostUnit = "large_tokens"
 MODE: Mode = "route"
 
@@ -121,13 +122,14 @@ def main(
     out: OutOption = AGENT_PAGES,
     seeds: Annotated[int, typer.Option(min=1, help="Training seeds.")] = 5,
     tolerance: Annotated[float, typer.Option(help="Distance of the planner's bounds.")] = 1e-3,
+    variant: Annotated[str, typer.Option(help="Settings: simulator, or planner (all_budgets).")] = "simulator",
     jobs: Annotated[int, typer.Option(min=1, help="Seeds at a time, one thread each; the figures do not change.")] = 1,
 ) -> None:
     """Train one policy for all budgets, or one a budget, and compare with the planner's optimum."""
     check_choice("agent", agent, AGENTS)
     out.mkdir(parents=True, exist_ok=True)
     frontier = Planner(preset, mode=MODE, cost_unit=UNIT, information="confidence", resolution=24).frontier(tolerance)
-    study = Study(agent, preset, hyperparameters(agent, "simulator"), frontier, BUDGETS, PROBLEMS, PLAYS)
+    study = Study(agent, preset, hyperparameters(agent, variant), frontier, BUDGETS, PROBLEMS, PLAYS)
     if jobs == 1:
         parts = [study.runs(seed) for seed in range(seeds)]
     else:  # spawned: a fork would inherit PyTorch's threads in whatever state they are
@@ -135,11 +137,16 @@ def main(
             parts = list(pool.map(study.runs, range(seeds)))
     runs = [run for part in parts for run in part]
     optimum = {budget: float(frontier.upper(budget)) for budget in BUDGETS}
-    command = command_of(f"{COMMAND} --agent {agent}", main, preset=preset, seeds=seeds, tolerance=tolerance)
-    write_page(_page(runs, optimum, agent, preset, seeds, command), out, f"simulator-{preset}-{agent}")
+    command = command_of(
+        f"{COMMAND} --agent {agent}", main, preset=preset, seeds=seeds, tolerance=tolerance, variant=variant
+    )
+    name = f"simulator-{preset}-{agent}" + ("" if variant == "simulator" else f"-{variant}")
+    write_page(_page(runs, optimum, study, variant, seeds, command), out, name)
 
 
-def _page(runs: Sequence[Run], optimum: dict[float, float], agent: str, preset: str, seeds: int, command: str) -> Page:
+def _page(
+    runs: Sequence[Run], optimum: dict[float, float], study: Study, variant: str, seeds: int, command: str
+) -> Page:
     rows = []
     for budget in BUDGETS:
         here = [run for run in runs if run.budget == budget]
@@ -161,12 +168,14 @@ def _page(runs: Sequence[Run], optimum: dict[float, float], agent: str, preset: 
         title="Distance to the known optimum",
         command=command,
         setting=(
-            f"SIMULATED: preset {preset}, mode {MODE}, cost: tokens of the larger model, 1 is always-largest; agent "
-            f"{agent}, {seeds} seeds, settings {agent}-simulator.yml; {PLAYS} plays of every test problem.",
+            f"SIMULATED: preset {study.preset}, mode {MODE}, cost: tokens of the larger model, 1 is always-largest; "
+            f"agent {study.agent}, {seeds} seeds, settings {study.agent}-{variant}.yml; {PLAYS} plays of every test "
+            "problem.",
+            *([TAUGHT] if variant == "planner" else []),
             "Optimum: the planner's upper bound for routers that see step lengths and confidence, as the agents do. "
             "Missing: accuracy below it at the budget, which a policy that leaves money unspent pays for. Regret: "
             "accuracy below it at the policy's own mean cost. Before that, the budget is met on the train split: "
-            + KEPT_BY[agent],
+            + KEPT_BY[study.agent],
         ),
         tables=(
             Table(
