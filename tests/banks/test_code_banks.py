@@ -19,7 +19,7 @@ def tasks(name, split):
     return {bank.problem_ids[row] for row in bank.split_problems(split)}
 
 
-@pytest.mark.parametrize(("name", "count", "small", "large"), [(MBPP, 146, 50, 75), (HUMAN_EVAL, 164, 65, 97)])
+@pytest.mark.parametrize(("name", "count", "small", "large"), [(MBPP, 300, 106, 154), (HUMAN_EVAL, 164, 65, 97)])
 def test_the_figures_of_the_page(name, count, small, large):
     game = Game(name, split="test", cost_unit="flops")
     assert len(game.problems) == count
