@@ -32,6 +32,7 @@ __all__ = [
     "hyperparameters",
     "train",
     "train_game",
+    "with_schedules",
 ]
 
 Progress = Callable[[int], None]
@@ -71,8 +72,15 @@ class Hyperparameters:
             raise ValueError(f"penalty={self.penalty!r}; allowed: a finite number >= 0")
 
 
-def _schedules(algorithm: dict[str, Any]) -> dict[str, Any]:
-    """The arguments, with ``linear_0.003`` (RL Zoo's notation) turned into a learning rate that falls to 0."""
+def with_schedules(algorithm: dict[str, Any]) -> dict[str, Any]:
+    """The arguments, with ``linear_0.003`` (RL Zoo's notation) turned into a learning rate that falls to 0.
+
+    Args:
+        algorithm: keyword arguments of a constructor, as settings have them.
+
+    Raises:
+        ValueError: another text as learning rate.
+    """
     rate = algorithm.get("learning_rate")
     if not isinstance(rate, str):
         return algorithm
@@ -186,7 +194,7 @@ def train(
     log = None if tensorboard_log is None else str(tensorboard_log)
     if resumed is None:
         # Some algorithms write into what they are given.
-        own = deepcopy(_schedules({**settings.algorithm, **algorithm}))
+        own = deepcopy(with_schedules({**settings.algorithm, **algorithm}))
         given = own.get("policy_kwargs", {})
         if "features_extractor_class" not in given:
             own["policy_kwargs"] = {**given, **extractor_arguments(scale_of(env.env.game, seed=seed))}

@@ -11,20 +11,18 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import torch
-import yaml
 from ratios import Case, compare, finish
 from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecEnv
 
+from gym_stepwise_routing.agents.training import hyperparameters, with_schedules
 from gym_stepwise_routing.envs.sb3 import RoutingVecEnv
 
-SETTINGS = Path(__file__).resolve().parents[1] / "agents" / "hyperparameters" / "ppo.yml"
 DEFAULT_ROLLOUT = 2048
 
 
@@ -52,9 +50,9 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=8192, help="of each case, a round")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    project = yaml.safe_load(SETTINGS.read_text())
-    update = project["algorithm"]
-    num_envs, rollout = project["n_envs"], project["n_envs"] * update.pop("n_steps")
+    project = hyperparameters("ppo")
+    update = with_schedules(project.algorithm)
+    num_envs, rollout = project.n_envs, project.n_envs * update.pop("n_steps")
 
     def case(env: VecEnv, against: str | None = None, limit: float | None = None, **arguments: Any) -> Case:
         return Case(learning(env, frames=args.frames, **arguments), against, limit)

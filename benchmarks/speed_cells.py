@@ -119,22 +119,21 @@ def certified() -> float:
 def sb3() -> float:
     """Thousands of frames a second of SB3's PPO with the project's settings, median of five rounds."""
     import torch
-    import yaml
     from stable_baselines3 import PPO
 
-    from gym_stepwise_routing.agents.agent import AGENTS
+    from gym_stepwise_routing.agents import training
     from gym_stepwise_routing.envs.sb3 import RoutingVecEnv
 
     torch.set_num_threads(1)
-    project = yaml.safe_load(AGENTS.get("ppo").settings(None))
-    model = PPO("MlpPolicy", RoutingVecEnv(project["n_envs"], seed=0), seed=0, device="cpu", **project["algorithm"])
-    frames = 4 * project["n_envs"] * project["algorithm"]["n_steps"]
+    project = training.hyperparameters("ppo")
+    algorithm = dict(project.algorithm)
+    if isinstance(algorithm["learning_rate"], str):  # an earlier build had no schedule here, and no such function
+        algorithm = training.with_schedules(algorithm)
+    model = PPO("MlpPolicy", RoutingVecEnv(project.n_envs, seed=0), seed=0, device="cpu", **algorithm)
+    frames = 4 * project.n_envs * algorithm["n_steps"]
     model.learn(frames)
-    return (
-        frames
-        / statistics.median(_seconds(lambda: model.learn(frames, reset_num_timesteps=False)) for _ in range(5))
-        / 1e3
-    )
+    seconds = [_seconds(lambda: model.learn(frames, reset_num_timesteps=False)) for _ in range(5)]
+    return frames / statistics.median(seconds) / 1e3
 
 
 def opening(bank: str, what: str) -> float:
