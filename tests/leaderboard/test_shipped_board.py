@@ -124,5 +124,5 @@ def test_policies_are_those_of_the_entries(track):
 def test_the_board_is_light():
     """What every clone carries: entries, policies and tracks."""
     files = [path for name in ("entries", "artefacts", "tracks") for path in (FOLDER / name).rglob("*.*")]
-    assert sum(path.stat().st_size for path in files) < 1e7
+    assert sum(path.stat().st_size for path in files) < 1.2e7
     assert len(files) < 50
