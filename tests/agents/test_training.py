@@ -174,7 +174,7 @@ def test_the_command_writes_one_folder_a_seed(command, tmp_path):
 
 
 def test_a_policy_that_is_a_constant_is_named(command, tmp_path):
-    options = ("--agent", "ppo", "--seeds", 1, "--steps", 16_000, "--cost-unit", "large_tokens", "--out", tmp_path)
+    options = ("--agent", "ppo", "--seeds", 1, "--steps", 80_000, "--cost-unit", "large_tokens", "--out", tmp_path)
     dear, free = (" ".join(command(*options, "--penalty", price).output.split()) for price in (5, 0))
     assert "warning: Qwen2.5-Coder-0.5B-Instruct takes every decision" in dear
     assert "0.5B-Instruct takes every decision" not in free
