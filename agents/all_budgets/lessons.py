@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch as th
@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 from gym_stepwise_routing.agents.common.policies import CostActorCriticPolicy
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.game.game import Game
-from gym_stepwise_routing.planning.planner import Information, Planner
 from gym_stepwise_routing.sources.simulator.simulator_source import SimulatorSource
+
+if TYPE_CHECKING:
+    from gym_stepwise_routing.planning.planner import Planner
 
 __all__ = ["Lessons", "States", "teach", "watch"]
 
@@ -90,28 +92,22 @@ def watch(game: Game, lessons: Lessons, seed: int) -> States:
         raise NotApplicableError(f"lessons with {game.source.kind} {game.source.name!r}; allowed: a simulator's preset")
     if not isinstance(game.budget, tuple):
         raise ValueError(f"lessons with budget={game.budget!r}; allowed: a range (low, high)")
+    from gym_stepwise_routing.planning.planner import Planner, shown_information  # for lessons alone
+
     planner = Planner(
         game.source,
         mode=game.rules.mode,
         cost_unit=game.cost_unit,
-        information=_seen(game, game.source),
+        information=shown_information(game.source, game.rules.blocks),
         resolution=lessons.resolution,
     )
-    parts = [States(*part) for part in _decisions(game, game.budget, planner, lessons.episodes, seed)]
-    return States(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
-
-
-def _seen(game: Game, source: SimulatorSource) -> Information:
-    """What the observation shows of the steps besides their lengths."""
-    sure = source.process.confidence.shape[2] > 0 and "confidence" in game.rules.blocks
-    if game.rules.scoring:
-        return "both" if sure else "score"
-    return "confidence" if sure else "length"
+    parts = _decisions(game, game.budget, planner, lessons.episodes, seed)
+    return States(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 def _decisions(
     game: Game, budgets: tuple[float, float], planner: Planner, episodes: int, seed: int
-) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.int64]]]:
+) -> Iterator[States]:
     rng = np.random.default_rng(seed)
     solutions = planner.frontier(_TOLERANCE).solutions
     # the game's normaliser is an estimate of the planner's
@@ -127,7 +123,7 @@ def _decisions(
             raw = game.rules.cost(turn.before)
             seen = game.rules.observe(turn.before, game.normaliser, raw)
             shown = game.show_budget(seen, raw / game.normaliser, own[turn.number])
-            yield shown, game.rules.masks(turn.before), turn.actions
+            yield States(shown, game.rules.masks(turn.before), turn.actions)
 
 
 def teach(policy: CostActorCriticPolicy, states: States, lessons: Lessons, seed: int) -> None:

@@ -25,7 +25,7 @@ from gym_stepwise_routing.sources.simulator.parameters import SimulatorParameter
 from gym_stepwise_routing.sources.simulator.simulator_source import SimulatorSource
 from gym_stepwise_routing.types import MODES, Block, Mode
 
-__all__ = ["INFORMATION", "Information", "Planner"]
+__all__ = ["INFORMATION", "Information", "Planner", "shown_information"]
 
 Information = Literal["full", "length", "confidence", "score", "both"]
 INFORMATION: tuple[Information, ...] = get_args(Information)
@@ -33,6 +33,19 @@ Progress = Callable[[int, int], None]
 _BATCH = 100_000
 _MEASURED = 500
 _SPACING, _WIDE_SPACING = 2, 48
+
+
+def shown_information(source: SimulatorSource, blocks: Sequence[Block]) -> Information:
+    """What an observation of these blocks tells a router of a simulator's steps: their lengths, and what else it shows.
+
+    Args:
+        source: the simulator; figures that it does not have are not shown.
+        blocks: of the observation.
+    """
+    confidence = "confidence" in blocks and source.process.confidence.shape[2] > 0
+    if "verifier" in blocks:
+        return "both" if confidence else "score"
+    return "confidence" if confidence else "length"
 
 
 class Planner:

@@ -17,7 +17,7 @@ from gym_stepwise_routing.comparison.roster import roster
 from gym_stepwise_routing.costs.units import CostUnit
 from gym_stepwise_routing.errors import NotApplicableError
 from gym_stepwise_routing.game.config import GameConfig
-from gym_stepwise_routing.planning.planner import Information
+from gym_stepwise_routing.planning.planner import Information, shown_information
 from gym_stepwise_routing.routers.base import Predicts
 from gym_stepwise_routing.routers.families import Family
 from gym_stepwise_routing.sources.simulator.simulator_source import SimulatorSource
@@ -90,7 +90,7 @@ def baseline_outcomes(
     arena, rule = Arena(source, mode=mode, cost_unit=cost_unit, seed=seed), Rule("budget", budget)
     # a game's own normaliser is an estimate, off by about 1 %
     scale = arena.game("test", ("progress",)).normaliser / normaliser
-    shows = "confidence" if source.process.confidence.shape[2] else "length"
+    shows = shown_information(source, ("confidence",))
     for family in roster():
         if progress is not None:
             progress(family.name)
@@ -110,7 +110,7 @@ def baseline_outcomes(
         yield Outcome(
             router=family.name,
             group=family.group,
-            sees=_sees(family, mode, cost_unit, shows),  # type: ignore[arg-type]
+            sees=_sees(family, mode, cost_unit, shows),
             setting=opponent.labels[choice],
             right=points.right[choice],
             cost=points.cost[choice] * scale,
@@ -151,9 +151,9 @@ def agent_outcomes(
     from gym_stepwise_routing.evaluation.evaluate import evaluate
 
     blocks: tuple[Block, ...] = tuple(b for b in DEFAULT_BLOCKS if b != "question")
-    sees: Information = "confidence" if source.process.confidence.shape[2] else "length"
     if source.process.scored.any():
-        blocks, sees = ("progress", "ledger", "verifier"), "score"
+        blocks = ("progress", "ledger", "verifier")
+    sees = shown_information(source, blocks)
     for agent in agents:
         if progress is not None:
             progress(agent)
