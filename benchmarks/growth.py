@@ -13,13 +13,13 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from speed_cells import memory, seconds_of
 from synthetic_bank import full_tree, ladder, synthetic_bank
 
 from gym_stepwise_routing.banks.bank import Bank
@@ -60,18 +60,6 @@ class Measured:
     megabytes: float
 
 
-def _memory(key: str) -> float:
-    """``VmRSS`` or ``VmHWM`` in MB, Linux."""
-    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return int(lines[key].split()[0]) * 1024 / 1e6
-
-
-def _timed(run: Callable[[], Any]) -> float:
-    start = time.process_time()
-    run()
-    return time.process_time() - start
-
-
 def _stepping(env: StepwiseRoutingVectorEnv) -> float:
     """CPU seconds of one step of one episode, random actions."""
     models = len(env.routing_spec.models)
@@ -81,21 +69,21 @@ def _stepping(env: StepwiseRoutingVectorEnv) -> float:
         env.step(action)
     steps, spent = 0, 0.0
     while spent < SECONDS:
-        spent += _timed(lambda: [env.step(action) for action in actions])
+        spent += seconds_of(lambda: [env.step(action) for action in actions])
         steps += len(actions)
     return spent / steps / env.num_envs
 
 
 def _one(axis: str, series: str, value: int, bank: str) -> Measured:
-    before = _memory("VmRSS")
+    before = memory("VmRSS")
     if axis == "nodes":
         if series == "opened":
-            seconds = _timed(lambda: Bank.open(bank))
+            seconds = seconds_of(lambda: Bank.open(bank))
         else:
             opened = Bank.open(bank)
-            before = _memory("VmRSS")
+            before = memory("VmRSS")
             game = Game(opened, cost_unit="flops", normaliser=1e12)
-            seconds = _timed(lambda: game.table)
+            seconds = seconds_of(lambda: game.table)
             assert game.table is not None
     elif axis == "episodes":
         source: dict[str, Any] = {"source": PRESET, "normaliser": 1e3} if series == PRESET else {}
@@ -105,7 +93,7 @@ def _one(axis: str, series: str, value: int, bank: str) -> Measured:
         env = StepwiseRoutingVectorEnv(1024, bank, mode=mode, cost_unit="flops", masked_action="project")
         assert env.game.table is not None
         seconds = _stepping(env)
-    return Measured(axis, series, value, seconds, _memory("VmHWM") - before)
+    return Measured(axis, series, value, seconds, memory("VmHWM") - before)
 
 
 def _asked(axis: str, series: str, value: int, bank: Path | None) -> Measured:

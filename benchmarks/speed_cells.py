@@ -28,10 +28,17 @@ GAMES: dict[str, dict[str, Any]] = {
 PRESET = "math-qwen2.5"
 
 
-def _seconds(run: Callable[[], Any]) -> float:
+def seconds_of(run: Callable[[], Any]) -> float:
+    """CPU seconds of a call."""
     start = time.process_time()
     run()
     return time.process_time() - start
+
+
+def memory(key: str) -> float:
+    """``VmRSS`` or ``VmHWM`` of this process in MB, Linux."""
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(lines[key].split()[0]) * 1024 / 1e6
 
 
 def _stepping(name: str, **arguments: Any) -> Callable[[], float]:
@@ -52,7 +59,7 @@ def _stepping(name: str, **arguments: Any) -> Callable[[], float]:
         for action in actions:
             env.step(action)  # nothing is kept: a loop does not need all observations
 
-    return lambda: _seconds(steps)
+    return lambda: seconds_of(steps)
 
 
 def vector(game: str) -> float:
@@ -88,7 +95,7 @@ def all_budgets() -> float:
 
     def run(timesteps: int) -> float:
         short = replace(settings, total_timesteps=timesteps)
-        return _seconds(lambda: train("all_budgets", seed=0, game=game, settings=short))
+        return seconds_of(lambda: train("all_budgets", seed=0, game=game, settings=short))
 
     if taught:
         return run(settings.total_timesteps)
@@ -121,7 +128,7 @@ def certified() -> float:
             calibrate(model, game, target=RelativeAccuracy(0.95))
 
     run()
-    return min(_seconds(run) for _ in range(2))
+    return min(seconds_of(run) for _ in range(2))
 
 
 def sb3() -> float:
@@ -140,7 +147,7 @@ def sb3() -> float:
     model = PPO("MlpPolicy", RoutingVecEnv(project.n_envs, seed=0), seed=0, device="cpu", **algorithm)
     frames = 4 * project.n_envs * algorithm["n_steps"]
     model.learn(frames)
-    seconds = [_seconds(lambda: model.learn(frames, reset_num_timesteps=False)) for _ in range(5)]
+    seconds = [seconds_of(lambda: model.learn(frames, reset_num_timesteps=False)) for _ in range(5)]
     return frames / statistics.median(seconds) / 1e3
 
 
@@ -148,9 +155,8 @@ def opening(bank: str, what: str) -> float:
     """CPU seconds to open a bank, or the most memory of a process that does, in MB (Linux)."""
     from gym_stepwise_routing.banks import Bank
 
-    seconds = _seconds(lambda: Bank.open(bank))
-    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return seconds if what == "seconds" else int(lines["VmHWM"].split()[0]) * 1024 / 1e6
+    seconds = seconds_of(lambda: Bank.open(bank))
+    return seconds if what == "seconds" else memory("VmHWM")
 
 
 def comparison() -> float:
