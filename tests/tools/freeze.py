@@ -1,4 +1,4 @@
-"""Hashes of behaviour, to show that moving code moves no number: ``python tests/tools/freeze.py --out before.json``.
+"""Hashes of behaviour, to show that moving code moves no number: ``PYTHONPATH=. python tests/tools/freeze.py``.
 
 Numbers are hashed from their exact bytes; names of banks and tracks, paths, dates and ids are not. Two runs are to be
 compared on one machine with the same packages: matrix products differ in their last bits between processors.

@@ -266,7 +266,7 @@ def training() -> Items:
     torch.set_num_threads(1)
     for agent, (mode, arguments) in AGENTS.items():
         settings = replace(hyperparameters(agent), total_timesteps=STEPS)
-        game = GameConfig(GSM8K, mode=mode, cost_unit="flops")
+        game = GameConfig(GSM8K, mode=mode, cost_unit="flops")  # type: ignore[arg-type]
         with tempfile.TemporaryDirectory() as folder:
             run = Path(folder) / "run"
             router = train_run(agent, run, seed=0, game=game, settings=settings, **arguments)
@@ -275,7 +275,6 @@ def training() -> Items:
         numbers = [told.steps, told.threshold, told.tilt, told.accuracy, told.cost, told.limit_kept, told.kappa_fit]
         yield f"{agent}/weights", [layers, network.temperature, network.score_kind, network.threshold, numbers]
         budget = 0.6 if agent == "all_budgets" else None
-        played = evaluate(router, GSM8K, "test", mode=mode, budget=budget)  # type: ignore[arg-type]
-        tested = Game(GSM8K, split="test", mode=mode, budget=budget)  # type: ignore[arg-type]
-        swept = sweep(network, tested, np.linspace(0, 1, 21))
+        played = evaluate(router, game, "test", budget=budget)
+        swept = sweep(network, Game(game, split="test", budget=budget), np.linspace(0, 1, 21))
         yield f"{agent}/test", [played.right, played.cost, played.decisions, played.ledger, swept.right, swept.cost]
