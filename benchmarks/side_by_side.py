@@ -54,6 +54,7 @@ ROWS = (
     Row("the same, all blocks + hard budget", "vector-blocks", ">= 2", lambda _, now: now >= 2, 3, True),
     Row("the same, escalate", "vector-escalate", ">= 2", lambda _, now: now >= 2, 3, True),
     Row("simulator as vector environment, million steps/s", "simulator", ">= 5 x", lambda b, n: n >= 5 * b, 3, True),
+    Row("its share of a training by rollouts, %", "simulator-share", "-", lambda *_: True),
     Row(
         "all_budgets on math-qwen2.5 (now taught by the planner), s a run",
         "all-budgets",

@@ -76,6 +76,39 @@ def simulator() -> float:
     return STEPS * EPISODES / statistics.median(run() for _ in range(5)) / 1e6
 
 
+def simulator_share() -> float:
+    """Per cent of a training by rollouts (all_budgets on a preset) that goes into the simulator's steps."""
+    import torch
+
+    from gym_stepwise_routing.agents.training import hyperparameters, train
+    from gym_stepwise_routing.envs.sb3 import RoutingVecEnv
+    from gym_stepwise_routing.game.config import GameConfig
+
+    torch.set_num_threads(1)
+    settings = hyperparameters("all_budgets", "simulator")
+    rollout = settings.n_envs * settings.algorithm["n_steps"]
+    game = GameConfig(PRESET, cost_unit="large_tokens")
+    stepped = 0.0
+    step_wait = RoutingVecEnv.step_wait
+
+    def timed(env: RoutingVecEnv) -> Any:
+        nonlocal stepped
+        start = time.process_time()
+        result = step_wait(env)
+        stepped += time.process_time() - start
+        return result
+
+    def run(rollouts: int) -> tuple[float, float]:
+        nonlocal stepped
+        stepped = 0.0
+        short = replace(settings, total_timesteps=rollouts * rollout)
+        return seconds_of(lambda: train("all_budgets", seed=0, game=game, settings=short)), stepped
+
+    RoutingVecEnv.step_wait = timed  # type: ignore[method-assign]
+    (one, first), (four, fourth) = run(1), run(4)  # what is before the first rollout is in both
+    return 100 * (fourth - first) / (four - one)
+
+
 def all_budgets() -> float:
     """Seconds of a whole training run on a preset: taught by the planner where it can be, else by rollouts.
 
@@ -174,6 +207,7 @@ def comparison() -> float:
 CELLS: dict[str, Callable[..., float]] = {
     **{f"vector-{game}": (lambda game=game: vector(game)) for game in GAMES},
     "simulator": simulator,
+    "simulator-share": simulator_share,
     "all-budgets": all_budgets,
     "exact": certified,
     "sb3": sb3,
