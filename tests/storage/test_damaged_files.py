@@ -133,12 +133,15 @@ def test_arrays_that_are_too_large_are_not_unpacked(tmp_path: Path, monkeypatch:
         PolicyNetwork.load(path)
 
 
-def test_a_table_that_unpacks_to_far_more_than_its_file_is_refused(tmp_path: Path) -> None:
+def test_a_table_that_unpacks_to_far_more_than_its_file_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gym_stepwise_routing.banks.bank_tables._ALWAYS_UNPACKED", 1 << 22)  # a sixteenth
     path, schema = tmp_path / "texts.parquet", bank_schemas(2)["texts.parquet"]
-    table = pa.table([pa.array(["x" * 1_000_000] * 80), *[pa.nulls(80, pa.string())] * 2], schema=schema)
+    table = pa.table([pa.array(["x" * 1_000_000] * 12), *[pa.nulls(12, pa.string())] * 2], schema=schema)
     pq.write_table(table, path, compression="zstd", use_dictionary=False)
     size = path.stat().st_size
-    entry = FileEntry(sha256="0" * 64, bytes=size, rows=80)
+    entry = FileEntry(sha256="0" * 64, bytes=size, rows=12)
     with (
         pytest.raises(BankError, match=rf"texts\.parquet: not a Parquet file \({size} bytes that unpack to \d+"),
         open_table(path, entry, schema, verify=False) as file,
