@@ -108,7 +108,7 @@ def measured(setting: Setting, folder: Path) -> PoolRow | None:
     right, cost = np.stack([small.right, large.right]), np.stack([small.cost, large.cost])
     shares = [float(share) for share in (*right.mean(axis=1), right.all(axis=0).mean())]
     told = json.loads((folder / f"{setting.name}.json").read_text(encoding="utf-8"))
-    router, saved, routers = reached(told.get("results", told)["rows"], KEEP * large.accuracy)
+    router, saved, routers = reached(told["results"]["rows"], KEEP * large.accuracy)
     small_cost = float(cost[0].sum() / cost[1].sum())
     return PoolRow(
         page=setting.name,

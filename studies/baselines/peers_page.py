@@ -40,24 +40,14 @@ def write_peers(folder: Path, command: str, first: Sequence[str] = ()) -> None:
     pages: dict[str, Mapping[str, Any]] = {}
     for path in sorted(folder.glob("*.json"), key=lambda path: (path.stem not in first, path.stem)):
         data = json.loads(path.read_text(encoding="utf-8"))
-        results = data.get("results", data)  # pages that were written before there was one form of data have it on top
-        if "peers" in results:
-            told = [_in_columns(each) for each in results["peers"]]
-            pages[path.stem] = {**results, "peers": told, "simulated": data["simulated"]}
+        if "peers" in data["results"]:
+            pages[path.stem] = {**data["results"], "simulated": data["simulated"]}
     peers = list(dict.fromkeys(each["peer"] for page in pages.values() for each in page["peers"]))
     tables = [Table("Where they hold", SUMMARY, [_summary(peer, pages) for peer in peers])]
     tables += [_peer(peer, pages) for peer in peers]
     write_page(
         Page(title="Do the papers' orderings hold here?", command=command, notes=NOTES, tables=tables), folder, "peers"
     )
-
-
-def _in_columns(each: Mapping[str, str]) -> Mapping[str, str]:
-    """A finding in today's columns; of earlier pages one text, *measured*, stands for the last three."""
-    if "measured" not in each:
-        return each
-    place = "why" if each["verdict"] in ("not applicable", "undefined") else "signal"
-    return {**dict.fromkeys(COLUMNS, ""), **each, place: each["measured"]}
 
 
 def _summary(peer: str, pages: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:

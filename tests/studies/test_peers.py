@@ -262,25 +262,9 @@ def test_what_is_saved_is_paired(result):
     assert "oracle" not in {line[0] for line in table.rows}
 
 
-def test_pages_of_an_earlier_form_stay_among_the_peers(tmp_path):
-    """Their findings are on top, and one text stands for the last columns."""
-    told = {"paper": "1", "reports": "better", "figures": "0.1 [0, 1]"}
-    old = [
-        {"peer": "A", "verdict": "holds", "measured": "signal 0.6", **told},
-        {"peer": "B", "verdict": "not applicable", "measured": "no drafts", **told},
-    ]
-    page = {"simulated": False, "problems": {"test": 7}, "peers": old}
-    (tmp_path / "old.json").write_text(json.dumps(page))
-    (tmp_path / "billing.json").write_text(json.dumps({"results": [1]}))
-    write_peers(tmp_path, "c")
-    peers = (tmp_path / "peers.md").read_text()
-    assert "| A | old | - | - |" in peers
-    assert "| [old](old.md), n = 7 | holds | 0.1 [0, 1] |  | signal 0.6 |  |" in peers
-    assert "| old | not applicable |  | no drafts |  |  |" in peers
-
-
 def test_the_margin_is_printed(result, tmp_path):
     write_comparison(result, Setting("small", "fake-tree", "regenerate", "large_tokens"), tmp_path, 1.0)
+    (tmp_path / "billing.json").write_text(json.dumps({"results": [1]}))  # a page of something else
     write_peers(tmp_path, "c")
     header = (tmp_path / "peers.md").read_text().partition("| peer |")[0]
     for name in ("RSD", "SpecReason", "SACPO", "TRIM-POMDP, on par with TRIM-Agg", "0.02"):
