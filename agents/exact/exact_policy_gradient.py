@@ -20,6 +20,7 @@ from gym_stepwise_routing.agents.common.on_policy import CONSTRAINTS, Constraint
 from gym_stepwise_routing.agents.exact.decision_tree import DecisionTree
 from gym_stepwise_routing.agents.exact.folds import FoldTraining, Progress, assign_folds
 from gym_stepwise_routing.agents.exact.learners import Candidate, Layers
+from gym_stepwise_routing.agents.exact.teachers import Opinion, Schooling, learn_from
 from gym_stepwise_routing.agents.limits import tilt_to_floor, tilt_to_limit
 from gym_stepwise_routing.agents.scores import scored
 from gym_stepwise_routing.errors import check_choice
@@ -45,6 +46,9 @@ class ExactPolicyGradient(BaseAlgorithm):
     policy, so that every problem has been learned from; a mean of linear logits is linear, a mean of networks with one
     hidden layer is one of them.
 
+    With ``products`` this policy and teachers, which see products of inputs too, are then followed by one network
+    (:mod:`.teachers`): ``train exact --variant taught``.
+
     Its settings are those of a sampling agent where they mean something: ``total_timesteps`` counts gradient steps
     (each of all folds), shared evenly among the candidates, and there is one environment, which is not played.
 
@@ -61,6 +65,8 @@ class ExactPolicyGradient(BaseAlgorithm):
         folds: folds of the problems, >= 2; fewer problems make as many folds.
         candidates: what is tried, as ``(width, decay, rate)``, see :class:`.learners.Candidate`; at least one.
         patience: looks without a new best after which a candidate is given up, >= 1.
+        products: number of inputs whose products teachers see, >= 1, or 0: there are no teachers.
+        teachers: number of teachers, >= 1.
         stats_window_size: taken as by every agent; no episodes are averaged.
         tensorboard_log: TensorBoard folder; None for none.
         policy_kwargs: of the policy; ``net_arch`` is what the folds choose.
@@ -94,6 +100,8 @@ class ExactPolicyGradient(BaseAlgorithm):
         folds: int = 5,
         candidates: Sequence[Sequence[float]] = ((0, 0.1, 4.0),),
         patience: int = 2,
+        products: int = 0,
+        teachers: int = 3,
         stats_window_size: int = 100,
         tensorboard_log: str | None = None,
         policy_kwargs: dict[str, Any] | None = None,
@@ -109,6 +117,8 @@ class ExactPolicyGradient(BaseAlgorithm):
             ("budgets", budgets, 1),
             ("folds", folds, 2),
             ("patience", patience, 1),
+            ("products", products, 0),
+            ("teachers", teachers, 1),
         ):
             if not isinstance(value, int) or value < least:
                 raise ValueError(f"{name}={value!r}; allowed: an integer >= {least}")
@@ -118,10 +128,12 @@ class ExactPolicyGradient(BaseAlgorithm):
         self.limit, self.constraint = limit, constraint
         self.budgets, self.folds = budgets, folds
         self.patience = patience
+        self.products, self.teachers = products, teachers
         self.chosen: Candidate | None = None
         self.chosen_steps = 0
         self.sharpness = 1.0
         self.held_out: list[tuple[Candidate, float]] = []
+        self._opinion: Opinion | None = None
         super().__init__(
             policy,  # type: ignore[arg-type]
             env,
@@ -176,9 +188,14 @@ class ExactPolicyGradient(BaseAlgorithm):
         training = FoldTraining(tree, inputs, assign_folds(tree.problems, self.folds, seed), self.budgets)
         self.held_out, self.chosen = [], None
         callback.on_training_start(locals(), globals())
+        steps = max(total_timesteps // len(self.candidates), 1)
         for candidate in self.candidates:
-            if not self._try(training, candidate, seed, max(total_timesteps // len(self.candidates), 1), callback):
+            if not self._try(training, candidate, seed, steps, callback):
                 break
+        else:
+            if self.products:
+                self._follow(training, tree, inputs, seed, steps)
+        self._opinion = None  # no part of what is saved
         self._tilt_to_limit(game)
         callback.on_training_end()
         return self
@@ -196,13 +213,28 @@ class ExactPolicyGradient(BaseAlgorithm):
             if progress.held_out > max(best, former):
                 self.chosen, self.chosen_steps = candidate, progress.step
                 middle = float(progress.tilt[:, self.budgets // 2].mean())
-                self.sharpness = training.sharpness(learns.logits(), middle)
+                logits = learns.logits()
+                self._opinion = Opinion(logits.mean(dim=0), training.unseen(logits))
+                self.sharpness = training.sharpness(logits, middle)
                 self._adopt(learns.together(), middle)
             best = max(best, progress.held_out)
             self._log(candidate, progress)
             callback.on_rollout_end()
         self.held_out.append((candidate, best))
         return True
+
+    def _follow(self, training: FoldTraining, tree: DecisionTree, inputs: th.Tensor, seed: int, steps: int) -> None:
+        """The policy becomes a network that follows what was chosen, and teachers."""
+        schooling = Schooling(
+            candidates=self.candidates, folds=self.folds, budgets=self.budgets, steps=steps, patience=self.patience
+        )
+        assert self._opinion is not None  # some candidate was adopted
+        layers, taught = learn_from(
+            schooling, tree, inputs, self._opinion, products=self.products, teachers=self.teachers, seed=seed
+        )
+        middle = training.middle(taught.logits)
+        self.sharpness = training.sharpness(taught.unseen.expand(training.policies, -1, -1), middle)
+        self._adopt(layers, middle)
 
     def _adopt(self, layers: Layers, middle: float) -> None:
         """The mean of the policies becomes the policy, tilted to the middle one of the costs and sharpened."""

@@ -135,6 +135,22 @@ class FoldTraining:
         reached = right - multiplier * (cost - self._budget)
         return Progress(step, float(reached.mean()), held_out, tilt, multiplier)
 
+    @property
+    def policies(self) -> int:
+        """Number of policies, one a fold."""
+        return self._weight.shape[1]
+
+    def unseen(self, logits: th.Tensor) -> th.Tensor:
+        """Of logits ``float[N, K, n]`` those of the policy that has not seen the state's problem, ``float[K, n]``."""
+        return logits[self._fold[self._tree.problem], :, th.arange(logits.shape[2])].T
+
+    def middle(self, logits: th.Tensor) -> float:
+        """Tilt at which logits ``float[K, n]`` cost, on all problems, the middle one of the budgets."""
+        everyone = self._weight.mean(dim=1)
+        budget = self._budget[:, len(self._share) // 2].mean().reshape(1)
+        tilt = th.zeros_like(budget)
+        return float(solve_tilts(self._tree, logits, tilt, everyone, budget, 4 * _TILT_STEPS, _CLOSE)[0])
+
     def sharpness(self, logits: th.Tensor, middle: float) -> float:
         """By what the logits are multiplied so that drawn actions do best on the problems left out, >= 1.
 
@@ -162,7 +178,7 @@ class FoldTraining:
         """
         ranks = th.arange(1, len(self._tree.mask), dtype=logits.dtype) / max(len(self._tree.mask) - 1, 1)
         fold = self._fold[self._tree.problem]
-        mine = logits[fold, :, th.arange(logits.shape[2])].T  # [K, n]
+        mine = self.unseen(logits)
         share = th.linspace(0, 1, _THRESHOLDS + 2, dtype=logits.dtype)[1:-1]
         tilts = logits.new_empty(len(logits), _THRESHOLDS)
         for i, of_one in enumerate(logits):

@@ -69,6 +69,7 @@ ABLATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "exact, two folds": ("exact", {"folds": 2}),
     "exact, ten folds": ("exact", {"folds": 10}),
     "exact, linear, hardly regularised": ("exact", {"candidates": [[0, 0.001, 4.0]]}),
+    "exact, taught": ("exact", hyperparameters("exact", "taught").algorithm),
 }
 """What is changed against the shipped settings, and of which agent."""
 

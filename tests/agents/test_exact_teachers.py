@@ -1,0 +1,130 @@
+"""Teachers of the exact learner: products of inputs, and a network of plain inputs that follows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch as th
+from bank_parts import bank_part
+
+from gym_stepwise_routing.agents.exact.decision_tree import DecisionTree
+from gym_stepwise_routing.agents.exact.folds import FoldTraining, assign_folds
+from gym_stepwise_routing.agents.exact.learners import Candidate
+from gym_stepwise_routing.agents.exact.teachers import Schooling, _in_units, _student, learn_from, with_products
+from gym_stepwise_routing.agents.scores import scored
+from gym_stepwise_routing.agents.training import hyperparameters, train
+from gym_stepwise_routing.game.config import GameConfig
+from gym_stepwise_routing.game.game import Game
+from gym_stepwise_routing.routers.policy_network import PolicyNetwork
+
+UNIT = "large_tokens"
+LINEAR, NETWORK = (0, 0.1, 4.0), (6, 0.3, 0.02)
+SCHOOLING = Schooling(candidates=[Candidate(*LINEAR), Candidate(*NETWORK)], folds=3, budgets=3, steps=10, patience=2)
+
+
+def quick(**algorithm):
+    settings = hyperparameters("exact", "taught")
+    few = {"folds": 3, "candidates": [LINEAR, NETWORK], "products": 2, "teachers": 1}
+    return replace(settings, total_timesteps=20, algorithm=settings.algorithm | few | algorithm)
+
+
+@pytest.fixture(scope="module")
+def tree():
+    return DecisionTree(Game(bank_part(size=40), mode="regenerate", cost_unit=UNIT))
+
+
+@pytest.fixture(scope="module")
+def inputs(tree):
+    seen = tree.observation
+    return (seen - seen.mean(dim=0)) / seen.std(dim=0).clamp(min=1e-3)
+
+
+def inputs_of(rows, features, seed=0):
+    return th.randn(rows, features, generator=th.Generator().manual_seed(seed))
+
+
+def test_products_are_appended_on_one_scale():
+    plain = inputs_of(50, 4)
+    weight = th.linspace(0.0, 1.0, 50)
+    more = with_products(plain, weight, [3, 1])
+    assert th.equal(more[:, :4], plain)
+    assert more.shape == (50, 7)
+    expected = th.stack([plain[:, 3] ** 2, plain[:, 3] * plain[:, 1], plain[:, 1] ** 2])
+    for got, product in zip(more[:, 4:].T, expected, strict=True):
+        assert float((weight * got).sum() / weight.sum()) == pytest.approx(0.0, abs=1e-5)
+        assert float((weight * got**2).sum() / weight.sum()) == pytest.approx(1.0, abs=1e-4)
+        assert float(np.corrcoef(got, product)[0, 1]) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_a_student_says_what_it_was_taught_and_keeps_the_means():
+    seen = inputs_of(2000, 5)
+    target = th.stack([th.zeros(2000), 3.0 + seen[:, 0] + seen[:, 1] * seen[:, 2], -7.0 - seen[:, 3]])
+    weight = th.ones(2000)
+    hidden, bias, output = _student(seen, target, weight, 0)
+    said = output @ th.tanh(seen @ hidden.T + bias).T
+    assert not said[0].any()
+    left = (said - target)[1:]
+    assert float((left.var(dim=1) / target[1:].var(dim=1)).max()) < 0.1
+    np.testing.assert_allclose(said.mean(dim=1), target.mean(dim=1), atol=0.1)
+
+
+def test_an_opinion_is_that_of_the_best_candidate_and_step(tree, inputs):
+    opinion, _ = SCHOOLING.opinion(tree, inputs, 1)
+    fold = assign_folds(tree.problems, 3, 1)
+    training = FoldTraining(tree, inputs, fold, 3)
+    looks = [
+        (progress.held_out, learns.logits().clone())
+        for candidate in SCHOOLING.candidates
+        for progress, learns in training.run(candidate, seed=1, steps=10, patience=2)
+    ]
+    _, logits = max(looks, key=lambda look: look[0])
+    np.testing.assert_allclose(opinion.logits, logits.mean(dim=0))
+    for policy in range(3):
+        held = fold[tree.problem] == policy
+        np.testing.assert_allclose(opinion.unseen[:, held], logits[policy][:, held])
+
+
+def test_the_plain_policy_counts_as_much_as_all_teachers(tree, inputs):
+    plain, _ = SCHOOLING.opinion(tree, inputs, 1)
+    ways = [learn_from(SCHOOLING, tree, inputs, one, products=3, teachers=2, seed=1)[1] for one in (plain, plain)]
+    np.testing.assert_array_equal(ways[0].logits, ways[1].logits)
+    coin = (tree.mask / tree.mask.sum(dim=0)).unsqueeze(2)
+    weight = tree.reach(coin, th.full((tree.problems, 1), 1.0 / tree.problems))[:, 0]
+    teachers = 2.0 * (ways[0].logits - 0.5 * _in_units(plain, weight).logits)
+    assert float((teachers - _in_units(plain, weight).logits).abs().max()) > 0.01
+    turned = replace(plain, logits=-plain.logits, unseen=-plain.unseen)
+    other = learn_from(SCHOOLING, tree, inputs, turned, products=3, teachers=2, seed=1)[1]
+    np.testing.assert_allclose(ways[0].logits - other.logits, _in_units(plain, weight).logits, atol=1e-5)
+
+
+def test_what_is_taught_is_one_network_of_plain_inputs(tmp_path):
+    game = GameConfig(bank_part(size=40), mode="regenerate", cost_unit=UNIT)
+    model = train("exact", seed=1, game=game, settings=quick(), limit=0.4, constraint="cost_limit")
+    untaught = train("exact", seed=1, game=game, settings=quick(products=0), limit=0.4, constraint="cost_limit")
+    network = scored(model)
+    seen = DecisionTree(model.env.env.game).observation.numpy()
+    assert network.features == seen.shape[1]
+    assert [len(layer.weight) for layer in network.dense] == [65, 2]
+    network.save(tmp_path / "router.npz")
+    np.testing.assert_array_equal(PolicyNetwork.load(tmp_path / "router.npz").scores(seen), network.scores(seen))
+    assert np.abs(network.scores(seen) - scored(untaught).scores(seen)).max() > 0.01
+    model.save(tmp_path / "model.zip")
+    again = type(model).load(tmp_path / "model.zip")
+    np.testing.assert_allclose(scored(again).scores(seen), network.scores(seen), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"products": -1}, r"products=-1; allowed: an integer >= 0"),
+        ({"teachers": 0}, r"teachers=0; allowed: an integer >= 1"),
+        ({"candidates": [NETWORK]}, r"products=2 with no linear candidate; allowed: one of width 0"),
+        ({"products": 1000}, r"products=1000; allowed: 0 to 37, the number of inputs"),
+    ],
+)
+def test_bad_settings_are_named(changes, message):
+    game = GameConfig(bank_part(), cost_unit=UNIT)
+    with pytest.raises(ValueError, match=message):
+        train("exact", seed=1, game=game, settings=quick(**changes), limit=0.4, constraint="cost_limit")
