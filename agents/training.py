@@ -100,8 +100,8 @@ def hyperparameters(agent: str, variant: str | None = None) -> Hyperparameters:
     Args:
         agent: name of the agent.
         variant: None; ``simulator``, for as many problems as one likes (constrained agents by multiplier only);
-            ``planner``, the same with the known optimum as teacher (``all_budgets``); or ``floor``, for accuracy floors
-            (``lagrangian_ppo``).
+            ``planner``, the same with the known optimum as teacher (``all_budgets``); ``floor``, for accuracy floors
+            (``lagrangian_ppo``); or ``taught``, with teachers (``exact``).
 
     Raises:
         ValueError: unknown agent, or a variant that it does not have.

@@ -250,6 +250,8 @@ class ExactPolicyGradient(BaseAlgorithm):
                 hidden.bias.copy_(layers.bias)
             last.weight.copy_(self.sharpness * layers.output)
             last.bias.copy_(-self.sharpness * middle * _ranks(len(last.bias)))
+            if layers.offset is not None:
+                last.bias += self.sharpness * layers.offset
 
     def _tilt_to_limit(self, game: Game) -> None:
         if self.limit is None:

@@ -49,11 +49,13 @@ class Layers(NamedTuple):
         hidden: ``float[units, features]``.
         bias: ``float[units]``.
         output: ``float[K, units or features]``, the first row 0.
+        offset: ``float[K]`` added to the logits, the first 0; None: nothing is.
     """
 
     hidden: th.Tensor | None
     bias: th.Tensor | None
     output: th.Tensor
+    offset: th.Tensor | None = None
 
 
 class Learner(Protocol):
@@ -140,14 +142,18 @@ class Networks:
 
     def step(self, found: Sequence[Slope]) -> None:
         """See :class:`Learner`; the slopes are those at the logits that were asked for last."""
+        self.climb([there.by_logit for there in found])
+
+    def climb(self, by_logit: Sequence[th.Tensor]) -> None:
+        """One step of AdamW that raises whatever has these derivatives, ``float[K, n]`` a policy, by its logits."""
         for weight in self._weights:
             weight.grad = th.empty_like(weight)
         hidden, bias, output = (weight.grad for weight in self._weights)
         assert hidden is not None
         assert bias is not None
         assert output is not None
-        for i, (there, units) in enumerate(zip(found, self._units, strict=True)):
-            gain = -there.by_logit[1:]
+        for i, (slopes, units) in enumerate(zip(by_logit, self._units, strict=True)):
+            gain = -slopes[1:]
             output[i] = gain @ units.T
             before = (self.output[i].T @ gain).mul_(units.square_().neg_().add_(1.0))
             hidden[i] = before @ self._inputs

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import torch as th
@@ -25,8 +23,6 @@ __all__ = ["Opinion", "Schooling", "learn_from", "with_products"]
 _STUDENT = Candidate(64, 0.01, 0.02)
 _LESSONS = 120
 """Steps of AdamW by which a student follows its teachers."""
-_ONE = 20.0
-"""Bias of a unit that is always 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,16 +135,11 @@ def _in_units(of: Opinion, weight: th.Tensor) -> Opinion:
 
 
 def _student(inputs: th.Tensor, target: th.Tensor, weight: th.Tensor, seed: int) -> Layers:
-    """The network nearest to logits ``target``, ``float[K, n]``, in mean square; one unit more keeps their means."""
+    """The network nearest to logits ``target``, ``float[K, n]``, in mean square; an offset keeps their means."""
     share = weight / weight.sum()
     mean = target @ share
-    learns: Any = Networks(_STUDENT, inputs, 1, len(target), seed)
+    learns = Networks(_STUDENT, inputs, 1, len(target), seed)
     for _ in range(_LESSONS):
         away = (target - mean[:, None]) - learns.logits()[0]
-        learns.step([SimpleNamespace(by_logit=2.0 * share * away)])
-    layers = learns.together()
-    return Layers(
-        th.cat([layers.hidden, layers.hidden.new_zeros(1, inputs.shape[1])]),
-        th.cat([layers.bias, layers.bias.new_full((1,), _ONE)]),
-        th.cat([layers.output, mean[:, None]], dim=1),
-    )
+        learns.climb([2.0 * share * away])
+    return learns.together()._replace(offset=mean)

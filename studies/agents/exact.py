@@ -6,7 +6,7 @@ fitted, and chosen, on the train split; whole curves are compared on calibration
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
@@ -55,7 +55,13 @@ from studies.options import (
 __all__ = ["main"]
 
 COMMAND = "python -m studies.agents.exact"
-AGENTS = ("exact", "all_budgets", "lagrangian_ppo")
+AGENTS: Mapping[str, tuple[str, str | None]] = {
+    "exact": ("exact", None),
+    "exact-taught": ("exact", "taught"),
+    "all_budgets": ("all_budgets", None),
+    "lagrangian_ppo": ("lagrangian_ppo", None),
+}
+"""Agent and variant of its settings, by the name that is shown."""
 THRESHOLDS = 101
 """Quantiles of a policy's scores on the train split that its thresholds are."""
 UNSEEN: tuple[Split, ...] = ("calibration", "test")
@@ -69,7 +75,6 @@ ABLATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "exact, two folds": ("exact", {"folds": 2}),
     "exact, ten folds": ("exact", {"folds": 10}),
     "exact, linear, hardly regularised": ("exact", {"candidates": [[0, 0.001, 4.0]]}),
-    "exact, taught": ("exact", hyperparameters("exact", "taught").algorithm),
 }
 """What is changed against the shipped settings, and of which agent."""
 
@@ -117,9 +122,9 @@ class _Mode:
         self.anchors: dict[str, AnchorOutcomes] = {split: anchors_of(game) for split, game in self.games.items()}
         self.ends = anchors_together([self.anchors[split] for split in UNSEEN])
 
-    def trained(self, agent: str, **changes: Any) -> tuple[SweepOutcomes, SweepOutcomes]:
+    def trained(self, agent: str, variant: str | None = None, **changes: Any) -> tuple[SweepOutcomes, SweepOutcomes]:
         """Sweeps on train and on unseen problems, ``[S, T, n]``."""
-        settings = hyperparameters(agent)
+        settings = hyperparameters(agent, variant)
         own = dict(settings.algorithm)
         for name, value in changes.items():
             own[name] = {**own.get(name, {}), **value} if isinstance(value, dict) else value
@@ -168,7 +173,7 @@ def compare(
         typer.echo(f"{mode}, {router}: APGR {in_sample:.3f} on train, {own.estimate:.3f} on unseen problems")
         return Line(mode, router, count, in_sample, (own.estimate, own.low, own.high), against)
 
-    shipped = {agent: played.trained(agent) for agent in agents}
+    shipped = {name: played.trained(*AGENTS[name]) for name in agents}
     lines = [line(agent, sweeps, seeds) for agent, sweeps in shipped.items()]
     lines += [line(name, sweeps, 0) for name, sweeps in peers.items()]
     changed = []
@@ -234,9 +239,9 @@ def _page(
             "written.",
             f"{seeds} training seeds, shipped hyperparameters; {resamples:,} bootstrap resamples over problems and "
             "seeds, paired. APGR .5 is what mixing the two constants per problem at random gives.",
-            f"exact and lagrangian_ppo: one policy at {THRESHOLDS} thresholds, quantiles of its scores on train; "
-            "all_budgets: budgets shown; query classifier: thresholds, played without drafts; fitted Q: one policy a "
-            "price.",
+            f"exact, its variant exact-taught, and lagrangian_ppo: one policy at {THRESHOLDS} thresholds, quantiles of "
+            "its scores on train; all_budgets: budgets shown; query classifier: thresholds, played without drafts; "
+            "fitted Q: one policy a price.",
         ),
         tables=tuple(tables),
         numbers={mode: {"compared": lines, "changed": changed} for mode, (lines, changed) in found.items()},

@@ -62,8 +62,8 @@ def test_a_student_says_what_it_was_taught_and_keeps_the_means():
     seen = inputs_of(2000, 5)
     target = th.stack([th.zeros(2000), 3.0 + seen[:, 0] + seen[:, 1] * seen[:, 2], -7.0 - seen[:, 3]])
     weight = th.ones(2000)
-    hidden, bias, output = _student(seen, target, weight, 0)
-    said = output @ th.tanh(seen @ hidden.T + bias).T
+    hidden, bias, output, offset = _student(seen, target, weight, 0)
+    said = output @ th.tanh(seen @ hidden.T + bias).T + offset[:, None]
     assert not said[0].any()
     left = (said - target)[1:]
     assert float((left.var(dim=1) / target[1:].var(dim=1)).max()) < 0.1
@@ -106,7 +106,7 @@ def test_what_is_taught_is_one_network_of_plain_inputs(tmp_path):
     network = scored(model)
     seen = DecisionTree(model.env.env.game).observation.numpy()
     assert network.features == seen.shape[1]
-    assert [len(layer.weight) for layer in network.dense] == [65, 2]
+    assert [len(layer.weight) for layer in network.dense] == [64, 2]
     network.save(tmp_path / "router.npz")
     np.testing.assert_array_equal(PolicyNetwork.load(tmp_path / "router.npz").scores(seen), network.scores(seen))
     assert np.abs(network.scores(seen) - scored(untaught).scores(seen)).max() > 0.01
