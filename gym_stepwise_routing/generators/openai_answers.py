@@ -77,8 +77,6 @@ def completion_of(answer: Any, top_logprobs: int, *, prefix: str = "", echoes: b
     spent = _thought_tokens(usage)
     if spent and usage.get("total_tokens") == prompt + decoded + spent:  # xAI counts thoughts apart
         decoded += spent
-    details = _object("prompt_tokens_details", usage.get("prompt_tokens_details") or {})
-    cached = None if details.get("cached_tokens") is None else _count(details, "cached_tokens", 0)
     pieces, logprob, rows = _tokens(_object("logprobs", choice.get("logprobs") or {}))
     if len(pieces) > decoded:
         raise ValueError(f"usage counts {decoded} tokens, and the log-probabilities tell {len(pieces)}")
@@ -97,7 +95,7 @@ def completion_of(answer: Any, top_logprobs: int, *, prefix: str = "", echoes: b
         top=top if known else np.zeros((0, 0)),
         finish=_finish(choice),
         prompt_tokens=prompt,
-        cached_tokens=cached,
+        cached_tokens=_cached_tokens(usage),
     )
 
 
@@ -119,6 +117,15 @@ def _thought_tokens(usage: Mapping[str, Any]) -> int:
     """Tokens of thoughts, shown or hidden, where a server tells them."""
     details = _object("completion_tokens_details", usage.get("completion_tokens_details") or {})
     return 0 if details.get("reasoning_tokens") is None else _count(details, "reasoning_tokens", 0)
+
+
+def _cached_tokens(usage: Mapping[str, Any]) -> int | None:
+    """Input tokens that the server's cache served, in OpenAI's field or in DeepSeek's own; None if it does not tell."""
+    details = _object("prompt_tokens_details", usage.get("prompt_tokens_details") or {})
+    for counts, name in ((details, "cached_tokens"), (usage, "prompt_cache_hit_tokens")):
+        if counts.get(name) is not None:
+            return _count(counts, name, 0)
+    return None
 
 
 def with_thought(text: str, thought: str, pieces: tuple[str, ...], prefix: str) -> tuple[str, tuple[str, ...]]:

@@ -62,6 +62,23 @@ def test_usage_that_counts_fewer_tokens_than_are_told_is_refused() -> None:
         completion_of(answer, 2)
 
 
+@pytest.mark.parametrize(
+    ("usage", "cached"),
+    [
+        ({}, None),
+        ({"prompt_tokens_details": {"cached_tokens": 5}}, 5),
+        # DeepSeek's documented field (api-docs.deepseek.com, create chat completion); gateways add OpenAI's beside it
+        ({"prompt_cache_hit_tokens": 6, "prompt_cache_miss_tokens": 3}, 6),
+        ({"prompt_tokens_details": {"cached_tokens": 5}, "prompt_cache_hit_tokens": 6}, 5),
+        ({"prompt_tokens_details": {"cached_tokens": None}, "prompt_cache_hit_tokens": 0}, 0),
+    ],
+)
+def test_cached_tokens_are_read_in_both_forms(usage: dict[str, Any], cached: int | None) -> None:
+    _, answer = FakeLlamaCpp(TEXT)("/v1/completions", {"prompt": "Q\nA:\n", "max_tokens": 4, "logprobs": 2})
+    answer["usage"] = {name: answer["usage"][name] for name in ("prompt_tokens", "completion_tokens")} | usage
+    assert completion_of(answer, 2).cached_tokens == cached
+
+
 def test_both_forms_of_log_probabilities_read_alike() -> None:
     _, chat_form = FakeLlamaCpp(TEXT)("/v1/completions", {"prompt": "Q\nA:\n", "max_tokens": 4, "logprobs": 2})
     (choice,) = chat_form["choices"]
