@@ -20,7 +20,7 @@ from gym_stepwise_routing.agents.common.on_policy import CONSTRAINTS, Constraint
 from gym_stepwise_routing.agents.exact.decision_tree import DecisionTree
 from gym_stepwise_routing.agents.exact.folds import FoldTraining, Progress, assign_folds
 from gym_stepwise_routing.agents.exact.learners import Candidate, Layers
-from gym_stepwise_routing.agents.exact.teachers import Opinion, Schooling, learn_from
+from gym_stepwise_routing.agents.exact.teachers import Opinion, Schooling, check_products, learn_from
 from gym_stepwise_routing.agents.limits import tilt_to_floor, tilt_to_limit
 from gym_stepwise_routing.agents.scores import scored
 from gym_stepwise_routing.errors import check_choice
@@ -184,6 +184,7 @@ class ExactPolicyGradient(BaseAlgorithm):
         with th.no_grad():
             inputs = self.policy.extract_features(tree.observation.to(self.device))
         assert isinstance(inputs, th.Tensor)
+        check_products(self.products, self.candidates, inputs.shape[1])
         seed = 0 if self.seed is None else self.seed
         training = FoldTraining(tree, inputs, assign_folds(tree.problems, self.folds, seed), self.budgets)
         self.held_out, self.chosen = [], None
