@@ -120,7 +120,7 @@ class ExactPolicyGradient(BaseAlgorithm):
             ("products", products, 0),
             ("teachers", teachers, 1),
         ):
-            if not isinstance(value, int) or value < least:
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ValueError(f"{name}={value!r}; allowed: an integer >= {least}")
         if not candidates or any(len(one) != 3 for one in candidates):
             raise ValueError(f"candidates={candidates!r}; allowed: at least one (width, decay, rate)")
@@ -160,6 +160,9 @@ class ExactPolicyGradient(BaseAlgorithm):
             self.observation_space, self.action_space, self.lr_schedule, **self.policy_kwargs
         ).to(self.device)
 
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "_opinion"]  # as large as the tree
+
     def learn(
         self,
         total_timesteps: int,
@@ -196,7 +199,7 @@ class ExactPolicyGradient(BaseAlgorithm):
         else:
             if self.products:
                 self._follow(training, tree, inputs, seed, steps)
-        self._opinion = None  # no part of what is saved
+        self._opinion = None
         self._tilt_to_limit(game)
         callback.on_training_end()
         return self

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +12,7 @@ import torch as th
 from bank_parts import bank_part
 from fake_sources import TreeSource
 
+from gym_stepwise_routing.agents.exact import ExactPolicyGradient
 from gym_stepwise_routing.agents.exact.decision_tree import DecisionTree
 from gym_stepwise_routing.agents.exact.folds import FoldTraining, assign_folds
 from gym_stepwise_routing.agents.exact.learners import Candidate
@@ -23,7 +26,7 @@ from gym_stepwise_routing.agents.exact.teachers import (
 )
 from gym_stepwise_routing.agents.limits import mean_outcome
 from gym_stepwise_routing.agents.scores import scored
-from gym_stepwise_routing.agents.training import hyperparameters, train
+from gym_stepwise_routing.agents.training import Checkpoints, hyperparameters, train
 from gym_stepwise_routing.game.config import GameConfig
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.routers.policy_network import PolicyNetwork
@@ -148,9 +151,22 @@ def test_what_is_taught_is_one_network_of_plain_inputs(tmp_path):
     np.testing.assert_allclose(scored(again).scores(seen), network.scores(seen), atol=1e-6)
 
 
+def test_a_checkpoint_holds_no_logits_of_the_tree(tmp_path):
+    game = GameConfig(bank_part(size=20), cost_unit=UNIT)
+    train("exact", seed=1, game=game, settings=quick(), limit=0.4, checkpoints=Checkpoints(tmp_path, 5))
+    saved = sorted(tmp_path.glob("*.zip"))
+    assert len(saved) == 3
+    for path in saved:
+        with zipfile.ZipFile(path) as file:
+            assert "_opinion" not in json.loads(file.read("data"))
+        assert ExactPolicyGradient.load(path).chosen == Candidate(*LINEAR)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"products": True}, r"products=True; allowed: an integer >= 0"),
+        ({"products": 2.0}, r"products=2.0; allowed: an integer >= 0"),
         ({"products": -1}, r"products=-1; allowed: an integer >= 0"),
         ({"teachers": 0}, r"teachers=0; allowed: an integer >= 1"),
         ({"candidates": [NETWORK]}, r"products=2 with no linear candidate; allowed: one of width 0"),
