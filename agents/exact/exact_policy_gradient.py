@@ -69,7 +69,8 @@ class ExactPolicyGradient(BaseAlgorithm):
         teachers: number of teachers, >= 1.
         stats_window_size: taken as by every agent; no episodes are averaged.
         tensorboard_log: TensorBoard folder; None for none.
-        policy_kwargs: of the policy; ``net_arch`` is what the folds choose.
+        policy_kwargs: of the policy; ``net_arch`` is what the folds choose, with tanh units, and policy and value share
+            their features extractor.
         verbose: 0 silent, 1 information, 2 debugging.
         seed: seed of folds and first weights.
         device: PyTorch device.
@@ -122,6 +123,10 @@ class ExactPolicyGradient(BaseAlgorithm):
         ):
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ValueError(f"{name}={value!r}; allowed: an integer >= {least}")
+        own = policy_kwargs or {}
+        for name, only in (("activation_fn", th.nn.Tanh), ("share_features_extractor", True)):
+            if own.get(name, only) is not only:
+                raise ValueError(f"policy_kwargs: {name}={own[name]!r}; allowed: {only!r}, which is what is learned")
         if not candidates or any(len(one) != 3 for one in candidates):
             raise ValueError(f"candidates={candidates!r}; allowed: at least one (width, decay, rate)")
         self.candidates = [Candidate(*one) for one in candidates]  # type: ignore[arg-type]
@@ -138,7 +143,7 @@ class ExactPolicyGradient(BaseAlgorithm):
             policy,  # type: ignore[arg-type]
             env,
             learning_rate=self.candidates[0].rate,
-            policy_kwargs={"net_arch": _layers(self.candidates[0].width), **(policy_kwargs or {})},
+            policy_kwargs={"net_arch": _layers(self.candidates[0].width), **own},
             stats_window_size=stats_window_size,
             tensorboard_log=tensorboard_log,
             verbose=verbose,

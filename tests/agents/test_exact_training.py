@@ -181,6 +181,9 @@ def test_a_largest_model_that_costs_no_more_is_refused():
         ("patience", 0),
         ("limit", -1.0),
         ("constraint", "time"),
+        ("activation_fn", {"policy_kwargs": {"activation_fn": th.nn.ReLU}}),
+        ("share_features_extractor", {"policy_kwargs": {"share_features_extractor": False}}),
+        ("budgets", True),
     ],
 )
 def test_settings_out_of_range_are_refused(name, value):
