@@ -59,7 +59,7 @@ class ExactPolicyGradient(BaseAlgorithm):
         policy: ``"MlpPolicy"``.
         env: a :class:`gym_stepwise_routing.envs.sb3.RoutingVecEnv` on a bank.
         limit: highest mean cost, or lowest accuracy: what the policy is tilted to at the end, on the train problems. It
-            changes nothing in the training. None: to the middle of the costs of the constants.
+            changes nothing in the training. None: a mean cost in the middle of those of the constants.
         constraint: ``cost_limit`` or ``accuracy_floor``.
         budgets: costs that are trained for, >= 1, evenly spread between those of the constants.
         folds: folds of the problems, >= 2; fewer problems make as many folds.
@@ -205,7 +205,7 @@ class ExactPolicyGradient(BaseAlgorithm):
             if self.products:
                 self._follow(training, tree, inputs, seed, steps)
         self._opinion = None
-        self._tilt_to_limit(game)
+        self._tilt_to_limit(game, training.middle_cost)
         callback.on_training_end()
         return self
 
@@ -262,11 +262,12 @@ class ExactPolicyGradient(BaseAlgorithm):
             if layers.offset is not None:
                 last.bias += self.sharpness * layers.offset
 
-    def _tilt_to_limit(self, game: Game) -> None:
-        if self.limit is None:
-            return
-        floor = self.constraint == "accuracy_floor"
-        tilt = (tilt_to_floor if floor else tilt_to_limit)(scored(self), game, self.limit)
+    def _tilt_to_limit(self, game: Game, middle_cost: float) -> None:
+        """Sharpened, the policy costs something else than the policies of the folds did at their tilts."""
+        if self.limit is not None and self.constraint == "accuracy_floor":
+            tilt = tilt_to_floor(scored(self), game, self.limit)
+        else:
+            tilt = tilt_to_limit(scored(self), game, middle_cost if self.limit is None else self.limit)
         last: Any = self.policy.action_net
         with th.no_grad():
             last.bias -= tilt * _ranks(len(last.bias))
