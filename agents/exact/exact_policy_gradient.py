@@ -20,7 +20,7 @@ from gym_stepwise_routing.agents.common.on_policy import CONSTRAINTS, Constraint
 from gym_stepwise_routing.agents.exact.decision_tree import DecisionTree
 from gym_stepwise_routing.agents.exact.folds import FoldTraining, Progress, assign_folds
 from gym_stepwise_routing.agents.exact.learners import Candidate, Layers
-from gym_stepwise_routing.agents.exact.teachers import Opinion, Schooling, learn_from
+from gym_stepwise_routing.agents.exact.teachers import Opinion, Schooling, check_products, learn_from
 from gym_stepwise_routing.agents.limits import tilt_to_floor, tilt_to_limit
 from gym_stepwise_routing.agents.scores import scored
 from gym_stepwise_routing.errors import check_choice
@@ -59,7 +59,7 @@ class ExactPolicyGradient(BaseAlgorithm):
         policy: ``"MlpPolicy"``.
         env: a :class:`gym_stepwise_routing.envs.sb3.RoutingVecEnv` on a bank.
         limit: highest mean cost, or lowest accuracy: what the policy is tilted to at the end, on the train problems. It
-            changes nothing in the training. None: to the middle of the costs of the constants.
+            changes nothing in the training. None: a mean cost in the middle of those of the constants.
         constraint: ``cost_limit`` or ``accuracy_floor``.
         budgets: costs that are trained for, >= 1, evenly spread between those of the constants.
         folds: folds of the problems, >= 2; fewer problems make as many folds.
@@ -69,7 +69,8 @@ class ExactPolicyGradient(BaseAlgorithm):
         teachers: number of teachers, >= 1.
         stats_window_size: taken as by every agent; no episodes are averaged.
         tensorboard_log: TensorBoard folder; None for none.
-        policy_kwargs: of the policy; ``net_arch`` is what the folds choose.
+        policy_kwargs: of the policy; ``net_arch`` is what the folds choose, with tanh units, and policy and value share
+            their features extractor.
         verbose: 0 silent, 1 information, 2 debugging.
         seed: seed of folds and first weights.
         device: PyTorch device.
@@ -120,8 +121,12 @@ class ExactPolicyGradient(BaseAlgorithm):
             ("products", products, 0),
             ("teachers", teachers, 1),
         ):
-            if not isinstance(value, int) or value < least:
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ValueError(f"{name}={value!r}; allowed: an integer >= {least}")
+        own = policy_kwargs or {}
+        for name, only in (("activation_fn", th.nn.Tanh), ("share_features_extractor", True)):
+            if own.get(name, only) is not only:
+                raise ValueError(f"policy_kwargs: {name}={own[name]!r}; allowed: {only!r}, which is what is learned")
         if not candidates or any(len(one) != 3 for one in candidates):
             raise ValueError(f"candidates={candidates!r}; allowed: at least one (width, decay, rate)")
         self.candidates = [Candidate(*one) for one in candidates]  # type: ignore[arg-type]
@@ -138,7 +143,7 @@ class ExactPolicyGradient(BaseAlgorithm):
             policy,  # type: ignore[arg-type]
             env,
             learning_rate=self.candidates[0].rate,
-            policy_kwargs={"net_arch": _layers(self.candidates[0].width), **(policy_kwargs or {})},
+            policy_kwargs={"net_arch": _layers(self.candidates[0].width), **own},
             stats_window_size=stats_window_size,
             tensorboard_log=tensorboard_log,
             verbose=verbose,
@@ -159,6 +164,9 @@ class ExactPolicyGradient(BaseAlgorithm):
         self.policy = self.policy_class(  # type: ignore[assignment]
             self.observation_space, self.action_space, self.lr_schedule, **self.policy_kwargs
         ).to(self.device)
+
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "_opinion"]  # as large as the tree
 
     def learn(
         self,
@@ -184,6 +192,7 @@ class ExactPolicyGradient(BaseAlgorithm):
         with th.no_grad():
             inputs = self.policy.extract_features(tree.observation.to(self.device))
         assert isinstance(inputs, th.Tensor)
+        check_products(self.products, self.candidates, inputs.shape[1])
         seed = 0 if self.seed is None else self.seed
         training = FoldTraining(tree, inputs, assign_folds(tree.problems, self.folds, seed), self.budgets)
         self.held_out, self.chosen = [], None
@@ -195,8 +204,8 @@ class ExactPolicyGradient(BaseAlgorithm):
         else:
             if self.products:
                 self._follow(training, tree, inputs, seed, steps)
-        self._opinion = None  # no part of what is saved
-        self._tilt_to_limit(game)
+        self._opinion = None
+        self._tilt_to_limit(game, training.middle_cost)
         callback.on_training_end()
         return self
 
@@ -253,11 +262,12 @@ class ExactPolicyGradient(BaseAlgorithm):
             if layers.offset is not None:
                 last.bias += self.sharpness * layers.offset
 
-    def _tilt_to_limit(self, game: Game) -> None:
-        if self.limit is None:
-            return
-        floor = self.constraint == "accuracy_floor"
-        tilt = (tilt_to_floor if floor else tilt_to_limit)(scored(self), game, self.limit)
+    def _tilt_to_limit(self, game: Game, middle_cost: float) -> None:
+        """Sharpened, the policy costs something else than the policies of the folds did at their tilts."""
+        if self.limit is not None and self.constraint == "accuracy_floor":
+            tilt = tilt_to_floor(scored(self), game, self.limit)
+        else:
+            tilt = tilt_to_limit(scored(self), game, middle_cost if self.limit is None else self.limit)
         last: Any = self.policy.action_net
         with th.no_grad():
             last.bias -= tilt * _ranks(len(last.bias))

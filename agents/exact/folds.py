@@ -140,6 +140,12 @@ class FoldTraining:
         """Number of policies, one a fold."""
         return self._weight.shape[1]
 
+    @property
+    def middle_cost(self) -> float:
+        """Mean cost in the middle of those of the constants."""
+        (low, _), (high, _) = self._ends
+        return 0.5 * (low + high)
+
     def unseen(self, logits: th.Tensor) -> th.Tensor:
         """Of logits ``float[N, K, n]`` those of the policy that has not seen the state's problem, ``float[K, n]``."""
         return logits[self._fold[self._tree.problem], :, th.arange(logits.shape[2])].T

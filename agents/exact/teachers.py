@@ -18,11 +18,13 @@ from gym_stepwise_routing.agents.exact.folds import FoldTraining, assign_folds
 from gym_stepwise_routing.agents.exact.learners import Candidate, Layers, Networks
 from gym_stepwise_routing.agents.scaling import measure
 
-__all__ = ["Opinion", "Schooling", "learn_from", "with_products"]
+__all__ = ["Opinion", "Schooling", "check_products", "learn_from", "with_products"]
 
 _STUDENT = Candidate(64, 0.01, 0.02)
 _LESSONS = 120
 """Steps of AdamW by which a student follows its teachers."""
+_LEAST = 0.1
+"""Spread of logits, as a share of the greatest of their means, up to which they count as constant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,20 @@ class Schooling:
         return found
 
 
+def check_products(products: int, candidates: Sequence[Candidate], features: int) -> None:
+    """Refuse products that no teacher can see.
+
+    Raises:
+        ValueError: more products than inputs, or no candidate is linear: its weights choose the inputs.
+    """
+    if products > features:
+        raise ValueError(f"products={products!r}; allowed: 0 to {features}, the number of inputs")
+    if products and all(candidate.width for candidate in candidates):
+        raise ValueError(
+            f"products={products!r} with no linear candidate; allowed: one of width 0, its weights choose the inputs"
+        )
+
+
 def with_products(inputs: th.Tensor, weight: th.Tensor, chosen: Sequence[int]) -> th.Tensor:
     """Inputs ``float[n, features]`` and, on one scale, the squares and products of the ``chosen`` ones.
 
@@ -89,7 +105,7 @@ def learn_from(
     """A network of the plain inputs that says what the plain policy and the mean of the teachers say.
 
     Args:
-        schooling: how each teacher is trained.
+        schooling: how each teacher is trained; :func:`check_products` says of which products.
         tree: the game.
         inputs: ``float[n, features]``.
         plain: the policy of the plain inputs, which counts as much as all teachers.
@@ -99,17 +115,8 @@ def learn_from(
 
     Returns:
         The network, and what it was taught. Logits are in units of their spread.
-
-    Raises:
-        ValueError: more products than inputs, or no candidate is linear: its weights choose the inputs.
     """
-    if not 1 <= products <= inputs.shape[1]:
-        raise ValueError(f"products={products!r}; allowed: 0 to {inputs.shape[1]}, the number of inputs")
     linear = [candidate for candidate in schooling.candidates if not candidate.width]
-    if not linear:
-        raise ValueError(
-            f"products={products!r} with no linear candidate; allowed: one of width 0, its weights choose the inputs"
-        )
     coin = (tree.mask / tree.mask.sum(dim=0)).to(inputs.dtype).unsqueeze(2)
     weight = tree.reach(coin, inputs.new_full((tree.problems, 1), 1.0 / tree.problems))[:, 0]
     _, weights = replace(schooling, candidates=linear[:1]).opinion(tree, inputs, seed)
@@ -127,11 +134,14 @@ def learn_from(
 
 
 def _in_units(of: Opinion, weight: th.Tensor) -> Opinion:
-    """The logits divided by their spread, the mean over models; as they are if there is none."""
+    """The logits divided by their spread, the mean over models; as they are if it is little beside their means.
+
+    The spread of constant logits is what rounding leaves: quotients by it are beyond the reach of any tilt.
+    """
     share = weight / weight.sum()
-    away = of.logits - (of.logits @ share)[:, None]
-    spread = float((away[1:].square() @ share).mean().sqrt())
-    return Opinion(of.logits / spread, of.unseen / spread) if spread > 0 else of
+    mean = of.logits @ share
+    spread = float(((of.logits - mean[:, None])[1:].square() @ share).mean().sqrt())
+    return Opinion(of.logits / spread, of.unseen / spread) if spread > _LEAST * float(mean.abs().max()) else of
 
 
 def _student(inputs: th.Tensor, target: th.Tensor, weight: th.Tensor, seed: int) -> Layers:

@@ -193,7 +193,8 @@ def test_several_policies_as_one(candidate):
     learns = learner(Candidate(*candidate), inputs, policies=3, models=3, seed=0)
     if candidate is LINEAR:
         learns.weight += th.randn(learns.weight.shape, generator=th.Generator().manual_seed(4))
-    hidden, bias, output = learns.together()
+    hidden, bias, output, offset = learns.together()
+    assert offset is None
     units = inputs if hidden is None else th.tanh(inputs @ hidden.T + bias)
     logits = learns.logits()
     assert logits.shape == (3, 3, 7)

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch as th
 from bank_parts import bank_part
+from fake_sources import TreeSource
 
+from gym_stepwise_routing.agents.exact import ExactPolicyGradient
 from gym_stepwise_routing.agents.exact.decision_tree import DecisionTree
 from gym_stepwise_routing.agents.exact.folds import FoldTraining, assign_folds
 from gym_stepwise_routing.agents.exact.learners import Candidate
-from gym_stepwise_routing.agents.exact.teachers import Schooling, _in_units, _student, learn_from, with_products
+from gym_stepwise_routing.agents.exact.teachers import (
+    Opinion,
+    Schooling,
+    _in_units,
+    _student,
+    learn_from,
+    with_products,
+)
+from gym_stepwise_routing.agents.limits import mean_outcome
 from gym_stepwise_routing.agents.scores import scored
-from gym_stepwise_routing.agents.training import hyperparameters, train
+from gym_stepwise_routing.agents.training import Checkpoints, hyperparameters, train
 from gym_stepwise_routing.game.config import GameConfig
 from gym_stepwise_routing.game.game import Game
 from gym_stepwise_routing.routers.policy_network import PolicyNetwork
@@ -99,6 +111,30 @@ def test_the_plain_policy_counts_as_much_as_all_teachers(tree, inputs):
     np.testing.assert_allclose(ways[0].logits - other.logits, _in_units(plain, weight).logits, atol=1e-5)
 
 
+@pytest.mark.parametrize("larger", [1.0, -0.37, 3.0])
+def test_constant_logits_stay_as_they_are(larger):
+    """What rounding leaves of their spread is no unit: divided by it they were in the millions."""
+    logits = th.stack([th.zeros(5000), th.full((5000,), larger)])
+    weight = th.rand(5000, generator=th.Generator().manual_seed(0))
+    kept = _in_units(Opinion(logits, 2 * logits), weight)
+    assert th.equal(kept.logits, logits)
+    assert th.equal(kept.unseen, 2 * logits)
+    logits[1] += th.linspace(-1.0, 1.0, 5000) * 3**0.5
+    spread = _in_units(Opinion(logits, logits), th.ones(5000)).logits[1].std()
+    assert float(spread) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_a_limit_is_kept_where_no_input_says_anything():
+    """Of three models a constant policy is learned, since the middle one is worth more than a mix of the others."""
+    source = TreeSource(8, models=3, problems=60, horizon=1)
+    game = GameConfig(source, cost_unit="flops", observation=("progress",))
+    model = train("exact", seed=1, game=game, settings=replace(quick(products=1), total_timesteps=60), limit=0.6)
+    assert model.chosen.width
+    network, played = scored(model), model.env.env.game
+    assert not model.policy.extract_features(DecisionTree(played).observation).any()
+    assert mean_outcome(network, played)[1] == pytest.approx(0.6, abs=1e-3)
+
+
 def test_what_is_taught_is_one_network_of_plain_inputs(tmp_path):
     game = GameConfig(bank_part(size=40), mode="regenerate", cost_unit=UNIT)
     model = train("exact", seed=1, game=game, settings=quick(), limit=0.4, constraint="cost_limit")
@@ -115,16 +151,30 @@ def test_what_is_taught_is_one_network_of_plain_inputs(tmp_path):
     np.testing.assert_allclose(scored(again).scores(seen), network.scores(seen), atol=1e-6)
 
 
+def test_a_checkpoint_holds_no_logits_of_the_tree(tmp_path):
+    game = GameConfig(bank_part(size=20), cost_unit=UNIT)
+    train("exact", seed=1, game=game, settings=quick(), limit=0.4, checkpoints=Checkpoints(tmp_path, 5))
+    saved = sorted(tmp_path.glob("*.zip"))
+    assert len(saved) == 3
+    for path in saved:
+        with zipfile.ZipFile(path) as file:
+            assert "_opinion" not in json.loads(file.read("data"))
+        assert ExactPolicyGradient.load(path).chosen == Candidate(*LINEAR)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"products": True}, r"products=True; allowed: an integer >= 0"),
+        ({"products": 2.0}, r"products=2.0; allowed: an integer >= 0"),
         ({"products": -1}, r"products=-1; allowed: an integer >= 0"),
         ({"teachers": 0}, r"teachers=0; allowed: an integer >= 1"),
         ({"candidates": [NETWORK]}, r"products=2 with no linear candidate; allowed: one of width 0"),
         ({"products": 1000}, r"products=1000; allowed: 0 to 37, the number of inputs"),
     ],
 )
-def test_bad_settings_are_named(changes, message):
-    game = GameConfig(bank_part(), cost_unit=UNIT)
+def test_bad_settings_are_named_before_the_training(changes, message):
+    game, steps = GameConfig(bank_part(), cost_unit=UNIT), []
     with pytest.raises(ValueError, match=message):
-        train("exact", seed=1, game=game, settings=quick(**changes), limit=0.4, constraint="cost_limit")
+        train("exact", seed=1, game=game, settings=quick(**changes), limit=0.4, progress=steps.append)
+    assert not steps

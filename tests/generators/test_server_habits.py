@@ -79,6 +79,15 @@ def test_cached_tokens_are_read_in_both_forms(usage: dict[str, Any], cached: int
     assert completion_of(answer, 2).cached_tokens == cached
 
 
+@pytest.mark.parametrize("count", [-1, "6", 2.0, True])
+def test_a_count_of_cached_tokens_that_cannot_be_is_refused(count: object) -> None:
+    _, answer = FakeLlamaCpp(TEXT)("/v1/completions", {"prompt": "Q\nA:\n", "max_tokens": 4, "logprobs": 2})
+    answer["usage"]["prompt_cache_hit_tokens"] = count
+    answer["usage"].pop("prompt_tokens_details", None)
+    with pytest.raises(ValueError, match=rf"prompt_cache_hit_tokens is {count!r}; allowed: 0 to"):
+        completion_of(answer, 2)
+
+
 def test_both_forms_of_log_probabilities_read_alike() -> None:
     _, chat_form = FakeLlamaCpp(TEXT)("/v1/completions", {"prompt": "Q\nA:\n", "max_tokens": 4, "logprobs": 2})
     (choice,) = chat_form["choices"]
