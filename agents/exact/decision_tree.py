@@ -109,6 +109,11 @@ class DecisionTree:
         first = th.nn.functional.one_hot(order.int().argmax(dim=0), len(order)).T
         return (first if model == 0 else first.flip(0)).unsqueeze(2).to(self.observation.dtype)
 
+    def by_coin(self, weight: float = 1.0) -> th.Tensor:
+        """How often a coin between the allowed actions reaches each state, ``float[n]``, with this weight a problem."""
+        coin = (self.mask / self.mask.sum(dim=0)).to(self.observation.dtype).unsqueeze(2)
+        return self.reach(coin, self.observation.new_full((self.problems, 1), weight))[:, 0]
+
     def worth(self, chances: th.Tensor) -> Worth:
         """Values of policies from the leaves up.
 

@@ -18,7 +18,7 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 
 from gym_stepwise_routing.agents.common.on_policy import CONSTRAINTS, ConstraintKind, check_limit
 from gym_stepwise_routing.agents.exact.decision_tree import DecisionTree
-from gym_stepwise_routing.agents.exact.folds import FoldTraining, Progress, assign_folds
+from gym_stepwise_routing.agents.exact.folds import Choice, FoldTraining, Progress, assign_folds
 from gym_stepwise_routing.agents.exact.learners import Candidate, Layers
 from gym_stepwise_routing.agents.exact.teachers import Opinion, Schooling, check_products, learn_from
 from gym_stepwise_routing.agents.limits import tilt_to_floor, tilt_to_limit
@@ -138,7 +138,6 @@ class ExactPolicyGradient(BaseAlgorithm):
         self.chosen_steps = 0
         self.sharpness = 1.0
         self.held_out: list[tuple[Candidate, float]] = []
-        self._opinion: Opinion | None = None
         super().__init__(
             policy,  # type: ignore[arg-type]
             env,
@@ -164,9 +163,6 @@ class ExactPolicyGradient(BaseAlgorithm):
         self.policy = self.policy_class(  # type: ignore[assignment]
             self.observation_space, self.action_space, self.lr_schedule, **self.policy_kwargs
         ).to(self.device)
-
-    def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_opinion"]  # as large as the tree
 
     def learn(
         self,
@@ -197,34 +193,38 @@ class ExactPolicyGradient(BaseAlgorithm):
         training = FoldTraining(tree, inputs, assign_folds(tree.problems, self.folds, seed), self.budgets)
         self.held_out, self.chosen = [], None
         callback.on_training_start(locals(), globals())
-        steps = max(total_timesteps // len(self.candidates), 1)
+        steps, choice = max(total_timesteps // len(self.candidates), 1), Choice()
         for candidate in self.candidates:
-            if not self._try(training, candidate, seed, steps, callback):
+            if not self._try(training, candidate, seed, steps, choice, callback):
                 break
         else:
             if self.products:
-                self._follow(training, tree, inputs, seed, steps)
-        self._opinion = None
+                self._follow(training, tree, inputs, Opinion.of(choice.logits, training), seed, steps)
         self._tilt_to_limit(game, training.middle_cost)
         callback.on_training_end()
         return self
 
-    def _try(self, training: FoldTraining, candidate: Candidate, seed: int, steps: int, callback: BaseCallback) -> bool:
+    def _try(
+        self,
+        training: FoldTraining,
+        candidate: Candidate,
+        seed: int,
+        steps: int,
+        choice: Choice,
+        callback: BaseCallback,
+    ) -> bool:
         """Train a candidate and adopt it wherever it is the best so far; False if a callback ends the training."""
         begun, best = self.num_timesteps, -math.inf
-        former = max((value for _, value in self.held_out), default=-math.inf)
         run = training.run(candidate, seed=seed, steps=steps, patience=self.patience)
         for progress, learns in run:
             while self.num_timesteps < begun + progress.step:
                 self.num_timesteps += 1
                 if not callback.on_step():
                     return False
-            if progress.held_out > max(best, former):
+            if choice.offer(progress, learns):
                 self.chosen, self.chosen_steps = candidate, progress.step
                 middle = float(progress.tilt[:, self.budgets // 2].mean())
-                logits = learns.logits()
-                self._opinion = Opinion(logits.mean(dim=0), training.unseen(logits))
-                self.sharpness = training.sharpness(logits, middle)
+                self.sharpness = training.sharpness(choice.logits, middle)
                 self._adopt(learns.together(), middle)
             best = max(best, progress.held_out)
             self._log(candidate, progress)
@@ -232,14 +232,15 @@ class ExactPolicyGradient(BaseAlgorithm):
         self.held_out.append((candidate, best))
         return True
 
-    def _follow(self, training: FoldTraining, tree: DecisionTree, inputs: th.Tensor, seed: int, steps: int) -> None:
+    def _follow(
+        self, training: FoldTraining, tree: DecisionTree, inputs: th.Tensor, plain: Opinion, seed: int, steps: int
+    ) -> None:
         """The policy becomes a network that follows what was chosen, and teachers."""
         schooling = Schooling(
             candidates=self.candidates, folds=self.folds, budgets=self.budgets, steps=steps, patience=self.patience
         )
-        assert self._opinion is not None  # some candidate was adopted
         layers, taught = learn_from(
-            schooling, tree, inputs, self._opinion, products=self.products, teachers=self.teachers, seed=seed
+            schooling, tree, inputs, plain, products=self.products, teachers=self.teachers, seed=seed
         )
         middle = training.middle(taught.logits)
         self.sharpness = training.sharpness(taught.unseen.expand(training.policies, -1, -1), middle)

@@ -13,7 +13,7 @@ from gym_stepwise_routing.agents.exact.decision_tree import DecisionTree
 from gym_stepwise_routing.agents.exact.learners import Candidate, Learner, learner
 from gym_stepwise_routing.agents.limits import MAX_TILT
 
-__all__ = ["FoldTraining", "Progress", "assign_folds"]
+__all__ = ["Choice", "FoldTraining", "Progress", "assign_folds"]
 
 _CLOSE = 3e-3
 """How near the costs have to come to the budgets, in normalised cost, before a gradient is taken."""
@@ -43,6 +43,26 @@ class Progress:
     held_out: float
     tilt: th.Tensor
     multiplier: th.Tensor
+
+
+class Choice:
+    """What the folds choose: the best policy on the problems not seen, of all that are offered.
+
+    Attributes:
+        held_out: its accuracy there, -inf before the first.
+        logits: ``float[N, K, n]`` of its policies.
+    """
+
+    def __init__(self) -> None:
+        self.held_out = -np.inf
+        self.logits = th.empty(0)
+
+    def offer(self, progress: Progress, learns: Learner) -> bool:
+        """Take it if it is better than all before; whether it is."""
+        if not progress.held_out > self.held_out:
+            return False
+        self.held_out, self.logits = progress.held_out, learns.logits()
+        return True
 
 
 def assign_folds(problems: int, folds: int, seed: int) -> th.Tensor:
@@ -93,8 +113,7 @@ class FoldTraining:
         self._share = (th.arange(budgets, dtype=inputs.dtype) + 0.5) / budgets
         self._budget = low[:, None] + (high - low)[:, None] * self._share
         self._ends = [(float(end.cost.mean()), float(end.right.mean())) for end in (small, large)]
-        coin = tree.mask / tree.mask.sum(dim=0)
-        self._coin = tree.reach(coin.to(inputs.dtype).unsqueeze(2), inputs.new_ones(tree.problems, 1))[:, 0]
+        self._coin = tree.by_coin()
 
     def run(self, candidate: Candidate, *, seed: int, steps: int, patience: int) -> Iterator[tuple[Progress, Learner]]:
         """Train; yields how far it is, and who learns: the same object, which goes on.

@@ -14,7 +14,7 @@ import numpy as np
 import torch as th
 
 from gym_stepwise_routing.agents.exact.decision_tree import DecisionTree
-from gym_stepwise_routing.agents.exact.folds import FoldTraining, assign_folds
+from gym_stepwise_routing.agents.exact.folds import Choice, FoldTraining, assign_folds
 from gym_stepwise_routing.agents.exact.learners import Candidate, Layers, Networks
 from gym_stepwise_routing.agents.scaling import measure
 
@@ -39,6 +39,11 @@ class Opinion:
     logits: th.Tensor
     unseen: th.Tensor
 
+    @classmethod
+    def of(cls, logits: th.Tensor, training: FoldTraining) -> Opinion:
+        """That of policies of folds with logits ``float[N, K, n]``."""
+        return cls(logits.mean(dim=0), training.unseen(logits))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schooling:
@@ -53,14 +58,12 @@ class Schooling:
     def opinion(self, tree: DecisionTree, inputs: th.Tensor, seed: int) -> tuple[Opinion, Layers]:
         """The policy that the folds choose among all candidates and steps, and its weights."""
         training = FoldTraining(tree, inputs, assign_folds(tree.problems, self.folds, seed), self.budgets)
-        best, found = -np.inf, None
+        choice = Choice()
         for candidate in self.candidates:
             for progress, learns in training.run(candidate, seed=seed, steps=self.steps, patience=self.patience):
-                if progress.held_out > best:
-                    best, logits = progress.held_out, learns.logits()
-                    found = Opinion(logits.mean(dim=0), training.unseen(logits)), learns.together()
-        assert found is not None  # the first look is above -inf
-        return found
+                if choice.offer(progress, learns):
+                    layers = learns.together()
+        return Opinion.of(choice.logits, training), layers
 
 
 def check_products(products: int, candidates: Sequence[Candidate], features: int) -> None:
@@ -117,8 +120,7 @@ def learn_from(
         The network, and what it was taught. Logits are in units of their spread.
     """
     linear = [candidate for candidate in schooling.candidates if not candidate.width]
-    coin = (tree.mask / tree.mask.sum(dim=0)).to(inputs.dtype).unsqueeze(2)
-    weight = tree.reach(coin, inputs.new_full((tree.problems, 1), 1.0 / tree.problems))[:, 0]
+    weight = tree.by_coin(1.0 / tree.problems)
     _, weights = replace(schooling, candidates=linear[:1]).opinion(tree, inputs, seed)
     size = weights.output.abs().amax(dim=0)
     more = with_products(inputs, weight, size.argsort(descending=True, stable=True)[:products].tolist())
