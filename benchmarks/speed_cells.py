@@ -76,18 +76,29 @@ def simulator() -> float:
     return STEPS * EPISODES / statistics.median(run() for _ in range(5)) / 1e6
 
 
-def simulator_share() -> float:
-    """Per cent of a training by rollouts (all_budgets on a preset) that goes into the simulator's steps."""
+def _training(variant: str) -> tuple[int, int, Callable[[int], float]]:
+    """Of all_budgets on the preset: time steps of a rollout and of a run, and how long so many take in CPU seconds."""
     import torch
 
     from gym_stepwise_routing.agents.training import hyperparameters, train
-    from gym_stepwise_routing.envs.sb3 import RoutingVecEnv
     from gym_stepwise_routing.game.config import GameConfig
 
     torch.set_num_threads(1)
-    settings = hyperparameters("all_budgets", "simulator")
-    rollout = settings.n_envs * settings.algorithm["n_steps"]
+    settings = hyperparameters("all_budgets", variant)
     game = GameConfig(PRESET, cost_unit="large_tokens")
+
+    def seconds(timesteps: int) -> float:
+        short = replace(settings, total_timesteps=timesteps)
+        return seconds_of(lambda: train("all_budgets", seed=0, game=game, settings=short))
+
+    return settings.n_envs * settings.algorithm["n_steps"], settings.total_timesteps, seconds
+
+
+def simulator_share() -> float:
+    """Per cent of a training by rollouts (all_budgets on a preset) that goes into the simulator's steps."""
+    from gym_stepwise_routing.envs.sb3 import RoutingVecEnv
+
+    rollout, _, seconds = _training("simulator")
     stepped = 0.0
     step_wait = RoutingVecEnv.step_wait
 
@@ -101,8 +112,7 @@ def simulator_share() -> float:
     def run(rollouts: int) -> tuple[float, float]:
         nonlocal stepped
         stepped = 0.0
-        short = replace(settings, total_timesteps=rollouts * rollout)
-        return seconds_of(lambda: train("all_budgets", seed=0, game=game, settings=short)), stepped
+        return seconds(rollouts * rollout), stepped
 
     RoutingVecEnv.step_wait = timed  # type: ignore[method-assign]
     (one, first), (four, fourth) = run(1), run(4)  # what is before the first rollout is in both
@@ -114,26 +124,14 @@ def all_budgets() -> float:
 
     The time of rollouts is that of two of them with their updates.
     """
-    import torch
-
     from gym_stepwise_routing.agents.agent import AGENTS
-    from gym_stepwise_routing.agents.training import hyperparameters, train
-    from gym_stepwise_routing.game.config import GameConfig
 
-    torch.set_num_threads(1)
     taught = "planner" in AGENTS.get("all_budgets").variants
-    settings = hyperparameters("all_budgets", "planner" if taught else "simulator")
-    rollout = settings.n_envs * settings.algorithm["n_steps"]
-    game = GameConfig(PRESET, cost_unit="large_tokens")
-
-    def run(timesteps: int) -> float:
-        short = replace(settings, total_timesteps=timesteps)
-        return seconds_of(lambda: train("all_budgets", seed=0, game=game, settings=short))
-
+    rollout, whole, seconds = _training("planner" if taught else "simulator")
     if taught:
-        return run(settings.total_timesteps)
-    run(rollout)
-    return (run(3 * rollout) - run(rollout)) / (2 * rollout) * settings.total_timesteps
+        return seconds(whole)
+    seconds(rollout)
+    return (seconds(3 * rollout) - seconds(rollout)) / (2 * rollout) * whole
 
 
 def certified() -> float:
