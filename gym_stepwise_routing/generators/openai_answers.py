@@ -116,16 +116,14 @@ def _thought(message: Mapping[str, Any]) -> str:
 def _thought_tokens(usage: Mapping[str, Any]) -> int:
     """Tokens of thoughts, shown or hidden, where a server tells them."""
     details = _object("completion_tokens_details", usage.get("completion_tokens_details") or {})
-    return 0 if details.get("reasoning_tokens") is None else _count(details, "reasoning_tokens", 0)
+    return _count_if_told(details, "reasoning_tokens") or 0
 
 
 def _cached_tokens(usage: Mapping[str, Any]) -> int | None:
     """Input tokens that the server's cache served, in OpenAI's field or in DeepSeek's own; None if it does not tell."""
     details = _object("prompt_tokens_details", usage.get("prompt_tokens_details") or {})
-    for counts, name in ((details, "cached_tokens"), (usage, "prompt_cache_hit_tokens")):
-        if counts.get(name) is not None:
-            return _count(counts, name, 0)
-    return None
+    told = _count_if_told(details, "cached_tokens")
+    return _count_if_told(usage, "prompt_cache_hit_tokens") if told is None else told
 
 
 def with_thought(text: str, thought: str, pieces: tuple[str, ...], prefix: str) -> tuple[str, tuple[str, ...]]:
@@ -197,6 +195,10 @@ def _count(counts: Mapping[str, Any], name: str, least: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= _MOST_TOKENS:
         raise ValueError(f"{name} is {value!r:.80}; allowed: {least} to {_MOST_TOKENS}")
     return value
+
+
+def _count_if_told(counts: Mapping[str, Any], name: str) -> int | None:
+    return None if counts.get(name) is None else _count(counts, name, 0)
 
 
 def reason_of(error: BaseException) -> str:
